@@ -1,0 +1,110 @@
+"""The one small tree of errors. Each message says what is wrong, where, and what to change."""
+
+
+class SymbolicSGDError(ValueError):
+    """Root of every error that the toolkit raises on purpose."""
+
+
+# --- what the user states -------------------------------------------------------------------
+
+
+class BadInput(SymbolicSGDError):
+    """A value of the wrong type or form."""
+
+
+class BadSymbol(BadInput):
+    """A symbol that is undeclared, repeated, badly named, or not real."""
+
+
+class InexactNumber(BadInput):
+    """A floating-point number where the derivation needs an exact one."""
+
+
+class UnsupportedExpression(BadInput):
+    """A function or operation outside the table of smooth real functions."""
+
+
+class BadShape(BadInput):
+    """A matrix or array of the wrong shape."""
+
+
+class ExpressionSyntaxError(BadInput):
+    """Text that is not an allowed expression."""
+
+
+class ProblemFileError(BadInput):
+    """A problem file with an unknown key, a missing key, or a value of the wrong kind."""
+
+
+class ProblemTooLarge(BadInput):
+    """A problem beyond the stated size limits."""
+
+
+# --- what the loss turns out to be ----------------------------------------------------------
+
+
+class NoManifold(SymbolicSGDError):
+    """The loss has no manifold of minimizers to which the theorem applies."""
+
+
+class NoMinimum(NoManifold):
+    """No local minimizer was found."""
+
+
+class IsolatedMinimum(NoManifold):
+    """The minimum is a point (M = D): the limit is constant and there is no SDE."""
+
+
+class SaddlePoint(NoManifold):
+    """The stationary points found are saddles or maxima."""
+
+
+class DegenerateMinimum(NoManifold):
+    """rank H is below the codimension of the zero set of the gradient."""
+
+
+class ConstantLoss(NoManifold):
+    """The gradient vanishes identically."""
+
+
+class NotSmooth(NoManifold):
+    """The loss or the noise is not smooth on the set of minimizers."""
+
+
+class ComplexValue(NoManifold):
+    """The loss or the noise is not real where it has to be."""
+
+
+class RankNotConstant(NoManifold):
+    """The rank of the Hessian differs between the minimizers found."""
+
+
+class ManifoldMismatch(NoManifold):
+    """The equations in `manifold=` do not describe the minimizers of the loss."""
+
+
+class Undecided(SymbolicSGDError):
+    """A zero test or a rank test came out neither way at the working precision."""
+
+
+# --- formulas and numbers -------------------------------------------------------------------
+
+
+class ExpressionTooLarge(SymbolicSGDError):
+    """A formula that would expand past the size budget."""
+
+
+class BadPoint(BadInput):
+    """A point with the wrong last dimension, or that is not finite and real."""
+
+
+class OffManifold(SymbolicSGDError):
+    """A point that is not on Γ."""
+
+
+class SingularPoint(SymbolicSGDError):
+    """A point of Γ where the condition in `valid_where` fails."""
+
+
+class FlowDidNotConverge(SymbolicSGDError):
+    """The gradient flow from a point was not seen to reach Γ."""
