@@ -1,0 +1,119 @@
+"""From symbols to numbers: the one place where an operation meets a kind of number.
+
+A kind of number is one `Arithmetic` object; every other file evaluates through it.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
+from symbolic_sgd.algebra.graph import Exact, Node
+from symbolic_sgd.errors import ComplexValue
+
+
+def _precise(value: Exact) -> mpmath.mpf:
+    return mpmath.mpf(value.numerator) / value.denominator
+
+
+def _real(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+    def checked(*args: Any) -> Any:
+        value = function(*args)
+        if isinstance(value, mpmath.mpc):
+            shown = ", ".join(mpmath.nstr(a, 6) for a in args)
+            raise ComplexValue(f"{name}({shown}) is not a real number")
+        return value
+
+    return checked
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """How one kind of number computes each operation.
+
+    Args:
+        constant: an exact rational as a number.
+        operations: op → function of its operands, for arithmetic, functions, and named constants alike.
+    """
+
+    constant: Callable[[Exact], Any]
+    operations: Mapping[str, Callable[..., Any]]
+
+
+FLOAT64 = Arithmetic(
+    constant=lambda value: float(Fraction(value)),
+    operations={
+        "add": np.add,
+        "sub": np.subtract,
+        "mul": np.multiply,
+        "div": np.divide,
+        "neg": np.negative,
+        "pow": np.power,
+        **{name: row.numeric for name, row in FUNCTIONS.items()},
+        **{name: (lambda value=row[1]: value) for name, row in CONSTANTS.items()},
+    },
+)
+"""NumPy arrays of float64, broadcasting over batches."""
+
+PRECISE = Arithmetic(
+    constant=_precise,
+    operations={
+        "add": lambda a, b: a + b,
+        "sub": lambda a, b: a - b,
+        "mul": lambda a, b: a * b,
+        "div": lambda a, b: a / b,
+        "neg": lambda a: -a,
+        "pow": _real("pow", lambda a, b: a**b),
+        **{name: _real(name, row.precise) for name, row in FUNCTIONS.items()},
+        **{name: row[2] for name, row in CONSTANTS.items()},
+    },
+)
+"""mpmath numbers at the working precision in force (`mpmath.workdps`)."""
+
+
+class Valuation:
+    """The values of a graph's nodes at one point, each computed once.
+
+    Args:
+        arithmetic: the kind of number.
+        assignment: a number for every symbol.
+    """
+
+    def __init__(self, arithmetic: Arithmetic, assignment: Mapping[sp.Symbol, Any]):
+        self.arithmetic = arithmetic
+        self.assignment = dict(assignment)
+        self._values: dict[int, Any] = {}
+
+    def __call__(self, roots: Sequence[Node]) -> list[Any]:
+        """The values of the roots."""
+        values = self._values
+        missing = [root for root in roots if root.index not in values]
+        for node in self._pending(missing):
+            values[node.index] = self._value(node)
+        return [values[root.index] for root in roots]
+
+    def _pending(self, roots: Sequence[Node]) -> list[Node]:
+        if not roots:
+            return []
+        seen: dict[int, Node] = {}
+        stack = list(roots)
+        while stack:
+            node = stack.pop()
+            if node.index not in seen and node.index not in self._values:
+                seen[node.index] = node
+                stack.extend(node.args)
+        return [seen[index] for index in sorted(seen)]
+
+    def _value(self, node: Node) -> Any:
+        if node.op == "constant":
+            return self.arithmetic.constant(node.value)
+        if node.op == "symbol":
+            return self.assignment[node.value]
+        return self.arithmetic.operations[node.op](*(self._values[a.index] for a in node.args))
+
+

@@ -1,0 +1,308 @@
+"""Expressions as a hash-consed graph: equal subexpressions are one node, made once.
+
+A node is made by ordinary arithmetic on other nodes. Only rewritings that hold for every real value of the operands
+(and that never make the graph larger) are applied, so a graph is a faithful record of how a value is computed.
+"""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
+from symbolic_sgd.errors import ProblemTooLarge, UnsupportedExpression
+
+Exact = int | Fraction
+
+MAXIMAL_NODES = 5_000_000
+"""A graph that grows past this raises `ProblemTooLarge` (about 2 GB)."""
+
+
+class Node:
+    """One value of a graph. Two nodes of a graph are the same object exactly when they were built alike."""
+
+    __slots__ = ("args", "graph", "index", "op", "value")
+
+    def __init__(self, graph: "Graph", index: int, op: str, args: tuple["Node", ...], value: Any):
+        self.graph = graph
+        self.index = index
+        self.op = op
+        self.args = args
+        self.value = value
+
+    def __add__(self, other: "Node | Exact") -> "Node":
+        return self.graph.add(self, self.graph.lift(other))
+
+    def __radd__(self, other: Exact) -> "Node":
+        return self.graph.add(self.graph.lift(other), self)
+
+    def __sub__(self, other: "Node | Exact") -> "Node":
+        return self.graph.subtract(self, self.graph.lift(other))
+
+    def __rsub__(self, other: Exact) -> "Node":
+        return self.graph.subtract(self.graph.lift(other), self)
+
+    def __mul__(self, other: "Node | Exact") -> "Node":
+        return self.graph.multiply(self, self.graph.lift(other))
+
+    def __rmul__(self, other: Exact) -> "Node":
+        return self.graph.multiply(self.graph.lift(other), self)
+
+    def __truediv__(self, other: "Node | Exact") -> "Node":
+        return self.graph.divide(self, self.graph.lift(other))
+
+    def __rtruediv__(self, other: Exact) -> "Node":
+        return self.graph.divide(self.graph.lift(other), self)
+
+    def __neg__(self) -> "Node":
+        return self.graph.negate(self)
+
+    def __pow__(self, exponent: "Node | Exact") -> "Node":
+        return self.graph.power(self, self.graph.lift(exponent))
+
+    @property
+    def is_zero(self) -> bool:
+        """Whether the node is the constant 0 (a node that merely vanishes everywhere is not)."""
+        return self.op == "constant" and self.value == 0
+
+    def __repr__(self) -> str:
+        return f"Node({self.index}: {self.op}{'' if self.value is None else f' {self.value}'})"
+
+
+class Graph:
+    """Where nodes are made and shared.
+
+    >>> graph = Graph()
+    >>> u, v = (graph.symbol(s) for s in sp.symbols("u v"))
+    >>> (u * v) is (v * u), (u - u).is_zero, len(graph)
+    (True, True, 4)
+    """
+
+    def __init__(self) -> None:
+        self._table: dict[tuple, Node] = {}
+        self._size = 0
+
+    def __len__(self) -> int:
+        return self._size
+
+    def _intern(self, op: str, args: tuple[Node, ...] = (), value: Any = None) -> Node:
+        key = (op, value, *(a.index for a in args))
+        node = self._table.get(key)
+        if node is None:
+            if self._size >= MAXIMAL_NODES:
+                raise ProblemTooLarge(
+                    f"the derivation needs more than {MAXIMAL_NODES:,} operations: state a smaller problem "
+                    "(fewer parameters, a simpler σ), or give Γ by `manifold=` to shorten it"
+                )
+            node = self._table[key] = Node(self, self._size, op, args, value)
+            self._size += 1
+        return node
+
+    # --- leaves -----------------------------------------------------------------------------
+
+    def constant(self, value: Exact) -> Node:
+        if isinstance(value, Fraction) and value.denominator == 1:
+            value = value.numerator
+        return self._intern("constant", value=value)
+
+    def symbol(self, symbol: sp.Symbol) -> Node:
+        return self._intern("symbol", value=symbol)
+
+    def lift(self, value: "Node | Exact") -> Node:
+        return value if isinstance(value, Node) else self.constant(value)
+
+    # --- arithmetic -------------------------------------------------------------------------
+
+    def add(self, a: Node, b: Node) -> Node:
+        if a.op == "constant" and b.op == "constant":
+            return self.constant(a.value + b.value)
+        if a.is_zero:
+            return b
+        if b.is_zero:
+            return a
+        if a is b:
+            return self.multiply(self.constant(2), a)
+        if b.op == "neg":
+            return self.subtract(a, b.args[0])
+        if a.op == "neg":
+            return self.subtract(b, a.args[0])
+        return self._intern("add", (a, b) if a.index < b.index else (b, a))
+
+    def subtract(self, a: Node, b: Node) -> Node:
+        if b.op == "constant":
+            return self.add(a, self.constant(-b.value))
+        if a is b:
+            return self.constant(0)
+        if a.is_zero:
+            return self.negate(b)
+        if b.op == "neg":
+            return self.add(a, b.args[0])
+        if a.op == "neg":
+            return self.negate(self.add(a.args[0], b))
+        return self._intern("sub", (a, b))
+
+    def negate(self, a: Node) -> Node:
+        if a.op == "constant":
+            return self.constant(-a.value)
+        if a.op == "neg":
+            return a.args[0]
+        if a.op == "sub":
+            return self.subtract(a.args[1], a.args[0])
+        if a.op == "mul" and a.args[0].op == "constant":
+            return self.multiply(self.constant(-a.args[0].value), a.args[1])
+        return self._intern("neg", (a,))
+
+    def multiply(self, a: Node, b: Node) -> Node:
+        if b.op == "constant":
+            a, b = b, a
+        if a.op == "constant":
+            return self._scale(a.value, b)
+        # Signs and rational factors move outwards, where they meet and cancel.
+        for x, y in ((a, b), (b, a)):
+            if x.op == "neg":
+                return self.negate(self.multiply(x.args[0], y))
+            if x.op == "mul" and x.args[0].op == "constant":
+                return self._scale(x.args[0].value, self.multiply(x.args[1], y))
+            if x.op == "div" and x.args[0].op == "constant":
+                return self._scale(x.args[0].value, self.divide(y, x.args[1]))
+        if a is b and a.op == "sqrt":
+            return a.args[0]
+        return self._intern("mul", (a, b) if a.index < b.index else (b, a))
+
+    def _scale(self, factor: Exact, a: Node) -> Node:
+        if factor == 0:
+            return self.constant(0)
+        if factor == 1:
+            return a
+        if a.op == "constant":
+            return self.constant(factor * a.value)
+        if factor == -1:
+            return self.negate(a)
+        if a.op == "neg":
+            return self._scale(-factor, a.args[0])
+        if a.op == "mul" and a.args[0].op == "constant":
+            return self._scale(factor * a.args[0].value, a.args[1])
+        if a.op == "div" and a.args[0].op == "constant":
+            return self._intern("div", (self.constant(factor * a.args[0].value), a.args[1]))
+        return self._intern("mul", (self.constant(factor), a))
+
+    def divide(self, a: Node, b: Node) -> Node:
+        if b.op == "constant":
+            return self._scale(Fraction(1) / b.value, a)
+        if a.is_zero:
+            return a
+        if a is b:
+            return self.constant(1)
+        if b.op == "neg":
+            return self.negate(self.divide(a, b.args[0]))
+        if b.op == "mul" and b.args[0].op == "constant":
+            return self._scale(Fraction(1) / b.args[0].value, self.divide(a, b.args[1]))
+        if b.op == "div":
+            return self.divide(self.multiply(a, b.args[1]), b.args[0])
+        if a.op == "neg":
+            return self.negate(self.divide(a.args[0], b))
+        if a.op == "mul" and a.args[0].op == "constant":
+            return self._scale(a.args[0].value, self.divide(a.args[1], b))
+        return self._intern("div", (a, b))
+
+    def power(self, base: Node, exponent: Node) -> Node:
+        """base**exponent; integer powers become products, so that they hold for negative bases too."""
+        if exponent.op != "constant":
+            return self._intern("pow", (base, exponent))
+        r = exponent.value
+        if r < 0:
+            return self.divide(self.constant(1), self.power(base, self.constant(-r)))
+        if isinstance(r, int):
+            return self._integer_power(base, r)
+        if r.denominator == 2:
+            return self._integer_power(self.call("sqrt", base), r.numerator)
+        return self._intern("pow", (base, exponent))
+
+    def _integer_power(self, base: Node, exponent: int) -> Node:
+        if base.op == "constant":
+            return self.constant(base.value**exponent)
+        result = None
+        while exponent:
+            if exponent & 1:
+                result = base if result is None else self.multiply(result, base)
+            exponent >>= 1
+            if exponent:
+                base = self.multiply(base, base)
+        return self.constant(1) if result is None else result
+
+    def call(self, name: str, *args: "Node | Exact") -> Node:
+        """A row of the table of functions or of constants; rational values of rational arguments are found at once."""
+        if name not in FUNCTIONS and name not in CONSTANTS:
+            raise UnsupportedExpression(f"{name!r} is not in the table of functions: {', '.join(sorted(FUNCTIONS))}")
+        nodes = tuple(self.lift(a) for a in args)
+        if nodes and nodes[0].op == "constant":
+            value = FUNCTIONS[name].symbolic(sp.Rational(nodes[0].value))
+            if isinstance(value, sp.Rational):
+                return self.constant(Fraction(int(value.p), int(value.q)))
+        return self._intern(name, nodes)
+
+
+def reachable(roots: Iterable[Node]) -> list[Node]:
+    """All nodes that the roots are computed from, operands before what uses them."""
+    seen: dict[int, Node] = {}
+    stack = list(roots)
+    while stack:
+        node = stack.pop()
+        if node.index not in seen:
+            seen[node.index] = node
+            stack.extend(node.args)
+    return [seen[index] for index in sorted(seen)]
+
+
+def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
+    """The operation of `node`, applied to other operands (with every simplification that they allow)."""
+    graph = node.graph
+    match node.op:
+        case "constant" | "symbol":
+            return node
+        case "add":
+            return graph.add(*args)
+        case "sub":
+            return graph.subtract(*args)
+        case "mul":
+            return graph.multiply(*args)
+        case "div":
+            return graph.divide(*args)
+        case "neg":
+            return graph.negate(*args)
+        case "pow":
+            return graph.power(*args)
+        case name:
+            return graph.call(name, *args)
+
+
+def replace_nodes(roots: Iterable[Node], replacement: dict[Node, Node]) -> list[Node]:
+    """The roots with every occurrence of a key of `replacement` computed by its value instead."""
+    roots = list(roots)
+    new: dict[Node, Node] = {}
+    for node in reachable(roots):
+        if node in replacement:
+            new[node] = replacement[node]
+        else:
+            args = tuple(new[a] for a in node.args)
+            new[node] = node if all(a is b for a, b in zip(args, node.args, strict=True)) else rebuild(node, args)
+    return [new[root] for root in roots]
+
+
+def symbols_of(roots: Iterable[Node]) -> Iterator[sp.Symbol]:
+    """The symbols that the roots depend on."""
+    return (node.value for node in reachable(roots) if node.op == "symbol")
+
+
+def kinks(roots: Iterable[Node]) -> list[tuple[Node, Node]]:
+    """Pairs (operation, expression) where the operation is not smooth, or not defined, when the expression is zero."""
+    found: list[tuple[Node, Node]] = []
+    for node in reachable(roots):
+        if node.op in FUNCTIONS:
+            found.extend((node, zero) for zero in FUNCTIONS[node.op].kinks(node.args[0]))
+        elif node.op == "pow":
+            found.append((node, node.args[0]))
+        elif node.op == "div":
+            found.append((node, node.args[1]))
+    return found

@@ -1,0 +1,151 @@
+"""Small dense matrices of nodes, and the pole-free linear algebra the derivation needs."""
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+
+from symbolic_sgd.algebra.graph import Exact, Graph, Node, replace_nodes
+
+
+@dataclass(frozen=True)
+class Matrix:
+    """An immutable matrix of nodes, by rows; vectors are matrices of one column."""
+
+    rows: tuple[tuple[Node, ...], ...]
+
+    @staticmethod
+    def of(rows: Iterable[Iterable[Node]]) -> "Matrix":
+        return Matrix(tuple(tuple(row) for row in rows))
+
+    @staticmethod
+    def column(entries: Iterable[Node]) -> "Matrix":
+        return Matrix(tuple((entry,) for entry in entries))
+
+    @staticmethod
+    def diagonal(graph: Graph, entries: Sequence[Node | Exact]) -> "Matrix":
+        n = range(len(entries))
+        return Matrix.of([graph.lift(entries[i] if i == j else 0) for j in n] for i in n)
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        return len(self.rows), len(self.rows[0]) if self.rows else 0
+
+    @property
+    def T(self) -> "Matrix":  # noqa: N802 (the transpose is written T)
+        return Matrix(tuple(zip(*self.rows, strict=True)))
+
+    @property
+    def entries(self) -> tuple[Node, ...]:
+        """All entries, row by row."""
+        return tuple(entry for row in self.rows for entry in row)
+
+    def __getitem__(self, ij: tuple[int, int]) -> Node:
+        return self.rows[ij[0]][ij[1]]
+
+    def columns(self, indices: Iterable[int]) -> "Matrix":
+        """The submatrix of the given columns, in the given order."""
+        chosen = tuple(indices)
+        return Matrix(tuple(tuple(row[j] for j in chosen) for row in self.rows))
+
+    def map(self, f: Callable[[Node], Node]) -> "Matrix":
+        return Matrix(tuple(tuple(f(entry) for entry in row) for row in self.rows))
+
+    def with_entries(self, entries: Sequence[Node]) -> "Matrix":
+        """A matrix of this shape with other entries, row by row."""
+        width = self.shape[1]
+        return Matrix(tuple(tuple(entries[i * width : (i + 1) * width]) for i in range(self.shape[0])))
+
+    def replace(self, replacement: dict[Node, Node]) -> "Matrix":
+        """Every occurrence of a key of `replacement`, at any depth, becomes its value."""
+        return self.with_entries(replace_nodes(self.entries, replacement))
+
+    def __add__(self, other: "Matrix") -> "Matrix":
+        return self._zip(other, lambda a, b: a + b)
+
+    def __sub__(self, other: "Matrix") -> "Matrix":
+        return self._zip(other, lambda a, b: a - b)
+
+    def __neg__(self) -> "Matrix":
+        return self.map(lambda a: -a)
+
+    def __rmul__(self, factor: Node | Exact) -> "Matrix":
+        return self.map(lambda a: factor * a)
+
+    def __matmul__(self, other: "Matrix") -> "Matrix":
+        columns = tuple(zip(*other.rows, strict=True))
+        return Matrix(tuple(tuple(dot(row, column) for column in columns) for row in self.rows))
+
+    def _zip(self, other: "Matrix", f: Callable[[Node, Node], Node]) -> "Matrix":
+        pairs = zip(self.rows, other.rows, strict=True)
+        return Matrix(tuple(tuple(f(a, b) for a, b in zip(r, s, strict=True)) for r, s in pairs))
+
+
+def dot(a: Sequence[Node], b: Sequence[Node]) -> Node:
+    """Σ_i a_i b_i, without the terms that are zero."""
+    total = None
+    for x, y in zip(a, b, strict=True):
+        if not (x.is_zero or y.is_zero):
+            total = x * y if total is None else total + x * y
+    return a[0].graph.constant(0) if total is None else total
+
+
+def orthogonalise(frame: Matrix) -> tuple[Matrix, tuple[Node, ...]]:
+    """Gram–Schmidt without square roots: the columns n_k span the columns of the frame, ⟨n_j, n_k⟩ = 0 for j ≠ k.
+
+    The squared lengths d_k = |n_k|² are the only denominators, and Π d_k = det FᵀF, so that there are no poles where
+    the frame F has full rank. The modified form is used (projections off one at a time): its rounding error grows
+    with the condition number of F, not with its square (Björck 1967).
+
+    Args:
+        frame: F, D×M, of full column rank.
+
+    Returns:
+        The orthogonal columns (D×M) and the squared lengths d (M).
+    """
+    remaining = [list(column) for column in frame.T.rows]
+    columns, lengths = [], []
+    for k, column in enumerate(remaining):
+        length = dot(column, column)
+        columns.append(column)
+        lengths.append(length)
+        for later in remaining[k + 1 :]:
+            overlap = dot(column, later) / length
+            later[:] = [x - overlap * c for x, c in zip(later, column, strict=True)]
+    return Matrix.of(columns).T, tuple(lengths)
+
+
+@dataclass(frozen=True)
+class PositiveDefinite:
+    """A = L diag(p) Lᵀ for a symmetric positive definite A; the pivots p are positive wherever A is."""
+
+    lower: tuple[tuple[Node, ...], ...]
+    pivots: tuple[Node, ...]
+
+    @staticmethod
+    def factor(a: Matrix) -> "PositiveDefinite":
+        lower: list[list[Node]] = []
+        scaled: list[list[Node]] = []  # row i of L diag(p)
+        pivots: list[Node] = []
+        for i in range(a.shape[0]):
+            work: list[Node] = []
+            for j in range(i):
+                work.append(a[i, j] - dot(work, lower[j]) if j else a[i, j])
+            row = [w / p for w, p in zip(work, pivots, strict=True)]
+            pivots.append(a[i, i] - dot(work, row) if i else a[i, i])
+            lower.append(row)
+            scaled.append(work)
+        return PositiveDefinite(tuple(tuple(row) for row in lower), tuple(pivots))
+
+    def solve(self, right: Matrix) -> Matrix:
+        """A⁻¹ right."""
+        return Matrix.of(self._solve_column(column) for column in right.T.rows).T
+
+    def _solve_column(self, column: Sequence[Node]) -> list[Node]:
+        y: list[Node] = []
+        for i, b in enumerate(column):
+            y.append(b - dot(self.lower[i], y) if i else b)
+        x = [entry / pivot for entry, pivot in zip(y, self.pivots, strict=True)]
+        for i in reversed(range(len(x))):
+            below = range(i + 1, len(x))
+            if below:
+                x[i] = x[i] - dot([self.lower[k][i] for k in below], [x[k] for k in below])
+        return x

@@ -1,0 +1,176 @@
+"""Straight-line programs: a graph's outputs as a list of instructions, frozen, printable, picklable."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import Arithmetic
+from symbolic_sgd.algebra.graph import reachable
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.translation import sympy_operation
+from symbolic_sgd.errors import ExpressionTooLarge
+
+
+EXPANSION_BUDGET = 20_000
+"""A matrix whose entries, written out as trees, hold more operations than this is not expanded."""
+
+
+@dataclass(frozen=True)
+class Instruction:
+    """register[i] = op(register[args[0]], …); leaves hold their constant or symbol in `value`."""
+
+    op: str
+    args: tuple[int, ...]
+    value: Any = None
+
+
+@dataclass(frozen=True)
+class Output:
+    """A named matrix whose entries, row by row, stand in the given registers."""
+
+    name: str
+    shape: tuple[int, int]
+    registers: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Program:
+    """A straight-line program: each instruction uses only earlier ones.
+
+    Args:
+        instructions: register i holds the value of instruction i.
+        outputs: the named results.
+
+    >>> from symbolic_sgd.algebra.graph import Graph
+    >>> graph = Graph(); u, v = (graph.symbol(s) for s in sp.symbols("u v"))
+    >>> program = Program.of({"f": Matrix.column([u * v - 1, (u * v - 1) / u])})
+    >>> print(program)
+    t1 = u*v
+    t2 = t1 - 1
+    t3 = t2/u
+    f = [t2, t3]
+    >>> program.operations
+    3
+    """
+
+    instructions: tuple[Instruction, ...]
+    outputs: tuple[Output, ...]
+
+    @staticmethod
+    def of(outputs: Mapping[str, Matrix]) -> "Program":
+        """The program of some named matrices of one graph, without anything they do not need."""
+        nodes = reachable(entry for matrix in outputs.values() for entry in matrix.entries)
+        register = {node.index: i for i, node in enumerate(nodes)}
+        return Program(
+            tuple(Instruction(n.op, tuple(register[a.index] for a in n.args), n.value) for n in nodes),
+            tuple(
+                Output(name, matrix.shape, tuple(register[entry.index] for entry in matrix.entries))
+                for name, matrix in outputs.items()
+            ),
+        )
+
+    @property
+    def operations(self) -> int:
+        """The number of arithmetic operations and function calls."""
+        return sum(bool(instruction.args) for instruction in self.instructions)
+
+    @property
+    def symbols(self) -> frozenset[sp.Symbol]:
+        """The symbols it reads."""
+        return frozenset(i.value for i in self.instructions if i.op == "symbol")
+
+    def select(self, *names: str) -> "Program":
+        """The part of the program that computes the outputs of these names, in this order."""
+        by_name = {output.name: output for output in self.outputs}
+        outputs = [by_name[name] for name in names]
+        needed = {register for output in outputs for register in output.registers}
+        for i in reversed(range(len(self.instructions))):
+            if i in needed:
+                needed.update(self.instructions[i].args)
+        new = {old: i for i, old in enumerate(sorted(needed))}
+        return Program(
+            tuple(
+                Instruction(old.op, tuple(new[a] for a in old.args), old.value)
+                for old in (self.instructions[i] for i in new)
+            ),
+            tuple(Output(o.name, o.shape, tuple(new[r] for r in o.registers)) for o in outputs),
+        )
+
+    @cached_property
+    def last_use(self) -> tuple[tuple[int, ...], ...]:
+        """For each instruction, the registers that nothing needs once it has run."""
+        kept = {register for output in self.outputs for register in output.registers}
+        free: list[list[int]] = [[] for _ in self.instructions]
+        for i in reversed(range(len(self.instructions))):
+            for a in self.instructions[i].args:
+                if a not in kept:
+                    kept.add(a)
+                    free[i].append(a)
+        return tuple(tuple(f) for f in free)
+
+    def run(self, arithmetic: Arithmetic, assignment: Mapping[sp.Symbol, Any]) -> dict[str, list[Any]]:
+        """Every output's entries as numbers, row by row; an intermediate result is dropped after its last use."""
+        registers: list[Any] = [None] * len(self.instructions)
+        for i, (instruction, free) in enumerate(zip(self.instructions, self.last_use, strict=True)):
+            if instruction.op == "constant":
+                registers[i] = arithmetic.constant(instruction.value)
+            elif instruction.op == "symbol":
+                registers[i] = assignment[instruction.value]
+            else:
+                registers[i] = arithmetic.operations[instruction.op](*(registers[a] for a in instruction.args))
+            for register in free:
+                registers[register] = None
+        return {output.name: [registers[r] for r in output.registers] for output in self.outputs}
+
+    def expanded_size(self, name: str) -> int:
+        """The number of operations of an output when it is written out, found without writing it out."""
+        size: list[int] = []
+        for instruction in self.instructions:
+            size.append(sum(size[a] for a in instruction.args) + bool(instruction.args))
+        return sum(size[r] for output in self.outputs if output.name == name for r in output.registers)
+
+    def expand(self, name: str, *, budget: int = EXPANSION_BUDGET) -> sp.ImmutableDenseMatrix:
+        """An output as a matrix of SymPy expressions in the user's own symbols.
+
+        Raises:
+            ExpressionTooLarge: it holds more than `budget` operations when written out.
+        """
+        part = self.select(name)
+        size = part.expanded_size(name)
+        if size > budget:
+            raise ExpressionTooLarge(
+                f"{name} holds {size:.3g} operations when written out (budget {budget:,}). As a program it has "
+                f"{part.operations:,}: use sde.program (named intermediate results), or sde.lambdify() for numbers"
+            )
+        values: list[sp.Expr] = []
+        for i in part.instructions:
+            values.append(sympy_operation(i.op, i.value, [values[a] for a in i.args]))
+        (output,) = part.outputs
+        return sp.ImmutableDenseMatrix(*output.shape, [values[r] for r in output.registers])
+
+    def to_sympy(self) -> tuple[list[tuple[sp.Symbol, sp.Expr]], dict[str, sp.ImmutableDenseMatrix]]:
+        """Named intermediate results and the outputs in terms of them, in the form that `sympy.cse` returns."""
+        taken = {s.name for s in self.symbols}
+        names = (sp.Symbol(name) for i in range(1, 10**9) if (name := f"t{i}") not in taken)
+        return self._named(names)
+
+    def _named(self, names: Iterator[sp.Symbol]) -> tuple[list, dict[str, sp.ImmutableDenseMatrix]]:
+        definitions: list[tuple[sp.Symbol, sp.Expr]] = []
+        registers: list[sp.Expr] = []
+        for instruction in self.instructions:
+            value = sympy_operation(instruction.op, instruction.value, [registers[a] for a in instruction.args])
+            if instruction.args:
+                definitions.append((next(names), value))
+                value = definitions[-1][0]
+            registers.append(value)
+        return definitions, {
+            o.name: sp.ImmutableDenseMatrix(*o.shape, [registers[r] for r in o.registers]) for o in self.outputs
+        }
+
+    def __str__(self) -> str:
+        definitions, outputs = self.to_sympy()
+        lines = [f"{name} = {value}" for name, value in definitions]
+        return "\n".join(lines + [f"{name} = {list(matrix)}" for name, matrix in outputs.items()])

@@ -1,0 +1,131 @@
+"""The border between SymPy expressions and graphs, both ways."""
+
+from collections.abc import Callable
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.errors import ComplexValue, InexactNumber, UnsupportedExpression
+
+def _maximum(graph: Graph, args: tuple[Node, ...], sign: int) -> Node:
+    result = args[0]
+    for other in args[1:]:
+        result = (result + other + sign * graph.call("Abs", result - other)) / 2
+    return result
+
+
+REDUCED: dict[str, Callable[[Graph, tuple[Node, ...]], Node]] = {
+    "cot": lambda graph, a: graph.call("cos", *a) / graph.call("sin", *a),
+    "sec": lambda graph, a: 1 / graph.call("cos", *a),
+    "csc": lambda graph, a: 1 / graph.call("sin", *a),
+    "coth": lambda graph, a: 1 / graph.call("tanh", *a),
+    "sech": lambda graph, a: 1 / graph.call("cosh", *a),
+    "csch": lambda graph, a: 1 / graph.call("sinh", *a),
+    "erfc": lambda graph, a: 1 - graph.call("erf", *a),
+    "Max": lambda graph, a: _maximum(graph, a, 1),
+    "Min": lambda graph, a: _maximum(graph, a, -1),
+    "Heaviside": lambda graph, a: (1 + graph.call("sign", a[0])) / 2,
+    "conjugate": lambda graph, a: a[0],  # every symbol stands for a real number
+    "re": lambda graph, a: a[0],
+}
+"""Functions that are written by others; rows of SymPy class name → construction."""
+
+
+def from_sympy(expression: sp.Expr, graph: Graph) -> Node:
+    """The node that computes a SymPy expression.
+
+    Raises:
+        UnsupportedExpression: a function or object outside the tables.
+        InexactNumber: a floating-point number.
+        ComplexValue: the imaginary unit, or an infinity.
+    """
+    done: dict[sp.Basic, Node] = {}
+    stack = [expression]
+    while stack:
+        head = stack[-1]
+        missing = [] if head.is_Atom else [a for a in head.args if a not in done]
+        if missing:
+            stack.extend(missing)
+        else:
+            stack.pop()
+            if head not in done:
+                done[head] = _node(head, [done[a] for a in head.args] if not head.is_Atom else [], graph)
+    return done[expression]
+
+
+def _node(expression: Any, args: list[Node], graph: Graph) -> Node:
+    if expression.is_Symbol:
+        return graph.symbol(expression)
+    if expression.is_Rational:
+        return graph.constant(Fraction(int(expression.p), int(expression.q)))
+    if expression.is_Add:
+        return _sum(args)
+    if expression.is_Mul:
+        return _product(expression, args, graph)
+    if expression.is_Pow:
+        return args[0] ** args[1]
+    return _atom_or_call(expression, args, graph)
+
+
+def _sum(args: list[Node]) -> Node:
+    total = args[0]
+    for term in args[1:]:
+        total = total + term
+    return total
+
+
+def _product(expression: sp.Mul, args: list[Node], graph: Graph) -> Node:
+    numerator, denominator = graph.constant(1), graph.constant(1)
+    for factor, node in zip(expression.args, args, strict=True):
+        if factor.is_Pow and factor.args[1].is_negative and node.op == "div":
+            denominator = denominator * node.args[1]
+            numerator = numerator * node.args[0]
+        else:
+            numerator = numerator * node
+    return numerator / denominator
+
+
+def _atom_or_call(expression: Any, args: list[Node], graph: Graph) -> Node:
+    name = type(expression).__name__
+    for constant, (symbolic, _, _) in CONSTANTS.items():
+        if expression == symbolic:
+            return graph.call(constant)
+    if name in FUNCTIONS and len(args) == 1:
+        return graph.call(name, args[0])
+    if name in REDUCED and args:
+        return REDUCED[name](graph, tuple(args))
+    if expression.is_Float:
+        raise InexactNumber(f"{expression} is a floating-point number: write it exactly, or pass the data through exact()")
+    if expression is sp.I or expression.is_infinite or expression is sp.nan:
+        raise ComplexValue(f"{expression} is not a real number: losses and noises are real-valued")
+    raise UnsupportedExpression(
+        f"{expression} ({name}) is not in the table of functions; known are "
+        + ", ".join(sorted({*FUNCTIONS, *REDUCED} - {"conjugate", "re"}))
+    )
+
+
+# --- back to SymPy --------------------------------------------------------------------------
+
+
+_SYMPY_OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": sp.Add,
+    "sub": lambda a, b: sp.Add(a, -b),
+    "mul": sp.Mul,
+    "div": lambda a, b: sp.Mul(a, sp.Pow(b, -1)),
+    "neg": lambda a: -a,
+    "pow": sp.Pow,
+}
+
+
+def sympy_operation(op: str, value: Any, args: list[Any]) -> Any:
+    """One operation of a graph or program, applied to SymPy expressions."""
+    if op == "constant":
+        return sp.Rational(value.numerator, value.denominator)
+    if op == "symbol":
+        return value
+    if op in CONSTANTS:
+        return CONSTANTS[op][0]
+    return _SYMPY_OPERATIONS[op](*args) if op in _SYMPY_OPERATIONS else FUNCTIONS[op].symbolic(*args)

@@ -1,0 +1,190 @@
+"""The theorem as a pipeline: a problem in, its limiting SDE out, as straight-line programs."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import sympy as sp
+
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.derive.drift import DriftTerms, drift_terms
+from symbolic_sgd.derive.inverses import NormalHessian, normal_hessian
+from symbolic_sgd.derive.manifold import find_manifold
+from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, noise_on_manifold
+from symbolic_sgd.derive.normal_frame import NormalFrame, normal_frame
+from symbolic_sgd.derive.precise import PrecisePoint
+from symbolic_sgd.problems.problem import Problem
+
+
+@dataclass(frozen=True)
+class Term:
+    """One named part of the result: what it is called, written and defined as, and where it comes from.
+
+    Args:
+        name: the public name.
+        symbol: LaTeX of the letter.
+        definition: LaTeX of the right-hand side.
+        source: where in the theorem it stands.
+        matrix: how it is read off the finished stages.
+    """
+
+    name: str
+    symbol: str
+    definition: str
+    source: str
+    matrix: Callable[[NormalHessian, NoiseOnManifold, DriftTerms], Matrix]
+
+
+def _identity(normal: NormalHessian) -> Matrix:
+    graph = normal.frame.manifold.landscape.graph
+    return Matrix.diagonal(graph, [1] * normal.frame.manifold.landscape.dimension)
+
+
+TERMS: tuple[Term, ...] = (
+    Term(
+        "tangent_projection",
+        r"\partial\Phi",
+        r"I - \nabla^2 L\,\nabla^2 L^{\dagger}",
+        "Lemma 2",
+        lambda normal, noise, drift: normal.frame.tangent_part(_identity(normal)),
+    ),
+    Term(
+        "hessian_pinv",
+        r"\nabla^2 L^{\dagger}",
+        r"(\nabla^2 L)^{\dagger}",
+        "notation of the main theorem",
+        lambda normal, noise, drift: normal.pseudo_inverse(_identity(normal)),
+    ),
+    Term(
+        "lyapunov_solution",
+        r"\mathcal{L}^{-1}_{\nabla^2 L}(\Sigma_{\perp})",
+        r"S,\quad \nabla^2 L\,S + S\,\nabla^2 L = \Sigma_{\perp}",
+        "notation of the main theorem",
+        lambda normal, noise, drift: drift.lyapunov_solution,
+    ),
+    Term(
+        "tangent_noise",
+        r"\Sigma_{\parallel}^{1/2}",
+        r"\partial\Phi\,\sigma",
+        "main theorem, first term",
+        lambda normal, noise, drift: noise.tangent,
+    ),
+    Term(
+        "tangent_noise_compensation",
+        r"b_{\parallel}",
+        r"-\tfrac12\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\Sigma_{\parallel}]",
+        "main theorem, second term",
+        lambda normal, noise, drift: drift.tangent_noise_compensation,
+    ),
+    Term(
+        "mixed_regularization",
+        r"b_{\perp\parallel}",
+        r"-\partial\Phi\,\partial^2(\nabla L)[\nabla^2 L^{\dagger}\,\Sigma_{\perp\parallel}]",
+        "main theorem, third term, with its factor corrected from 1/2 to 1",
+        lambda normal, noise, drift: drift.mixed_regularization,
+    ),
+    Term(
+        "normal_regularization",
+        r"b_{\perp}",
+        r"-\tfrac12\,\partial\Phi\,\partial^2(\nabla L)[\mathcal{L}^{-1}_{\nabla^2 L}(\Sigma_{\perp})]",
+        "main theorem, fourth term",
+        lambda normal, noise, drift: drift.normal_regularization,
+    ),
+    Term(
+        "drift",
+        r"b",
+        r"\tfrac12\,\partial^2\Phi[\Sigma] = b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
+        "main theorem",
+        lambda normal, noise, drift: (
+            drift.tangent_noise_compensation + drift.mixed_regularization + drift.normal_regularization
+        ),
+    ),
+)
+"""Every named part of the limiting SDE, in the order of the theorem; formulas, LaTeX, numbers and tests walk this."""
+
+DRIFT_TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The finished derivation.
+
+    Args:
+        problem: what was stated.
+        codimension: M.
+        points: points of Γ to 120 digits.
+        equations: M expressions that vanish on Γ.
+        program: the straight-line program of every term.
+        guard: the program of what a point has to satisfy for the formulas to hold there: `gradient` = 0, `hessian` ≥ 0
+            of rank M, `equations` = 0, `frame` of full rank, `assumed` = 0.
+        blocks: the program of the matrices from which the terms are composed: σ on Γ, N, W.
+        valid_where: conditions under which the formulas hold, () if on all of Γ.
+        frame_origin: in words, from what the normal frame was made.
+    """
+
+    problem: Problem
+    codimension: int
+    points: tuple[PrecisePoint, ...]
+    equations: tuple[sp.Expr, ...]
+    program: Program
+    guard: Program
+    blocks: Program
+    valid_where: tuple[sp.Basic, ...]
+    frame_origin: str
+
+
+def derive(problem: Problem) -> Derivation:
+    """The limiting SDE of a problem.
+
+    Raises:
+        NoManifold: the loss has no manifold of minimizers that the theorem speaks of.
+    """
+    # Γ first: how many normal directions there are decides the size of everything that follows.
+    manifold = find_manifold(problem)
+    # A frame of the normal space, because H is singular on Γ and only its normal part can be inverted.
+    frame = normal_frame(manifold)
+    # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
+    normal = normal_hessian(frame)
+    # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
+    noise = noise_on_manifold(normal)
+    # The blocks of ½∂²Φ[Σ].
+    drift = drift_terms(normal, noise)
+    return _collect(frame, normal, noise, drift)
+
+
+def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, drift: DriftTerms) -> Derivation:
+    manifold = frame.manifold
+    landscape = manifold.landscape
+    equations = Matrix.column(frame.equations)
+    guard = {
+        "gradient": landscape.gradient,
+        "hessian": landscape.hessian,
+        "equations": Matrix.column(manifold.equations),
+        "frame": frame.raw,
+        "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
+    }
+    blocks = {
+        "noise_factor": noise.factor,
+        "normal_frame": frame.columns,
+        "normal_hessian": normal.weights,
+        "hessian": manifold.restrict(landscape.hessian),
+    }
+    return Derivation(
+        problem=manifold.problem,
+        codimension=manifold.codimension,
+        points=manifold.points,
+        equations=tuple(Program.of({"equations": equations}).expand("equations")),
+        program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
+        guard=Program.of(guard),
+        blocks=Program.of(blocks),
+        valid_where=_conditions(frame),
+        frame_origin=frame.origin,
+    )
+
+
+def _conditions(frame: NormalFrame) -> tuple[sp.Basic, ...]:
+    if frame.minor is None:
+        return ()
+    minor = Program.of({"minor": frame.minor}).expand("minor")
+    determinant = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
+    return () if determinant.is_zero is False else (sp.Ne(determinant, 0),)

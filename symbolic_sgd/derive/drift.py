@@ -1,0 +1,48 @@
+"""Step 5: the three drift terms, ½∂²Φ[Σ] block by block."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.derive.inverses import NormalHessian
+from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, squared_norm, without_zeros
+
+HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True)
+class DriftTerms:
+    """The drift of the limiting SDE, D×1 each; their sum is ½∂²Φ[Σ].
+
+    Args:
+        tangent_noise_compensation: −½ H† T[Σ_∥], normal to Γ.
+        mixed_regularization: −P T[H†Σ_⊥∥], tangent to Γ.
+        normal_regularization: −½ P T[𝓛_H⁻¹(Σ_⊥)], tangent to Γ.
+        lyapunov_solution: 𝓛_H⁻¹(Σ_⊥), D×D.
+        assumed: what vanishes on Γ and was left out.
+    """
+
+    tangent_noise_compensation: Matrix
+    mixed_regularization: Matrix
+    normal_regularization: Matrix
+    lyapunov_solution: Matrix
+    assumed: tuple[Node, ...]
+
+
+def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
+    """The blocks of ½∂²Φ[Σ] by the corrected theorem (Li, Wang & Arora 2022, with erratum 1: mixed factor −1, not −½)."""
+    frame = normal.frame
+    manifold = frame.manifold
+    curvature: Callable[[Matrix], Matrix] = lambda b: manifold.restrict(manifold.landscape.third_derivative(b))  # noqa: E731
+    solution = normal.lyapunov_inverse(noise.factor)
+    terms = (
+        -HALF * normal.pseudo_inverse(curvature(noise.tangent @ noise.tangent.T)),
+        -frame.tangent_part(curvature(noise.mixed)),
+        -HALF * frame.tangent_part(curvature(solution)),
+    )
+    extent = 1 + squared_norm(Matrix.column(manifold.landscape.variables))
+    size = squared_norm(noise.factor) * squared_norm(noise.factor) / extent
+    kept = [without_zeros(manifold, term, size) for term in terms]
+    return DriftTerms(*(matrix for matrix, _ in kept), solution, tuple(node for _, gone in kept for node in gone))

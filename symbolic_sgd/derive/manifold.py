@@ -1,0 +1,329 @@
+"""Step 1: Γ, the manifold of minimizers. Its codimension, points of it, and equations that vanish on it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Node, kinks
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
+from symbolic_sgd.derive.search import FloatLandscape, Slope, descend, starts
+from symbolic_sgd.errors import (
+    ConstantLoss,
+    DegenerateMinimum,
+    IsolatedMinimum,
+    ManifoldMismatch,
+    NoManifold,
+    NoMinimum,
+    NotSmooth,
+    RankNotConstant,
+    SaddlePoint,
+)
+from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.problems.problem import Problem
+
+SEED = 20220
+"""The search is the same in every run."""
+
+BASES = 4
+"""Minimizers, from different starts, that are sharpened."""
+
+REACH = 1e-2
+"""How far, relative to 1 + |x|, the exact minimizer may be from where descent ended."""
+
+WALKS = (0.3, 0.1, 0.02, 1e-3)
+"""Lengths of the steps along Γ, relative to 1 + |x|, tried in turn."""
+
+
+@dataclass(frozen=True)
+class Manifold:
+    """Γ near the points found: {∇L = 0} there is a manifold of dimension D − M, and rank H = M at each of them.
+
+    Args:
+        problem: what was stated.
+        landscape: L, ∇L, ∇²L on the graph of this derivation.
+        codimension: M.
+        points: points of Γ to 120 digits, the last of them generic (reached by steps along Γ).
+        ranks: the pivots of H at each point.
+        equations: expressions of the problem that vanish on Γ (not necessarily independent), as nodes.
+        complete: the loss is a positive combination of the squares of exactly M equations, so that they are
+            independent wherever rank H = M.
+    """
+
+    problem: Problem
+    landscape: Landscape
+    codimension: int
+    points: tuple[PrecisePoint, ...]
+    ranks: tuple[HessianRank, ...]
+    equations: tuple[Node, ...]
+    complete: bool
+
+    @property
+    def dimension(self) -> int:
+        """D − M."""
+        return self.landscape.dimension - self.codimension
+
+    def restrict(self, matrix: Matrix) -> Matrix:
+        """The matrix on Γ: everything that is known to vanish there, and stands in it, becomes zero."""
+        vanishing = [*self.equations, *self.landscape.gradient.entries]
+        zero = self.landscape.graph.constant(0)
+        try:
+            return matrix.replace({node: zero for node in vanishing})
+        except ZeroDivisionError as error:
+            raise NotSmooth("a derivative of the loss, or the noise, divides by zero everywhere on Γ") from error
+
+    def vanishes(self, nodes: Sequence[Node]) -> list[bool]:
+        """Which nodes are zero on Γ, decided at every point found."""
+        verdicts = [point.zeros(nodes) for point in self.points]
+        return [all(at) for at in zip(*verdicts, strict=True)]
+
+
+def find_manifold(problem: Problem) -> Manifold:
+    """Γ for a problem: by descent from many starts, or on the user's equations.
+
+    Raises:
+        NoManifold: and its subclasses, where the minimizers are no manifold that the theorem speaks of.
+    """
+    landscape = problem.landscape()
+    if all(entry.is_zero for entry in landscape.gradient.entries):
+        raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero everywhere")
+    given = [from_sympy(e, landscape.graph) for e in problem.manifold]
+    search = _Search(problem, landscape, given)
+    found = search.manifold_points()
+    points = tuple(p for p, _ in found)
+    ranks = tuple(r for _, r in found)
+    codimension = ranks[0].rank
+    squares = [node for node in _squared_terms(problem, landscape)]
+    candidates = list(dict.fromkeys([*given, *squares]))
+    vanishing = [c for c in candidates if all(p.zeros([c])[0] for p in points)]
+    complete = len(squares) == codimension and all(s in vanishing for s in squares)
+    _check_smooth(problem, landscape, points)
+    equations = tuple(squares if complete else vanishing)
+    return Manifold(problem, landscape, codimension, points, ranks, equations, complete)
+
+
+def _squared_terms(problem: Problem, landscape: Landscape) -> list[Node]:
+    """r_1 … r_n when the loss is written as Σ c_i r_i² with positive numbers or positive constants c_i, else nothing."""
+    if problem.residuals:
+        return list(dict.fromkeys(from_sympy(r, landscape.graph) for r in problem.residuals))
+    bases = []
+    for term in sp.Add.make_args(problem.loss):
+        factors = sp.Mul.make_args(term)
+        squares = [f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & set(problem.parameters)]
+        others = sp.Mul(*[f for f in factors if f not in squares])
+        if len(squares) != 1 or not others.is_positive or others.free_symbols & set(problem.parameters):
+            return []
+        bases.append(from_sympy(squares[0].args[0], landscape.graph))
+    return bases
+
+
+def _check_smooth(problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint]) -> None:
+    found = kinks([landscape.loss])
+    for point in points:
+        for (node, zero), is_zero in zip(found, point.zeros([z for _, z in found]), strict=True):
+            if is_zero and zero.op != "constant":
+                raise _not_smooth(node.op, point.describe(problem.parameters))
+
+
+def _not_smooth(operation: str, where: str) -> NotSmooth:
+    named = {"div": "a quotient", "pow": "a fractional power"}.get(operation, operation)
+    return NotSmooth(
+        f"the loss is not smooth at its minimizer {where}: {named} is evaluated where it has no derivative. "
+        "The theorem needs three continuous derivatives on Γ; state a smooth loss, or the smooth part meant with domain="
+    )
+
+
+class _Search:
+    """The points of Γ, and the reasons why there are none.
+
+    With equations g of the user, points come from descending ½|g|² (`target`), and are then tested on L itself.
+    """
+
+    def __init__(self, problem: Problem, landscape: Landscape, equations: Sequence[Node]):
+        self.problem = problem
+        self.landscape = landscape
+        self.equations = tuple(equations)
+        self.target = landscape
+        if equations:
+            half = landscape.graph.constant(1) / 2
+            total = landscape.graph.constant(0)
+            for equation in equations:
+                total = total + half * equation * equation
+            self.target = Landscape.of(total, problem.parameters)
+        self.floats = FloatLandscape(self.target, problem)
+        self.rng = np.random.default_rng(SEED)
+
+    # --- what is found ----------------------------------------------------------------------
+
+    def manifold_points(self) -> list[tuple[PrecisePoint, HessianRank]]:
+        begin = starts(self.problem, self.floats, self.rng)
+        ends = descend(self.floats, begin, cautious=self.problem.near is not None)
+        slope = self.floats(ends)
+        order = sorted(np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1) < 1e7)), key=lambda i: slope.loss[i])
+        bases: list[tuple[float, PrecisePoint, HessianRank]] = []
+        refusals: list[NoManifold] = []
+        for i in order:
+            point = self._sharpen(ends[i])
+            if point is None:
+                continue
+            try:
+                bases.append((float(slope.loss[i]), point, self._examine(point)))
+            except NoManifold as refusal:
+                refusals.append(refusal)
+            if len(bases) == BASES or len(refusals) > BASES:
+                break
+        if not bases:
+            raise refusals[0] if refusals else self._why_none(begin, ends, slope)
+        return self._with_walks(self._one_component(bases))
+
+    def _sharpen(self, x: np.ndarray) -> PrecisePoint | None:
+        assignment = dict(zip(self.problem.symbols, map(float, x), strict=True))
+        curvature = np.abs(np.linalg.eigvalsh(self._hessian(x)))
+        guesses = dict.fromkeys(int((curvature > t * curvature.max()).sum()) for t in (1e-11, 1e-8, 1e-5, 1e-3))
+        for rank in guesses:
+            point = sharpen(self.target, assignment, rank, self._hessian, reach=REACH) if rank else None
+            if point is not None:
+                return point
+        return None
+
+    def _hessian(self, x: np.ndarray) -> np.ndarray:
+        return self.floats(x[None, :]).hessian[0]
+
+    def _examine(self, point: PrecisePoint) -> HessianRank:
+        """The rank of H at a stationary point, if it is a minimizer on a manifold of minimizers."""
+        describe = lambda: point.describe(self.problem.symbols)  # noqa: E731
+        if self.equations:
+            self._check_equations(point)
+        rank = positive_semidefinite_rank(point.matrix(self.landscape.hessian), describe)
+        if self.equations and rank.rank < len(self.equations):
+            raise DegenerateMinimum(
+                f"at {describe()} the Hessian has rank {rank.rank}, below the {len(self.equations)} independent equations "
+                "in manifold=: the minimum is degenerate there (flatter than quadratic across Γ) and the theorem does not apply"
+            )
+        if rank.rank == self.landscape.dimension:
+            raise IsolatedMinimum(
+                f"the minimum at {describe()} is isolated (rank H = D = {rank.rank}): SGD stays at this point in the limit, "
+                "and there is no SDE to derive; near= can name a part of the zero-loss set that is a manifold"
+            )
+        return rank
+
+    def _check_equations(self, point: PrecisePoint) -> None:
+        where = point.describe(self.problem.symbols)
+        if not all(point.zeros(self.equations)):
+            raise ManifoldMismatch(f"manifold= has no common zero near {where}: the equations contradict each other there")
+        target_rank = positive_semidefinite_rank(point.matrix(self.target.hessian), lambda: where)
+        if target_rank.rank < len(self.equations):
+            raise ManifoldMismatch(
+                f"manifold= states {len(self.equations)} equations, but their gradients have rank {target_rank.rank} at {where}: "
+                "give M independent equations whose gradients are independent on Γ"
+            )
+        if not all(point.zeros(self.landscape.gradient.entries)):
+            slope = max(abs(g) for g in point.low(self.landscape.gradient.entries))
+            raise ManifoldMismatch(
+                f"manifold= is not Γ: at {where} its equations hold, but |∇L| is {mpmath.nstr(slope, 3)}; "
+                "correct the equations, or leave manifold= out"
+            )
+
+    def _one_component(self, bases: list[tuple[float, PrecisePoint, HessianRank]]) -> list[tuple[PrecisePoint, HessianRank]]:
+        lowest = min(loss for loss, _, _ in bases)
+        level = [(p, r) for loss, p, r in bases if self.problem.constants or loss <= lowest + 1e-9 * (1 + abs(lowest))]
+        ranks = {r.rank: p for p, r in level}
+        if len(ranks) > 1:
+            places = "; ".join(f"rank {k} at {p.describe(self.problem.symbols)}" for k, p in sorted(ranks.items()))
+            raise RankNotConstant(
+                f"the Hessian's rank differs between the minimizers found ({places}): they are manifolds of different "
+                "codimension, or the constants decide it; say which is meant with near=, domain=, or assumptions on the constants"
+            )
+        return level
+
+    def _with_walks(self, level: list[tuple[PrecisePoint, HessianRank]]) -> list[tuple[PrecisePoint, HessianRank]]:
+        """Add generic points of Γ; that a step along the kernel of H can be completed to one shows dim Γ = D − M."""
+        walked = []
+        for point, rank in level[: max(2, 4 - len(level))]:
+            reached = self._walk(point, rank.rank)
+            if reached is None:
+                raise DegenerateMinimum(
+                    f"at the minimizer {point.describe(self.problem.symbols)} the Hessian has rank {rank.rank}, but the zero set of the "
+                    f"gradient is not a manifold of codimension {rank.rank} there: the minimum is degenerate (flatter than quadratic "
+                    "in some direction across Γ), or the rank is not constant near the point; the theorem does not apply, "
+                    "or near= has to name a regular point"
+                )
+            walked.append(reached)
+        if len(level) + len(walked) < 4:
+            again = self._walk(walked[-1][0], walked[-1][1].rank)
+            walked.extend([again] if again is not None else [])
+        return [*level, *walked]
+
+    def _walk(self, point: PrecisePoint, rank: int) -> tuple[PrecisePoint, HessianRank] | None:
+        x = point.floats(self.problem.symbols)
+        d = self.landscape.dimension
+        _, axes = np.linalg.eigh(self._hessian(x))
+        kernel = axes[:, : d - rank] if not self.equations else axes[:, : d - len(self.equations)]
+        for length in WALKS:
+            direction = kernel @ self.rng.standard_normal(kernel.shape[1])
+            moved = x.copy()
+            moved[:d] += length * (1 + np.abs(x[:d]).max()) * direction / np.linalg.norm(direction)
+            if not self.floats(moved[None, :]).admissible[0]:
+                continue
+            assignment = dict(zip(self.problem.symbols, map(float, moved), strict=True))
+            reached = sharpen(self.target, assignment, rank, self._hessian, reach=2 * length)
+            if reached is None or not self.floats(reached.floats(self.problem.symbols)[None, :]).admissible[0]:
+                continue
+            try:
+                examined = self._examine(reached)
+            except NoManifold:
+                continue
+            if examined.rank == rank:
+                return reached, examined
+        return None
+
+    # --- why nothing is found ---------------------------------------------------------------
+
+    def _why_none(self, begin: np.ndarray, ends: np.ndarray, slope: Slope) -> NoManifold:
+        finite = slope.admissible & (np.abs(ends).max(axis=1) < 5 * (1 + np.abs(begin).max(axis=1)))
+        kinked = finite & (slope.kink < 1e-3)
+        if kinked.any():
+            operation = kinks([self.target.loss])[0][0].op
+            return _not_smooth(operation, self._shown(ends[np.argmax(kinked)]))
+        size = np.abs(slope.hessian).max(axis=(1, 2)) * (1 + np.abs(ends).max(axis=1))
+        flat = finite & (np.linalg.norm(slope.gradient, axis=1) <= 1e-5 * (1 + size))
+        if flat.any() and not self.equations:
+            return DegenerateMinimum(
+                f"descent ends near {self._shown(ends[np.argmax(flat)])}, where the Hessian's rank is below the codimension of the minimizers: "
+                "the minimum is degenerate (flatter than quadratic across Γ), and the theorem does not apply"
+            )
+        if self.equations:
+            return ManifoldMismatch(
+                "no common zero of the equations in manifold= was found from the starts tried: correct them, or give a point with near="
+            )
+        return self._saddle_or_nothing(ends)
+
+    def _saddle_or_nothing(self, ends: np.ndarray) -> NoManifold:
+        half = self.landscape.graph.constant(1) / 2
+        total = self.landscape.graph.constant(0)
+        for entry in self.landscape.gradient.entries:
+            total = total + half * entry * entry
+        stationary = FloatLandscape(Landscape.of(total, self.problem.parameters), self.problem)
+        reached = descend(stationary, starts(self.problem, stationary, self.rng), cautious=False)
+        slope = self.floats(reached)
+        for x, gradient, hessian, fine in zip(reached, slope.gradient, slope.hessian, slope.admissible, strict=True):
+            size = np.abs(hessian).max()
+            if fine and np.linalg.norm(gradient) <= 1e-7 * size * (1 + np.abs(x).max()) and np.abs(x).max() < 1e3:
+                lowest, highest = np.linalg.eigvalsh(hessian)[[0, -1]]
+                if lowest < -1e-6 * size:
+                    kind = "a saddle" if highest > 1e-6 * size else "a maximum"
+                    return SaddlePoint(
+                        f"no minimizer was found; {self._shown(x)} is stationary, but {kind} (the Hessian's eigenvalues run from "
+                        f"{lowest:.3g} to {highest:.3g}): the theorem speaks of local minimizers only; name one with near="
+                    )
+        return NoMinimum(
+            f"no minimizer was found: from {len(ends)} starts, descent never settled (the loss has no minimum, or only at infinity); "
+            "name a point near the minimizers with near={…}, or state their equations with manifold=[…]"
+        )
+
+    def _shown(self, x: np.ndarray) -> str:
+        return "(" + ", ".join(f"{s} = {a:.4g}" for s, a in zip(self.problem.symbols, x, strict=True)) + ")"

@@ -1,0 +1,194 @@
+"""Points of Γ to 100 digits and more, and the decisions that are taken there: is it zero, what is the rank."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.errors import NotSmooth, SaddlePoint, Undecided
+from symbolic_sgd.problems.landscape import Landscape
+
+DIGITS = 50
+"""Digits to which everything that is decided is computed."""
+
+LOW, HIGH = 55, 105
+"""The two working precisions of a zero test, and the digits of a point are a little above the higher."""
+
+POINT = HIGH + 15
+
+
+@dataclass(frozen=True)
+class PrecisePoint:
+    """A point (and values of the constants), with the values of a graph's nodes there at two precisions."""
+
+    assignment: Mapping[sp.Symbol, mpmath.mpf]
+    _low: Valuation = field(init=False, repr=False, compare=False)
+    _high: Valuation = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_low", Valuation(PRECISE, self.assignment))
+        object.__setattr__(self, "_high", Valuation(PRECISE, self.assignment))
+
+    def low(self, nodes: Sequence[Node]) -> list[Any]:
+        """The values of nodes at the lower precision."""
+        return _guarded(self._low, LOW, nodes)
+
+    def high(self, nodes: Sequence[Node]) -> list[Any]:
+        """The values of nodes at the higher precision."""
+        return _guarded(self._high, HIGH, nodes)
+
+    def zeros(self, nodes: Sequence[Node]) -> list[bool]:
+        """Which nodes vanish here: a value that rounding alone makes shrinks with the precision, a true one stays.
+
+        Two precisions decide this without knowing the scale of the value.
+        """
+        return [_is_zero(a, b) for a, b in zip(self.low(nodes), self.high(nodes), strict=True)]
+
+    def matrix(self, matrix: Matrix) -> mpmath.matrix:
+        """A matrix of nodes as numbers, to 50 digits and more."""
+        rows, columns = matrix.shape
+        values = self.high(matrix.entries)
+        return mpmath.matrix([values[i * columns : (i + 1) * columns] for i in range(rows)])
+
+    def floats(self, symbols: Sequence[sp.Symbol]) -> np.ndarray:
+        """The coordinates in float64."""
+        return np.array([float(self.assignment[s]) for s in symbols])
+
+    def describe(self, symbols: Sequence[sp.Symbol]) -> str:
+        """The point in words, for messages."""
+        return "(" + ", ".join(f"{s} = {float(self.assignment[s]):.6g}" for s in symbols) + ")"
+
+
+def _guarded(valuation: Valuation, digits: int, nodes: Sequence[Node]) -> list[Any]:
+    with mpmath.workdps(digits):
+        try:
+            return valuation(nodes)
+        except ZeroDivisionError as error:
+            where = ", ".join(f"{s} = {mpmath.nstr(a, 6)}" for s, a in valuation.assignment.items())
+            raise NotSmooth(
+                f"a derivative of the loss, or the noise, divides by zero at the minimizer ({where}): the theorem needs "
+                "a loss with three continuous derivatives there; exclude such points with domain=[…]"
+            ) from error
+
+
+def _is_zero(low: mpmath.mpf, high: mpmath.mpf) -> bool:
+    return high == 0 or abs(low - high) > abs(high) / 2
+
+
+@dataclass(frozen=True)
+class HessianRank:
+    """rank H at a point, and the indices I of principal pivots: H[I, I] is nonsingular."""
+
+    rank: int
+    pivots: tuple[int, ...]
+
+
+def positive_semidefinite_rank(h: mpmath.matrix, describe: Callable[[], str]) -> HessianRank:
+    """The rank of H by symmetric elimination with diagonal pivoting, which for H ≥ 0 reveals it.
+
+    Raises:
+        SaddlePoint: H is not positive semidefinite.
+        Undecided: a remainder neither clearly zero (10⁻⁴⁰ of H) nor clearly not (10⁻²⁰).
+    """
+    with mpmath.workdps(HIGH):
+        return _eliminate(h.copy(), describe)
+
+
+def _eliminate(rest: mpmath.matrix, describe: Callable[[], str]) -> HessianRank:
+    n, h = rest.rows, rest
+    remaining, pivots = list(range(n)), []
+    scale = max((abs(h[i, j]) for i in range(n) for j in range(n)), default=mpmath.mpf(0))
+    while remaining:
+        size = max(abs(rest[i, j]) for i in remaining for j in remaining)
+        if size <= mpmath.mpf("1e-40") * scale:
+            break
+        if size < mpmath.mpf("1e-20") * scale:
+            raise Undecided(
+                f"the rank of the Hessian could not be decided at {describe()}: curvatures differ by a factor "
+                f"{mpmath.nstr(scale / size, 3)}; rescale the parameters, or choose another point with near="
+            )
+        pivot = max(remaining, key=lambda i: rest[i, i])
+        if rest[pivot, pivot] < size * mpmath.mpf("0.999999") or min(rest[i, i] for i in remaining) < -size / 10**6:
+            raise SaddlePoint(f"the Hessian is not positive semidefinite at the stationary point {describe()}")
+        remaining.remove(pivot)
+        pivots.append(pivot)
+        for i in remaining:
+            ratio = rest[i, pivot] / rest[pivot, pivot]
+            for j in remaining:
+                rest[i, j] -= ratio * rest[pivot, j]
+    return HessianRank(len(pivots), tuple(pivots))
+
+
+def sharpen(
+    landscape: Landscape,
+    assignment: Mapping[sp.Symbol, Any],
+    rank: int,
+    float_hessian: Callable[[np.ndarray], np.ndarray],
+    *,
+    reach: float,
+) -> PrecisePoint | None:
+    """The nearby zero of ∇L to 120 digits, by Newton steps −H†∇L in the `rank` stiffest directions.
+
+    H† is computed in float64, so that each step gains about ten digits, and costs one gradient.
+
+    Args:
+        landscape: whose gradient is to vanish.
+        assignment: where to begin; symbols that are no parameters stay.
+        rank: the number of normal directions.
+        float_hessian: the Hessian at float64 values of the assignment, in its order.
+        reach: how far it may be, relative to 1 + |x|.
+
+    Returns:
+        The point, or None where the steps do not contract, or do not end at a zero of the gradient within reach.
+    """
+    symbols = [node.value for node in landscape.variables]
+    with mpmath.workdps(POINT):
+        start = {s: mpmath.mpf(a) for s, a in assignment.items()}
+        current = dict(start)
+        size = 1 + max(abs(start[s]) for s in symbols)
+        tiny = size * mpmath.mpf(10) ** (5 - POINT)
+        previous, inverse = mpmath.inf, np.zeros((0, 0))
+        for iteration in range(60):
+            slope = Valuation(PRECISE, current)(landscape.gradient.entries)
+            if iteration < 8:  # the Newton phase; afterwards H† no longer changes in float64
+                inverse = _pseudo_inverse(float_hessian(np.array([float(a) for a in current.values()])), rank)
+            step = [mpmath.fdot(zip(row, slope, strict=True)) for row in inverse.tolist()]
+            length = max(map(abs, step), default=mpmath.nan)
+            if not mpmath.isfinite(length) or (iteration >= 8 and length > previous / 2 and length > tiny):
+                return None
+            current.update((s, current[s] - change) for s, change in zip(symbols, step, strict=True))
+            if max(abs(current[s] - start[s]) for s in symbols) > reach * size:
+                return None
+            if length <= tiny:
+                return _accepted(landscape, current, float_hessian, size)
+            previous = length
+    return None
+
+
+def _accepted(
+    landscape: Landscape,
+    assignment: dict[sp.Symbol, mpmath.mpf],
+    float_hessian: Callable[[np.ndarray], np.ndarray],
+    size: mpmath.mpf,
+) -> PrecisePoint | None:
+    slope = Valuation(PRECISE, assignment)(landscape.gradient.entries)
+    stiffness = float(np.abs(float_hessian(np.array([float(a) for a in assignment.values()]))).max())
+    small = max(map(abs, slope)) <= stiffness * size * mpmath.mpf(10) ** (10 - POINT)
+    return PrecisePoint(assignment) if small else None
+
+
+def _pseudo_inverse(hessian: np.ndarray, rank: int) -> np.ndarray:
+    if not np.isfinite(hessian).all():
+        return np.zeros((0, 0))
+    values, vectors = np.linalg.eigh(hessian)
+    stiffest = np.argsort(np.abs(values))[len(values) - rank :]
+    if not values[stiffest].all():
+        return np.zeros((0, 0))
+    axes = vectors[:, stiffest]
+    return axes / values[stiffest] @ axes.T

@@ -1,0 +1,163 @@
+"""Minimizers in float64: many starts at once, damped Newton steps that only ever go down.
+
+This is where NumPy enters the derivation: to find points of Γ, which `precise` then sharpens to many digits.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.graph import kinks
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.errors import ComplexValue
+from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.problems.problem import Problem
+
+STARTS = 12
+SCALES = (1.0, 0.4, 2.5, 6.0, 0.1, 20.0, 100.0)
+"""Standard deviations of the random starts, tried in this order until enough lie where the loss is real."""
+
+_RELATIONS = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "!=": np.not_equal}
+
+
+@dataclass(frozen=True)
+class Slope:
+    """The loss near a batch of S points: values (S), gradients (S×D), Hessians (S×D×D), smallest distance to a kink
+    (S), and whether each point is admissible (all of it finite, and inside the domain)."""
+
+    loss: np.ndarray
+    gradient: np.ndarray
+    hessian: np.ndarray
+    kink: np.ndarray
+    admissible: np.ndarray
+
+    def take(self, other: "Slope", mask: np.ndarray) -> "Slope":
+        """This one, with the points of `mask` replaced by those of another."""
+        pick = lambda a, b: np.where(mask.reshape((-1,) + (1,) * (a.ndim - 1)), b, a)  # noqa: E731
+        return Slope(*(pick(getattr(self, n), getattr(other, n)) for n in self.__dataclass_fields__))
+
+
+class FloatLandscape:
+    """L, ∇L, ∇²L and the domain as one float64 program over batches of points.
+
+    Args:
+        landscape: the loss on its graph.
+        problem: whose domain is respected.
+    """
+
+    def __init__(self, landscape: Landscape, problem: Problem):
+        graph = landscape.graph
+        conditions = problem.condition_nodes(graph)
+        singular = [zero for _, zero in kinks([landscape.loss])]
+        self.symbols = problem.symbols
+        self.dimension = landscape.dimension
+        self.relations = [_RELATIONS[relation] for _, relation in conditions]
+        self.program = Program.of(
+            {
+                "loss": Matrix.column([landscape.loss]),
+                "gradient": landscape.gradient,
+                "hessian": landscape.hessian,
+                "conditions": Matrix.column(node for node, _ in conditions),
+                "kinks": Matrix.column(singular),
+            }
+        )
+
+    def __call__(self, points: np.ndarray) -> Slope:
+        """The slope at S points, each row the parameters followed by the constants."""
+        size, d = len(points), self.dimension
+        with np.errstate(all="ignore"):
+            values = self.program.run(FLOAT64, dict(zip(self.symbols, points.T, strict=True)))
+        stack = {name: _columns(entries, size) for name, entries in values.items()}
+        inside = np.ones(size, dtype=bool)
+        for relation, column in zip(self.relations, stack["conditions"].T, strict=True):
+            inside &= relation(column, 0)
+        gradient, hessian = stack["gradient"], stack["hessian"].reshape(size, d, d)
+        finite = [np.isfinite(a).reshape(size, -1).all(axis=1) for a in (stack["loss"], gradient, hessian)]
+        kink = np.abs(stack["kinks"]).min(axis=1, initial=np.inf)
+        return Slope(stack["loss"][:, 0], gradient, hessian, kink, inside & np.all(finite, axis=0))
+
+
+def _columns(entries: Sequence, size: int) -> np.ndarray:
+    return np.array([np.broadcast_to(e, size) for e in entries], dtype=float).reshape(len(entries), size).T
+
+
+def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator) -> np.ndarray:
+    """Points from which to descend, one a row: near the user's point, else at random where the loss is real.
+
+    Constants are drawn anew for every third of the starts.
+
+    Raises:
+        ComplexValue: the loss was not real and finite at any point tried.
+    """
+    if problem.near is not None:
+        given = np.array([problem.near.get(s, np.nan) for s in problem.symbols])
+        copies = 3 if problem.constants else 1
+        points = np.where(np.isnan(given), _draw(problem.symbols, copies, 1.0, rng), given)
+        points = points[landscape(points).admissible]
+        if not len(points):
+            raise ComplexValue("near: the loss or one of its derivatives is not a finite real number there, or domain= excludes it")
+        return points
+    found = np.empty((0, len(problem.symbols)))
+    for scale in SCALES:
+        candidates = _draw(problem.symbols, 4 * STARTS, scale, rng)
+        for draw in range(3):  # each block of candidates shares one draw of the constants
+            block = slice(draw * len(candidates) // 3, (draw + 1) * len(candidates) // 3)
+            candidates[block, problem.dimension :] = candidates[block.start, problem.dimension :]
+        good = candidates[landscape(candidates).admissible]
+        found = np.concatenate([found, good[:: max(1, len(good) // (STARTS // 2))][: STARTS // 2]])
+        if len(found) >= STARTS:
+            break
+    if not len(found):
+        raise ComplexValue(
+            "the loss was not a finite real number with two finite derivatives at any of the random points tried: "
+            "state where it is with domain=[…], or give a point with near={…}"
+        )
+    return found[:STARTS]
+
+
+def _draw(symbols: Sequence[sp.Symbol], size: int, scale: float, rng: np.random.Generator) -> np.ndarray:
+    points = scale * rng.standard_normal((size, len(symbols)))
+    for i, symbol in enumerate(symbols):
+        if symbol.is_nonnegative:
+            points[:, i] = np.abs(points[:, i])
+        elif symbol.is_nonpositive:
+            points[:, i] = -np.abs(points[:, i])
+    return points
+
+
+def descend(landscape: FloatLandscape, points: np.ndarray, *, cautious: bool, iterations: int = 300) -> np.ndarray:
+    """Go down from each point by steps −(|∇²L| + μ)⁻¹∇L, where |∇²L| has the absolute eigenvalues: saddles repel.
+
+    A step that does not lower the loss, or leaves the domain, is not taken, and the damping μ grows.
+
+    Args:
+        points: S×(D + constants); the constants stay.
+        cautious: begin with steps well below the Newton step, to stay near the component at hand.
+
+    Returns:
+        The points reached, S×(D + constants).
+    """
+    x, d = points.copy(), landscape.dimension
+    here = landscape(x)
+    damping = np.full(len(x), 100.0 if cautious else 1.0)
+    for _ in range(iterations):
+        curvature, axes = np.linalg.eigh(here.hessian)
+        scale = np.abs(curvature).max(axis=1) + 1e-300
+        along = np.einsum("sji,sj->si", axes, here.gradient)
+        step = -np.einsum("sij,sj->si", axes, along / (np.abs(curvature) + (damping * scale)[:, None] + 1e-300))
+        moving = np.linalg.norm(step, axis=1) > 1e-15 * (1 + np.linalg.norm(x[:, :d], axis=1))
+        if not moving.any():
+            break
+        trial = x.copy()
+        trial[:, :d] += step
+        there = landscape(trial)
+        slack = 1e-15 * np.abs(here.loss)
+        better = there.admissible & (there.loss <= here.loss + slack) & (np.abs(trial).max(axis=1) < 1e8)
+        x[better] = trial[better]
+        here = here.take(there, better)
+        damping = np.where(better, np.maximum(damping / 5, 1e-13), np.minimum(damping * 4, 1e12))
+    return x

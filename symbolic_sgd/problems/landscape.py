@@ -1,0 +1,57 @@
+"""The loss on a graph, with its first two derivatives: what every later stage reads."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import gradient, pull_back
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix
+
+
+@dataclass(frozen=True)
+class Landscape:
+    """L, ∇L and ∇²L as nodes of one graph.
+
+    Args:
+        graph: where everything of one derivation is built.
+        variables: the parameters x_1 … x_D as nodes.
+        loss: L.
+        gradient: ∇L, D×1.
+        hessian: ∇²L, D×D, symmetric entry by entry.
+    """
+
+    graph: Graph
+    variables: tuple[Node, ...]
+    loss: Node
+    gradient: Matrix
+    hessian: Matrix
+
+    @staticmethod
+    def of(loss: Node, parameters: Sequence[sp.Symbol]) -> "Landscape":
+        graph = loss.graph
+        variables = tuple(graph.symbol(s) for s in parameters)
+        slope = gradient(loss, variables)
+        upper = [gradient(entry, variables[i:]) for i, entry in enumerate(slope)]
+        n = range(len(variables))
+        hessian = Matrix.of([upper[min(i, j)][abs(i - j)] for j in n] for i in n)
+        return Landscape(graph, variables, loss, Matrix.column(slope), hessian)
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return len(self.variables)
+
+    def third_derivative(self, b: Matrix) -> Matrix:
+        """T[B]_k = Σ_ij ∂_i∂_j∂_k L B_ij = ∂_k ⟨∇²L, B⟩ with B held constant, D×1, without ever forming ∂³L."""
+        outputs, cotangents = [], []
+        for i in range(self.dimension):
+            for j in range(i, self.dimension):
+                weight = b[i, i] if i == j else b[i, j] + b[j, i]
+                if not weight.is_zero:
+                    outputs.append(self.hessian[i, j])
+                    cotangents.append(weight)
+        if not outputs:
+            return Matrix.column([self.graph.constant(0)] * self.dimension)
+        return Matrix.column(pull_back(outputs, cotangents, self.variables))

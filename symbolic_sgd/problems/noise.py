@@ -1,0 +1,155 @@
+"""Noise models. Each says how its columns follow from the loss, and by which law SGD draws them.
+
+Every model is one class with one method; adding one means adding one class (and one row in the problem-file reader).
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import TYPE_CHECKING, Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import gradient
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.problems.symbols import check_expression
+
+if TYPE_CHECKING:
+    from symbolic_sgd.problems.problem import Problem
+
+
+@dataclass(frozen=True)
+class NoiseColumns:
+    """Σ = s diag(w) sᵀ, that is σ = s diag(√w).
+
+    Args:
+        columns: s, D×Ξ.
+        weights: w_1 … w_Ξ, positive rationals.
+        drawn: whether SGD draws exactly these: the step is −η(∇L + s_ξ) with probability w_ξ, where Σ w_ξ s_ξ = 0.
+            Otherwise the model states only σ, and the law is chosen as CONVENTION says.
+
+    CONVENTION for a bare σ: where its columns sum to zero identically, s = √Ξ σ_ξ with probability 1/Ξ (equation (1) of
+    Li, Wang & Arora 2022); otherwise ±√Ξ σ_ξ with probability 1/(2Ξ) each, which has the same Σ and mean zero.
+    """
+
+    columns: Matrix
+    weights: tuple[Fraction, ...]
+    drawn: bool
+
+    @property
+    def factor(self) -> Matrix:
+        """σ, D×Ξ."""
+        graph = self.columns[0, 0].graph
+        roots = [graph.power(graph.constant(w), graph.constant(Fraction(1, 2))) for w in self.weights]
+        return Matrix(tuple(tuple(s * r for s, r in zip(row, roots, strict=True)) for row in self.columns.rows))
+
+
+class Noise(ABC):
+    """A model of the gradient noise of SGD."""
+
+    @abstractmethod
+    def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
+        """The columns s(x) and their weights, built on the landscape's graph."""
+
+    @abstractmethod
+    def check(self, problem: "Problem") -> None:
+        """Raise where the model does not fit the problem."""
+
+
+@dataclass(frozen=True)
+class GradientNoise(Noise):
+    """Noise given by its factor: σ(x), a D×Ξ matrix of expressions, Σ = σσᵀ."""
+
+    sigma: Any
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.sigma, sp.MatrixBase):
+            raise BadInput(f"noise: σ is a {type(self.sigma).__name__}; give a SymPy Matrix with one row a parameter")
+        object.__setattr__(self, "sigma", sp.ImmutableDenseMatrix(self.sigma))
+
+    def check(self, problem: "Problem") -> None:
+        rows, columns = self.sigma.shape
+        if rows != len(problem.parameters) or columns == 0:
+            raise BadShape(
+                f"noise: σ is {rows}×{columns}, but there are {len(problem.parameters)} parameters: "
+                f"give a {len(problem.parameters)}×Ξ matrix with Ξ ≥ 1 (one row a parameter, one column a noise source)"
+            )
+        for i in range(rows):
+            for j in range(columns):
+                check_expression(self.sigma[i, j], problem.symbols, where=f"noise: σ[{i}, {j}]")
+
+    def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
+        rows, columns = self.sigma.shape
+        matrix = Matrix.of([from_sympy(self.sigma[i, j], landscape.graph) for j in range(columns)] for i in range(rows))
+        return NoiseColumns(matrix, (Fraction(1),) * columns, drawn=False)
+
+
+@dataclass(frozen=True)
+class IsotropicNoise(Noise):
+    """σ = s I, Σ = s² I. The scale s is an exact expression (default 1)."""
+
+    scale: Any = 1
+
+    def check(self, problem: "Problem") -> None:
+        check_expression(self.scale, problem.symbols, where="noise: scale")
+
+    def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
+        scale = from_sympy(sp.sympify(self.scale, strict=True), landscape.graph)
+        d = landscape.dimension
+        return NoiseColumns(Matrix.diagonal(landscape.graph, [scale] * d), (Fraction(1),) * d, drawn=False)
+
+
+@dataclass(frozen=True)
+class LabelNoise(Noise):
+    """Label noise on a least-squares problem: each step draws one residual i and one sign, r_i → r_i ± δ.
+
+    s_{i,±} = (r_i ± δ)∇r_i − ∇L with probability 1/(2n), Ξ = 2n. Where all residuals vanish, Σ = δ²∇²L.
+
+    Args:
+        amplitude: δ, an exact expression without parameters (default 1); Var(label) = δ².
+    """
+
+    amplitude: Any = 1
+
+    def check(self, problem: "Problem") -> None:
+        if not problem.residuals:
+            raise BadInput("noise: LabelNoise needs residuals; state the problem with Problem.least_squares(residuals, …)")
+        check_expression(self.amplitude, problem.constants, where="noise: amplitude")
+
+    def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
+        graph = landscape.graph
+        amplitude = from_sympy(sp.sympify(self.amplitude, strict=True), graph)
+        columns = []
+        for expression in problem.residuals:
+            residual = from_sympy(expression, graph)
+            slope = gradient(residual, landscape.variables)
+            for perturbed in (residual + amplitude, residual - amplitude):
+                columns.append([perturbed * d for d in slope])
+        return _sampled(columns, [Fraction(1, len(columns))] * len(columns), landscape)
+
+
+@dataclass(frozen=True)
+class SamplingNoise(Noise):
+    """One loss ℓ_ξ is drawn each step with probability p_ξ: s_ξ = ∇ℓ_ξ − ∇L, L = Σ p_ξ ℓ_ξ, σ_ξ = √p_ξ s_ξ."""
+
+    losses: tuple[Any, ...]
+    weights: tuple[Fraction, ...]
+
+    def check(self, problem: "Problem") -> None:
+        for i, loss in enumerate(self.losses):
+            check_expression(loss, problem.symbols, where=f"sample loss {i}")
+
+    def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
+        slopes = [gradient(from_sympy(loss, landscape.graph), landscape.variables) for loss in self.losses]
+        return _sampled(slopes, self.weights, landscape)
+
+
+def _sampled(slopes: Sequence[Sequence[Node]], weights: Sequence[Fraction], landscape: Landscape) -> NoiseColumns:
+    mean = landscape.gradient.entries
+    columns = Matrix.of([g - m for g, m in zip(slope, mean, strict=True)] for slope in slopes).T
+    return NoiseColumns(columns, tuple(weights), drawn=True)

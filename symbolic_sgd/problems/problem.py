@@ -1,0 +1,219 @@
+"""What the user states: a loss, its parameters, and the noise of SGD."""
+
+import numbers
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.errors import BadInput, BadSymbol, InexactNumber
+from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
+from symbolic_sgd.problems.symbols import (
+    check_condition,
+    check_expression,
+    check_no_twins,
+    check_symbols,
+    implied_conditions,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Problem:
+    """A loss L: R^D → R and the noise of SGD, x(k+1) = x(k) − η(∇L(x(k)) + noise).
+
+    Args:
+        loss: L, an exact SymPy expression.
+        parameters: x_1 … x_D in the order of every vector's entries; every symbol stands for a real number.
+        noise: σ(x) as a D×Ξ SymPy Matrix, or a noise object.
+        manifold: M independent equations (expressions that vanish) of Γ; they are checked, never believed.
+        near: a point (parameter → number) close to the part of Γ meant.
+        domain: inequalities that hold on the part of Γ meant.
+        constants: further symbols that stay symbolic; their assumptions are used.
+
+    Raises:
+        BadInput: and its subclasses, naming what is wrong, where, and what to change.
+
+    >>> u, v = sp.symbols("u v")
+    >>> Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=sp.eye(2)).dimension
+    2
+    """
+
+    loss: sp.Expr
+    parameters: tuple[sp.Symbol, ...]
+    noise: Noise
+    manifold: tuple[sp.Expr, ...] = ()
+    near: Mapping[sp.Symbol, Any] | None = None
+    domain: tuple[Any, ...] = ()
+    constants: tuple[sp.Symbol, ...] = ()
+    residuals: tuple[sp.Expr, ...] = ()
+
+    def __post_init__(self) -> None:
+        set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (the frozen class's own setter)
+        set_field("parameters", check_symbols(self.parameters, where="parameters"))
+        if not self.parameters:
+            raise BadInput("parameters is empty: name the symbols that SGD trains")
+        set_field("constants", check_symbols(self.constants, where="constants"))
+        both = [s for s in self.parameters if s in self.constants]
+        if both:
+            raise BadSymbol(f"{both[0]} is both a parameter and a constant: keep it in one of the two")
+        check_no_twins(self.symbols)
+        set_field("loss", check_expression(self.loss, self.symbols, where="loss"))
+        set_field("residuals", self._expressions(self.residuals, "residuals"))
+        set_field("manifold", self._expressions(self.manifold, "manifold"))
+        set_field("domain", self._conditions())
+        set_field("near", self._start())
+        noise = GradientNoise(self.noise) if isinstance(self.noise, sp.MatrixBase) else self.noise
+        if not isinstance(noise, Noise):
+            raise BadInput(
+                f"noise is a {type(self.noise).__name__}; give a D×Ξ SymPy Matrix σ(x), or LabelNoise(…), "
+                "IsotropicNoise(…), GradientNoise(…)"
+            )
+        set_field("noise", noise)
+        noise.check(self)
+        self._check_functions()
+
+    def _expressions(self, given: Any, where: str) -> tuple[sp.Expr, ...]:
+        if isinstance(given, (str, set, frozenset, dict, sp.Expr)) or not isinstance(given, Iterable):
+            raise BadInput(f"{where} is a {type(given).__name__}; give a list of expressions, e.g. [u*v - 1]")
+        return tuple(check_expression(e, self.symbols, where=f"{where}[{i}]") for i, e in enumerate(given))
+
+    def _conditions(self) -> tuple[Any, ...]:
+        given = self.domain
+        if isinstance(given, (str, set, frozenset, dict, sp.Basic, bool)) or not isinstance(given, Iterable):
+            raise BadInput(f"domain is a {type(given).__name__}; give a list of inequalities, e.g. [v > 0]")
+        checked = (check_condition(c, self.symbols, where=f"domain[{i}]") for i, c in enumerate(given))
+        return (*(c for c in checked if c is not None), *implied_conditions(self.symbols))
+
+    def _start(self) -> dict[sp.Symbol, Any] | None:
+        if self.near is None:
+            return None
+        if not isinstance(self.near, Mapping):
+            raise BadInput(f"near is a {type(self.near).__name__}; give a dict such as {{u: 1, v: 1}}")
+        missing = [s for s in self.parameters if s not in self.near]
+        unknown = [s for s in self.near if s not in self.symbols]
+        if unknown:
+            raise BadSymbol(f"near: {unknown[0]!r} is neither a parameter nor a constant of this problem")
+        if missing:
+            raise BadInput(f"near has no value for {', '.join(map(str, missing))}: give every parameter one")
+        return {s: _real_number(value, where=f"near[{s}]") for s, value in self.near.items()}
+
+    def _check_functions(self) -> None:
+        graph = Graph()
+        for expression in (self.loss, *self.residuals, *self.manifold):
+            from_sympy(expression, graph)
+
+    # --- the other ways to state a problem --------------------------------------------------
+
+    @classmethod
+    def least_squares(cls, residuals: Sequence[Any], *, parameters: Any, noise: Any, **further: Any) -> "Problem":
+        """L = (1/2n) Σ_i r_i², for n residuals r_i.
+
+        >>> from symbolic_sgd.problems.noise import LabelNoise
+        >>> u, v = sp.symbols("u v")
+        >>> Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)).loss
+        (u*v - 1)**2/2
+        """
+        symbols = (*check_symbols(parameters, where="parameters"), *check_symbols(further.get("constants", ()), where="constants"))
+        if isinstance(residuals, (str, set, frozenset, dict, sp.Expr)) or not isinstance(residuals, Iterable):
+            raise BadInput(f"residuals is a {type(residuals).__name__}; give a list of expressions, e.g. [u*v - 1]")
+        checked = tuple(check_expression(r, symbols, where=f"residuals[{i}]") for i, r in enumerate(residuals))
+        if not checked:
+            raise BadInput("residuals is empty: give at least one")
+        loss = sp.Add(*[r**2 for r in checked]) / (2 * len(checked))
+        return cls(loss=loss, residuals=checked, parameters=parameters, noise=noise, **further)
+
+    @classmethod
+    def from_sample_losses(
+        cls, losses: Sequence[Any], *, parameters: Any, weights: Sequence[Any] | None = None, **further: Any
+    ) -> "Problem":
+        """L = E ℓ_ξ with noise σ_ξ = √p_ξ (∇ℓ_ξ − ∇L): SGD draws one ℓ_ξ a step, with probability p_ξ.
+
+        Args:
+            losses: ℓ_1 … ℓ_Ξ.
+            weights: p_1 … p_Ξ, exact, positive, with sum 1 (default: 1/Ξ each).
+
+        >>> u, v = sp.symbols("u v")
+        >>> Problem.from_sample_losses([(u*v - 1)**2, (u*v + 1)**2], parameters=(u, v)).loss
+        (u*v - 1)**2/2 + (u*v + 1)**2/2
+        """
+        symbols = (*check_symbols(parameters, where="parameters"), *check_symbols(further.get("constants", ()), where="constants"))
+        if isinstance(losses, (str, set, frozenset, dict, sp.Expr)) or not isinstance(losses, Iterable):
+            raise BadInput(f"sample losses are a {type(losses).__name__}; give a list of expressions")
+        checked = tuple(check_expression(e, symbols, where=f"sample loss {i}") for i, e in enumerate(losses))
+        probabilities = _probabilities(weights, len(checked))
+        loss = sp.Add(*[sp.Rational(p.numerator, p.denominator) * e for p, e in zip(probabilities, checked, strict=True)])
+        return cls(loss=loss, parameters=parameters, noise=SamplingNoise(checked, probabilities), **further)
+
+    # --- what the later stages ask ----------------------------------------------------------
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """The parameters, then the constants."""
+        return (*self.parameters, *self.constants)
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        return len(self.parameters)
+
+    def landscape(self) -> Landscape:
+        """L, ∇L and ∇²L on a new graph."""
+        graph = Graph()
+        return Landscape.of(self._loss_node(graph), self.parameters)
+
+    def _loss_node(self, graph: Graph) -> Node:
+        # Built from the residuals where there are any, so that they are nodes, and can be set to zero on Γ.
+        if not self.residuals:
+            return from_sympy(self.loss, graph)
+        total = graph.constant(0)
+        for residual in self.residuals:
+            node = from_sympy(residual, graph)
+            total = total + node * node
+        return total / (2 * len(self.residuals))
+
+    @property
+    def noise_factor(self) -> sp.ImmutableDenseMatrix:
+        """σ(x), D×Ξ, everywhere (not only on Γ), with Σ = σσᵀ."""
+        columns = self.noise.columns(self, self.landscape())
+        return Program.of({"noise factor": columns.factor}).expand("noise factor")
+
+    def condition_nodes(self, graph: Graph) -> list[tuple[Node, str]]:
+        """The domain as (left − right, relation) pairs."""
+        return [(from_sympy(c.lhs, graph) - from_sympy(c.rhs, graph), c.rel_op) for c in self.domain]
+
+
+def _real_number(value: Any, *, where: str) -> float:
+    is_number = isinstance(value, (numbers.Real, sp.Expr)) and not isinstance(value, bool)
+    if is_number and (not isinstance(value, sp.Expr) or value.is_real):
+        number = float(value)
+        if abs(number) < float("inf"):
+            return number
+    raise BadInput(f"{where} is {value!r}, not a finite real number")
+
+
+def _probabilities(weights: Sequence[Any] | None, count: int) -> tuple[Fraction, ...]:
+    if count == 0:
+        raise BadInput("there are no sample losses: give at least two")
+    if weights is None:
+        return (Fraction(1, count),) * count
+    weights = tuple(weights)
+    if len(weights) != count:
+        raise BadInput(f"there are {len(weights)} weights for {count} sample losses: give one each")
+    if any(isinstance(w, (float, sp.Float)) for w in weights):
+        raise InexactNumber("weights hold floating-point numbers: write Rational(1, 10) for 0.1, or use exact()")
+    exact = [sp.sympify(w, strict=True) for w in weights]
+    if not all(w.is_Rational and w > 0 for w in exact) or sum(exact) != 1:
+        raise BadInput(f"weights are {', '.join(map(str, exact))}; they have to be positive rationals with sum 1")
+    return tuple(Fraction(int(w.p), int(w.q)) for w in exact)
+
+
+def problem_matrix(problem: Problem, expressions: Sequence[sp.Expr], graph: Graph) -> Matrix:
+    """Some expressions of the problem as a column of nodes."""
+    return Matrix.column(from_sympy(e, graph) for e in expressions)

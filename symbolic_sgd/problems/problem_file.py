@@ -1,0 +1,372 @@
+"""Problem files: TOML with an exact key set, every expression through the allow-list parser. Data, never executed.
+
+A file states one of `residuals`, `loss` or `sample_losses`; what a problem has to satisfy beyond its form (shapes, exact
+weights, what the noise fits) is checked where it is stated in Python too, in `Problem` and the noise models.
+"""
+
+import datetime
+import difflib
+import keyword
+import tomllib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import sympy as sp
+from sympy.core.relational import Relational
+
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
+from symbolic_sgd.errors import BadSymbol, ProblemFileError, ProblemTooLarge
+from symbolic_sgd.problems.expressions import MAX_LITERAL_DIGITS, parse_condition, parse_expression
+from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise, Noise
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.symbols import NAME
+
+MAX_BYTES = 1 << 20
+"""Size of a problem file."""
+
+ASSUMPTIONS = ("real", "positive", "negative", "nonnegative", "nonpositive", "nonzero")
+"""What the table [constants] may say of a constant."""
+
+_KINDS = {
+    bool: "a boolean",
+    int: "an integer",
+    float: "a float",
+    str: "a string",
+    list: "a list",
+    dict: "a table",
+    datetime.date: "a date",
+    datetime.time: "a time",
+}
+
+
+@dataclass(frozen=True)
+class ProblemFile:
+    """What a problem file states.
+
+    Args:
+        title: one line for headings, "" if the file gives none.
+        problem: the problem.
+    """
+
+    title: str
+    problem: Problem
+
+
+def read_problem(path: str | Path) -> Problem:
+    """The problem stated in the TOML file at `path`.
+
+    Raises:
+        ProblemFileError: the file cannot be read, is not TOML, has an unknown or a missing key, or a value of the wrong
+            kind.
+        ExpressionSyntaxError: an expression outside the allow-list; the message names its key and column.
+        ProblemTooLarge: a file of more than `MAX_BYTES`, or an expression past the parser's caps.
+        BadSymbol: a name that is badly formed, repeated, or already a function or a constant.
+        BadInput: what `Problem` itself refuses.
+    """
+    return read_problem_file(path).problem
+
+
+def read_problem_file(path: str | Path) -> ProblemFile:
+    """The problem at `path` with its title; raises what `read_problem` raises."""
+    return _translated(_text_of(path), str(path))
+
+
+def problem_from_text(text: str, *, source: str = "<text>") -> Problem:
+    """The problem that the TOML `text` states; raises what `read_problem` raises.
+
+    Args:
+        text: the content of a problem file.
+        source: words for where the text comes from, for messages.
+
+    >>> problem_from_text('''
+    ... parameters = ["u", "v"]
+    ... residuals = ["u*v - 1"]
+    ... noise = { kind = "label", amplitude = "1/2" }
+    ... ''').loss
+    (u*v - 1)**2/2
+    """
+    return _translated(text, source).problem
+
+
+def _text_of(path: str | Path) -> str:
+    try:
+        with open(path, "rb") as file:
+            content = file.read(MAX_BYTES + 1)
+    except IsADirectoryError:
+        raise ProblemFileError(f"{path} is a directory; name a problem file (TOML) in it") from None
+    except FileNotFoundError:
+        raise ProblemFileError(f"{path}: there is no such file; check the path") from None
+    except (OSError, ValueError) as error:
+        raise ProblemFileError(f"{path!s}: the file cannot be read ({error})") from None
+    if len(content) > MAX_BYTES:
+        raise ProblemTooLarge(f"{path}: the file has more than {MAX_BYTES:,} bytes, the limit for a problem file")
+    try:
+        return content.decode("utf-8-sig")  # some editors begin a UTF-8 file with a byte-order mark
+    except UnicodeDecodeError as error:
+        raise ProblemFileError(f"{path} is not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from None
+
+
+def _translated(text: str, source: str) -> ProblemFile:
+    document = _Table(_parsed(text, source), source)
+    document.check_keys(_KEYS)
+    parameters, constants = _parameters(document), _constants(document)
+    _check_names([*parameters, *constants], source)
+    reader = _Reader(document, parameters, constants)
+    statement = _the_statement(document)
+    if statement != "sample_losses" and "weights" in document.content:
+        raise document.error("weights", f"goes with sample_losses only, not with {statement}")
+    return ProblemFile(document.get("title", str, ""), _STATEMENTS[statement](reader, _further(reader)))
+
+
+def _parsed(text: str, source: str) -> dict[str, Any]:
+    if len(text) > MAX_BYTES:
+        raise ProblemTooLarge(f"{source}: more than {MAX_BYTES:,} characters, the limit for a problem file")
+    try:
+        return tomllib.loads(text)
+    except RecursionError:
+        raise ProblemTooLarge(f"{source}: the lists or tables are nested too deeply") from None
+    except ValueError as error:  # also Python's own refusal of integers of thousands of digits
+        raise ProblemFileError(f"{source} is not valid TOML: {error}") from None
+
+
+# --- tables of the document ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Table:
+    """One table of the document and the words for its place."""
+
+    content: Mapping[str, Any]
+    place: str
+
+    def where(self, key: str) -> str:
+        return f"{self.place}: key {key!r}"
+
+    def error(self, key: str, complaint: str) -> ProblemFileError:
+        return ProblemFileError(f"{self.where(key)} {complaint}")
+
+    def check_keys(self, known: Sequence[str]) -> None:
+        for key in self.content:
+            if key not in known:
+                near = difflib.get_close_matches(key[:40], known, n=1)
+                advice = f"did you mean {near[0]!r}?" if near else f"the keys here are {', '.join(known)}"
+                raise self.error(key[:40], f"is unknown; {advice}")
+
+    def need(self, key: str, kind: type, example: str) -> Any:
+        if key not in self.content:
+            raise self.error(key, f"is missing; write {example}")
+        return self.get(key, kind, None)
+
+    def get(self, key: str, kind: type, default: Any) -> Any:
+        return _of_kind(self.content[key], kind, self.where(key)) if key in self.content else default
+
+    def table(self, key: str) -> "_Table":
+        return _Table(self.get(key, dict, {}), f"{self.place}: table [{key}]")
+
+
+def _of_kind(value: Any, kind: type, where: str) -> Any:
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        raise ProblemFileError(f"{where} is {_kind_name(value)} ({_shown(value)}); {_KINDS[kind]} is wanted")
+    return value
+
+
+def _kind_name(value: Any) -> str:
+    return next((name for kind, name in _KINDS.items() if isinstance(value, kind)), type(value).__name__)
+
+
+def _shown(value: Any) -> str:
+    text = "[...]" if isinstance(value, list) else "{...}" if isinstance(value, dict) else repr(value)
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+# --- names ------------------------------------------------------------------------------------
+
+
+def _parameters(document: _Table) -> dict[str, sp.Symbol]:
+    names = document.need("parameters", list, 'parameters = ["u", "v"]')
+    if not names:
+        raise document.error("parameters", "is empty; name the symbols that SGD trains")
+    for i, name in enumerate(names):
+        _of_kind(name, str, f"{document.place}: parameters[{i}]")
+    repeated = next((name for i, name in enumerate(names) if name in names[:i]), None)
+    if repeated is not None:
+        raise BadSymbol(f"{document.where('parameters')} names {repeated!r} twice; name each parameter once")
+    return {name: sp.Symbol(name, real=True) for name in names}
+
+
+def _constants(document: _Table) -> dict[str, sp.Symbol]:
+    table = document.table("constants")
+    symbols = {}
+    for name in table.content:
+        assumption = table.get(name, str, None)
+        if assumption not in ASSUMPTIONS:
+            advice = f"the assumptions are {', '.join(ASSUMPTIONS)}"
+            raise table.error(name, f"has an unknown assumption {assumption[:40]!r}; {advice}")
+        symbols[name] = sp.Symbol(name, **{"real": True, assumption: True})
+    return symbols
+
+
+def _check_names(names: Sequence[str], source: str) -> None:
+    for i, name in enumerate(names):
+        if name in names[:i]:
+            raise BadSymbol(f"{source}: {name!r} is both a parameter and a constant; keep it in one of the two")
+        if not NAME.fullmatch(name):
+            advice = "use letters, digits and underscores after a first letter"
+            raise BadSymbol(f"{source}: the name {name[:40]!r} is not allowed; {advice}")
+        if name in FUNCTIONS or name in CONSTANTS:
+            raise BadSymbol(f"{source}: the name {name!r} is taken by a function or a number; rename it")
+        if keyword.iskeyword(name):
+            raise BadSymbol(f"{source}: {name!r} is a word of the Python language; rename it (lambda1, say)")
+
+
+# --- expressions --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """The document with the symbols it declares."""
+
+    document: _Table
+    parameters: Mapping[str, sp.Symbol]
+    constants: Mapping[str, sp.Symbol]
+    names: dict[str, sp.Symbol] = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "names", {**self.parameters, **self.constants})
+
+    def exact(self, value: Any, where: str) -> sp.Expr:
+        """The exact expression in a cell: a string, or an integer."""
+        if isinstance(value, float):
+            quoted = f'write it in quotes: "{value!r}"'
+            raise ProblemFileError(f"{where} is a float ({value!r}) where an exact number is wanted; {quoted}")
+        if isinstance(value, int) and not isinstance(value, bool):
+            if abs(value) >= 10**MAX_LITERAL_DIGITS:
+                raise ProblemTooLarge(f"{where} is an integer of more than {MAX_LITERAL_DIGITS} digits")
+            return sp.Integer(value)
+        return parse_expression(_of_kind(value, str, where), self.names, where=where)
+
+    def one(self, table: _Table, key: str, default: str | None = None) -> sp.Expr:
+        return self.exact(table.content.get(key, default), table.where(key))
+
+    def several(self, key: str) -> list[sp.Expr]:
+        return [self.exact(value, where) for value, where in self._cells(key)]
+
+    def conditions(self, key: str) -> list[Relational]:
+        cells = self._cells(key)
+        return [parse_condition(_of_kind(value, str, where), self.names, where=where) for value, where in cells]
+
+    def _cells(self, key: str) -> Iterator[tuple[Any, str]]:
+        for i, value in enumerate(self.document.get(key, list, [])):
+            yield value, f"{self.document.place}: {key}[{i}]"
+
+
+# --- the parts of a problem -----------------------------------------------------------------------
+
+
+def _the_statement(document: _Table) -> str:
+    stated = [key for key in _STATEMENTS if key in document.content]
+    if len(stated) == 1:
+        return stated[0]
+    found = " and ".join(stated) or "none of them"
+    raise ProblemFileError(f"{document.place}: give exactly one of {', '.join(_STATEMENTS)}; the file has {found}")
+
+
+def _further(reader: _Reader) -> dict[str, Any]:
+    return {
+        "parameters": tuple(reader.parameters.values()),
+        "constants": tuple(reader.constants.values()),
+        "manifold": reader.several("manifold"),
+        "domain": reader.conditions("domain"),
+        "near": _near(reader),
+    }
+
+
+def _near(reader: _Reader) -> dict[sp.Symbol, Any] | None:
+    if "near" not in reader.document.content:
+        return None
+    table = reader.document.table("near")
+    table.check_keys(list(reader.names))
+    # A float is welcome here: near is where the search for the manifold begins, no part of any formula.
+    return {
+        reader.names[key]: value if isinstance(value, float) else reader.one(table, key)
+        for key, value in table.content.items()
+    }
+
+
+def _from_loss(reader: _Reader, further: dict[str, Any]) -> Problem:
+    return Problem(loss=reader.one(reader.document, "loss"), noise=_noise(reader), **further)
+
+
+def _from_residuals(reader: _Reader, further: dict[str, Any]) -> Problem:
+    return Problem.least_squares(reader.several("residuals"), noise=_noise(reader), **further)
+
+
+def _from_sample_losses(reader: _Reader, further: dict[str, Any]) -> Problem:
+    if "noise" in reader.document.content:
+        raise reader.document.error("noise", "does not go with sample_losses, which bring their own noise; remove it")
+    weights = reader.several("weights") if "weights" in reader.document.content else None
+    return Problem.from_sample_losses(reader.several("sample_losses"), weights=weights, **further)
+
+
+_STATEMENTS: dict[str, Callable[[_Reader, dict[str, Any]], Problem]] = {
+    "residuals": _from_residuals,
+    "loss": _from_loss,
+    "sample_losses": _from_sample_losses,
+}
+
+_KEYS = (*_STATEMENTS, "parameters", "weights", "manifold", "domain", "near", "title", "constants", "noise")
+
+
+# --- noise --------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _NoiseKind:
+    """A row of the table of noise kinds: the keys beside `kind`, and the reader of the table [noise]."""
+
+    keys: tuple[str, ...]
+    read: Callable[[_Reader, _Table], Noise]
+
+
+def _noise(reader: _Reader) -> Noise:
+    reader.document.need("noise", dict, 'noise = { kind = "isotropic" }, or a table [noise]')
+    table = reader.document.table("noise")
+    name = table.need("kind", str, f"one of {', '.join(map(repr, NOISE_KINDS))}")
+    if name not in NOISE_KINDS:
+        raise table.error("kind", f"is {name[:40]!r}; the kinds of noise are {', '.join(NOISE_KINDS)}")
+    table.check_keys(("kind", *NOISE_KINDS[name].keys))
+    return NOISE_KINDS[name].read(reader, table)
+
+
+def _label_noise(reader: _Reader, table: _Table) -> Noise:
+    if "residuals" not in reader.document.content:
+        raise table.error("kind", "is 'label', which needs residuals; state residuals = [...] in place of the loss")
+    return LabelNoise(reader.one(table, "amplitude", "1"))
+
+
+def _isotropic_noise(reader: _Reader, table: _Table) -> Noise:
+    return IsotropicNoise(reader.one(table, "scale", "1"))
+
+
+def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
+    rows = table.need("sigma", list, 'sigma = [["1", "0"], ["0", "u"]], one row for each parameter')
+    cells = [_of_kind(row, list, f"{table.where('sigma')}, row {i}") for i, row in enumerate(rows)]
+    widths = {len(row) for row in cells}
+    if len(widths) != 1 or 0 in widths:
+        found = ", ".join(str(len(row)) for row in cells[:8]) or "none"
+        raise table.error("sigma", f"needs rows of one length, at least 1; the lengths are {found}")
+    entries = [
+        [reader.exact(value, f"{table.place}: sigma[{i}][{j}]") for j, value in enumerate(row)]
+        for i, row in enumerate(cells)
+    ]
+    return GradientNoise(sp.ImmutableDenseMatrix(entries))
+
+
+NOISE_KINDS: dict[str, _NoiseKind] = {
+    "label": _NoiseKind(("amplitude",), _label_noise),
+    "isotropic": _NoiseKind(("scale",), _isotropic_noise),
+    "matrix": _NoiseKind(("sigma",), _matrix_noise),
+}
+"""The kinds of noise a file may name; a further one is a further row."""
