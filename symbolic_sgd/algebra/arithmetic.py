@@ -3,6 +3,7 @@
 A kind of number is one `Arithmetic` object; every other file evaluates through it.
 """
 
+import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -63,11 +64,11 @@ FLOAT64 = Arithmetic(
 PRECISE = Arithmetic(
     constant=_precise,
     operations={
-        "add": lambda a, b: a + b,
-        "sub": lambda a, b: a - b,
-        "mul": lambda a, b: a * b,
-        "div": lambda a, b: a / b,
-        "neg": lambda a: -a,
+        "add": operator.add,
+        "sub": operator.sub,
+        "mul": operator.mul,
+        "div": operator.truediv,
+        "neg": operator.neg,
         "pow": _real("pow", lambda a, b: a**b),
         **{name: _real(name, row.precise) for name, row in FUNCTIONS.items()},
         **{name: row[2] for name, row in CONSTANTS.items()},
@@ -93,8 +94,13 @@ class Valuation:
         """The values of the roots."""
         values = self._values
         missing = [root for root in roots if root.index not in values]
+        operations = self.arithmetic.operations
         for node in self._pending(missing):
-            values[node.index] = self._value(node)
+            args = node.args
+            if len(args) == 2:  # most operations have two operands: this loop is the cost of every zero test
+                values[node.index] = operations[node.op](values[args[0].index], values[args[1].index])
+            else:
+                values[node.index] = self._value(node)
         return [values[root.index] for root in roots]
 
     def _pending(self, roots: Sequence[Node]) -> list[Node]:

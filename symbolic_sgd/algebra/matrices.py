@@ -88,29 +88,41 @@ def dot(a: Sequence[Node], b: Sequence[Node]) -> Node:
     return a[0].graph.constant(0) if total is None else total
 
 
-def orthogonalise(frame: Matrix) -> tuple[Matrix, tuple[Node, ...]]:
-    """Gram–Schmidt without square roots: the columns n_k span the columns of the frame, ⟨n_j, n_k⟩ = 0 for j ≠ k.
+@dataclass(frozen=True)
+class Orthogonal:
+    """F = N U with NᵀN = diag(d) and U unit upper triangular: Gram–Schmidt without square roots.
 
-    The squared lengths d_k = |n_k|² are the only denominators, and Π d_k = det FᵀF, so that there are no poles where
-    the frame F has full rank. The modified form is used (projections off one at a time): its rounding error grows
-    with the condition number of F, not with its square (Björck 1967).
+    The squared lengths d_k are the only denominators, and Π d_k = det FᵀF, so that there are no poles where F has full
+    rank. Projections are taken off one at a time: the rounding error then grows with the condition number of F, not
+    with its square (Björck 1967).
 
     Args:
-        frame: F, D×M, of full column rank.
-
-    Returns:
-        The orthogonal columns (D×M) and the squared lengths d (M).
+        columns: N, D×M.
+        lengths: d, M.
+        triangle: U, M×M.
     """
-    remaining = [list(column) for column in frame.T.rows]
-    columns, lengths = [], []
-    for k, column in enumerate(remaining):
-        length = dot(column, column)
-        columns.append(column)
-        lengths.append(length)
-        for later in remaining[k + 1 :]:
-            overlap = dot(column, later) / length
-            later[:] = [x - overlap * c for x, c in zip(later, column, strict=True)]
-    return Matrix.of(columns).T, tuple(lengths)
+
+    columns: Matrix
+    lengths: tuple[Node, ...]
+    triangle: Matrix
+
+    @staticmethod
+    def factor(frame: Matrix) -> "Orthogonal":
+        graph, m = frame[0, 0].graph, frame.shape[1]
+        remaining = [list(column) for column in frame.T.rows]
+        lengths: list[Node] = []
+        triangle = [[graph.constant(int(i == j)) for j in range(m)] for i in range(m)]
+        for k, column in enumerate(remaining):
+            lengths.append(dot(column, column))
+            for j in range(k + 1, m):
+                triangle[k][j] = overlap = dot(column, remaining[j]) / lengths[k]
+                remaining[j] = [x - overlap * c for x, c in zip(remaining[j], column, strict=True)]
+        return Orthogonal(Matrix.of(remaining).T, tuple(lengths), Matrix.of(triangle))
+
+    @property
+    def dual(self) -> Matrix:
+        """N̂ = N diag(d)⁻¹, so that N̂ᵀN = I."""
+        return Matrix.of([x / d for x, d in zip(row, self.lengths, strict=True)] for row in self.columns.rows)
 
 
 @dataclass(frozen=True)

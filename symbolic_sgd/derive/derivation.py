@@ -117,7 +117,7 @@ class Derivation:
         program: the straight-line program of every term.
         guard: the program of what a point has to satisfy for the formulas to hold there: `gradient` = 0, `hessian` ≥ 0
             of rank M, `equations` = 0, `frame` of full rank, `assumed` = 0.
-        blocks: the program of the matrices from which the terms are composed: σ on Γ, N, W.
+        blocks: the program of the matrices from which the terms are composed: σ, N, C and H on Γ.
         valid_where: conditions under which the formulas hold, () if on all of Γ.
         frame_origin: in words, from what the normal frame was made.
     """
@@ -146,7 +146,7 @@ def derive(problem: Problem) -> Derivation:
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
     normal = normal_hessian(frame)
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
-    noise = noise_on_manifold(normal)
+    noise = noise_on_manifold(frame)
     # The blocks of ½∂²Φ[Σ].
     drift = drift_terms(normal, noise)
     return _collect(frame, normal, noise, drift)
@@ -165,8 +165,8 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
     }
     blocks = {
         "noise_factor": noise.factor,
-        "normal_frame": frame.columns,
-        "normal_hessian": normal.weights,
+        "normal_frame": frame.orthogonal.columns,
+        "normal_hessian": normal.core,
         "hessian": manifold.restrict(landscape.hessian),
     }
     return Derivation(

@@ -36,10 +36,10 @@ def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
     frame = normal.frame
     manifold = frame.manifold
     curvature: Callable[[Matrix], Matrix] = lambda b: manifold.restrict(manifold.landscape.third_derivative(b))  # noqa: E731
-    solution = normal.lyapunov_inverse(noise.factor)
+    solution = normal.lyapunov_inverse(noise.normal_covariance)
     terms = (
-        -HALF * normal.pseudo_inverse(curvature(noise.tangent @ noise.tangent.T)),
-        -frame.tangent_part(curvature(noise.mixed)),
+        -HALF * normal.pseudo_inverse(curvature(noise.tangent_covariance)),
+        -frame.tangent_part(curvature(frame.dual @ normal.factor.solve(noise.cross))),
         -HALF * frame.tangent_part(curvature(solution)),
     )
     extent = 1 + squared_norm(Matrix.column(manifold.landscape.variables))

@@ -10,44 +10,47 @@ from symbolic_sgd.derive.normal_frame import NormalFrame
 
 @dataclass(frozen=True)
 class NormalHessian:
-    """H seen in the normal frame: W = NᵀHN, M×M, positive definite on Γ.
+    """H seen in the normal frame: H = N C Nᵀ on Γ, with C (M×M) positive definite.
 
     Args:
-        frame: N with NᵀN = diag(d).
-        weights: W.
+        frame: N with NᵀN = diag(d), and N̂ = N diag(d)⁻¹.
+        core: C = N̂ᵀHN̂.
         factor: its factorisation.
     """
 
     frame: NormalFrame
-    weights: Matrix
+    core: Matrix
     factor: PositiveDefinite
 
     def pseudo_inverse(self, right: Matrix) -> Matrix:
-        """H† right, with H† = N W⁻¹ Nᵀ."""
-        columns = self.frame.columns
-        return columns @ self.factor.solve(columns.T @ right)
+        """H† right, with H† = N̂ C⁻¹ N̂ᵀ."""
+        dual = self.frame.dual
+        return dual @ self.factor.solve(dual.T @ right)
 
-    def lyapunov_inverse(self, factor: Matrix) -> Matrix:
-        """S = 𝓛_H⁻¹(Σ_⊥), the solution of HS + SH = QΣQ with S = QSQ, for Σ = σσᵀ.
+    def lyapunov_inverse(self, covariance: Matrix) -> Matrix:
+        """S = 𝓛_H⁻¹(Σ_⊥), the solution of HS + SH = Σ_⊥ with S = QSQ, for Σ_⊥ = N Y Nᵀ.
 
-        S = N Z Nᵀ, where Z is the solution of W Z G + G Z W = NᵀΣN with G = NᵀN = diag(d).
+        S = N̂ X N̂ᵀ, where X is the solution of C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹.
 
         Args:
-            factor: σ, D×Ξ, on Γ.
+            covariance: Y = N̂ᵀΣN̂, M×M.
         """
-        normal = self.frame.columns.T @ factor
-        z = solve_lyapunov(self.weights, self.frame.lengths, normal @ normal.T)
-        return self.frame.columns @ z @ self.frame.columns.T
+        inverse_lengths = tuple(1 / d for d in self.frame.orthogonal.lengths)
+        return self.frame.dual @ solve_lyapunov(self.core, inverse_lengths, covariance) @ self.frame.dual.T
 
 
 def normal_hessian(frame: NormalFrame) -> NormalHessian:
-    """W = NᵀHN on Γ, factored."""
+    """C on Γ, factored: U diag(k) Uᵀ where H = Σ k_i f_i f_iᵀ is known for the raw frame F = N U, else N̂ᵀHN̂."""
     manifold = frame.manifold
-    hessian = manifold.restrict(manifold.landscape.hessian)
-    product = frame.columns.T @ (hessian @ frame.columns)
+    if manifold.curvatures is not None:
+        triangle = frame.orthogonal.triangle
+        core = triangle @ Matrix.diagonal(manifold.landscape.graph, manifold.curvatures) @ triangle.T
+    else:
+        hessian = manifold.restrict(manifold.landscape.hessian)
+        core = frame.dual.T @ (hessian @ frame.dual)
     m = range(manifold.codimension)
-    weights = Matrix.of([product[min(i, j), max(i, j)] for j in m] for i in m)
-    return NormalHessian(frame, weights, PositiveDefinite.factor(weights))
+    symmetric = Matrix.of([core[min(i, j), max(i, j)] for j in m] for i in m)
+    return NormalHessian(frame, symmetric, PositiveDefinite.factor(symmetric))
 
 
 def solve_lyapunov(w: Matrix, g: tuple[Node, ...], v: Matrix) -> Matrix:

@@ -2,11 +2,14 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
 
 import mpmath
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import from_sympy
@@ -29,7 +32,7 @@ from symbolic_sgd.problems.problem import Problem
 SEED = 20220
 """The search is the same in every run."""
 
-BASES = 4
+BASES = 3
 """Minimizers, from different starts, that are sharpened."""
 
 REACH = 1e-2
@@ -50,8 +53,8 @@ class Manifold:
         points: points of Γ to 120 digits, the last of them generic (reached by steps along Γ).
         ranks: the pivots of H at each point.
         equations: expressions of the problem that vanish on Γ (not necessarily independent), as nodes.
-        complete: the loss is a positive combination of the squares of exactly M equations, so that they are
-            independent wherever rank H = M.
+        curvatures: k_1 … k_M where L = ½ Σ k_i g_i² with positive k_i and exactly these M equations g, so that
+            H = Σ k_i ∇g_i ∇g_iᵀ on Γ and they are independent wherever rank H = M; else None.
     """
 
     problem: Problem
@@ -60,7 +63,7 @@ class Manifold:
     points: tuple[PrecisePoint, ...]
     ranks: tuple[HessianRank, ...]
     equations: tuple[Node, ...]
-    complete: bool
+    curvatures: tuple[Node, ...] | None
 
     @property
     def dimension(self) -> int:
@@ -76,10 +79,26 @@ class Manifold:
         except ZeroDivisionError as error:
             raise NotSmooth("a derivative of the loss, or the noise, divides by zero everywhere on Γ") from error
 
-    def vanishes(self, nodes: Sequence[Node]) -> list[bool]:
-        """Which nodes are zero on Γ, decided at every point found."""
-        verdicts = [point.zeros(nodes) for point in self.points]
-        return [all(at) for at in zip(*verdicts, strict=True)]
+    def vanishes(self, nodes: Sequence[Node], size: Node) -> list[bool]:
+        """Which nodes are zero on Γ, decided at every point found.
+
+        Args:
+            nodes: values on Γ.
+            size: the square of their natural size; a node that is not small beside it in float64 needs no further test.
+        """
+        with np.errstate(all="ignore"):
+            *values, scale = self._floats([*nodes, size])
+            suspects = [i for i, v in enumerate(values) if not np.any(np.square(v) > 1e-16 * scale)]
+        for point in self.points:
+            zeros = point.zeros([nodes[i] for i in suspects])
+            suspects = [i for i, zero in zip(suspects, zeros, strict=True) if zero]
+        vanishing = set(suspects)
+        return [i in vanishing for i in range(len(nodes))]
+
+    @cached_property
+    def _floats(self) -> Valuation:
+        columns = np.array([p.floats(self.problem.symbols) for p in self.points]).T
+        return Valuation(FLOAT64, dict(zip(self.problem.symbols, columns, strict=True)))
 
 
 def find_manifold(problem: Problem) -> Manifold:
@@ -97,28 +116,37 @@ def find_manifold(problem: Problem) -> Manifold:
     points = tuple(p for p, _ in found)
     ranks = tuple(r for _, r in found)
     codimension = ranks[0].rank
-    squares = [node for node in _squared_terms(problem, landscape)]
-    candidates = list(dict.fromkeys([*given, *squares]))
-    vanishing = [c for c in candidates if all(p.zeros([c])[0] for p in points)]
-    complete = len(squares) == codimension and all(s in vanishing for s in squares)
+    squares = _squared_terms(problem, landscape)
+    vanishing = _vanishing([*given, *squares], points)
     _check_smooth(problem, landscape, points)
-    equations = tuple(squares if complete else vanishing)
-    return Manifold(problem, landscape, codimension, points, ranks, equations, complete)
+    complete = len(squares) == codimension and all(s in vanishing for s in squares)
+    equations = tuple(squares) if complete else tuple(vanishing)
+    curvatures = tuple(squares.values()) if complete else None
+    return Manifold(problem, landscape, codimension, points, ranks, equations, curvatures)
 
 
-def _squared_terms(problem: Problem, landscape: Landscape) -> list[Node]:
-    """r_1 … r_n when the loss is written as Σ c_i r_i² with positive numbers or positive constants c_i, else nothing."""
+def _vanishing(candidates: Sequence[Node], points: Sequence[PrecisePoint]) -> list[Node]:
+    return [c for c in dict.fromkeys(candidates) if all(p.zeros([c])[0] for p in points)]
+
+
+def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
+    """{r_i: k_i} when the loss is written as ½ Σ k_i r_i² with positive numbers or positive constants k_i, else {}."""
+    graph = landscape.graph
+    squares: dict[Node, Node] = {}
     if problem.residuals:
-        return list(dict.fromkeys(from_sympy(r, landscape.graph) for r in problem.residuals))
-    bases = []
+        for residual in problem.residuals:
+            node = from_sympy(residual, graph)
+            squares[node] = squares.get(node, graph.constant(0)) + Fraction(1, len(problem.residuals))
+        return squares
     for term in sp.Add.make_args(problem.loss):
         factors = sp.Mul.make_args(term)
-        squares = [f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & set(problem.parameters)]
-        others = sp.Mul(*[f for f in factors if f not in squares])
-        if len(squares) != 1 or not others.is_positive or others.free_symbols & set(problem.parameters):
-            return []
-        bases.append(from_sympy(squares[0].args[0], landscape.graph))
-    return bases
+        square = [f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & set(problem.parameters)]
+        others = sp.Mul(*[f for f in factors if f not in square])
+        if len(square) != 1 or not others.is_positive or others.free_symbols & set(problem.parameters):
+            return {}
+        node = from_sympy(square[0].args[0], graph)
+        squares[node] = squares.get(node, graph.constant(0)) + 2 * from_sympy(others, graph)
+    return squares
 
 
 def _check_smooth(problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint]) -> None:

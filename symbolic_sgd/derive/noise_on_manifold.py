@@ -4,37 +4,45 @@ from dataclasses import dataclass
 
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.derive.inverses import NormalHessian
 from symbolic_sgd.derive.manifold import Manifold
+from symbolic_sgd.derive.normal_frame import NormalFrame
 
 
 @dataclass(frozen=True)
 class NoiseOnManifold:
-    """σ on Γ and its tangent part.
+    """σ on Γ and the blocks of Σ = σσᵀ, in the dual frame N̂ where they are normal.
 
     Args:
-        factor: σ, D×Ξ, with Σ = σσᵀ.
-        tangent: Pσ, so that Σ_∥ = (Pσ)(Pσ)ᵀ.
-        mixed: H†Σ_⊥∥ = (H†σ)(Pσ)ᵀ, D×D (H†Q = H†).
+        factor: σ, D×Ξ.
+        tangent: Pσ, D×Ξ.
+        tangent_covariance: Σ_∥ = PΣP, D×D.
+        cross: N̂ᵀΣP, M×D; Σ_⊥∥ = N N̂ᵀΣP.
+        normal_covariance: N̂ᵀΣN̂, M×M; Σ_⊥ = N N̂ᵀΣN̂ Nᵀ.
         assumed: quantities that were found to vanish on Γ and are left out of every formula, squared and relative to
             their natural size; where one of them does not vanish, the formulas do not apply.
     """
 
     factor: Matrix
     tangent: Matrix
-    mixed: Matrix
+    tangent_covariance: Matrix
+    cross: Matrix
+    normal_covariance: Matrix
     assumed: tuple[Node, ...]
 
 
-def noise_on_manifold(normal: NormalHessian) -> NoiseOnManifold:
-    """Σ_∥ and H†Σ_⊥∥, without what vanishes on Γ."""
-    manifold = normal.frame.manifold
+def noise_on_manifold(frame: NormalFrame) -> NoiseOnManifold:
+    """The blocks of Σ, without what vanishes on Γ."""
+    manifold = frame.manifold
     factor = manifold.restrict(manifold.problem.noise.columns(manifold.problem, manifold.landscape).factor)
-    size = squared_norm(factor)
-    tangent, gone = without_zeros(manifold, normal.frame.tangent_part(factor), size)
-    inverse = normal.pseudo_inverse(factor)
-    mixed, gone_too = without_zeros(manifold, inverse @ tangent.T, squared_norm(inverse) * size)
-    return NoiseOnManifold(factor, tangent, mixed, (*gone, *gone_too))
+    normal = frame.dual.T @ factor
+    size, normal_size = squared_norm(factor), squared_norm(normal)
+    tangent, gone = without_zeros(manifold, frame.tangent_part(factor), size)
+    cross, gone_across = without_zeros(manifold, normal @ tangent.T, normal_size * size)
+    covariance, gone_within = without_zeros(manifold, normal @ normal.T, normal_size * normal_size)
+    # Where Σ has no block across, PΣ = PΣP; for isotropic noise that makes Σ_∥ = s²P at no cost.
+    across = any(not entry.is_zero for entry in cross.entries)
+    along = tangent @ (tangent.T if across else factor.T)
+    return NoiseOnManifold(factor, tangent, along, cross, covariance, (*gone, *gone_across, *gone_within))
 
 
 def squared_norm(matrix: Matrix) -> Node:
@@ -45,7 +53,7 @@ def squared_norm(matrix: Matrix) -> Node:
 def without_zeros(manifold: Manifold, matrix: Matrix, size: Node) -> tuple[Matrix, tuple[Node, ...]]:
     """The matrix with the entries that vanish on Γ made zero; and what was left out, as Σ(entry²)/size, if anything."""
     zero = manifold.landscape.graph.constant(0)
-    flags = manifold.vanishes(matrix.entries)
+    flags = manifold.vanishes(matrix.entries, size)
     dropped = [e for e, z in zip(matrix.entries, flags, strict=True) if z and not e.is_zero]
     kept = matrix.with_entries([zero if z else e for e, z in zip(matrix.entries, flags, strict=True)])
     return kept, (dot(dropped, dropped) / size,) if dropped else ()

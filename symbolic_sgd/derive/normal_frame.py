@@ -6,20 +6,20 @@ import mpmath
 
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node
-from symbolic_sgd.algebra.matrices import Matrix, orthogonalise
+from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint, positive_semidefinite_rank
 
 
 @dataclass(frozen=True)
 class NormalFrame:
-    """N with orthogonal columns, NᵀN = diag(d), range N = range H on Γ; the first object that may have poles on Γ.
+    """N with orthogonal columns, range N = range H on Γ, and its dual N̂ = N(NᵀN)⁻¹; poles on Γ can only arise here.
 
     Args:
         manifold: Γ.
         raw: F, D×M, the columns from which N is made: gradients of equations, or columns of H.
-        columns: N, D×M.
-        lengths: d, the squared lengths of the columns of N.
+        orthogonal: F = N U.
+        dual: N̂, D×M; Q = N N̂ᵀ is the normal projection.
         equations: M equations of Γ whose gradients are independent where the frame is valid.
         minor: A, M×M, such that the frame is valid where det A ≠ 0; None where it is valid on all of Γ.
         origin: in words, what the raw columns are.
@@ -27,24 +27,15 @@ class NormalFrame:
 
     manifold: Manifold
     raw: Matrix
-    columns: Matrix
-    lengths: tuple[Node, ...]
+    orthogonal: Orthogonal
+    dual: Matrix
     equations: tuple[Node, ...]
     minor: Matrix | None
     origin: str
 
-    def scaled_transpose(self, right: Matrix) -> Matrix:
-        """diag(d)⁻¹ Nᵀ right: the coordinates of the normal part of each column."""
-        product = self.columns.T @ right
-        return Matrix.of([entry / d for entry in row] for row, d in zip(product.rows, self.lengths, strict=True))
-
-    def normal_part(self, right: Matrix) -> Matrix:
-        """Q right, with Q = N diag(d)⁻¹ Nᵀ = I − ∂Φ."""
-        return self.columns @ self.scaled_transpose(right)
-
     def tangent_part(self, right: Matrix) -> Matrix:
-        """∂Φ right (Lemma 2: on Γ, ∂Φ is the orthogonal projection on the tangent space)."""
-        return right - self.normal_part(right)
+        """∂Φ right (Lemma 2: on Γ, ∂Φ is the orthogonal projection on the tangent space, I − N N̂ᵀ)."""
+        return right - self.orthogonal.columns @ (self.dual.T @ right)
 
 
 def normal_frame(manifold: Manifold) -> NormalFrame:
@@ -61,7 +52,7 @@ def _from_equations(manifold: Manifold) -> NormalFrame | None:
     if chosen is None:
         return None
     raw = Matrix(tuple(slopes.rows[i] for i in chosen)).T
-    minor = None if manifold.complete else raw.T @ raw
+    minor = None if manifold.curvatures is not None else raw.T @ raw
     return _frame(manifold, raw, tuple(equations[i] for i in chosen), minor, "the gradients of the equations of Γ")
 
 
@@ -107,5 +98,5 @@ def _best_pivots(manifold: Manifold, hessian: Matrix) -> tuple[int, ...]:
 def _frame(
     manifold: Manifold, raw: Matrix, equations: tuple[Node, ...], minor: Matrix | None, origin: str
 ) -> NormalFrame:
-    columns, lengths = orthogonalise(raw)
-    return NormalFrame(manifold, raw, columns, lengths, equations, minor, origin)
+    orthogonal = Orthogonal.factor(raw)
+    return NormalFrame(manifold, raw, orthogonal, orthogonal.dual, equations, minor, origin)

@@ -1,13 +1,15 @@
 """Problem files: TOML with an exact key set, every expression through the allow-list parser. Data, never executed.
 
-A file states one of `residuals`, `loss` or `sample_losses`; what a problem has to satisfy beyond its form (shapes, exact
-weights, what the noise fits) is checked where it is stated in Python too, in `Problem` and the noise models.
+A file states one of `residuals`, `loss` or `sample_losses`; what a problem has to satisfy beyond its form (shapes,
+weights, what the noise fits) is checked by `Problem` and the noise models, as it is for problems stated in Python.
 """
 
 import datetime
 import difflib
 import keyword
+import re
 import tomllib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,8 +28,19 @@ from symbolic_sgd.problems.symbols import NAME
 MAX_BYTES = 1 << 20
 """Size of a problem file."""
 
+MAX_KEY_PARTS = 8
+"""Names in a dotted key: tomllib's memory grows with the square of their number (1 MiB of `a.a.a.` takes it all)."""
+
+MAX_ENTRIES = 10_000
+"""Entries in one list: parameters, residuals, the cells of sigma."""
+
 ASSUMPTIONS = ("real", "positive", "negative", "nonnegative", "nonpositive", "nonzero")
 """What the table [constants] may say of a constant."""
+
+# It may start only where a key can, or a long run of quotes would be searched from each of them to its end.
+_DOTTED_KEY = re.compile(
+    rf"""(?<![^\s{{,\[.=])(?>(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*')[ \t]*\.[ \t]*){{{MAX_KEY_PARTS}}}"""
+)
 
 _KINDS = {
     bool: "a boolean",
@@ -112,7 +125,7 @@ def _translated(text: str, source: str) -> ProblemFile:
     document = _Table(_parsed(text, source), source)
     document.check_keys(_KEYS)
     parameters, constants = _parameters(document), _constants(document)
-    _check_names([*parameters, *constants], source)
+    _check_names(parameters, constants, source)
     reader = _Reader(document, parameters, constants)
     statement = _the_statement(document)
     if statement != "sample_losses" and "weights" in document.content:
@@ -123,6 +136,9 @@ def _translated(text: str, source: str) -> ProblemFile:
 def _parsed(text: str, source: str) -> dict[str, Any]:
     if len(text) > MAX_BYTES:
         raise ProblemTooLarge(f"{source}: more than {MAX_BYTES:,} characters, the limit for a problem file")
+    if found := _DOTTED_KEY.search(text):
+        line = text.count("\n", 0, found.start()) + 1
+        raise ProblemTooLarge(f"{source}, line {line}: more than {MAX_KEY_PARTS} names in a dotted key; no key needs them")
     try:
         return tomllib.loads(text)
     except RecursionError:
@@ -172,6 +188,12 @@ def _of_kind(value: Any, kind: type, where: str) -> Any:
     return value
 
 
+def _short(entries: list[Any], where: str) -> list[Any]:
+    if len(entries) > MAX_ENTRIES:
+        raise ProblemTooLarge(f"{where} has {len(entries):,} entries; the limit is {MAX_ENTRIES:,}")
+    return entries
+
+
 def _kind_name(value: Any) -> str:
     return next((name for kind, name in _KINDS.items() if isinstance(value, kind)), type(value).__name__)
 
@@ -185,14 +207,14 @@ def _shown(value: Any) -> str:
 
 
 def _parameters(document: _Table) -> dict[str, sp.Symbol]:
-    names = document.need("parameters", list, 'parameters = ["u", "v"]')
+    names = _short(document.need("parameters", list, 'parameters = ["u", "v"]'), document.where("parameters"))
     if not names:
         raise document.error("parameters", "is empty; name the symbols that SGD trains")
     for i, name in enumerate(names):
         _of_kind(name, str, f"{document.place}: parameters[{i}]")
-    repeated = next((name for i, name in enumerate(names) if name in names[:i]), None)
-    if repeated is not None:
-        raise BadSymbol(f"{document.where('parameters')} names {repeated!r} twice; name each parameter once")
+    name, times = Counter(names).most_common(1)[0]
+    if times > 1:
+        raise BadSymbol(f"{document.where('parameters')} names {name[:40]!r} {times} times; name each parameter once")
     return {name: sp.Symbol(name, real=True) for name in names}
 
 
@@ -208,9 +230,9 @@ def _constants(document: _Table) -> dict[str, sp.Symbol]:
     return symbols
 
 
-def _check_names(names: Sequence[str], source: str) -> None:
-    for i, name in enumerate(names):
-        if name in names[:i]:
+def _check_names(parameters: Mapping[str, Any], constants: Mapping[str, Any], source: str) -> None:
+    for name in (*parameters, *constants):
+        if name in parameters and name in constants:
             raise BadSymbol(f"{source}: {name!r} is both a parameter and a constant; keep it in one of the two")
         if not NAME.fullmatch(name):
             advice = "use letters, digits and underscores after a first letter"
@@ -258,7 +280,7 @@ class _Reader:
         return [parse_condition(_of_kind(value, str, where), self.names, where=where) for value, where in cells]
 
     def _cells(self, key: str) -> Iterator[tuple[Any, str]]:
-        for i, value in enumerate(self.document.get(key, list, [])):
+        for i, value in enumerate(_short(self.document.get(key, list, []), self.document.where(key))):
             yield value, f"{self.document.place}: {key}[{i}]"
 
 
@@ -353,6 +375,7 @@ def _isotropic_noise(reader: _Reader, table: _Table) -> Noise:
 def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
     rows = table.need("sigma", list, 'sigma = [["1", "0"], ["0", "u"]], one row for each parameter')
     cells = [_of_kind(row, list, f"{table.where('sigma')}, row {i}") for i, row in enumerate(rows)]
+    _short([value for row in cells for value in row], table.where("sigma"))
     widths = {len(row) for row in cells}
     if len(widths) != 1 or 0 in widths:
         found = ", ".join(str(len(row)) for row in cells[:8]) or "none"
