@@ -1,8 +1,9 @@
 """The theorem as a pipeline: a problem in, its limiting SDE out, as straight-line programs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import mpmath
 import sympy as sp
 
 from symbolic_sgd.algebra.matrices import Matrix
@@ -12,7 +13,6 @@ from symbolic_sgd.derive.inverses import NormalHessian, normal_hessian
 from symbolic_sgd.derive.manifold import find_manifold
 from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.derive.normal_frame import NormalFrame, normal_frame
-from symbolic_sgd.derive.precise import PrecisePoint
 from symbolic_sgd.problems.problem import Problem
 
 
@@ -112,7 +112,7 @@ class Derivation:
     Args:
         problem: what was stated.
         codimension: M.
-        points: points of Γ to 120 digits.
+        points: points of Γ to 120 digits, symbol → value.
         equations: M expressions that vanish on Γ.
         program: the straight-line program of every term.
         guard: the program of what a point has to satisfy for the formulas to hold there: `gradient` = 0, `hessian` ≥ 0
@@ -124,7 +124,7 @@ class Derivation:
 
     problem: Problem
     codimension: int
-    points: tuple[PrecisePoint, ...]
+    points: tuple[Mapping[sp.Symbol, mpmath.mpf], ...]
     equations: tuple[sp.Expr, ...]
     program: Program
     guard: Program
@@ -172,7 +172,7 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
     return Derivation(
         problem=manifold.problem,
         codimension=manifold.codimension,
-        points=manifold.points,
+        points=tuple(p.assignment for p in manifold.points),
         equations=tuple(Program.of({"equations": equations}).expand("equations")),
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
         guard=Program.of(guard),

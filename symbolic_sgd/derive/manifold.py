@@ -15,6 +15,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
 from symbolic_sgd.derive.search import FloatLandscape, Slope, descend, starts
+from symbolic_sgd.derive.walk import steps_along
 from symbolic_sgd.errors import (
     ConstantLoss,
     DegenerateMinimum,
@@ -37,9 +38,6 @@ BASES = 3
 
 REACH = 1e-2
 """How far, relative to 1 + |x|, the exact minimizer may be from where descent ended."""
-
-WALKS = (0.3, 0.1, 0.02, 1e-3)
-"""Lengths of the steps along Γ, relative to 1 + |x|, tried in turn."""
 
 
 @dataclass(frozen=True)
@@ -288,19 +286,7 @@ class _Search:
 
     def _walk(self, point: PrecisePoint, rank: int) -> tuple[PrecisePoint, HessianRank] | None:
         x = point.floats(self.problem.symbols)
-        d = self.landscape.dimension
-        _, axes = np.linalg.eigh(self._hessian(x))
-        kernel = axes[:, : d - rank] if not self.equations else axes[:, : d - len(self.equations)]
-        for length in WALKS:
-            direction = kernel @ self.rng.standard_normal(kernel.shape[1])
-            moved = x.copy()
-            moved[:d] += length * (1 + np.abs(x[:d]).max()) * direction / np.linalg.norm(direction)
-            if not self.floats(moved[None, :]).admissible[0]:
-                continue
-            assignment = dict(zip(self.problem.symbols, map(float, moved), strict=True))
-            reached = sharpen(self.target, assignment, rank, self._hessian, reach=2 * length)
-            if reached is None or not self.floats(reached.floats(self.problem.symbols)[None, :]).admissible[0]:
-                continue
+        for reached in steps_along(self.target, self.floats, self.problem, x, rank, self.rng):
             try:
                 examined = self._examine(reached)
             except NoManifold:

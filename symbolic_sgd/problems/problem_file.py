@@ -39,7 +39,7 @@ ASSUMPTIONS = ("real", "positive", "negative", "nonnegative", "nonpositive", "no
 
 # It may start only where a key can, or a long run of quotes would be searched from each of them to its end.
 _DOTTED_KEY = re.compile(
-    rf"""(?<![^\s{{,\[.=])(?>(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*')[ \t]*\.[ \t]*){{{MAX_KEY_PARTS}}}"""
+    rf"""(?<![^\s{{,\[])(?>(?:[A-Za-z0-9_-]+|"(?:[^"\\\n]|\\.)*+"|'[^'\n]*')[ \t]*\.[ \t]*){{{MAX_KEY_PARTS}}}"""
 )
 
 _KINDS = {
@@ -138,7 +138,9 @@ def _parsed(text: str, source: str) -> dict[str, Any]:
         raise ProblemTooLarge(f"{source}: more than {MAX_BYTES:,} characters, the limit for a problem file")
     if found := _DOTTED_KEY.search(text):
         line = text.count("\n", 0, found.start()) + 1
-        raise ProblemTooLarge(f"{source}, line {line}: more than {MAX_KEY_PARTS} names in a dotted key; no key needs them")
+        raise ProblemTooLarge(
+            f"{source}, line {line}: a dotted key of more than {MAX_KEY_PARTS} parts; no key has so many"
+        )
     try:
         return tomllib.loads(text)
     except RecursionError:

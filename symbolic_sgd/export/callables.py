@@ -1,0 +1,216 @@
+"""The limiting SDE as numeric functions: float64, batched, and guarded against points where it does not hold."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.errors import BadInput, BadPoint, OffManifold, SingularPoint
+
+BLOCK = 4096
+"""Points evaluated at a time, so that memory does not grow with the batch beyond the result itself."""
+
+ON_MANIFOLD = 1e-6
+"""x is on Γ when |H†∇L| and |J⁺g| are at most this times 1 + |x|."""
+
+FLAT = 1e-4
+"""The D − M smallest eigenvalues of H may be this large beside the largest (and a tenth of the M-th)."""
+
+STEEP = 1e-12
+"""The M-th eigenvalue of H must be larger than this beside the largest."""
+
+INDEPENDENT = 1e-7
+"""Smallest singular value of the frame with columns of length 1: below it, no digits of the result are left to trust."""
+
+ASSUMED = 1e-6
+"""Largest squared relative size of a quantity that was found to vanish on Γ."""
+
+
+@dataclass(frozen=True)
+class NumericFunctions:
+    """The terms of a limiting SDE on float64 points.
+
+    Every method takes x of shape (..., D) and the constants by keyword (numbers, or arrays that broadcast against the
+    batch), and returns (..., D), (..., D, Ξ) for the diffusion, (..., D, D) for the D×D matrices.
+
+    Args:
+        derivation: what is evaluated.
+        check: whether each point is tested first.
+
+    Raises:
+        BadPoint: wrong last dimension; not real or not finite.
+        OffManifold: a point off Γ.
+        SingularPoint: a point of Γ where `valid_where` fails.
+    """
+
+    derivation: Derivation
+    check: bool = True
+
+    def drift(self, x: Any, **constants: Any) -> np.ndarray:
+        """½∂²Φ[Σ], (..., D)."""
+        return self.term("drift", x, **constants)
+
+    def diffusion(self, x: Any, **constants: Any) -> np.ndarray:
+        """∂Φ σ, (..., D, Ξ)."""
+        return self.term("tangent_noise", x, **constants)
+
+    def tangent_noise_compensation(self, x: Any, **constants: Any) -> np.ndarray:
+        """−½ H† T[Σ_∥], (..., D)."""
+        return self.term("tangent_noise_compensation", x, **constants)
+
+    def mixed_regularization(self, x: Any, **constants: Any) -> np.ndarray:
+        """−∂Φ T[H†Σ_⊥∥], (..., D)."""
+        return self.term("mixed_regularization", x, **constants)
+
+    def normal_regularization(self, x: Any, **constants: Any) -> np.ndarray:
+        """−½ ∂Φ T[𝓛_H⁻¹(Σ_⊥)], (..., D)."""
+        return self.term("normal_regularization", x, **constants)
+
+    def term(self, name: str, x: Any, **constants: Any) -> np.ndarray:
+        """Any term of the theorem, by its name."""
+        problem = self.derivation.problem
+        points = as_points(x, problem.dimension)
+        given = _constants(problem.constants, constants, points.shape[:-1])
+        columns = np.concatenate([points.reshape(-1, problem.dimension), given], axis=1)
+        program = self._program(name)
+        (output,) = program.outputs
+        rows, width = output.shape
+        result = np.empty((len(columns), rows * width))
+        for start in range(0, len(columns), BLOCK):
+            block = columns[start : start + BLOCK]
+            if self.check:
+                check_points(self.derivation, block)
+            result[start : start + BLOCK] = evaluate(program, problem.symbols, block)[name]
+        return result.reshape(*points.shape[:-1], *((rows,) if width == 1 and name != "tangent_noise" else (rows, width)))
+
+    def _program(self, name: str) -> Program:
+        return self.derivation.program.select(name)
+
+
+def evaluate(program: Program, symbols: tuple[sp.Symbol, ...], points: np.ndarray) -> dict[str, np.ndarray]:
+    """Every output of a program at B points (one a row), as B×entries arrays."""
+    with np.errstate(all="ignore"):
+        values = program.run(FLOAT64, dict(zip(symbols, points.T, strict=True)))
+    return {
+        name: np.stack([np.broadcast_to(e, len(points)) for e in entries], axis=1) if entries else np.empty((len(points), 0))
+        for name, entries in values.items()
+    }
+
+
+def as_points(x: Any, dimension: int) -> np.ndarray:
+    """x as float64 of shape (..., D), or `BadPoint`."""
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise BadPoint(f"x is no array of numbers: {error}") from error
+    if array.dtype == object:
+        array = _from_objects(array)
+    if array.dtype.kind not in "fiu":
+        raise BadPoint(f"x has entries of type {array.dtype}; the parameters are real numbers")
+    if array.ndim == 0 or array.shape[-1] != dimension:
+        raise BadPoint(
+            f"x has shape {array.shape}; its last dimension has to be {dimension}, one entry a parameter, as in (..., {dimension})"
+        )
+    if not np.isfinite(array).all():
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise BadPoint(f"x is not finite: entry {bad} is {array[bad]}")
+    return array.astype(float)
+
+
+def _from_objects(array: np.ndarray) -> np.ndarray:
+    try:
+        return array.astype(float)
+    except (TypeError, ValueError) as error:
+        raise BadPoint("x has entries that are no real numbers") from error
+
+
+def _constants(declared: tuple[sp.Symbol, ...], given: Mapping[str, Any], batch: tuple[int, ...]) -> np.ndarray:
+    names = [s.name for s in declared]
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        known = f"the constants are {', '.join(names)}" if names else "the problem has no constants"
+        raise BadInput(f"{unknown[0]!r} is no constant of this problem: {known}")
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise BadInput(f"no value for the constant {missing[0]}: pass it by keyword, e.g. f.drift(x, {missing[0]}=1.0)")
+    columns = [_constant(name, given[name], batch) for name in names]
+    return np.stack(columns, axis=1) if columns else np.empty((int(np.prod(batch)), 0))
+
+
+def _constant(name: str, value: Any, batch: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.asarray(value, dtype=float)
+        spread = np.broadcast_to(array, batch)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"the constant {name} is not real, or does not broadcast against the batch {batch}: {error}") from error
+    if not np.isfinite(array).all():
+        raise BadInput(f"the constant {name} is not finite")
+    return spread.ravel()
+
+
+# --- is a point one where the formulas hold? ------------------------------------------------
+
+
+def check_points(derivation: Derivation, points: np.ndarray) -> None:
+    """Raise unless every point (a row: parameters, then constants) is on Γ and the formulas hold there."""
+    d = derivation.problem.dimension
+    values = evaluate(derivation.guard, derivation.problem.symbols, points)
+    extent = 1 + np.linalg.norm(points[:, :d], axis=1)
+    hessian = values["hessian"].reshape(-1, d, d)
+    _refuse(~np.isfinite(hessian).all(axis=(1, 2)), points, "the loss is not smooth there, or not real")
+    distance = _check_rank(hessian, values["gradient"], derivation.codimension, points)
+    _refuse(~(distance <= ON_MANIFOLD * extent), points, "|H†∇L| there is {}, and at most 1e-6 (1 + |x|) is allowed", distance)
+    frame = values["frame"].reshape(len(points), d, -1)
+    equations = values["equations"]
+    if equations.shape[1]:
+        # an equation is measured by its value over the length of its gradient, which the frame's columns bound
+        size = np.linalg.norm(frame, axis=1).max(axis=1, keepdims=True)
+        off = (np.abs(equations) / size).max(axis=1)
+        _refuse(~(off <= ON_MANIFOLD * extent), points, "an equation of Γ is off by a distance of {}", off)
+    _check_frame(derivation, frame, points)
+    assumed = values["assumed"]
+    fails = (assumed > ASSUMED).any(axis=1)
+    _refuse(fails, points, "it lies on another part of Γ than the points at which the formulas were derived; derive it with near= there")
+
+
+def _check_rank(hessian: np.ndarray, gradient: np.ndarray, rank: int, points: np.ndarray) -> np.ndarray:
+    """|H†∇L| at each point, after refusing those where H is not positive semidefinite of the given rank."""
+    curvature, axes = np.linalg.eigh(hessian)
+    steep, flat = curvature[:, -rank:], np.abs(curvature[:, :-rank]).max(axis=1, initial=0)
+    wrong = (steep[:, 0] <= STEEP * steep[:, -1]) | (flat > np.minimum(FLAT * steep[:, -1], steep[:, 0] / 10))
+    _refuse(wrong, points, f"the Hessian is not positive semidefinite of rank {rank} there (its eigenvalues are {{}})", curvature)
+    along = np.einsum("bij,bi->bj", axes[:, :, -rank:], gradient)
+    return np.linalg.norm(along / steep, axis=1)
+
+
+def _check_frame(derivation: Derivation, frame: np.ndarray, points: np.ndarray) -> None:
+    lengths = np.linalg.norm(frame, axis=1, keepdims=True)
+    with np.errstate(all="ignore"):
+        unit = frame / lengths
+    unit[~np.isfinite(unit)] = 0
+    weakest = np.linalg.svd(unit, compute_uv=False)[:, -1]
+    if (weakest < INDEPENDENT).any():
+        where = points[np.argmax(weakest < INDEPENDENT)]
+        condition = "; ".join(map(str, derivation.valid_where)) or "the gradients of the equations of Γ are independent"
+        raise SingularPoint(
+            f"the formulas are singular at {_named(derivation, where)}: they hold where {condition}. Derive the SDE with near= there"
+        )
+
+
+def _named(derivation: Derivation, row: np.ndarray) -> str:
+    return "(" + ", ".join(f"{s} = {a:.6g}" for s, a in zip(derivation.problem.symbols, row, strict=True)) + ")"
+
+
+def _refuse(mask: np.ndarray, points: np.ndarray, reason: str, detail: np.ndarray | None = None) -> None:
+    if mask.any():
+        i = int(np.argmax(mask))
+        shown = "" if detail is None else np.array2string(np.asarray(detail[i]), precision=3)
+        raise OffManifold(
+            f"x = {np.array2string(points[i], precision=6, threshold=8)} is not on Γ: {reason.format(shown)}. "
+            "Follow the gradient flow to its limit Φ(x) first, or use lambdify(check=False) at your own risk"
+        )

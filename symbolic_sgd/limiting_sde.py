@@ -1,0 +1,227 @@
+"""The façade: the limiting SDE as users hold it, with everything they can do with it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge
+from symbolic_sgd.export.callables import NumericFunctions, check_points, evaluate
+from symbolic_sgd.export.latex import snippet
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.verify import checks
+from symbolic_sgd.verify.certificate import Certificate
+
+
+@dataclass(frozen=True)
+class ManifoldSummary:
+    """Γ, the manifold of minimizers.
+
+    Args:
+        equations: M expressions whose common zeros are Γ (near its regular points).
+        dimension: D − M.
+        codimension: M = rank ∇²L on Γ.
+    """
+
+    equations: tuple[sp.Expr, ...]
+    dimension: int
+    codimension: int
+
+
+@dataclass(frozen=True)
+class LimitingSDE:
+    """dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ: the limit of SGD at t = kη² (Li, Wang & Arora 2022, main theorem, corrected).
+
+    Matrices are exact, in the user's symbols, and valid on Γ. They are expanded when asked for.
+
+    Raises:
+        ExpressionTooLarge: by a matrix that does not expand within the size budget; `program` and `lambdify` always work.
+    """
+
+    derivation: Derivation
+
+    @property
+    def problem(self) -> Problem:
+        """What was stated."""
+        return self.derivation.problem
+
+    @property
+    def manifold(self) -> ManifoldSummary:
+        """Γ: its equations and dimensions."""
+        d, m = self.problem.dimension, self.derivation.codimension
+        return ManifoldSummary(self.derivation.equations, d - m, m)
+
+    @property
+    def program(self) -> Program:
+        """The straight-line program behind all terms."""
+        return self.derivation.program
+
+    @property
+    def valid_where(self) -> tuple[sp.Basic, ...]:
+        """Conditions under which the formulas hold, () if on all of Γ."""
+        return self.derivation.valid_where
+
+    @cached_property
+    def tangent_projection(self) -> sp.ImmutableDenseMatrix:
+        """∂Φ on Γ, the orthogonal projection on the tangent space, D×D."""
+        return self.program.expand("tangent_projection")
+
+    @cached_property
+    def hessian_pinv(self) -> sp.ImmutableDenseMatrix:
+        """∇²L†, D×D."""
+        return self.program.expand("hessian_pinv")
+
+    @cached_property
+    def lyapunov_solution(self) -> sp.ImmutableDenseMatrix:
+        """𝓛_H⁻¹(Σ_⊥), D×D: HS + SH = Σ_⊥, S = QSQ."""
+        return self.program.expand("lyapunov_solution")
+
+    @cached_property
+    def tangent_noise(self) -> sp.ImmutableDenseMatrix:
+        """∂Φ σ, D×Ξ."""
+        return self.program.expand("tangent_noise")
+
+    @cached_property
+    def tangent_noise_compensation(self) -> sp.ImmutableDenseMatrix:
+        """−½ ∇²L† ∂²(∇L)[Σ_∥], D×1."""
+        return self.program.expand("tangent_noise_compensation")
+
+    @cached_property
+    def mixed_regularization(self) -> sp.ImmutableDenseMatrix:
+        """−∂Φ ∂²(∇L)[∇²L† Σ_⊥∥], D×1."""
+        return self.program.expand("mixed_regularization")
+
+    @cached_property
+    def normal_regularization(self) -> sp.ImmutableDenseMatrix:
+        """−½ ∂Φ ∂²(∇L)[𝓛_H⁻¹(Σ_⊥)], D×1."""
+        return self.program.expand("normal_regularization")
+
+    @cached_property
+    def drift(self) -> sp.ImmutableDenseMatrix:
+        """½∂²Φ[Σ], the sum of the last three, D×1."""
+        return self.program.expand("drift")
+
+    @property
+    def diffusion(self) -> sp.ImmutableDenseMatrix:
+        """∂Φ σ, D×Ξ."""
+        return self.tangent_noise
+
+    def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
+        """Every term as numbers at one point of Γ (symbol → number, constants included).
+
+        Raises:
+            OffManifold, SingularPoint: as the callables do.
+        """
+        symbols = self.problem.symbols
+        missing = [s for s in symbols if s not in point]
+        if missing:
+            raise BadInput(f"the point has no value for {', '.join(map(str, missing))}")
+        row = np.array([[float(point[s]) for s in symbols]])
+        check_points(self.derivation, row)
+        values = evaluate(self.program, symbols, row)
+        shapes = {output.name: output.shape for output in self.program.outputs}
+        return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
+
+    def lambdify(self, *, check: bool = True) -> NumericFunctions:
+        """Float64 functions of points on Γ.
+
+        Args:
+            check: refuse points that are not on Γ, or where the formulas are singular.
+        """
+        return NumericFunctions(self.derivation, check=check)
+
+    def latex(self) -> str:
+        """The theorem with every block filled in: LaTeX that compiles with amsmath."""
+        return snippet(self.derivation)
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
+    def explain(self) -> str:
+        """Which road was taken, in words, and how large each term is."""
+        m, d = self.derivation.codimension, self.problem.dimension
+        lines = [
+            f"Γ has codimension M = {m} and dimension D - M = {d - m}; it was examined at {len(self.derivation.points)} points, to 50 digits.",
+            f"The normal frame is made from {self.derivation.frame_origin}.",
+            "The formulas hold on all of Γ." if not self.valid_where else f"The formulas hold where {'; '.join(map(str, self.valid_where))}.",
+        ]
+        for term in TERMS:
+            part = self.program.select(term.name)
+            zero = all(part.instructions[r].value == 0 and part.instructions[r].op == "constant" for r in part.outputs[0].registers)
+            size = "zero on Γ" if zero else f"{part.operations} operations as a program, {part.expanded_size(term.name):.3g} written out"
+            lines.append(f"{term.name}: {size}")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        m, d = self.derivation.codimension, self.problem.dimension
+        return f"LimitingSDE(D={d}, M={m}, drift of {self.program.select('drift').operations} operations)"
+
+
+@dataclass(frozen=True)
+class PointReport:
+    """Every term of a limiting SDE as numbers at one point; prints as a table, and is read like a dict.
+
+    Args:
+        point: where.
+        values: name → float64 matrix.
+    """
+
+    point: dict[sp.Symbol, Any]
+    values: dict[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.values[name]
+
+    def __str__(self) -> str:
+        head = "at " + ", ".join(f"{s} = {a}" for s, a in self.point.items())
+        return "\n".join([head, *(f"{name}:\n{np.array2string(v, precision=8)}" for name, v in self.values.items())])
+
+    __repr__ = __str__
+
+
+def derive_limiting_sde(problem: Problem) -> LimitingSDE:
+    """The limiting SDE of a problem.
+
+    Γ's codimension, a frame of its normal space and every rank are decided here; formulas are written out later.
+
+    Args:
+        problem: a loss and the noise of SGD.
+
+    Raises:
+        NoManifold: (and subclasses) the loss has no manifold of minimizers to which the theorem applies.
+
+    >>> from symbolic_sgd import LabelNoise
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.tangent_noise.is_zero_matrix
+    True
+    >>> sde.lambdify().drift([2, 0.5]).round(6)
+    array([-0.882353,  0.220588])
+    """
+    if not isinstance(problem, Problem):
+        raise BadInput(f"derive_limiting_sde takes a Problem, not a {type(problem).__name__}")
+    return LimitingSDE(derive(problem))
+
+
+def verify(sde: LimitingSDE, *, rng: np.random.Generator | int | None = None) -> Certificate:
+    """Prove by computation that a limiting SDE is right.
+
+    Two roads that share nothing with the derivation but the loss: the algebraic identities of the theorem at random
+    points of Γ to 50 digits, and one exact step of SGD, averaged over its noise without Monte-Carlo error.
+
+    Args:
+        sde: the formulas to test.
+        rng: a NumPy Generator or a seed (default 0); the points depend on it, the verdict should not.
+
+    Returns:
+        A certificate; `certificate.passed` is True when nothing failed and nothing is undecided.
+    """
+    return checks.verify(sde.derivation, np.random.default_rng(0 if rng is None else rng))
+
+
+__all__ = ["DRIFT_TERMS", "LimitingSDE", "ManifoldSummary", "PointReport", "ExpressionTooLarge", "derive_limiting_sde", "verify"]

@@ -1,0 +1,32 @@
+"""All checks, in one table."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.verify.certificate import Certificate, Check
+from symbolic_sgd.verify.identities import check_identities
+from symbolic_sgd.verify.one_step import check_one_step
+from symbolic_sgd.verify.witness import Witness
+
+POINTS = 2
+"""Random points of Γ at which everything is checked."""
+
+CHECKS: tuple[Callable[[Witness], list[Check]], ...] = (check_identities, check_one_step)
+"""Adding a check is adding a row."""
+
+
+def verify(derivation: Derivation, rng: np.random.Generator) -> Certificate:
+    """Every check of the table, at random points of Γ."""
+    witness = Witness.of(derivation, rng, POINTS)
+    problem = derivation.problem
+    statement = {
+        "loss": str(problem.loss),
+        "parameters": [s.name for s in problem.parameters],
+        "constants": [s.name for s in problem.constants],
+        "noise": str(problem.noise),
+        "codimension": derivation.codimension,
+        "valid_where": [str(c) for c in derivation.valid_where],
+    }
+    return Certificate(statement, tuple(check for checks in CHECKS for check in checks(witness)))

@@ -1,0 +1,162 @@
+"""One exact step of SGD from a point of Γ: the drift and the diffusion as finite differences of nature.
+
+From x ∈ Γ the gradient vanishes, so x⁺ = x − η s with s drawn by the noise's law, and
+(E[Φ(x⁺)] − x)/η² = ½∂²Φ[Σ] + O(η). The mean is a finite sum; Richardson's extrapolation removes the powers of η.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import FlowDidNotConverge
+from symbolic_sgd.simulate.gradient_flow import limit_of_flow
+from symbolic_sgd.verify.certificate import Check
+from symbolic_sgd.verify.witness import Witness
+
+TOLERANCE = 1e-7
+LEVELS = 6
+REACHES = (0.1, 0.03, 0.3, 0.01)
+"""Largest first displacements, relative to 1 + |x|, tried until the extrapolation is accurate enough."""
+
+PREDICTED: tuple[tuple[str, str, Callable[[dict[str, np.ndarray]], np.ndarray]], ...] = (
+    ("drift", "drift", lambda d: d["σ"]),
+    ("tangent-noise compensation", "tangent_noise_compensation", lambda d: d["Pσ"]),
+    ("mixed regularization", "mixed_regularization", lambda d: (d["σ"] - d["(P−Q)σ"]) / 2),
+    ("normal regularization", "normal_regularization", lambda d: d["Qσ"]),
+)
+"""(name, term, how its value follows from the steps with σ, Pσ, Qσ and (P − Q)σ)."""
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What one exact step showed: the drift for each noise, the diffusion's covariance, and their own accuracy."""
+
+    drifts: dict[str, np.ndarray]
+    covariance: np.ndarray
+    accuracy: float
+
+
+def check_one_step(witness: Witness) -> list[Check]:
+    """The drift, each of its terms, and the diffusion, at every point of the witness."""
+    checks = []
+    for number, point in enumerate(witness.points, start=1):
+        checks.extend(_check_point(witness, point, number))
+    return checks
+
+
+def _check_point(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf], number: int) -> list[Check]:
+    terms = {name: np.array(m.tolist(), dtype=float) for name, m in witness.precise(witness.derivation.program, point).items()}
+    noise = np.array(witness.precise(witness.covariance, point)["noise_factor"].tolist(), dtype=float)
+    parameters = witness.derivation.problem.parameters
+    extent = 1 + np.linalg.norm([float(point[s]) for s in parameters])
+    covariance = float(np.sum(noise**2))
+    drift_scale = max(*(np.abs(terms[name]).max() for _, name, _ in PREDICTED), 1e-3 * covariance / extent, 1e-300)
+    try:
+        seen = _observe(witness, point, drift_scale, covariance)
+    except FlowDidNotConverge as failure:
+        return [Check(f"one step: {name} at point {number}", None, None, float("nan"), TOLERANCE, "undecided", str(failure)) for name, _, _ in PREDICTED]
+    where = f"at point {number}"
+    checks = [
+        _compare(f"one step: {name} {where}", terms[term].ravel(), observed(seen.drifts), drift_scale, seen.accuracy)
+        for name, term, observed in PREDICTED
+    ]
+    tangent = terms["tangent_noise"]
+    scale = max(np.abs(noise @ noise.T).max(), 1e-300)
+    return [*checks, _compare(f"one step: diffusion {where}", (tangent @ tangent.T).ravel(), seen.covariance.ravel(), scale, seen.accuracy)]
+
+
+def _compare(name: str, predicted: np.ndarray, observed: np.ndarray, scale: float, accuracy: float) -> Check:
+    error = float(np.abs(predicted - observed).max() / scale)
+    if accuracy > TOLERANCE:
+        verdict = "failed" if error > 10 * accuracy else "undecided"
+    else:
+        verdict = "passed" if error <= TOLERANCE else "failed"
+    detail = f"relative to {scale:.3g}; the observation is accurate to {accuracy:.1e}"
+    return Check(name, predicted.tolist(), observed.tolist(), error, TOLERANCE, verdict, detail)
+
+
+def _observe(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf], drift_scale: float, covariance: float) -> Observation:
+    best: Observation | None = None
+    failure = FlowDidNotConverge("no displacement was tried")
+    for reach in REACHES:
+        try:
+            seen = _Step(witness, point).observe(reach, drift_scale, covariance)
+        except FlowDidNotConverge as reason:
+            failure = reason
+            continue
+        if best is None or seen.accuracy < best.accuracy:
+            best = seen
+        if best.accuracy <= TOLERANCE / 30:
+            break
+    if best is None:
+        raise failure
+    return best
+
+
+class _Step:
+    """The exact means over one step from one point, for every noise and every learning rate at once."""
+
+    def __init__(self, witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf]):
+        problem = witness.derivation.problem
+        d = problem.dimension
+        self.rank = witness.derivation.codimension
+        self.base = np.array([float(point[s]) for s in problem.parameters])
+        constants = np.array([float(point[s]) for s in problem.constants])
+        derivatives = witness.derivatives
+        self.gradient = lambda x: witness.floats(derivatives.select("gradient"), "gradient", x, constants)
+        self.hessian = lambda x: witness.floats(derivatives.select("hessian"), "hessian", x, constants).reshape(-1, d, d)
+        self.law = witness.law
+        steps = witness.precise(self.law.program, point)["steps"]
+        self.steps = np.array(steps.T.tolist(), dtype=float)  # K×D
+        self.probabilities = np.array([float(p) for p in self.law.probabilities])
+
+    def noises(self) -> dict[str, np.ndarray]:
+        _, axes = np.linalg.eigh(self.hessian(self.base[None, :])[0])
+        normal = axes[:, len(self.base) - self.rank :]
+        across = self.steps @ normal @ normal.T
+        along = self.steps - across
+        return {"σ": self.steps, "Pσ": along, "Qσ": across, "(P−Q)σ": along - across}
+
+    def observe(self, reach: float, drift_scale: float, covariance: float) -> Observation:
+        largest = np.linalg.norm(self.steps, axis=1).max()
+        if largest == 0:
+            zero = np.zeros(len(self.base))
+            return Observation(dict.fromkeys(self.noises(), zero), np.outer(zero, zero), 0.0)
+        rates = reach * (1 + np.linalg.norm(self.base)) / largest / 2.0 ** np.arange(LEVELS)
+        starts = np.concatenate([-rate * steps for steps in self.noises().values() for rate in rates] + [0 * self.base[None, :]])
+        moved = limit_of_flow(self.gradient, self.hessian, self.base, starts, self.rank)
+        moved = (moved[:-1] - moved[-1]).reshape(len(self.noises()), LEVELS, len(self.steps), -1)
+        power = 2 if self.law.symmetric else 1
+        drifts, errors = {}, []
+        for name, displacements in zip(self.noises(), moved, strict=True):
+            means = np.einsum("k,lkd->ld", self.probabilities, displacements) / rates[:, None] ** 2
+            drifts[name], error = extrapolate(means, power)
+            errors.append(error / drift_scale)
+        spread = np.einsum("k,lkd,lke->lde", self.probabilities, moved[0], moved[0]) / rates[:, None, None] ** 2
+        diffusion, error = extrapolate(spread.reshape(LEVELS, -1), power)
+        return Observation(drifts, diffusion.reshape(spread.shape[1:]), max(*errors, error / covariance))
+
+
+def extrapolate(values: Sequence[np.ndarray] | np.ndarray, power: int) -> tuple[np.ndarray, float]:
+    """The limit η → 0 of values at η, η/2, η/4, … with an error series in η^power (Richardson), and its accuracy.
+
+    The entry of the triangle with the smallest disagreement with its two parents is the one returned.
+
+    >>> limit, accuracy = extrapolate([np.array([1 + h + h**2]) for h in (1, 1/2, 1/4)], 1)
+    >>> float(limit[0]), accuracy < 1
+    (1.0, True)
+    """
+    previous = [np.asarray(values[0])]
+    best, accuracy = previous[0], float("inf")
+    for value in values[1:]:
+        row = [np.asarray(value)]
+        for j, parent in enumerate(previous, start=1):
+            row.append(row[-1] + (row[-1] - parent) / (2.0 ** (power * j) - 1))
+            disagreement = float(max(np.abs(row[-1] - row[-2]).max(), np.abs(row[-1] - parent).max()))
+            if disagreement < accuracy:
+                best, accuracy = row[-1], disagreement
+        previous = row
+    return best, accuracy
