@@ -148,12 +148,21 @@ class LimitingSDE:
         lines = [
             f"Γ has codimension M = {m} and dimension D - M = {d - m}; it was examined at {len(self.derivation.points)} points, to 50 digits.",
             f"The normal frame is made from {self.derivation.frame_origin}.",
-            "The formulas hold on all of Γ." if not self.valid_where else f"The formulas hold where {'; '.join(map(str, self.valid_where))}.",
+            "The formulas hold on all of Γ."
+            if not self.valid_where
+            else f"The formulas hold where {'; '.join(map(str, self.valid_where))}.",
         ]
         for term in TERMS:
             part = self.program.select(term.name)
-            zero = all(part.instructions[r].value == 0 and part.instructions[r].op == "constant" for r in part.outputs[0].registers)
-            size = "zero on Γ" if zero else f"{part.operations} operations as a program, {part.expanded_size(term.name):.3g} written out"
+            zero = all(
+                part.instructions[r].value == 0 and part.instructions[r].op == "constant"
+                for r in part.outputs[0].registers
+            )
+            size = (
+                "zero on Γ"
+                if zero
+                else f"{part.operations} operations as a program, {part.expanded_size(term.name):.3g} written out"
+            )
             lines.append(f"{term.name}: {size}")
         return "\n".join(lines)
 
@@ -224,4 +233,12 @@ def verify(sde: LimitingSDE, *, rng: np.random.Generator | int | None = None) ->
     return checks.verify(sde.derivation, np.random.default_rng(0 if rng is None else rng))
 
 
-__all__ = ["DRIFT_TERMS", "LimitingSDE", "ManifoldSummary", "PointReport", "ExpressionTooLarge", "derive_limiting_sde", "verify"]
+__all__ = [
+    "DRIFT_TERMS",
+    "ExpressionTooLarge",
+    "LimitingSDE",
+    "ManifoldSummary",
+    "PointReport",
+    "derive_limiting_sde",
+    "verify",
+]

@@ -17,8 +17,14 @@ from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Exact, Node
 from symbolic_sgd.errors import ComplexValue
 
+PreciseNumber = Any
+"""An `mpmath.mpf` (mpmath has no type information)."""
 
-def _precise(value: Exact) -> mpmath.mpf:
+PreciseMatrix = Any
+"""An `mpmath.matrix`."""
+
+
+def _precise(value: Exact) -> PreciseNumber:
     return mpmath.mpf(value.numerator) / value.denominator
 
 
@@ -60,6 +66,15 @@ FLOAT64 = Arithmetic(
     },
 )
 """NumPy arrays of float64, broadcasting over batches."""
+
+RELATIONS: dict[str, Callable[..., Any]] = {
+    "<": np.less,
+    "<=": np.less_equal,
+    ">": np.greater,
+    ">=": np.greater_equal,
+    "!=": np.not_equal,
+}
+"""Inequalities on float64, by SymPy's sign for them."""
 
 PRECISE = Arithmetic(
     constant=_precise,
@@ -121,5 +136,3 @@ class Valuation:
         if node.op == "symbol":
             return self.assignment[node.value]
         return self.arithmetic.operations[node.op](*(self._values[a.index] for a in node.args))
-
-

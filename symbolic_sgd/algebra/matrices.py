@@ -30,7 +30,7 @@ class Matrix:
         return len(self.rows), len(self.rows[0]) if self.rows else 0
 
     @property
-    def T(self) -> "Matrix":  # noqa: N802 (the transpose is written T)
+    def T(self) -> "Matrix":
         return Matrix(tuple(zip(*self.rows, strict=True)))
 
     @property

@@ -10,6 +10,7 @@ from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.errors import ComplexValue, InexactNumber, UnsupportedExpression
 
+
 def _maximum(graph: Graph, args: tuple[Node, ...], sign: int) -> Node:
     result = args[0]
     for other in args[1:]:
@@ -98,7 +99,9 @@ def _atom_or_call(expression: Any, args: list[Node], graph: Graph) -> Node:
     if name in REDUCED and args:
         return REDUCED[name](graph, tuple(args))
     if expression.is_Float:
-        raise InexactNumber(f"{expression} is a floating-point number: write it exactly, or pass the data through exact()")
+        raise InexactNumber(
+            f"{expression} is a floating-point number: write it exactly, or pass the data through exact()"
+        )
     if expression is sp.I or expression.is_infinite or expression is sp.nan:
         raise ComplexValue(f"{expression} is not a real number: losses and noises are real-valued")
     raise UnsupportedExpression(

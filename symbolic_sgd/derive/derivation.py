@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
-import mpmath
 import sympy as sp
 
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.derive.drift import DriftTerms, drift_terms
@@ -67,7 +68,7 @@ TERMS: tuple[Term, ...] = (
         r"\Sigma_{\parallel}^{1/2}",
         r"\partial\Phi\,\sigma",
         "main theorem, first term",
-        lambda normal, noise, drift: noise.tangent,
+        lambda normal, noise, drift: noise.tangent.factor,
     ),
     Term(
         "tangent_noise_compensation",
@@ -116,7 +117,7 @@ class Derivation:
         equations: M expressions that vanish on Γ.
         program: the straight-line program of every term.
         guard: the program of what a point has to satisfy for the formulas to hold there: `gradient` = 0, `hessian` ≥ 0
-            of rank M, `equations` = 0, `frame` of full rank, `assumed` = 0.
+            of rank M, `conditions` of the domain, `equations` = 0 (beside their `slopes`), `frame` of full rank, `assumed` = 0.
         blocks: the program of the matrices from which the terms are composed: σ, N, C and H on Γ.
         valid_where: conditions under which the formulas hold, () if on all of Γ.
         frame_origin: in words, from what the normal frame was made.
@@ -124,7 +125,7 @@ class Derivation:
 
     problem: Problem
     codimension: int
-    points: tuple[Mapping[sp.Symbol, mpmath.mpf], ...]
+    points: tuple[Mapping[sp.Symbol, PreciseNumber], ...]
     equations: tuple[sp.Expr, ...]
     program: Program
     guard: Program
@@ -159,12 +160,14 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
     guard = {
         "gradient": landscape.gradient,
         "hessian": landscape.hessian,
+        "conditions": Matrix.column(node for node, _ in manifold.problem.condition_nodes(landscape.graph)),
         "equations": Matrix.column(manifold.equations),
+        "slopes": Matrix.of(jacobian(manifold.equations, landscape.variables)),
         "frame": frame.raw,
         "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
     }
     blocks = {
-        "noise_factor": noise.factor,
+        "noise_factor": noise.stated.factor,
         "normal_frame": frame.orthogonal.columns,
         "normal_hessian": normal.core,
         "hessian": manifold.restrict(landscape.hessian),

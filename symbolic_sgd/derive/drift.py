@@ -43,6 +43,8 @@ def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
         -HALF * frame.tangent_part(curvature(solution)),
     )
     extent = 1 + squared_norm(Matrix.column(manifold.landscape.variables))
-    size = squared_norm(noise.factor) * squared_norm(noise.factor) / extent
+    size = squared_norm(noise.stated.columns) * squared_norm(noise.stated.columns) / extent
     kept = [without_zeros(manifold, term, size) for term in terms]
-    return DriftTerms(*(matrix for matrix, _ in kept), solution, tuple(node for _, gone in kept for node in gone))
+    compensation, mixed, normal_term = (matrix for matrix, _ in kept)
+    assumed = tuple(node for _, gone in kept for node in gone)
+    return DriftTerms(compensation, mixed, normal_term, solution, assumed)

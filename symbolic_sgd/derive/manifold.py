@@ -73,7 +73,7 @@ class Manifold:
         vanishing = [*self.equations, *self.landscape.gradient.entries]
         zero = self.landscape.graph.constant(0)
         try:
-            return matrix.replace({node: zero for node in vanishing})
+            return matrix.replace(dict.fromkeys(vanishing, zero))
         except ZeroDivisionError as error:
             raise NotSmooth("a derivative of the loss, or the noise, divides by zero everywhere on Γ") from error
 
@@ -138,7 +138,9 @@ def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
         return squares
     for term in sp.Add.make_args(problem.loss):
         factors = sp.Mul.make_args(term)
-        square = [f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & set(problem.parameters)]
+        square = [
+            f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & set(problem.parameters)
+        ]
         others = sp.Mul(*[f for f in factors if f not in square])
         if len(square) != 1 or not others.is_positive or others.free_symbols & set(problem.parameters):
             return {}
@@ -240,7 +242,9 @@ class _Search:
     def _check_equations(self, point: PrecisePoint) -> None:
         where = point.describe(self.problem.symbols)
         if not all(point.zeros(self.equations)):
-            raise ManifoldMismatch(f"manifold= has no common zero near {where}: the equations contradict each other there")
+            raise ManifoldMismatch(
+                f"manifold= has no common zero near {where}: the equations contradict each other there"
+            )
         target_rank = positive_semidefinite_rank(point.matrix(self.target.hessian), lambda: where)
         if target_rank.rank < len(self.equations):
             raise ManifoldMismatch(
@@ -254,7 +258,9 @@ class _Search:
                 "correct the equations, or leave manifold= out"
             )
 
-    def _one_component(self, bases: list[tuple[float, PrecisePoint, HessianRank]]) -> list[tuple[PrecisePoint, HessianRank]]:
+    def _one_component(
+        self, bases: list[tuple[float, PrecisePoint, HessianRank]]
+    ) -> list[tuple[PrecisePoint, HessianRank]]:
         lowest = min(loss for loss, _, _ in bases)
         level = [(p, r) for loss, p, r in bases if self.problem.constants or loss <= lowest + 1e-9 * (1 + abs(lowest))]
         ranks = {r.rank: p for p, r in level}

@@ -6,15 +6,16 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.normal_frame import NormalFrame
+from symbolic_sgd.problems.noise import NoiseColumns
 
 
 @dataclass(frozen=True)
 class NoiseOnManifold:
-    """σ on Γ and the blocks of Σ = σσᵀ, in the dual frame N̂ where they are normal.
+    """The noise on Γ and the blocks of Σ = σσᵀ, in the dual frame N̂ where they are normal.
 
     Args:
-        factor: σ, D×Ξ.
-        tangent: Pσ, D×Ξ.
+        stated: σ on Γ, D×Ξ, as columns and weights.
+        tangent: Pσ, likewise.
         tangent_covariance: Σ_∥ = PΣP, D×D.
         cross: N̂ᵀΣP, M×D; Σ_⊥∥ = N N̂ᵀΣP.
         normal_covariance: N̂ᵀΣN̂, M×M; Σ_⊥ = N N̂ᵀΣN̂ Nᵀ.
@@ -22,8 +23,8 @@ class NoiseOnManifold:
             their natural size; where one of them does not vanish, the formulas do not apply.
     """
 
-    factor: Matrix
-    tangent: Matrix
+    stated: NoiseColumns
+    tangent: NoiseColumns
     tangent_covariance: Matrix
     cross: Matrix
     normal_covariance: Matrix
@@ -33,16 +34,17 @@ class NoiseOnManifold:
 def noise_on_manifold(frame: NormalFrame) -> NoiseOnManifold:
     """The blocks of Σ, without what vanishes on Γ."""
     manifold = frame.manifold
-    factor = manifold.restrict(manifold.problem.noise.columns(manifold.problem, manifold.landscape).factor)
-    normal = frame.dual.T @ factor
-    size, normal_size = squared_norm(factor), squared_norm(normal)
-    tangent, gone = without_zeros(manifold, frame.tangent_part(factor), size)
-    cross, gone_across = without_zeros(manifold, normal @ tangent.T, normal_size * size)
-    covariance, gone_within = without_zeros(manifold, normal @ normal.T, normal_size * normal_size)
+    stated = manifold.problem.noise.columns(manifold.problem, manifold.landscape).map(manifold.restrict)
+    normal = stated.map(lambda s: frame.dual.T @ s)
+    size, normal_size = squared_norm(stated.columns), squared_norm(normal.columns)
+    along, gone = without_zeros(manifold, frame.tangent_part(stated.columns), size)
+    tangent = stated.map(lambda _: along)
+    cross, gone_across = without_zeros(manifold, normal.weighted @ along.T, normal_size * size)
+    within, gone_within = without_zeros(manifold, normal.weighted @ normal.columns.T, normal_size * normal_size)
     # Where Σ has no block across, PΣ = PΣP; for isotropic noise that makes Σ_∥ = s²P at no cost.
     across = any(not entry.is_zero for entry in cross.entries)
-    along = tangent @ (tangent.T if across else factor.T)
-    return NoiseOnManifold(factor, tangent, along, cross, covariance, (*gone, *gone_across, *gone_within))
+    parallel = tangent.weighted @ (along if across else stated.columns).T
+    return NoiseOnManifold(stated, tangent, parallel, cross, within, (*gone, *gone_across, *gone_within))
 
 
 def squared_norm(matrix: Matrix) -> Node:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import mpmath
 
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
@@ -82,7 +83,7 @@ def _best_pivots(manifold: Manifold, hessian: Matrix) -> tuple[int, ...]:
     """The pivots I, among those found at the points, whose worst det H[I, I] relative to the best at a point is largest."""
     candidates = list(dict.fromkeys(tuple(sorted(rank.pivots)) for rank in manifold.ranks))
 
-    def determinants(point: PrecisePoint) -> list[mpmath.mpf]:
+    def determinants(point: PrecisePoint) -> list[PreciseNumber]:
         h = point.matrix(hessian)
         with mpmath.workdps(HIGH):
             return [mpmath.det(mpmath.matrix([[h[i, j] for j in c] for i in c])) for c in candidates]

@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
+from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber, Valuation
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.errors import NotSmooth, SaddlePoint, Undecided
@@ -27,7 +27,7 @@ POINT = HIGH + 15
 class PrecisePoint:
     """A point (and values of the constants), with the values of a graph's nodes there at two precisions."""
 
-    assignment: Mapping[sp.Symbol, mpmath.mpf]
+    assignment: Mapping[sp.Symbol, PreciseNumber]
     _low: Valuation = field(init=False, repr=False, compare=False)
     _high: Valuation = field(init=False, repr=False, compare=False)
 
@@ -50,7 +50,7 @@ class PrecisePoint:
         """
         return [_is_zero(a, b) for a, b in zip(self.low(nodes), self.high(nodes), strict=True)]
 
-    def matrix(self, matrix: Matrix) -> mpmath.matrix:
+    def matrix(self, matrix: Matrix) -> PreciseMatrix:
         """A matrix of nodes as numbers, to 50 digits and more."""
         rows, columns = matrix.shape
         values = self.high(matrix.entries)
@@ -77,7 +77,7 @@ def _guarded(valuation: Valuation, digits: int, nodes: Sequence[Node]) -> list[A
             ) from error
 
 
-def _is_zero(low: mpmath.mpf, high: mpmath.mpf) -> bool:
+def _is_zero(low: PreciseNumber, high: PreciseNumber) -> bool:
     return high == 0 or abs(low - high) > abs(high) / 2
 
 
@@ -89,7 +89,7 @@ class HessianRank:
     pivots: tuple[int, ...]
 
 
-def positive_semidefinite_rank(h: mpmath.matrix, describe: Callable[[], str]) -> HessianRank:
+def positive_semidefinite_rank(h: PreciseMatrix, describe: Callable[[], str]) -> HessianRank:
     """The rank of H by symmetric elimination with diagonal pivoting, which for H ≥ 0 reveals it.
 
     Raises:
@@ -100,7 +100,7 @@ def positive_semidefinite_rank(h: mpmath.matrix, describe: Callable[[], str]) ->
         return _eliminate(h.copy(), describe)
 
 
-def _eliminate(rest: mpmath.matrix, describe: Callable[[], str]) -> HessianRank:
+def _eliminate(rest: PreciseMatrix, describe: Callable[[], str]) -> HessianRank:
     n, h = rest.rows, rest
     remaining, pivots = list(range(n)), []
     scale = max((abs(h[i, j]) for i in range(n) for j in range(n)), default=mpmath.mpf(0))
@@ -173,9 +173,9 @@ def sharpen(
 
 def _accepted(
     landscape: Landscape,
-    assignment: dict[sp.Symbol, mpmath.mpf],
+    assignment: dict[sp.Symbol, PreciseNumber],
     float_hessian: Callable[[np.ndarray], np.ndarray],
-    size: mpmath.mpf,
+    size: PreciseNumber,
 ) -> PrecisePoint | None:
     slope = Valuation(PRECISE, assignment)(landscape.gradient.entries)
     stiffness = float(np.abs(float_hessian(np.array([float(a) for a in assignment.values()]))).max())

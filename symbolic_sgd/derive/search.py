@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
@@ -20,8 +20,6 @@ from symbolic_sgd.problems.problem import Problem
 STARTS = 12
 SCALES = (1.0, 0.4, 2.5, 6.0, 0.1, 20.0, 100.0)
 """Standard deviations of the random starts, tried in this order until enough lie where the loss is real."""
-
-_RELATIONS = {"<": np.less, "<=": np.less_equal, ">": np.greater, ">=": np.greater_equal, "!=": np.not_equal}
 
 
 @dataclass(frozen=True)
@@ -55,7 +53,7 @@ class FloatLandscape:
         singular = [zero for _, zero in kinks([landscape.loss])]
         self.symbols = problem.symbols
         self.dimension = landscape.dimension
-        self.relations = [_RELATIONS[relation] for _, relation in conditions]
+        self.relations = [RELATIONS[relation] for _, relation in conditions]
         self.program = Program.of(
             {
                 "loss": Matrix.column([landscape.loss]),
@@ -99,7 +97,9 @@ def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator
         points = np.where(np.isnan(given), _draw(problem.symbols, copies, 1.0, rng), given)
         points = points[landscape(points).admissible]
         if not len(points):
-            raise ComplexValue("near: the loss or one of its derivatives is not a finite real number there, or domain= excludes it")
+            raise ComplexValue(
+                "near: the loss or one of its derivatives is not a finite real number there, or domain= excludes it"
+            )
         return points
     found = np.empty((0, len(problem.symbols)))
     for scale in SCALES:

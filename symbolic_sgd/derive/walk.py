@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 
-import mpmath
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.derive.precise import PrecisePoint, positive_semidefinite_rank, sharpen
 from symbolic_sgd.derive.search import FloatLandscape
 from symbolic_sgd.errors import NoManifold, Undecided
@@ -47,10 +47,10 @@ def steps_along(
 def wander(
     problem: Problem,
     rank: int,
-    points: Sequence[Mapping[sp.Symbol, mpmath.mpf]],
+    points: Sequence[Mapping[sp.Symbol, PreciseNumber]],
     rng: np.random.Generator,
     count: int,
-) -> list[Mapping[sp.Symbol, mpmath.mpf]]:
+) -> list[Mapping[sp.Symbol, PreciseNumber]]:
     """New random points of Γ, each some steps away from one of the given points.
 
     Args:
@@ -72,7 +72,12 @@ def wander(
 
 
 def _next(
-    landscape: Landscape, floats: FloatLandscape, problem: Problem, point: PrecisePoint, rank: int, rng: np.random.Generator
+    landscape: Landscape,
+    floats: FloatLandscape,
+    problem: Problem,
+    point: PrecisePoint,
+    rank: int,
+    rng: np.random.Generator,
 ) -> PrecisePoint:
     for reached in steps_along(landscape, floats, problem, point.floats(problem.symbols), rank, rng):
         try:

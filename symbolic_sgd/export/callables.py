@@ -2,12 +2,13 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.errors import BadInput, BadPoint, OffManifold, SingularPoint
@@ -77,7 +78,7 @@ class NumericFunctions:
         points = as_points(x, problem.dimension)
         given = _constants(problem.constants, constants, points.shape[:-1])
         columns = np.concatenate([points.reshape(-1, problem.dimension), given], axis=1)
-        program = self._program(name)
+        program = self._parts.get(name) or self._parts.setdefault(name, self.derivation.program.select(name))
         (output,) = program.outputs
         rows, width = output.shape
         result = np.empty((len(columns), rows * width))
@@ -86,10 +87,13 @@ class NumericFunctions:
             if self.check:
                 check_points(self.derivation, block)
             result[start : start + BLOCK] = evaluate(program, problem.symbols, block)[name]
-        return result.reshape(*points.shape[:-1], *((rows,) if width == 1 and name != "tangent_noise" else (rows, width)))
+        return result.reshape(
+            *points.shape[:-1], *((rows,) if width == 1 and name != "tangent_noise" else (rows, width))
+        )
 
-    def _program(self, name: str) -> Program:
-        return self.derivation.program.select(name)
+    @cached_property
+    def _parts(self) -> dict[str, Program]:
+        return {}
 
 
 def evaluate(program: Program, symbols: tuple[sp.Symbol, ...], points: np.ndarray) -> dict[str, np.ndarray]:
@@ -97,7 +101,9 @@ def evaluate(program: Program, symbols: tuple[sp.Symbol, ...], points: np.ndarra
     with np.errstate(all="ignore"):
         values = program.run(FLOAT64, dict(zip(symbols, points.T, strict=True)))
     return {
-        name: np.stack([np.broadcast_to(e, len(points)) for e in entries], axis=1) if entries else np.empty((len(points), 0))
+        name: np.stack([np.broadcast_to(e, len(points)) for e in entries], axis=1)
+        if entries
+        else np.empty((len(points), 0))
         for name, entries in values.items()
     }
 
@@ -147,7 +153,9 @@ def _constant(name: str, value: Any, batch: tuple[int, ...]) -> np.ndarray:
         array = np.asarray(value, dtype=float)
         spread = np.broadcast_to(array, batch)
     except (TypeError, ValueError) as error:
-        raise BadInput(f"the constant {name} is not real, or does not broadcast against the batch {batch}: {error}") from error
+        raise BadInput(
+            f"the constant {name} is not real, or does not broadcast against the batch {batch}: {error}"
+        ) from error
     if not np.isfinite(array).all():
         raise BadInput(f"the constant {name} is not finite")
     return spread.ravel()
@@ -160,22 +168,27 @@ def check_points(derivation: Derivation, points: np.ndarray) -> None:
     """Raise unless every point (a row: parameters, then constants) is on Γ and the formulas hold there."""
     d = derivation.problem.dimension
     values = evaluate(derivation.guard, derivation.problem.symbols, points)
-    extent = 1 + np.linalg.norm(points[:, :d], axis=1)
+    reach = ON_MANIFOLD * (1 + np.linalg.norm(points[:, :d], axis=1))
     hessian = values["hessian"].reshape(-1, d, d)
     _refuse(~np.isfinite(hessian).all(axis=(1, 2)), points, "the loss is not smooth there, or not real")
+    _check_domain(derivation, values["conditions"], points)
     distance = _check_rank(hessian, values["gradient"], derivation.codimension, points)
-    _refuse(~(distance <= ON_MANIFOLD * extent), points, "|H†∇L| there is {}, and at most 1e-6 (1 + |x|) is allowed", distance)
-    frame = values["frame"].reshape(len(points), d, -1)
-    equations = values["equations"]
-    if equations.shape[1]:
-        # an equation is measured by its value over the length of its gradient, which the frame's columns bound
-        size = np.linalg.norm(frame, axis=1).max(axis=1, keepdims=True)
-        off = (np.abs(equations) / size).max(axis=1)
-        _refuse(~(off <= ON_MANIFOLD * extent), points, "an equation of Γ is off by a distance of {}", off)
-    _check_frame(derivation, frame, points)
-    assumed = values["assumed"]
-    fails = (assumed > ASSUMED).any(axis=1)
-    _refuse(fails, points, "it lies on another part of Γ than the points at which the formulas were derived; derive it with near= there")
+    _refuse(~(distance <= reach), points, "|H†∇L| there is {}, and at most 1e-6 (1 + |x|) is allowed", distance)
+    equations, slopes = values["equations"], values["slopes"].reshape(len(points), -1, d)
+    off = np.abs(equations) > reach[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
+    _refuse(off.any(axis=1), points, "the equations of Γ have the values {}", equations)
+    _check_frame(derivation, values["frame"].reshape(len(points), d, -1), points)
+    elsewhere = (values["assumed"] > ASSUMED).any(axis=1)
+    _refuse(
+        elsewhere,
+        points,
+        "it lies on another part of Γ than the formulas were derived for; derive them with near= there",
+    )
+
+
+def _check_domain(derivation: Derivation, values: np.ndarray, points: np.ndarray) -> None:
+    for condition, value in zip(derivation.problem.domain, values.T, strict=True):
+        _refuse(~RELATIONS[condition.rel_op](value, 0), points, f"the condition {condition} does not hold there")
 
 
 def _check_rank(hessian: np.ndarray, gradient: np.ndarray, rank: int, points: np.ndarray) -> np.ndarray:
@@ -183,7 +196,12 @@ def _check_rank(hessian: np.ndarray, gradient: np.ndarray, rank: int, points: np
     curvature, axes = np.linalg.eigh(hessian)
     steep, flat = curvature[:, -rank:], np.abs(curvature[:, :-rank]).max(axis=1, initial=0)
     wrong = (steep[:, 0] <= STEEP * steep[:, -1]) | (flat > np.minimum(FLAT * steep[:, -1], steep[:, 0] / 10))
-    _refuse(wrong, points, f"the Hessian is not positive semidefinite of rank {rank} there (its eigenvalues are {{}})", curvature)
+    _refuse(
+        np.asarray(wrong),
+        points,
+        f"the Hessian is not positive semidefinite of rank {rank} there (its eigenvalues are {{}})",
+        curvature,
+    )
     along = np.einsum("bij,bi->bj", axes[:, :, -rank:], gradient)
     return np.linalg.norm(along / steep, axis=1)
 

@@ -1,47 +1,143 @@
 """The theorem with every block filled in, as LaTeX that compiles with amsmath."""
 
+from collections.abc import Iterator
+from itertools import product
+
 import sympy as sp
-from sympy.printing.latex import LatexPrinter
 
-from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, Term
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.derive.derivation import TERMS, Derivation, Term
 
-PRINTED = 400
+PRINTED = 1500
 """A block with more operations than this when written out is given by its definition and the smaller blocks."""
 
-LINE = 90
-"""Operations in a line of an entry, about a text width."""
+LINE = 110
+"""LaTeX characters that make about one line of text, apart from commands."""
 
 
 def snippet(derivation: Derivation) -> str:
-    """The limiting SDE as an `align*` for the statement and one display for each block.
+    """The limiting SDE: its statement, Γ, and one display for each block of the theorem.
 
-    Blocks that are small are written out; a large one is stated by its definition in terms of σ, N, C and L, which are
-    always written out (with named intermediate results where they are large themselves).
+    A block that is small is written out. A large one is stated by its definition, and then σ, ∇²L and the frame F of
+    the normal space are written out too, so that every block is determined by what is printed.
     """
     parts = [_statement(derivation), _manifold(derivation)]
-    if any(not _fits(derivation.program, term.name) for term in TERMS):
-        parts.append(_building_blocks(derivation))
-    parts.extend(_block(derivation, term) for term in TERMS)
+    large = [term for term in TERMS if derivation.program.expanded_size(term.name) > PRINTED]
+    if large:
+        parts.extend(_ground(derivation))
+    for term in TERMS:
+        parts.append(_definition(term) if term in large else _block(derivation.program, term))
     if derivation.valid_where:
         conditions = r",\quad ".join(map(sp.latex, derivation.valid_where))
-        parts.append(_display(rf"\text{{valid where }}\; {conditions}"))
-    return "\n".join(parts)
+        parts.append(_display(rf"\text{{valid where }} {conditions}"))
+    return "\n".join(parts) + "\n"
+
+
+def _display(body: str) -> str:
+    return "\\begin{equation*}\n" + body + "\n\\end{equation*}"
+
+
+def _align(lines: list[str]) -> str:
+    return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
 
 
 def _statement(derivation: Derivation) -> str:
-    return "\n".join(
+    loss = broken_sum(derivation.problem.loss)
+    return _align(
         [
-            r"\begin{align*}",
-            r"dY &= \Sigma_{\parallel}^{1/2}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma, \qquad t = k\eta^2,\\",
-            r"b &= b_{\parallel} + b_{\perp\parallel} + b_{\perp} = \tfrac12\,\partial^2\Phi[\Sigma],\\",
-            rf"L &= {sp.latex(derivation.problem.loss)}",
-            r"\end{align*}",
+            r"dY &= \Sigma_{\parallel}^{1/2}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",
+            r"b &= b_{\parallel} + b_{\perp\parallel} + b_{\perp} = \tfrac12\,\partial^2\Phi[\Sigma]",
+            *_lines("L", loss),
         ]
     )
 
 
 def _manifold(derivation: Derivation) -> str:
     d, m = derivation.problem.dimension, derivation.codimension
-    equations = ",\\; ".join(f"{sp.latex(e)} = 0" for e in derivation.equations)
-    vector = r",\,".join(map(sp.latex, derivation.problem.parameters))
-    return _display(rf"\Gamma = \bigl\{{({vector}) : {equations}\bigr\}}, \qquad \dim\Gamma = {d - m},\quad \operatorname{{rank}}\nabla^2L = {m}")
+    lines = [rf"\Gamma &: \quad \dim\Gamma = {d - m},\quad \operatorname{{rank}}\nabla^2 L = {m}"]
+    for equation in derivation.equations:
+        lines.extend(_lines("0", broken_sum(equation)))
+    return _align(lines)
+
+
+def _ground(derivation: Derivation) -> Iterator[str]:
+    yield r"With the columns of $F$ spanning the range of $\nabla^2 L$ on $\Gamma$, where $\nabla^2 L = F K F^{\top}$:"
+    yield from _matrix("F", derivation.guard, "frame")
+    yield from _matrix(r"\nabla^2 L", derivation.blocks, "hessian")
+    yield from _matrix(r"\sigma", derivation.blocks, "noise_factor")
+    yield _align(
+        [
+            r"\partial\Phi &= I - F (F^{\top}F)^{-1} F^{\top}",
+            r"\nabla^2 L^{\dagger} &= F \bigl(F^{\top}\,\nabla^2 L\,F\bigr)^{-1} F^{\top}",
+            r"\Sigma_{\parallel} &= \partial\Phi\,\sigma\sigma^{\top}\partial\Phi,\quad "
+            r"\Sigma_{\perp\parallel} = (I-\partial\Phi)\,\sigma\sigma^{\top}\partial\Phi,\quad "
+            r"\Sigma_{\perp} = (I-\partial\Phi)\,\sigma\sigma^{\top}(I-\partial\Phi)",
+        ]
+    )
+
+
+def _matrix(symbol: str, program: Program, name: str) -> list[str]:
+    if program.expanded_size(name) > PRINTED:
+        return []
+    return _entries(symbol, "", program.expand(name))
+
+
+def _definition(term: Term) -> str:
+    return _display(rf"{term.symbol} = {term.definition}")
+
+
+def _block(program: Program, term: Term) -> str:
+    return "\n".join(_entries(term.symbol, f"{term.definition} = ", program.expand(term.name)))
+
+
+def _entries(symbol: str, definition: str, matrix: sp.ImmutableDenseMatrix) -> list[str]:
+    """A matrix in one display, or entry by entry where it is too wide for a page."""
+    if matrix.is_zero_matrix:
+        return [_display(f"{symbol} = {definition}0")]
+    widest = sum(max(visible_length(sp.latex(e)) for e in matrix[:, j]) + 2 for j in range(matrix.cols))
+    if widest + visible_length(symbol + definition) <= LINE:
+        return [_display(f"{symbol} = {definition}{sp.latex(matrix)}")]
+    lines = [rf"{symbol} &= {definition.removesuffix('= ')}"] if definition else []
+    for i, j in product(range(matrix.rows), range(matrix.cols)):
+        index = f"{i + 1}" if matrix.cols == 1 else f"{i + 1},{j + 1}"
+        lines.extend(_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(matrix[i, j])))
+    return [_align(lines)]
+
+
+def _lines(left: str, pieces: list[str]) -> list[str]:
+    return [f"{left} &= {pieces[0]}", *(rf"&\quad {piece}" for piece in pieces[1:])]
+
+
+def broken_sum(expression: sp.Expr) -> list[str]:
+    """An expression as LaTeX, a sum broken after as many terms as fill a line.
+
+    >>> u, v = sp.symbols("u v")
+    >>> broken_sum(u - v)
+    ['u - v']
+    """
+    lines, length = [""], 0
+    for term in expression.as_ordered_terms():
+        negative = term.could_extract_minus_sign()
+        text = sp.latex(-term if negative else term)
+        if lines[-1] and length + visible_length(text) > LINE:
+            lines.append("")
+            length = 0
+        sign = "-" if negative else "+"
+        lines[-1] += f" {sign} {text}" if lines[-1] else (f"{sign} {text}" if len(lines) > 1 or negative else text)
+        length += visible_length(text) + 2
+    return lines
+
+
+def visible_length(latex: str) -> int:
+    """About how many characters a formula takes on the page: commands count as one, braces as none."""
+    count, i = 0, 0
+    while i < len(latex):
+        if latex[i] == "\\":
+            i += 1
+            while i < len(latex) and latex[i].isalpha():
+                i += 1
+            count += 1
+            continue
+        count += latex[i] not in "{}_^ "
+        i += 1
+    return count

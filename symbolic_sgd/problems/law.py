@@ -55,7 +55,10 @@ def _sums_to_zero(problem: Problem, stated: NoiseColumns) -> bool:
     decided = 0
     with mpmath.workdps(55):
         for _ in range(20 * PROBES):
-            point = {s: mpmath.mpf(float(abs(a) if s.is_nonnegative else a)) for s, a in zip(problem.symbols, rng.standard_normal(len(problem.symbols)), strict=True)}
+            point = {
+                s: mpmath.mpf(float(abs(a) if s.is_nonnegative else a))
+                for s, a in zip(problem.symbols, rng.standard_normal(len(problem.symbols)), strict=True)
+            }
             try:
                 values = Valuation(PRECISE, point)([*sums, *stated.columns.entries])
             except (ComplexValue, ZeroDivisionError):

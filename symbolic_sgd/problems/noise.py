@@ -4,8 +4,8 @@ Every model is one class with one method; adding one means adding one class (and
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
@@ -43,10 +43,22 @@ class NoiseColumns:
 
     @property
     def factor(self) -> Matrix:
-        """σ, D×Ξ."""
+        """σ = s diag(√w), D×Ξ."""
         graph = self.columns[0, 0].graph
-        roots = [graph.power(graph.constant(w), graph.constant(Fraction(1, 2))) for w in self.weights]
-        return Matrix(tuple(tuple(s * r for s, r in zip(row, roots, strict=True)) for row in self.columns.rows))
+        return self.scaled([graph.power(graph.constant(w), graph.constant(Fraction(1, 2))) for w in self.weights])
+
+    @property
+    def weighted(self) -> Matrix:
+        """s diag(w), so that Σ = (s diag(w)) sᵀ without roots."""
+        return self.scaled(self.weights)
+
+    def scaled(self, factors: Sequence[Node | Fraction]) -> Matrix:
+        """s with each column multiplied by a factor."""
+        return Matrix(tuple(tuple(f * s for s, f in zip(row, factors, strict=True)) for row in self.columns.rows))
+
+    def map(self, f: Callable[[Matrix], Matrix]) -> "NoiseColumns":
+        """The same noise with its columns moved or projected."""
+        return replace(self, columns=f(self.columns))
 
 
 class Noise(ABC):
@@ -118,7 +130,9 @@ class LabelNoise(Noise):
 
     def check(self, problem: "Problem") -> None:
         if not problem.residuals:
-            raise BadInput("noise: LabelNoise needs residuals; state the problem with Problem.least_squares(residuals, …)")
+            raise BadInput(
+                "noise: LabelNoise needs residuals; state the problem with Problem.least_squares(residuals, …)"
+            )
         check_expression(self.amplitude, problem.constants, where="noise: amplitude")
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:

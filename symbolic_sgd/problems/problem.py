@@ -120,7 +120,10 @@ class Problem:
         >>> Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)).loss
         (u*v - 1)**2/2
         """
-        symbols = (*check_symbols(parameters, where="parameters"), *check_symbols(further.get("constants", ()), where="constants"))
+        symbols = (
+            *check_symbols(parameters, where="parameters"),
+            *check_symbols(further.get("constants", ()), where="constants"),
+        )
         if isinstance(residuals, (str, set, frozenset, dict, sp.Expr)) or not isinstance(residuals, Iterable):
             raise BadInput(f"residuals is a {type(residuals).__name__}; give a list of expressions, e.g. [u*v - 1]")
         checked = tuple(check_expression(r, symbols, where=f"residuals[{i}]") for i, r in enumerate(residuals))
@@ -143,12 +146,17 @@ class Problem:
         >>> Problem.from_sample_losses([(u*v - 1)**2, (u*v + 1)**2], parameters=(u, v)).loss
         (u*v - 1)**2/2 + (u*v + 1)**2/2
         """
-        symbols = (*check_symbols(parameters, where="parameters"), *check_symbols(further.get("constants", ()), where="constants"))
+        symbols = (
+            *check_symbols(parameters, where="parameters"),
+            *check_symbols(further.get("constants", ()), where="constants"),
+        )
         if isinstance(losses, (str, set, frozenset, dict, sp.Expr)) or not isinstance(losses, Iterable):
             raise BadInput(f"sample losses are a {type(losses).__name__}; give a list of expressions")
         checked = tuple(check_expression(e, symbols, where=f"sample loss {i}") for i, e in enumerate(losses))
         probabilities = _probabilities(weights, len(checked))
-        loss = sp.Add(*[sp.Rational(p.numerator, p.denominator) * e for p, e in zip(probabilities, checked, strict=True)])
+        loss = sp.Add(
+            *[sp.Rational(p.numerator, p.denominator) * e for p, e in zip(probabilities, checked, strict=True)]
+        )
         return cls(loss=loss, parameters=parameters, noise=SamplingNoise(checked, probabilities), **further)
 
     # --- what the later stages ask ----------------------------------------------------------

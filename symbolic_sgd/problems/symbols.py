@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any
 
 import sympy as sp
@@ -99,11 +100,8 @@ def _shown(value: Any) -> str:
 
 
 def _check_size(expression: sp.Basic, *, where: str) -> None:
-    seen = 0
-    for _ in sp.preorder_traversal(expression):
-        seen += 1
-        if seen > MAXIMAL_EXPRESSION:
-            raise ProblemTooLarge(f"{where} holds more than {MAXIMAL_EXPRESSION:,} operations: state it in smaller parts")
+    if any(True for _ in islice(sp.preorder_traversal(expression), MAXIMAL_EXPRESSION, None)):
+        raise ProblemTooLarge(f"{where} holds more than {MAXIMAL_EXPRESSION:,} operations: state it in smaller parts")
 
 
 def check_atoms(expression: sp.Basic, declared: Sequence[sp.Symbol], *, where: str) -> None:

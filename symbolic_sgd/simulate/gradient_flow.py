@@ -42,7 +42,9 @@ def limit_of_flow(
     curvature = np.linalg.eigvalsh(hessian(base[None, :])[0])
     slow, fast = curvature[len(base) - rank], curvature[-1]
     if not slow > fast / MAXIMAL_STIFFNESS:
-        raise FlowDidNotConverge(f"the flow is too stiff for an explicit method (curvatures from {slow:.3g} to {fast:.3g})")
+        raise FlowDidNotConverge(
+            f"the flow is too stiff for an explicit method (curvatures from {slow:.3g} to {fast:.3g})"
+        )
     shape = displacements.shape
 
     def velocity(_: float, z: np.ndarray) -> np.ndarray:
@@ -51,7 +53,13 @@ def limit_of_flow(
     size = np.abs(displacements).max()
     with np.errstate(all="ignore"):
         solution = solve_ivp(
-            velocity, (0, DECAY / slow), displacements.ravel(), method="DOP853", rtol=1e-13, atol=1e-16 * size, t_eval=[DECAY / slow]
+            velocity,
+            (0, DECAY / slow),
+            displacements.ravel(),
+            method="DOP853",
+            rtol=1e-13,
+            atol=1e-16 * size,
+            t_eval=[DECAY / slow],
         )
     if not solution.success or not np.isfinite(solution.y).all():
         raise FlowDidNotConverge("the gradient flow did not settle on Γ")

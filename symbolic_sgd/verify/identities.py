@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 import mpmath
 import sympy as sp
 
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
 from symbolic_sgd.verify.certificate import Check
 from symbolic_sgd.verify.witness import DIGITS, Witness
 
 TOLERANCE = 1e-40
 
-Terms = Mapping[str, mpmath.matrix]
+Terms = Mapping[str, PreciseMatrix]
 
-IDENTITIES: tuple[tuple[str, Callable[[Terms], mpmath.matrix], Callable[[Terms], mpmath.matrix]], ...] = (
+IDENTITIES: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], PreciseMatrix]], ...] = (
     ("∇L = 0", lambda t: t["gradient"], lambda t: 0 * t["gradient"]),
     ("P² = P", lambda t: t["P"] * t["P"], lambda t: t["P"]),
     ("Pᵀ = P", lambda t: t["P"].T, lambda t: t["P"]),
@@ -34,7 +35,7 @@ IDENTITIES: tuple[tuple[str, Callable[[Terms], mpmath.matrix], Callable[[Terms],
 )
 """(name, left, right): adding an identity is adding a row."""
 
-SCALES: dict[str, Callable[[Terms], mpmath.mpf]] = {
+SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
     "∇L = 0": lambda t: _size(t["H"]) * t["extent"],
     "PH = 0": lambda t: _size(t["H"]),
     "P·compensation = 0": lambda t: _drift_size(t),
@@ -48,11 +49,11 @@ SCALES: dict[str, Callable[[Terms], mpmath.mpf]] = {
 """The natural size of both sides, where the sides themselves may vanish."""
 
 
-def _size(matrix: mpmath.matrix) -> mpmath.mpf:
+def _size(matrix: PreciseMatrix) -> PreciseNumber:
     return max((abs(entry) for entry in matrix), default=mpmath.mpf(0))
 
 
-def _drift_size(t: Terms) -> mpmath.mpf:
+def _drift_size(t: Terms) -> PreciseNumber:
     terms = [_size(t[name]) for name in ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")]
     return max(*terms, _size(t["Σ"]) / t["extent"])
 
@@ -64,7 +65,7 @@ def check_identities(witness: Witness) -> list[Check]:
         return [_check(name, left, right, at_points) for name, left, right in IDENTITIES]
 
 
-def _terms(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf]) -> dict[str, mpmath.matrix]:
+def _terms(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, PreciseMatrix]:
     derivation = witness.derivation
     terms = witness.precise(derivation.program, point)
     terms |= witness.precise(witness.derivatives, point) | witness.precise(witness.covariance, point)
@@ -84,9 +85,9 @@ def _terms(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf]) -> dict[str,
 
 def _check(
     name: str,
-    left: Callable[[Terms], mpmath.matrix],
-    right: Callable[[Terms], mpmath.matrix],
-    at_points: list[dict[str, mpmath.matrix]],
+    left: Callable[[Terms], PreciseMatrix],
+    right: Callable[[Terms], PreciseMatrix],
+    at_points: list[dict[str, PreciseMatrix]],
 ) -> Check:
     worst = mpmath.mpf(0)
     for terms in at_points:
@@ -95,4 +96,6 @@ def _check(
         worst = max(worst, difference / size if size else difference)
     error = float(worst)
     verdict = "passed" if error <= TOLERANCE else "failed"
-    return Check(name, 0.0, error, error, TOLERANCE, verdict, f"largest of {len(at_points)} points of Γ, {DIGITS} digits")
+    return Check(
+        name, 0.0, error, error, TOLERANCE, verdict, f"largest of {len(at_points)} points of Γ, {DIGITS} digits"
+    )

@@ -7,10 +7,10 @@ From x ∈ Γ the gradient vanishes, so x⁺ = x − η s with s drawn by the no
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-import mpmath
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.simulate.gradient_flow import limit_of_flow
 from symbolic_sgd.verify.certificate import Check
@@ -47,8 +47,11 @@ def check_one_step(witness: Witness) -> list[Check]:
     return checks
 
 
-def _check_point(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf], number: int) -> list[Check]:
-    terms = {name: np.array(m.tolist(), dtype=float) for name, m in witness.precise(witness.derivation.program, point).items()}
+def _check_point(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], number: int) -> list[Check]:
+    terms = {
+        name: np.array(m.tolist(), dtype=float)
+        for name, m in witness.precise(witness.derivation.program, point).items()
+    }
     noise = np.array(witness.precise(witness.covariance, point)["noise_factor"].tolist(), dtype=float)
     parameters = witness.derivation.problem.parameters
     extent = 1 + np.linalg.norm([float(point[s]) for s in parameters])
@@ -57,7 +60,10 @@ def _check_point(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf], number
     try:
         seen = _observe(witness, point, drift_scale, covariance)
     except FlowDidNotConverge as failure:
-        return [Check(f"one step: {name} at point {number}", None, None, float("nan"), TOLERANCE, "undecided", str(failure)) for name, _, _ in PREDICTED]
+        return [
+            Check(f"one step: {name} at point {number}", None, None, float("nan"), TOLERANCE, "undecided", str(failure))
+            for name, _, _ in PREDICTED
+        ]
     where = f"at point {number}"
     checks = [
         _compare(f"one step: {name} {where}", terms[term].ravel(), observed(seen.drifts), drift_scale, seen.accuracy)
@@ -65,7 +71,12 @@ def _check_point(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf], number
     ]
     tangent = terms["tangent_noise"]
     scale = max(np.abs(noise @ noise.T).max(), 1e-300)
-    return [*checks, _compare(f"one step: diffusion {where}", (tangent @ tangent.T).ravel(), seen.covariance.ravel(), scale, seen.accuracy)]
+    return [
+        *checks,
+        _compare(
+            f"one step: diffusion {where}", (tangent @ tangent.T).ravel(), seen.covariance.ravel(), scale, seen.accuracy
+        ),
+    ]
 
 
 def _compare(name: str, predicted: np.ndarray, observed: np.ndarray, scale: float, accuracy: float) -> Check:
@@ -78,7 +89,9 @@ def _compare(name: str, predicted: np.ndarray, observed: np.ndarray, scale: floa
     return Check(name, predicted.tolist(), observed.tolist(), error, TOLERANCE, verdict, detail)
 
 
-def _observe(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf], drift_scale: float, covariance: float) -> Observation:
+def _observe(
+    witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], drift_scale: float, covariance: float
+) -> Observation:
     best: Observation | None = None
     failure = FlowDidNotConverge("no displacement was tried")
     for reach in REACHES:
@@ -99,7 +112,7 @@ def _observe(witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf], drift_scal
 class _Step:
     """The exact means over one step from one point, for every noise and every learning rate at once."""
 
-    def __init__(self, witness: Witness, point: Mapping[sp.Symbol, mpmath.mpf]):
+    def __init__(self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]):
         problem = witness.derivation.problem
         d = problem.dimension
         self.rank = witness.derivation.codimension
@@ -107,7 +120,9 @@ class _Step:
         constants = np.array([float(point[s]) for s in problem.constants])
         derivatives = witness.derivatives
         self.gradient = lambda x: witness.floats(derivatives.select("gradient"), "gradient", x, constants)
-        self.hessian = lambda x: witness.floats(derivatives.select("hessian"), "hessian", x, constants).reshape(-1, d, d)
+        self.hessian = lambda x: witness.floats(derivatives.select("hessian"), "hessian", x, constants).reshape(
+            -1, d, d
+        )
         self.law = witness.law
         steps = witness.precise(self.law.program, point)["steps"]
         self.steps = np.array(steps.T.tolist(), dtype=float)  # K×D
@@ -126,7 +141,9 @@ class _Step:
             zero = np.zeros(len(self.base))
             return Observation(dict.fromkeys(self.noises(), zero), np.outer(zero, zero), 0.0)
         rates = reach * (1 + np.linalg.norm(self.base)) / largest / 2.0 ** np.arange(LEVELS)
-        starts = np.concatenate([-rate * steps for steps in self.noises().values() for rate in rates] + [0 * self.base[None, :]])
+        starts = np.concatenate(
+            [-rate * steps for steps in self.noises().values() for rate in rates] + [0 * self.base[None, :]]
+        )
         moved = limit_of_flow(self.gradient, self.hessian, self.base, starts, self.rank)
         moved = (moved[:-1] - moved[-1]).reshape(len(self.noises()), LEVELS, len(self.steps), -1)
         power = 2 if self.law.symmetric else 1

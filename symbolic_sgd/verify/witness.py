@@ -8,7 +8,7 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
@@ -31,7 +31,7 @@ class Witness:
     """
 
     derivation: Derivation
-    points: tuple[Mapping[sp.Symbol, mpmath.mpf], ...]
+    points: tuple[Mapping[sp.Symbol, PreciseNumber], ...]
 
     @staticmethod
     def of(derivation: Derivation, rng: np.random.Generator, count: int) -> "Witness":
@@ -58,12 +58,14 @@ class Witness:
         problem = self.derivation.problem
         return Program.of({"noise_factor": problem.noise.columns(problem, problem.landscape()).factor})
 
-    def precise(self, program: Program, point: Mapping[sp.Symbol, mpmath.mpf]) -> dict[str, mpmath.matrix]:
+    def precise(self, program: Program, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, PreciseMatrix]:
         """Every output of a program at a point, to 60 digits."""
         with mpmath.workdps(DIGITS):
             values = program.run(PRECISE, point)
             return {
-                o.name: mpmath.matrix([values[o.name][i * o.shape[1] : (i + 1) * o.shape[1]] for i in range(o.shape[0])])
+                o.name: mpmath.matrix(
+                    [values[o.name][i * o.shape[1] : (i + 1) * o.shape[1]] for i in range(o.shape[0])]
+                )
                 for o in program.outputs
             }
 

@@ -1,0 +1,112 @@
+"""The command `symbolic-sgd`: the only place that prints."""
+
+import argparse
+import json
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from symbolic_sgd.derive.derivation import TERMS
+from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
+from symbolic_sgd.problems.problem_file import read_problem_file
+
+DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line; the exit code is 0 for done, 1 for a failed check, 2 for bad input."""
+    options = _parser().parse_args(arguments)
+    try:
+        return options.run(options)
+    except SymbolicSGDError as error:
+        print(f"symbolic-sgd: {options.file}: {error}", file=sys.stderr)
+    except OSError as error:
+        print(f"symbolic-sgd: {error.filename}: {error.strerror}", file=sys.stderr)
+    return BAD_INPUT
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="symbolic-sgd", description="Derive and verify the SDE that SGD follows along a manifold of minimizers."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    derive = commands.add_parser("derive", help="derive the limiting SDE of a problem file")
+    derive.add_argument("file", type=Path, metavar="FILE.toml")
+    derive.add_argument(
+        "--latex", type=Path, metavar="F", help="write the theorem with every block filled in ('-' for stdout)"
+    )
+    derive.add_argument("--json", action="store_true", help="print the result as JSON")
+    derive.set_defaults(run=_derive)
+    check = commands.add_parser("verify", help="derive it, and prove by computation that it is right")
+    check.add_argument("file", type=Path, metavar="FILE.toml")
+    check.add_argument("--certificate", type=Path, metavar="F", help="write the certificate as JSON ('-' for stdout)")
+    check.add_argument("--seed", type=int, default=0, help="seed of the random points of Γ (default 0)")
+    check.set_defaults(run=_verify)
+    return parser
+
+
+def _derive(options: argparse.Namespace) -> int:
+    stated = read_problem_file(options.file)
+    sde = derive_limiting_sde(stated.problem)
+    if options.latex is not None:
+        _write(options.latex, sde.latex())
+    if options.json:
+        print(json.dumps(_summary(sde), indent=1))
+    elif options.latex is None or str(options.latex) != "-":
+        print(_report(stated.title, sde))
+    return DONE
+
+
+def _verify(options: argparse.Namespace) -> int:
+    stated = read_problem_file(options.file)
+    certificate = verify(derive_limiting_sde(stated.problem), rng=options.seed)
+    if options.certificate is not None:
+        _write(options.certificate, certificate.to_json())
+    if options.certificate is None or str(options.certificate) != "-":
+        print(stated.title or options.file)
+        print(certificate)
+    return DONE if certificate.passed else CHECK_FAILED
+
+
+def _write(path: Path, text: str) -> None:
+    if str(path) == "-":
+        print(text)
+    else:
+        path.write_text(text, encoding="utf-8")
+
+
+def _written_out(sde: LimitingSDE, name: str) -> list[list[str]] | None:
+    try:
+        return [[str(entry) for entry in row] for row in sde.program.expand(name).tolist()]
+    except ExpressionTooLarge:
+        return None
+
+
+def _summary(sde: LimitingSDE) -> dict:
+    manifold = sde.manifold
+    return {
+        "parameters": [s.name for s in sde.problem.parameters],
+        "manifold": {
+            "equations": [str(e) for e in manifold.equations],
+            "dimension": manifold.dimension,
+            "codimension": manifold.codimension,
+        },
+        "valid_where": [str(c) for c in sde.valid_where],
+        "terms": {
+            term.name: {"operations": sde.program.select(term.name).operations, "matrix": _written_out(sde, term.name)}
+            for term in TERMS
+        },
+    }
+
+
+def _report(title: str | None, sde: LimitingSDE) -> str:
+    lines = [title] if title else []
+    lines.append("Γ = {" + ", ".join(f"{e} = 0" for e in sde.manifold.equations) + "}")
+    lines.append(sde.explain())
+    for name in ("drift", "tangent_noise"):
+        rows = _written_out(sde, name)
+        if rows is not None and sde.program.expanded_size(name) <= 1000:
+            lines.append(f"{name} =")
+            lines.extend("  [" + ", ".join(row) + "]" for row in rows)
+    return "\n".join(lines)
