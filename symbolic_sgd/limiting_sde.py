@@ -146,7 +146,8 @@ class LimitingSDE:
         """Which road was taken, in words, and how large each term is."""
         m, d = self.derivation.codimension, self.problem.dimension
         lines = [
-            f"Γ has codimension M = {m} and dimension D - M = {d - m}; it was examined at {len(self.derivation.points)} points, to 50 digits.",
+            f"Γ has codimension M = {m} and dimension D - M = {d - m}; "
+            f"it was examined at {len(self.derivation.points)} points, to 50 digits.",
             f"The normal frame is made from {self.derivation.frame_origin}.",
             "The formulas hold on all of Γ."
             if not self.valid_where

@@ -32,7 +32,7 @@ def _real(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*args: Any) -> Any:
         value = function(*args)
         if isinstance(value, mpmath.mpc):
-            shown = ", ".join(mpmath.nstr(a, 6) for a in args)
+            shown = ", ".join(str(mpmath.nstr(a, 6)) for a in args)
             raise ComplexValue(f"{name}({shown}) is not a real number")
         return value
 

@@ -36,10 +36,6 @@ class ElementaryFunction:
     kinks: Callable[[Any], tuple[Any, ...]] = lambda a: ()
 
 
-def _sign(a: mpmath.mpf) -> mpmath.mpf:
-    return mpmath.sign(a)
-
-
 FUNCTIONS: dict[str, ElementaryFunction] = {
     row.name: row
     for row in (
@@ -98,12 +94,12 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             lambda a, f, apply: 2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
         ),
         ElementaryFunction("Abs", sp.Abs, np.abs, abs, lambda a, f, apply: apply("sign", a), kinks=lambda a: (a,)),
-        ElementaryFunction("sign", sp.sign, np.sign, _sign, lambda a, f, apply: 0 * a, kinks=lambda a: (a,)),
+        ElementaryFunction("sign", sp.sign, np.sign, mpmath.sign, lambda a, f, apply: 0 * a, kinks=lambda a: (a,)),
     )
 }
 """Every function of one variable that may stand in a loss, by name."""
 
-CONSTANTS: dict[str, tuple[sp.Expr, float, Callable[[], mpmath.mpf]]] = {
+CONSTANTS: dict[str, tuple[sp.Expr, float, Callable[[], Any]]] = {
     "pi": (sp.pi, float(np.pi), lambda: +mpmath.pi),
     "E": (sp.E, float(np.e), lambda: +mpmath.e),
 }

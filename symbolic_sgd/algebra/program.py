@@ -172,4 +172,4 @@ class Program:
     def __str__(self) -> str:
         definitions, outputs = self.to_sympy()
         lines = [f"{name} = {value}" for name, value in definitions]
-        return "\n".join(lines + [f"{name} = {list(matrix)}" for name, matrix in outputs.items()])
+        return "\n".join(lines + [f"{name} = {matrix.flat()}" for name, matrix in outputs.items()])

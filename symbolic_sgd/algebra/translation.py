@@ -44,7 +44,7 @@ def from_sympy(expression: sp.Expr, graph: Graph) -> Node:
         ComplexValue: the imaginary unit, or an infinity.
     """
     done: dict[sp.Basic, Node] = {}
-    stack = [expression]
+    stack: list[sp.Basic] = [expression]
     while stack:
         head = stack[-1]
         missing = [] if head.is_Atom else [a for a in head.args if a not in done]

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -176,7 +177,7 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
         problem=manifold.problem,
         codimension=manifold.codimension,
         points=tuple(p.assignment for p in manifold.points),
-        equations=tuple(Program.of({"equations": equations}).expand("equations")),
+        equations=tuple(Program.of({"equations": equations}).expand("equations").flat()),
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
         guard=Program.of(guard),
         blocks=Program.of(blocks),
@@ -189,5 +190,5 @@ def _conditions(frame: NormalFrame) -> tuple[sp.Basic, ...]:
     if frame.minor is None:
         return ()
     minor = Program.of({"minor": frame.minor}).expand("minor")
-    determinant = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
+    determinant: Any = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
     return () if determinant.is_zero is False else (sp.Ne(determinant, 0),)

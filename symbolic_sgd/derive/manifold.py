@@ -144,7 +144,8 @@ def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
         others = sp.Mul(*[f for f in factors if f not in square])
         if len(square) != 1 or not others.is_positive or others.free_symbols & set(problem.parameters):
             return {}
-        node = from_sympy(square[0].args[0], graph)
+        (base, _) = square[0].as_base_exp()
+        node = from_sympy(base, graph)
         squares[node] = squares.get(node, graph.constant(0)) + 2 * from_sympy(others, graph)
     return squares
 
@@ -313,8 +314,8 @@ class _Search:
         flat = finite & (np.linalg.norm(slope.gradient, axis=1) <= 1e-5 * (1 + size))
         if flat.any() and not self.equations:
             return DegenerateMinimum(
-                f"descent ends near {self._shown(ends[np.argmax(flat)])}, where the Hessian's rank is below the codimension of the minimizers: "
-                "the minimum is degenerate (flatter than quadratic across Γ), and the theorem does not apply"
+                f"descent ends near {self._shown(ends[np.argmax(flat)])}, where the Hessian's rank is below the codimension "
+                "of the minimizers: the minimum is degenerate (flatter than quadratic across Γ), and the theorem does not apply"
             )
         if self.equations:
             return ManifoldMismatch(

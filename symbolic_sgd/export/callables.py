@@ -197,7 +197,7 @@ def _check_rank(hessian: np.ndarray, gradient: np.ndarray, rank: int, points: np
     steep, flat = curvature[:, -rank:], np.abs(curvature[:, :-rank]).max(axis=1, initial=0)
     wrong = (steep[:, 0] <= STEEP * steep[:, -1]) | (flat > np.minimum(FLAT * steep[:, -1], steep[:, 0] / 10))
     _refuse(
-        np.asarray(wrong),
+        wrong,
         points,
         f"the Hessian is not positive semidefinite of rank {rank} there (its eigenvalues are {{}})",
         curvature,
@@ -224,7 +224,7 @@ def _named(derivation: Derivation, row: np.ndarray) -> str:
     return "(" + ", ".join(f"{s} = {a:.6g}" for s, a in zip(derivation.problem.symbols, row, strict=True)) + ")"
 
 
-def _refuse(mask: np.ndarray, points: np.ndarray, reason: str, detail: np.ndarray | None = None) -> None:
+def _refuse(mask: Any, points: np.ndarray, reason: str, detail: np.ndarray | None = None) -> None:
     if mask.any():
         i = int(np.argmax(mask))
         shown = "" if detail is None else np.array2string(np.asarray(detail[i]), precision=3)

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from itertools import product
+from typing import Any
 
 import sympy as sp
 
@@ -90,11 +91,13 @@ def _block(program: Program, term: Term) -> str:
     return "\n".join(_entries(term.symbol, f"{term.definition} = ", program.expand(term.name)))
 
 
-def _entries(symbol: str, definition: str, matrix: sp.ImmutableDenseMatrix) -> list[str]:
+def _entries(symbol: str, definition: str, matrix: Any) -> list[str]:
     """A matrix in one display, or entry by entry where it is too wide for a page."""
     if matrix.is_zero_matrix:
         return [_display(f"{symbol} = {definition}0")]
-    widest = sum(max(visible_length(sp.latex(e)) for e in matrix[:, j]) + 2 for j in range(matrix.cols))
+    widest = sum(
+        max(visible_length(sp.latex(matrix[i, j])) for i in range(matrix.rows)) + 2 for j in range(matrix.cols)
+    )
     if widest + visible_length(symbol + definition) <= LINE:
         return [_display(f"{symbol} = {definition}{sp.latex(matrix)}")]
     lines = [rf"{symbol} &= {definition.removesuffix('= ')}"] if definition else []
@@ -116,7 +119,8 @@ def broken_sum(expression: sp.Expr) -> list[str]:
     ['u - v']
     """
     lines, length = [""], 0
-    for term in expression.as_ordered_terms():
+    terms: Any = expression.as_ordered_terms()
+    for term in terms:
         negative = term.could_extract_minus_sign()
         text = sp.latex(-term if negative else term)
         if lines[-1] and length + visible_length(text) > LINE:

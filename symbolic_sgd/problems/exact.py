@@ -1,6 +1,7 @@
 """Exact data from floating-point data."""
 
 import numbers
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -43,8 +44,9 @@ def exact(data: Any) -> Any:
     raise BadInput(f"exact() takes real numbers and containers of them, not {data!r} ({type(data).__name__})")
 
 
-def _rational(printed: str) -> sp.Rational:
+def _rational(printed: str) -> Any:
     try:
-        return sp.Rational(printed)
-    except (TypeError, ValueError) as error:
+        value = Fraction(printed)
+    except ValueError as error:
         raise BadInput(f"{printed} has no exact value: remove it from the data") from error
+    return sp.Rational(value.numerator, value.denominator)

@@ -81,12 +81,15 @@ def _check_point(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], num
 
 def _compare(name: str, predicted: np.ndarray, observed: np.ndarray, scale: float, accuracy: float) -> Check:
     error = float(np.abs(predicted - observed).max() / scale)
-    if accuracy > TOLERANCE:
-        verdict = "failed" if error > 10 * accuracy else "undecided"
-    else:
-        verdict = "passed" if error <= TOLERANCE else "failed"
+    verdict = _verdict(error, accuracy)
     detail = f"relative to {scale:.3g}; the observation is accurate to {accuracy:.1e}"
     return Check(name, predicted.tolist(), observed.tolist(), error, TOLERANCE, verdict, detail)
+
+
+def _verdict(error: float, accuracy: float) -> str:
+    if error <= TOLERANCE and accuracy <= TOLERANCE:
+        return "passed"
+    return "failed" if error > max(TOLERANCE, 10 * accuracy) else "undecided"
 
 
 def _observe(

@@ -1,0 +1,47 @@
+"""The engine against the literal transcription of the theorem, at given points of Γ."""
+
+from dataclasses import dataclass
+
+import mpmath
+import numpy as np
+from theorem_literal import literal_terms
+
+from symbolic_sgd import Problem, derive_limiting_sde
+from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.derive.derivation import TERMS
+
+DRIFTS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
+
+
+@dataclass(frozen=True)
+class Disagreement:
+    """Largest error of any term at any point, relative to the term (for drift terms: to the largest of them)."""
+
+    precise: float
+    float64: float
+
+
+def compare(problem: Problem, sigma, points) -> Disagreement:
+    """Every term of the theorem, from the engine's program at 50 digits and from its float64 callables."""
+    sde = derive_limiting_sde(problem)
+    f = sde.lambdify()
+    precise, float64 = [mpmath.mpf(0)], [0.0]
+    for point in points:
+        literal = literal_terms(problem.loss, problem.parameters, sigma, point)
+        with mpmath.workdps(55):
+            assignment = dict(zip(problem.parameters, map(mpmath.mpf, point), strict=True))
+            engine = sde.program.run(PRECISE, assignment)
+        x = np.array([float(a) for a in point])
+        for term in TERMS:
+            truth = list(getattr(literal, term.name))
+            size = max(max(abs(a) for name in scales(term.name) for a in getattr(literal, name)), mpmath.mpf("1e-30"))
+            with mpmath.workdps(55):
+                precise.append(max(abs(a - b) for a, b in zip(engine[term.name], truth, strict=True)) / size)
+            numbers = f.term(term.name, x).ravel()
+            float64.append(float(max(abs(float(a) - float(b)) for a, b in zip(numbers, truth, strict=True)) / size))
+    return Disagreement(float(max(precise)), max(float64))
+
+
+def scales(name: str) -> tuple[str, ...]:
+    """The terms whose largest entry an error is measured by."""
+    return DRIFTS if name in DRIFTS else (name,)

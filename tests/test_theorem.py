@@ -1,0 +1,94 @@
+"""The engine against the literal transcription of the corrected theorem: fixed losses, and random ones.
+
+The full campaign is `python -m pytest -m campaign`; it prints its figures with `-s`.
+"""
+
+import time
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+from comparison import compare
+from fixed_losses import FIXED_LOSSES
+from random_losses import random_loss
+from theorem_literal import point_on_manifold
+
+from symbolic_sgd import Problem, SymbolicSGDError
+
+TOLERANCE = 1e-9
+PRECISE = 1e-30
+SLOWEST = 20.0
+
+
+@pytest.mark.parametrize("given", [False, True], ids=["found", "manifold given"])
+@pytest.mark.parametrize("fixed", FIXED_LOSSES, ids=lambda fixed: fixed.name)
+def test_fixed_loss(fixed, given):
+    problem = Problem(
+        loss=fixed.loss,
+        parameters=fixed.parameters,
+        noise=fixed.sigma,
+        manifold=fixed.equations if given else (),
+    )
+    points = [point_on_manifold(fixed.equations, fixed.parameters, fixed.starts[0], digits=70)]
+    error = compare(problem, fixed.sigma, points)
+    assert error.precise <= PRECISE
+    assert error.float64 <= TOLERANCE
+
+
+def random_points(loss, count):
+    rng = np.random.default_rng(loss.seed)
+    centre = [sp.Rational(loss.near[s]) for s in loss.parameters]
+    points = [[mpmath.mpf(a.p) / a.q for a in centre]] if all(a.q == 1 for a in centre) else []
+    for _ in range(4 * count):
+        if len(points) == count:
+            break
+        start = [float(a) + 0.1 * rng.standard_normal() for a in centre]
+        try:
+            points.append(point_on_manifold(loss.equations, loss.parameters, start, digits=70))
+        except ValueError:
+            continue
+    return points
+
+
+def run(seed, *, told_where):
+    loss = random_loss(seed)
+    problem = Problem(
+        loss=loss.loss,
+        parameters=loss.parameters,
+        noise=loss.sigma,
+        near=loss.near if told_where else None,
+        manifold=() if loss.hidden else loss.equations,
+    )
+    return compare(problem, loss.sigma, random_points(loss, 2))
+
+
+@pytest.mark.parametrize("seed", range(24))
+def test_random_loss(seed):
+    error = run(seed, told_where=seed % 4 < 2)
+    assert error.precise <= PRECISE
+    assert error.float64 <= TOLERANCE
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("told_where", [True, False], ids=["near given", "near not given"])
+def test_campaign_of_300_random_losses(told_where):
+    errors, refused, slowest = {}, {}, 0.0
+    for seed in range(300):
+        start = time.perf_counter()
+        try:
+            errors[seed] = run(seed, told_where=told_where)
+        except SymbolicSGDError as refusal:
+            refused[seed] = refusal
+        slowest = max(slowest, time.perf_counter() - start)
+    wrong = [seed for seed, error in errors.items() if error.precise > PRECISE or error.float64 > TOLERANCE]
+    worst = max(error.float64 for error in errors.values())
+    print(
+        f"derived {len(errors)}, refused {len(refused)}, wrong {len(wrong)}, worst float64 error {worst:.1e}, "
+        f"slowest with the transcription {slowest:.1f} s"
+    )
+    for seed, refusal in refused.items():
+        print(f"  seed {seed}: {type(refusal).__name__}: {refusal}")
+    assert not wrong
+    assert len(errors) >= 0.95 * 300
+    assert slowest <= SLOWEST
