@@ -53,14 +53,14 @@ TERMS: tuple[Term, ...] = (
     Term(
         "hessian_pinv",
         r"\nabla^2 L^{\dagger}",
-        r"(\nabla^2 L)^{\dagger}",
+        r"\nabla^2 L^{\dagger}",
         "notation of the main theorem",
         lambda normal, noise, drift: normal.pseudo_inverse(_identity(normal)),
     ),
     Term(
         "lyapunov_solution",
+        r"S",
         r"\mathcal{L}^{-1}_{\nabla^2 L}(\Sigma_{\perp})",
-        r"S,\quad \nabla^2 L\,S + S\,\nabla^2 L = \Sigma_{\perp}",
         "notation of the main theorem",
         lambda normal, noise, drift: drift.lyapunov_solution,
     ),
@@ -88,7 +88,7 @@ TERMS: tuple[Term, ...] = (
     Term(
         "normal_regularization",
         r"b_{\perp}",
-        r"-\tfrac12\,\partial\Phi\,\partial^2(\nabla L)[\mathcal{L}^{-1}_{\nabla^2 L}(\Sigma_{\perp})]",
+        r"-\tfrac12\,\partial\Phi\,\partial^2(\nabla L)[S]",
         "main theorem, fourth term",
         lambda normal, noise, drift: drift.normal_regularization,
     ),

@@ -48,6 +48,7 @@ def _statement(derivation: Derivation) -> str:
         [
             r"dY &= \Sigma_{\parallel}^{1/2}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",
             r"b &= b_{\parallel} + b_{\perp\parallel} + b_{\perp} = \tfrac12\,\partial^2\Phi[\Sigma]",
+            r"\Sigma_{\perp} &= \nabla^2 L\,S + S\,\nabla^2 L,\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)",
             *_lines("L", loss),
         ]
     )
@@ -88,7 +89,8 @@ def _definition(term: Term) -> str:
 
 
 def _block(program: Program, term: Term) -> str:
-    return "\n".join(_entries(term.symbol, f"{term.definition} = ", program.expand(term.name)))
+    definition = "" if term.definition == term.symbol else f"{term.definition} = "
+    return "\n".join(_entries(term.symbol, definition, program.expand(term.name)))
 
 
 def _entries(symbol: str, definition: str, matrix: Any) -> list[str]:
