@@ -59,7 +59,9 @@ def main():
                 times.append(time.perf_counter() - start)
             row = f"OLM {n},{d} {noise}"
             drift = sde.program.select("drift").operations
-            print(f"{row:<22}{statistics.median(times):>10.2f}{sde.program.operations:>10}{drift:>11}{expanded_operations(sde):>11}")
+            print(
+                f"{row:<22}{statistics.median(times):>10.2f}{sde.program.operations:>10}{drift:>11}{expanded_operations(sde):>11}"
+            )
 
 
 if __name__ == "__main__":

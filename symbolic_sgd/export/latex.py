@@ -12,7 +12,7 @@ from symbolic_sgd.derive.derivation import TERMS, Derivation, Term
 PRINTED = 1500
 """A block with more operations than this when written out is given by its definition and the smaller blocks."""
 
-LINE = 110
+LINE = 75
 """LaTeX characters that make about one line of text, apart from commands."""
 
 
@@ -27,7 +27,10 @@ def snippet(derivation: Derivation) -> str:
     if large:
         parts.extend(_ground(derivation))
     for term in TERMS:
-        parts.append(_definition(term) if term in large else _block(derivation.program, term))
+        if term not in large:
+            parts.append(_block(derivation.program, term))
+        elif term.definition != term.symbol:  # otherwise the ground states it
+            parts.append(_display(rf"{term.symbol} = {term.definition}"))
     if derivation.valid_where:
         conditions = r",\quad ".join(map(sp.latex, derivation.valid_where))
         parts.append(_display(rf"\text{{valid where }} {conditions}"))
@@ -82,10 +85,6 @@ def _matrix(symbol: str, program: Program, name: str) -> list[str]:
     if program.expanded_size(name) > PRINTED:
         return []
     return _entries(symbol, "", program.expand(name))
-
-
-def _definition(term: Term) -> str:
-    return _display(rf"{term.symbol} = {term.definition}")
 
 
 def _block(program: Program, term: Term) -> str:
