@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from symbolic_sgd.derive.derivation import TERMS
-from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge, SymbolicSGDError
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.problems.problem_file import read_problem_file
 
@@ -20,7 +20,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return options.run(options)
     except SymbolicSGDError as error:
-        print(f"symbolic-sgd: {options.file}: {error}", file=sys.stderr)
+        named = str(error).startswith(f"{options.file}:")  # the reader of the file says where in it
+        print("symbolic-sgd: " + ("" if named else f"{options.file}: ") + str(error), file=sys.stderr)
     except OSError as error:
         print(f"symbolic-sgd: {error.filename}: {error.strerror}", file=sys.stderr)
     return BAD_INPUT
@@ -47,6 +48,8 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _derive(options: argparse.Namespace) -> int:
+    if options.json and str(options.latex) == "-":
+        raise BadInput("--latex - and --json both write to standard output: give --latex a file name")
     stated = read_problem_file(options.file)
     sde = derive_limiting_sde(stated.problem)
     if options.latex is not None:

@@ -11,9 +11,9 @@ import sympy as sp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
-from symbolic_sgd.export.callables import NumericFunctions, check_points, evaluate
+from symbolic_sgd.export.callables import NumericFunctions, check_finite, check_points, evaluate
 from symbolic_sgd.export.latex import snippet
-from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.verify import checks
 from symbolic_sgd.verify.certificate import Certificate
 
@@ -54,7 +54,7 @@ class LimitingSDE:
     def manifold(self) -> ManifoldSummary:
         """Γ: its equations and dimensions."""
         d, m = self.problem.dimension, self.derivation.codimension
-        return ManifoldSummary(self.derivation.equations, d - m, m)
+        return ManifoldSummary(tuple(self.derivation.equations.expand("equations").flat()), d - m, m)
 
     @property
     def program(self) -> Program:
@@ -64,7 +64,7 @@ class LimitingSDE:
     @property
     def valid_where(self) -> tuple[sp.Basic, ...]:
         """Conditions under which the formulas hold, () if on all of Γ."""
-        return self.derivation.valid_where
+        return self.derivation.conditions()
 
     @cached_property
     def tangent_projection(self) -> sp.ImmutableDenseMatrix:
@@ -118,12 +118,21 @@ class LimitingSDE:
             OffManifold, SingularPoint: as the callables do.
         """
         symbols = self.problem.symbols
+        if not isinstance(point, Mapping):
+            raise BadInput(
+                f"the point is a {type(point).__name__}; give a dict from symbols to numbers, e.g. {{u: 1, v: 1}}"
+            )
         missing = [s for s in symbols if s not in point]
         if missing:
             raise BadInput(f"the point has no value for {', '.join(map(str, missing))}")
-        row = np.array([[float(point[s]) for s in symbols]])
+        unknown = [s for s in point if s not in symbols]
+        if unknown:
+            raise BadInput(f"the point has a value for {unknown[0]}, which is neither a parameter nor a constant")
+        row = np.array([[real_number(point[s], where=f"the value of {s}") for s in symbols]])
         check_points(self.derivation, row)
         values = evaluate(self.program, symbols, row)
+        for name, value in values.items():
+            check_finite(value, name, row)
         shapes = {output.name: output.shape for output in self.program.outputs}
         return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
 
@@ -149,9 +158,7 @@ class LimitingSDE:
             f"Γ has codimension M = {m} and dimension D - M = {d - m}; "
             f"it was examined at {len(self.derivation.points)} points, to 50 digits.",
             f"The normal frame is made from {self.derivation.frame_origin}.",
-            "The formulas hold on all of Γ."
-            if not self.valid_where
-            else f"The formulas hold where {'; '.join(map(str, self.valid_where))}.",
+            f"The formulas hold {self._where()}.",
         ]
         for term in TERMS:
             part = self.program.select(term.name)
@@ -166,6 +173,12 @@ class LimitingSDE:
             )
             lines.append(f"{term.name}: {size}")
         return "\n".join(lines)
+
+    def _where(self) -> str:
+        try:
+            return "where " + "; ".join(map(str, self.valid_where)) if self.valid_where else "on all of Γ"
+        except ExpressionTooLarge:
+            return "where a minor that is too large to print is not singular"
 
     def __repr__(self) -> str:
         m, d = self.derivation.codimension, self.problem.dimension
@@ -231,7 +244,13 @@ def verify(sde: LimitingSDE, *, rng: np.random.Generator | int | None = None) ->
     Returns:
         A certificate; `certificate.passed` is True when nothing failed and nothing is undecided.
     """
-    return checks.verify(sde.derivation, np.random.default_rng(0 if rng is None else rng))
+    if not isinstance(sde, LimitingSDE):
+        raise BadInput(f"verify takes a LimitingSDE (from derive_limiting_sde), not a {type(sde).__name__}")
+    try:
+        generator = np.random.default_rng(0 if rng is None else rng)
+    except (TypeError, ValueError) as error:
+        raise BadInput(f"rng is {rng!r}; give a NumPy Generator or a seed (an integer ≥ 0)") from error
+    return checks.verify(sde.derivation, generator)
 
 
 __all__ = [

@@ -46,7 +46,9 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
         ),
         ElementaryFunction("sin", sp.sin, np.sin, mpmath.sin, lambda a, f, apply: apply("cos", a)),
         ElementaryFunction("cos", sp.cos, np.cos, mpmath.cos, lambda a, f, apply: -apply("sin", a)),
-        ElementaryFunction("tan", sp.tan, np.tan, mpmath.tan, lambda a, f, apply: 1 + f * f),
+        ElementaryFunction(
+            "tan", sp.tan, np.tan, mpmath.tan, lambda a, f, apply: 1 + f * f, kinks=lambda a: (a.graph.call("cos", a),)
+        ),
         ElementaryFunction(
             "asin",
             sp.asin,

@@ -15,8 +15,8 @@ from symbolic_sgd.errors import ProblemTooLarge, UnsupportedExpression
 
 Exact = int | Fraction
 
-MAXIMAL_NODES = 5_000_000
-"""A graph that grows past this raises `ProblemTooLarge` (about 2 GB)."""
+MAXIMAL_NODES = 1_500_000
+"""A graph that grows past this raises `ProblemTooLarge` (about half a minute)."""
 
 
 class Node:
@@ -298,11 +298,14 @@ def symbols_of(roots: Iterable[Node]) -> Iterator[sp.Symbol]:
 def kinks(roots: Iterable[Node]) -> list[tuple[Node, Node]]:
     """Pairs (operation, expression) where the operation is not smooth, or not defined, when the expression is zero."""
     found: list[tuple[Node, Node]] = []
+    varying: set[int] = set()
     for node in reachable(roots):
+        if node.op == "symbol" or any(a.index in varying for a in node.args):
+            varying.add(node.index)
         if node.op in FUNCTIONS:
             found.extend((node, zero) for zero in FUNCTIONS[node.op].kinks(node.args[0]))
         elif node.op == "pow":
             found.append((node, node.args[0]))
         elif node.op == "div":
             found.append((node, node.args[1]))
-    return found
+    return [(node, zero) for node, zero in found if any(a.index in varying for a in node.args)]

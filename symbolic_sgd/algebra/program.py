@@ -13,7 +13,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import sympy_operation
 from symbolic_sgd.errors import ExpressionTooLarge
 
-EXPANSION_BUDGET = 20_000
+EXPANSION_BUDGET = 100_000
 """A matrix whose entries, written out as trees, hold more operations than this is not expanded."""
 
 

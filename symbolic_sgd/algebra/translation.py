@@ -47,6 +47,7 @@ def from_sympy(expression: sp.Expr, graph: Graph) -> Node:
     stack: list[sp.Basic] = [expression]
     while stack:
         head = stack[-1]
+        _check_known(head)
         missing = [] if head.is_Atom else [a for a in head.args if a not in done]
         if missing:
             stack.extend(missing)
@@ -55,6 +56,22 @@ def from_sympy(expression: sp.Expr, graph: Graph) -> Node:
             if head not in done:
                 done[head] = _node(head, [done[a] for a in head.args] if not head.is_Atom else [], graph)
     return done[expression]
+
+
+def _check_known(expression: Any) -> None:
+    if expression.is_Add or expression.is_Mul or expression.is_Pow or expression.is_Symbol or expression.is_Rational:
+        return
+    name = type(expression).__name__
+    if name in FUNCTIONS or name in REDUCED or any(expression == row[0] for row in CONSTANTS.values()):
+        return
+    if expression.is_Float:
+        raise InexactNumber(
+            f"{expression} is a floating-point number: write it exactly, or pass the data through exact()"
+        )
+    if expression is sp.I or expression.is_infinite or expression is sp.nan:
+        raise ComplexValue(f"{expression} is not a real number: losses and noises are real-valued")
+    known = ", ".join(sorted({*FUNCTIONS, *REDUCED} - {"conjugate", "re"}))
+    raise UnsupportedExpression(f"{expression} ({name}) is not in the table of functions; known are {known}")
 
 
 def _node(expression: Any, args: list[Node], graph: Graph) -> Node:
@@ -94,20 +111,7 @@ def _atom_or_call(expression: Any, args: list[Node], graph: Graph) -> Node:
     for constant, (symbolic, _, _) in CONSTANTS.items():
         if expression == symbolic:
             return graph.call(constant)
-    if name in FUNCTIONS and len(args) == 1:
-        return graph.call(name, args[0])
-    if name in REDUCED and args:
-        return REDUCED[name](graph, tuple(args))
-    if expression.is_Float:
-        raise InexactNumber(
-            f"{expression} is a floating-point number: write it exactly, or pass the data through exact()"
-        )
-    if expression is sp.I or expression.is_infinite or expression is sp.nan:
-        raise ComplexValue(f"{expression} is not a real number: losses and noises are real-valued")
-    raise UnsupportedExpression(
-        f"{expression} ({name}) is not in the table of functions; known are "
-        + ", ".join(sorted({*FUNCTIONS, *REDUCED} - {"conjugate", "re"}))
-    )
+    return graph.call(name, args[0]) if name in FUNCTIONS else REDUCED[name](graph, tuple(args))
 
 
 # --- back to SymPy --------------------------------------------------------------------------

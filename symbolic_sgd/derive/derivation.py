@@ -1,15 +1,16 @@
 """The theorem as a pipeline: a problem in, its limiting SDE out, as straight-line programs."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.derive.drift import DriftTerms, drift_terms
 from symbolic_sgd.derive.inverses import NormalHessian, normal_hessian
 from symbolic_sgd.derive.manifold import find_manifold
@@ -115,24 +116,37 @@ class Derivation:
         problem: what was stated.
         codimension: M.
         points: points of Γ to 120 digits, symbol → value.
-        equations: M expressions that vanish on Γ.
+        equations: the program of M expressions that vanish on Γ.
         program: the straight-line program of every term.
-        guard: the program of what a point has to satisfy for the formulas to hold there: `gradient` = 0, `hessian` ≥ 0
-            of rank M, `conditions` of the domain, `equations` = 0 (beside their `slopes`), `frame` of full rank, `assumed` = 0.
+        guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
+            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0, `frame` of
+            full rank, `assumed` = 0.
         blocks: the program of the matrices from which the terms are composed: σ, N, C and H on Γ.
-        valid_where: conditions under which the formulas hold, () if on all of Γ.
+        minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
         frame_origin: in words, from what the normal frame was made.
     """
 
     problem: Problem
     codimension: int
-    points: tuple[Mapping[sp.Symbol, PreciseNumber], ...]
-    equations: tuple[sp.Expr, ...]
+    points: tuple[Mapping[sp.Symbol, PreciseNumber], ...] = field(hash=False)
+    equations: Program
     program: Program
     guard: Program
     blocks: Program
-    valid_where: tuple[sp.Basic, ...]
+    minor: Program | None
     frame_origin: str
+
+    def conditions(self, *, budget: int = EXPANSION_BUDGET) -> tuple[sp.Basic, ...]:
+        """Conditions under which the formulas hold, () if on all of Γ.
+
+        Raises:
+            ExpressionTooLarge: they hold more than `budget` operations.
+        """
+        if self.minor is None:
+            return ()
+        minor = self.minor.expand("minor", budget=budget)
+        determinant: Any = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
+        return () if determinant.is_zero is False else (sp.Ne(determinant, 0),)
 
 
 def derive(problem: Problem) -> Derivation:
@@ -162,8 +176,9 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
         "gradient": landscape.gradient,
         "hessian": landscape.hessian,
         "conditions": Matrix.column(node for node, _ in manifold.problem.condition_nodes(landscape.graph)),
-        "equations": Matrix.column(manifold.equations),
-        "slopes": Matrix.of(jacobian(manifold.equations, landscape.variables)),
+        "equations": Matrix.column(manifold.equations.vanishing),
+        "slopes": Matrix.of(jacobian(manifold.equations.vanishing, landscape.variables)),
+        "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
         "frame": frame.raw,
         "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
     }
@@ -177,18 +192,16 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
         problem=manifold.problem,
         codimension=manifold.codimension,
         points=tuple(p.assignment for p in manifold.points),
-        equations=tuple(Program.of({"equations": equations}).expand("equations").flat()),
+        equations=Program.of({"equations": equations}),
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
         guard=Program.of(guard),
         blocks=Program.of(blocks),
-        valid_where=_conditions(frame),
+        minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
         frame_origin=frame.origin,
     )
 
 
-def _conditions(frame: NormalFrame) -> tuple[sp.Basic, ...]:
-    if frame.minor is None:
-        return ()
-    minor = Program.of({"minor": frame.minor}).expand("minor")
-    determinant: Any = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
-    return () if determinant.is_zero is False else (sp.Ne(determinant, 0),)
+def _kinks(roots: Sequence[Node]) -> list[Node]:
+    """|expression| for every expression at whose zeros something is not smooth (a pole shows by itself)."""
+    found = [zero for node, zero in kinks(roots) if node.op != "div"]
+    return [zero.graph.call("Abs", zero) for zero in dict.fromkeys(found)]

@@ -42,9 +42,11 @@ class NormalHessian:
 def normal_hessian(frame: NormalFrame) -> NormalHessian:
     """C on Γ, factored: U diag(k) Uᵀ where H = Σ k_i f_i f_iᵀ is known for the raw frame F = N U, else N̂ᵀHN̂."""
     manifold = frame.manifold
-    if manifold.curvatures is not None:
+    curvatures = manifold.equations.curvatures
+    if curvatures is not None:
         triangle = frame.orthogonal.triangle
-        core = triangle @ Matrix.diagonal(manifold.landscape.graph, manifold.curvatures) @ triangle.T
+        weights = manifold.restrict(Matrix.column(curvatures)).entries
+        core = triangle @ Matrix.diagonal(manifold.landscape.graph, weights) @ triangle.T
     else:
         hessian = manifold.restrict(manifold.landscape.hessian)
         core = frame.dual.T @ (hessian @ frame.dual)

@@ -2,17 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from fractions import Fraction
 from functools import cached_property
+from typing import Any
 
 import mpmath
 import numpy as np
-import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.derive.equations import Equations, find_equations
 from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
 from symbolic_sgd.derive.search import FloatLandscape, Slope, descend, starts
 from symbolic_sgd.derive.walk import steps_along
@@ -50,9 +50,7 @@ class Manifold:
         codimension: M.
         points: points of Γ to 120 digits, the last of them generic (reached by steps along Γ).
         ranks: the pivots of H at each point.
-        equations: expressions of the problem that vanish on Γ (not necessarily independent), as nodes.
-        curvatures: k_1 … k_M where L = ½ Σ k_i g_i² with positive k_i and exactly these M equations g, so that
-            H = Σ k_i ∇g_i ∇g_iᵀ on Γ and they are independent wherever rank H = M; else None.
+        equations: what is known to be constant on Γ.
     """
 
     problem: Problem
@@ -60,8 +58,7 @@ class Manifold:
     codimension: int
     points: tuple[PrecisePoint, ...]
     ranks: tuple[HessianRank, ...]
-    equations: tuple[Node, ...]
-    curvatures: tuple[Node, ...] | None
+    equations: Equations
 
     @property
     def dimension(self) -> int:
@@ -70,7 +67,7 @@ class Manifold:
 
     def restrict(self, matrix: Matrix) -> Matrix:
         """The matrix on Γ: everything that is known to vanish there, and stands in it, becomes zero."""
-        vanishing = [*self.equations, *self.landscape.gradient.entries]
+        vanishing = [*self.equations.vanishing, *self.landscape.gradient.entries]
         zero = self.landscape.graph.constant(0)
         try:
             return matrix.replace(dict.fromkeys(vanishing, zero))
@@ -109,45 +106,13 @@ def find_manifold(problem: Problem) -> Manifold:
     if all(entry.is_zero for entry in landscape.gradient.entries):
         raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero everywhere")
     given = [from_sympy(e, landscape.graph) for e in problem.manifold]
-    search = _Search(problem, landscape, given)
-    found = search.manifold_points()
+    with np.errstate(all="ignore"):
+        found = _Search(problem, landscape, given).manifold_points()
     points = tuple(p for p, _ in found)
     ranks = tuple(r for _, r in found)
-    codimension = ranks[0].rank
-    squares = _squared_terms(problem, landscape)
-    vanishing = _vanishing([*given, *squares], points)
     _check_smooth(problem, landscape, points)
-    complete = len(squares) == codimension and all(s in vanishing for s in squares)
-    equations = tuple(squares) if complete else tuple(vanishing)
-    curvatures = tuple(squares.values()) if complete else None
-    return Manifold(problem, landscape, codimension, points, ranks, equations, curvatures)
-
-
-def _vanishing(candidates: Sequence[Node], points: Sequence[PrecisePoint]) -> list[Node]:
-    return [c for c in dict.fromkeys(candidates) if all(p.zeros([c])[0] for p in points)]
-
-
-def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
-    """{r_i: k_i} when the loss is written as ½ Σ k_i r_i² with positive numbers or positive constants k_i, else {}."""
-    graph = landscape.graph
-    squares: dict[Node, Node] = {}
-    if problem.residuals:
-        for residual in problem.residuals:
-            node = from_sympy(residual, graph)
-            squares[node] = squares.get(node, graph.constant(0)) + Fraction(1, len(problem.residuals))
-        return squares
-    for term in sp.Add.make_args(problem.loss):
-        factors = sp.Mul.make_args(term)
-        square = [
-            f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & set(problem.parameters)
-        ]
-        others = sp.Mul(*[f for f in factors if f not in square])
-        if len(square) != 1 or not others.is_positive or others.free_symbols & set(problem.parameters):
-            return {}
-        (base, _) = square[0].as_base_exp()
-        node = from_sympy(base, graph)
-        squares[node] = squares.get(node, graph.constant(0)) + 2 * from_sympy(others, graph)
-    return squares
+    equations = find_equations(problem, landscape, points, ranks[0].rank)
+    return Manifold(problem, landscape, ranks[0].rank, points, ranks, equations)
 
 
 def _check_smooth(problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint]) -> None:
@@ -190,9 +155,11 @@ class _Search:
 
     def manifold_points(self) -> list[tuple[PrecisePoint, HessianRank]]:
         begin = starts(self.problem, self.floats, self.rng)
+        self._check_not_constant(begin)
         ends = descend(self.floats, begin, cautious=self.problem.near is not None)
         slope = self.floats(ends)
-        order = sorted(np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1) < 1e7)), key=lambda i: slope.loss[i])
+        settled = np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1) < 1e7))
+        order = self._by_draw(ends, sorted(settled, key=lambda i: slope.loss[i]))
         bases: list[tuple[float, PrecisePoint, HessianRank]] = []
         refusals: list[NoManifold] = []
         for i in order:
@@ -208,6 +175,24 @@ class _Search:
         if not bases:
             raise refusals[0] if refusals else self._why_none(begin, ends, slope)
         return self._with_walks(self._one_component(bases))
+
+    def _check_not_constant(self, begin: np.ndarray) -> None:
+        entries = self.landscape.gradient.entries
+        points = [
+            PrecisePoint({s: mpmath.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)})
+            for x in begin[:2]
+        ]
+        if self.problem.near is None and all(all(p.zeros(entries)) for p in points):
+            raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero at random points")
+
+    def _by_draw(self, ends: np.ndarray, order: Sequence[Any]) -> list[Any]:
+        """The same order, but taking turns between the values drawn for the constants, so that all of them are seen."""
+        seen: dict[bytes, int] = {}
+        turn = {}
+        for i in order:
+            draw = ends[i, self.landscape.dimension :].tobytes()
+            turn[i] = seen[draw] = seen.get(draw, -1) + 1
+        return sorted(order, key=lambda i: turn[i])
 
     def _sharpen(self, x: np.ndarray) -> PrecisePoint | None:
         assignment = dict(zip(self.problem.symbols, map(float, x), strict=True))
@@ -229,6 +214,7 @@ class _Search:
             self._check_equations(point)
         rank = positive_semidefinite_rank(point.matrix(self.landscape.hessian), describe)
         if self.equations and rank.rank < len(self.equations):
+            self._check_count(point, rank.rank)
             raise DegenerateMinimum(
                 f"at {describe()} the Hessian has rank {rank.rank}, below the {len(self.equations)} independent equations "
                 "in manifold=: the minimum is degenerate there (flatter than quadratic across Γ) and the theorem does not apply"
@@ -239,6 +225,16 @@ class _Search:
                 "and there is no SDE to derive; near= can name a part of the zero-loss set that is a manifold"
             )
         return rank
+
+    def _check_count(self, point: PrecisePoint, rank: int) -> None:
+        """Raise where the minimizers of L itself form a larger manifold than the equations do."""
+        floats = FloatLandscape(self.landscape, self.problem)
+        x = point.floats(self.problem.symbols)
+        if rank and any(True for _ in steps_along(self.landscape, floats, self.problem, x, rank, self.rng)):
+            raise ManifoldMismatch(
+                f"manifold= states {len(self.equations)} equations, but at {point.describe(self.problem.symbols)} the Hessian has "
+                f"rank {rank}, and the minimizers form a manifold of that codimension: give {rank} equations that hold on all of Γ"
+            )
 
     def _check_equations(self, point: PrecisePoint) -> None:
         where = point.describe(self.problem.symbols)
@@ -312,6 +308,7 @@ class _Search:
             return _not_smooth(operation, self._shown(ends[np.argmax(kinked)]))
         size = np.abs(slope.hessian).max(axis=(1, 2)) * (1 + np.abs(ends).max(axis=1))
         flat = finite & (np.linalg.norm(slope.gradient, axis=1) <= 1e-5 * (1 + size))
+        flat &= [bool(f) and self._is_lowest(x) for f, x in zip(flat, ends, strict=True)]
         if flat.any() and not self.equations:
             return DegenerateMinimum(
                 f"descent ends near {self._shown(ends[np.argmax(flat)])}, where the Hessian's rank is below the codimension "
@@ -323,6 +320,15 @@ class _Search:
             )
         return self._saddle_or_nothing(ends)
 
+    def _is_lowest(self, x: np.ndarray) -> bool:
+        """Whether no step of 1 % along an axis of the Hessian goes further down, as it would on the way to infinity."""
+        d = self.landscape.dimension
+        _, axes = np.linalg.eigh(self._hessian(x))
+        around = np.tile(x, (2 * d, 1))
+        around[:, :d] += 0.01 * (1 + np.abs(x[:d]).max()) * np.concatenate([axes.T, -axes.T])
+        here = self.floats(x[None, :]).loss[0]
+        return not (self.floats(around).loss < here).any()
+
     def _saddle_or_nothing(self, ends: np.ndarray) -> NoManifold:
         half = self.landscape.graph.constant(1) / 2
         total = self.landscape.graph.constant(0)
@@ -333,7 +339,7 @@ class _Search:
         slope = self.floats(reached)
         for x, gradient, hessian, fine in zip(reached, slope.gradient, slope.hessian, slope.admissible, strict=True):
             size = np.abs(hessian).max()
-            if fine and np.linalg.norm(gradient) <= 1e-7 * size * (1 + np.abs(x).max()) and np.abs(x).max() < 1e3:
+            if fine and np.linalg.norm(gradient) <= 1e-11 * size * (1 + np.abs(x).max()) and np.abs(x).max() < 1e3:
                 lowest, highest = np.linalg.eigvalsh(hessian)[[0, -1]]
                 if lowest < -1e-6 * size:
                     kind = "a saddle" if highest > 1e-6 * size else "a maximum"

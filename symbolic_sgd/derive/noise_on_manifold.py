@@ -2,11 +2,14 @@
 
 from dataclasses import dataclass
 
-from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.normal_frame import NormalFrame
+from symbolic_sgd.errors import NotSmooth
 from symbolic_sgd.problems.noise import NoiseColumns
+
+SINGULAR = {"div": "it divides by zero", "pow": "it takes a fractional power of zero"}
 
 
 @dataclass(frozen=True)
@@ -34,7 +37,9 @@ class NoiseOnManifold:
 def noise_on_manifold(frame: NormalFrame) -> NoiseOnManifold:
     """The blocks of Σ, without what vanishes on Γ."""
     manifold = frame.manifold
-    stated = manifold.problem.noise.columns(manifold.problem, manifold.landscape).map(manifold.restrict)
+    stated = manifold.problem.noise.columns(manifold.problem, manifold.landscape)
+    _check_finite(manifold, stated.columns)
+    stated = stated.map(manifold.restrict)
     normal = stated.map(lambda s: frame.dual.T @ s)
     size, normal_size = squared_norm(stated.columns), squared_norm(normal.columns)
     along, gone = without_zeros(manifold, frame.tangent_part(stated.columns), size)
@@ -45,6 +50,17 @@ def noise_on_manifold(frame: NormalFrame) -> NoiseOnManifold:
     across = any(not entry.is_zero for entry in cross.entries)
     parallel = tangent.weighted @ (along if across else stated.columns).T
     return NoiseOnManifold(stated, tangent, parallel, cross, within, (*gone, *gone_across, *gone_within))
+
+
+def _check_finite(manifold: Manifold, columns: Matrix) -> None:
+    for point in manifold.points:
+        singular = [node for node, zero in kinks(columns.entries) if zero.op != "constant" and point.zeros([zero])[0]]
+        if singular:
+            operation = SINGULAR.get(singular[0].op, f"{singular[0].op} is singular")
+            raise NotSmooth(
+                f"the noise is not smooth on Γ, at {point.describe(manifold.problem.symbols)}: {operation} there; "
+                "state a noise that is smooth on Γ, or exclude the points with domain=[…]"
+            )
 
 
 def squared_norm(matrix: Matrix) -> Node:

@@ -1,15 +1,18 @@
 """Step 2: a normal frame, orthogonal columns N that span the range of H on Γ, with rational entries."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import mpmath
 
-from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.derive.precise import HIGH, PrecisePoint, positive_semidefinite_rank
+from symbolic_sgd.derive.precise import HIGH
+
+SINGULAR = 1e-30
+"""A minor smaller than this beside the largest at the same point counts as zero."""
 
 
 @dataclass(frozen=True)
@@ -40,60 +43,57 @@ class NormalFrame:
 
 
 def normal_frame(manifold: Manifold) -> NormalFrame:
-    """A frame from equations of Γ where there are enough of them, else from M columns of the Hessian."""
-    return _from_equations(manifold) or _from_hessian(manifold)
+    """A frame from the gradients of M levels of Γ where the loss contains them, else from M columns of the Hessian."""
+    return _from_levels(manifold) if manifold.equations.levels else _from_hessian(manifold)
 
 
-def _from_equations(manifold: Manifold) -> NormalFrame | None:
-    equations, m = manifold.equations, manifold.codimension
-    if len(equations) < m:
-        return None
-    slopes = manifold.restrict(Matrix.of(jacobian(equations, manifold.landscape.variables)))
-    chosen = _independent_rows(manifold, slopes)
-    if chosen is None:
-        return None
-    raw = Matrix(tuple(slopes.rows[i] for i in chosen)).T
-    minor = None if manifold.curvatures is not None else raw.T @ raw
-    return _frame(manifold, raw, tuple(equations[i] for i in chosen), minor, "the gradients of the equations of Γ")
-
-
-def _independent_rows(manifold: Manifold, slopes: Matrix) -> tuple[int, ...] | None:
-    m, chosen = manifold.codimension, None
-    for point in manifold.points:
-        values = point.matrix(slopes if chosen is None else Matrix(tuple(slopes.rows[i] for i in chosen)))
-        with mpmath.workdps(HIGH):
-            gram = values * values.T
-        rank = positive_semidefinite_rank(gram, lambda: "a point of Γ")
-        if rank.rank < m:
-            return None
-        chosen = tuple(sorted(rank.pivots)) if chosen is None else chosen
-    return chosen
+def _from_levels(manifold: Manifold) -> NormalFrame:
+    known = manifold.equations
+    raw = manifold.restrict(Matrix.of(jacobian(known.levels, manifold.landscape.variables)).T)
+    independent = known.curvatures is not None
+    vanishing = all(level in known.vanishing for level in known.levels)
+    equations = known.levels if vanishing else _gradient_entries(manifold, _best_pivots(manifold)[0])
+    return _frame(
+        manifold, raw, equations, None if independent else raw.T @ raw, "gradients of inner expressions of the loss"
+    )
 
 
 def _from_hessian(manifold: Manifold) -> NormalFrame:
-    hessian = manifold.restrict(manifold.landscape.hessian)
-    chosen = _best_pivots(manifold, hessian)
-    raw = hessian.columns(chosen)
+    chosen, regular = _best_pivots(manifold)
+    # Points where this minor is singular lie on a part of Γ that the frame cannot speak of.
+    manifold = replace(manifold, points=tuple(p for p, fine in zip(manifold.points, regular, strict=True) if fine))
+    raw = manifold.restrict(manifold.landscape.hessian).columns(chosen)
     minor = Matrix(tuple(raw.rows[i] for i in chosen))
-    equations = tuple(manifold.landscape.gradient[i, 0] for i in chosen)
-    return _frame(manifold, raw, equations, minor, f"{len(chosen)} of the columns of the Hessian")
+    return _frame(manifold, raw, _gradient_entries(manifold, chosen), minor, f"{len(chosen)} columns of the Hessian")
 
 
-def _best_pivots(manifold: Manifold, hessian: Matrix) -> tuple[int, ...]:
-    """The pivots I, among those found at the points, whose worst det H[I, I] relative to the best at a point is largest."""
+def _gradient_entries(manifold: Manifold, chosen: tuple[int, ...]) -> tuple[Node, ...]:
+    return tuple(manifold.landscape.gradient[i, 0] for i in chosen)
+
+
+def _best_pivots(manifold: Manifold) -> tuple[tuple[int, ...], list[bool]]:
+    """The pivots I whose det H[I, I], relative to the best there, is largest at the worst of the points where it is not 0.
+
+    Candidates are the pivots found at the points; one that is singular at fewer points comes first.
+
+    Returns:
+        I, and at which points det H[I, I] ≠ 0.
+    """
     candidates = list(dict.fromkeys(tuple(sorted(rank.pivots)) for rank in manifold.ranks))
-
-    def determinants(point: PrecisePoint) -> list[PreciseNumber]:
-        h = point.matrix(hessian)
-        with mpmath.workdps(HIGH):
-            return [mpmath.det(mpmath.matrix([[h[i, j] for j in c] for i in c])) for c in candidates]
-
     with mpmath.workdps(HIGH):
-        worst = [mpmath.mpf(1)] * len(candidates)
-        for point in manifold.points:
-            values = determinants(point)
-            worst = [min(w, v / max(values)) for w, v in zip(worst, values, strict=True)]
-    return candidates[max(range(len(candidates)), key=lambda k: worst[k])]
+        tables = [_determinants(point.matrix(manifold.landscape.hessian), candidates) for point in manifold.points]
+        relative = [[value / max(values) for value in values] for values in tables]
+        columns = [[row[k] for row in relative] for k in range(len(candidates))]
+        regular = [[value > SINGULAR for value in column] for column in columns]
+        best = max(
+            range(len(candidates)),
+            key=lambda k: (sum(regular[k]), min(v for v, fine in zip(columns[k], regular[k], strict=True) if fine)),
+        )
+    return candidates[best], regular[best]
+
+
+def _determinants(h: PreciseMatrix, candidates: list[tuple[int, ...]]) -> list[PreciseNumber]:
+    return [abs(mpmath.det(mpmath.matrix([[h[i, j] for j in c] for i in c]))) for c in candidates]
 
 
 def _frame(

@@ -11,7 +11,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber, Valuation
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.errors import NotSmooth, SaddlePoint, Undecided
+from symbolic_sgd.errors import ComplexValue, NotSmooth, SaddlePoint, Undecided
 from symbolic_sgd.problems.landscape import Landscape
 
 DIGITS = 50
@@ -32,8 +32,8 @@ class PrecisePoint:
     _high: Valuation = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "_low", Valuation(PRECISE, self.assignment))
-        object.__setattr__(self, "_high", Valuation(PRECISE, self.assignment))
+        object.__setattr__(self, "_low", Valuation(PRECISE, _rounded(self.assignment, LOW)))
+        object.__setattr__(self, "_high", Valuation(PRECISE, _rounded(self.assignment, HIGH)))
 
     def low(self, nodes: Sequence[Node]) -> list[Any]:
         """The values of nodes at the lower precision."""
@@ -50,6 +50,11 @@ class PrecisePoint:
         """
         return [_is_zero(a, b) for a, b in zip(self.low(nodes), self.high(nodes), strict=True)]
 
+    def agrees(self, other: "PrecisePoint", node: Node) -> bool:
+        """Whether a node has the same value here and at another point."""
+        low, high = (at(self)[0] - at(other)[0] for at in (lambda p: p.low([node]), lambda p: p.high([node])))
+        return _is_zero(low, high)
+
     def matrix(self, matrix: Matrix) -> PreciseMatrix:
         """A matrix of nodes as numbers, to 50 digits and more."""
         rows, columns = matrix.shape
@@ -65,16 +70,32 @@ class PrecisePoint:
         return "(" + ", ".join(f"{s} = {float(self.assignment[s]):.6g}" for s in symbols) + ")"
 
 
+def _rounded(assignment: Mapping[sp.Symbol, PreciseNumber], digits: int) -> dict[sp.Symbol, PreciseNumber]:
+    """The coordinates to so many digits, so that differences between them are no more exact than the arithmetic is;
+    one that is beyond the accuracy of the point itself is zero."""
+    with mpmath.workdps(digits):
+        below = mpmath.mpf(10) ** (-HIGH - 3) * (1 + max(map(abs, assignment.values())))
+        return {s: mpmath.mpf(0) if abs(a) < below else +a for s, a in assignment.items()}
+
+
 def _guarded(valuation: Valuation, digits: int, nodes: Sequence[Node]) -> list[Any]:
     with mpmath.workdps(digits):
         try:
             return valuation(nodes)
         except ZeroDivisionError as error:
-            where = ", ".join(f"{s} = {mpmath.nstr(a, 6)}" for s, a in valuation.assignment.items())
             raise NotSmooth(
-                f"a derivative of the loss, or the noise, divides by zero at the minimizer ({where}): the theorem needs "
-                "a loss with three continuous derivatives there; exclude such points with domain=[…]"
+                f"a derivative of the loss, or the noise, divides by zero at the minimizer {_place(valuation)}: the theorem "
+                "needs a loss with three continuous derivatives there; exclude such points with domain=[…]"
             ) from error
+        except ComplexValue as error:
+            raise ComplexValue(
+                f"the loss or the noise is not real at the minimizer {_place(valuation)}: {error}; "
+                "state the part of Γ where it is with domain=[…]"
+            ) from error
+
+
+def _place(valuation: Valuation) -> str:
+    return "(" + ", ".join(f"{s} = {mpmath.nstr(a, 6)}" for s, a in valuation.assignment.items()) + ")"
 
 
 def _is_zero(low: PreciseNumber, high: PreciseNumber) -> bool:
@@ -180,7 +201,9 @@ def _accepted(
     slope = Valuation(PRECISE, assignment)(landscape.gradient.entries)
     stiffness = float(np.abs(float_hessian(np.array([float(a) for a in assignment.values()]))).max())
     small = max(map(abs, slope)) <= stiffness * size * mpmath.mpf(10) ** (10 - POINT)
-    return PrecisePoint(assignment) if small else None
+    point = PrecisePoint(assignment)
+    # A gradient that is merely tiny, as on the way to a minimum at infinity, does not shrink with the precision.
+    return point if small and all(point.zeros(landscape.gradient.entries)) else None
 
 
 def _pseudo_inverse(hessian: np.ndarray, rank: int) -> np.ndarray:

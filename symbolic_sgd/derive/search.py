@@ -13,7 +13,7 @@ from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.errors import ComplexValue
+from symbolic_sgd.errors import ComplexValue, NoMinimum
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 
@@ -111,6 +111,11 @@ def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator
         found = np.concatenate([found, good[:: max(1, len(good) // (STARTS // 2))][: STARTS // 2]])
         if len(found) >= STARTS:
             break
+    if not len(found) and landscape.relations:
+        raise NoMinimum(
+            "no random point tried lies in domain= (with the assumptions of the symbols) and has a finite loss: "
+            "correct the conditions, or give a point with near={…}"
+        )
     if not len(found):
         raise ComplexValue(
             "the loss was not a finite real number with two finite derivatives at any of the random points tried: "
@@ -121,6 +126,7 @@ def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator
 
 def _draw(symbols: Sequence[sp.Symbol], size: int, scale: float, rng: np.random.Generator) -> np.ndarray:
     points = scale * rng.standard_normal((size, len(symbols)))
+    points[::4] = np.abs(points[::4])  # products of many parameters have their minimizers where the signs agree
     for i, symbol in enumerate(symbols):
         if symbol.is_nonnegative:
             points[:, i] = np.abs(points[:, i])
@@ -132,11 +138,13 @@ def _draw(symbols: Sequence[sp.Symbol], size: int, scale: float, rng: np.random.
 def descend(landscape: FloatLandscape, points: np.ndarray, *, cautious: bool, iterations: int = 300) -> np.ndarray:
     """Go down from each point by steps −(|∇²L| + μ)⁻¹∇L, where |∇²L| has the absolute eigenvalues: saddles repel.
 
+    A start that has come to rest on a saddle all the same is pushed off it along the lowest axis.
+
     A step that does not lower the loss, or leaves the domain, is not taken, and the damping μ grows.
 
     Args:
         points: S×(D + constants); the constants stay.
-        cautious: begin with steps well below the Newton step, to stay near the component at hand.
+        cautious: begin with steps well below the Newton step, and stay on a saddle, to keep to the part at hand.
 
     Returns:
         The points reached, S×(D + constants).
@@ -150,6 +158,11 @@ def descend(landscape: FloatLandscape, points: np.ndarray, *, cautious: bool, it
         along = np.einsum("sji,sj->si", axes, here.gradient)
         step = -np.einsum("sij,sj->si", axes, along / (np.abs(curvature) + (damping * scale)[:, None] + 1e-300))
         moving = np.linalg.norm(step, axis=1) > 1e-15 * (1 + np.linalg.norm(x[:, :d], axis=1))
+        if not cautious:
+            stuck = ~moving & (curvature[:, 0] < -1e-6 * scale)
+            step[stuck] = 0.01 * (1 + np.abs(x[stuck, :d]).max(axis=1, initial=0))[:, None] * axes[stuck, :, 0]
+            moving |= stuck
+            damping[stuck] = 1.0
         if not moving.any():
             break
         trial = x.copy()

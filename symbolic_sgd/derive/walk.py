@@ -33,10 +33,11 @@ def steps_along(
     curvature = lambda x: floats(x[None, :]).hessian[0]  # noqa: E731
     _, axes = np.linalg.eigh(curvature(point))
     kernel = axes[:, : d - rank]
-    for length in LENGTHS:
+    largest = np.abs(point[:d]).max()
+    for length in (*LENGTHS, *(length * largest / (1 + largest) for length in LENGTHS if 0 < largest < 0.1)):
         direction = kernel @ rng.standard_normal(d - rank)
         moved = point.copy()
-        moved[:d] += length * (1 + np.abs(point[:d]).max()) * direction / np.linalg.norm(direction)
+        moved[:d] += length * (1 + largest) * direction / np.linalg.norm(direction)
         if floats(moved[None, :]).admissible[0]:
             assignment = dict(zip(problem.symbols, map(float, moved), strict=True))
             reached = sharpen(target, assignment, rank, curvature, reach=2 * length)

@@ -10,26 +10,32 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.derive.derivation import Derivation
-from symbolic_sgd.errors import BadInput, BadPoint, OffManifold, SingularPoint
+from symbolic_sgd.derive.derivation import TERMS, Derivation
+from symbolic_sgd.errors import BadInput, BadPoint, ExpressionTooLarge, OffManifold, SingularPoint
 
 BLOCK = 4096
 """Points evaluated at a time, so that memory does not grow with the batch beyond the result itself."""
 
 ON_MANIFOLD = 1e-6
-"""x is on Γ when |H†∇L| and |J⁺g| are at most this times 1 + |x|."""
+"""x is on Γ when |H†∇L| and |g|/|∇g| are at most this times 1 + |x|."""
 
-FLAT = 1e-4
-"""The D − M smallest eigenvalues of H may be this large beside the largest (and a tenth of the M-th)."""
-
-STEEP = 1e-12
-"""The M-th eigenvalue of H must be larger than this beside the largest."""
+STEEP = 1e-8
+"""The M-th eigenvalue of H must be larger than this beside the largest: H† costs the digits that it has not."""
 
 INDEPENDENT = 1e-7
 """Smallest singular value of the frame with columns of length 1: below it, no digits of the result are left to trust."""
 
-ASSUMED = 1e-6
-"""Largest squared relative size of a quantity that was found to vanish on Γ."""
+ROUNDING = 1e-10
+"""What rounding may leave, in relative size, of a quantity that is zero on Γ."""
+
+SLOPE = 1e3
+"""How fast such a quantity may grow with the relative distance from Γ (within `ON_MANIFOLD`)."""
+
+SHOWN = 40
+"""Operations of a condition that an error message quotes."""
+
+KINK = 1e-10
+"""An argument of |·|, √, log, … nearer to its kink than this times 1 + |x| counts as at it."""
 
 
 @dataclass(frozen=True)
@@ -52,41 +58,46 @@ class NumericFunctions:
     derivation: Derivation
     check: bool = True
 
-    def drift(self, x: Any, **constants: Any) -> np.ndarray:
+    def drift(self, x: Any, /, **constants: Any) -> np.ndarray:
         """½∂²Φ[Σ], (..., D)."""
         return self.term("drift", x, **constants)
 
-    def diffusion(self, x: Any, **constants: Any) -> np.ndarray:
+    def diffusion(self, x: Any, /, **constants: Any) -> np.ndarray:
         """∂Φ σ, (..., D, Ξ)."""
         return self.term("tangent_noise", x, **constants)
 
-    def tangent_noise_compensation(self, x: Any, **constants: Any) -> np.ndarray:
+    def tangent_noise_compensation(self, x: Any, /, **constants: Any) -> np.ndarray:
         """−½ H† T[Σ_∥], (..., D)."""
         return self.term("tangent_noise_compensation", x, **constants)
 
-    def mixed_regularization(self, x: Any, **constants: Any) -> np.ndarray:
+    def mixed_regularization(self, x: Any, /, **constants: Any) -> np.ndarray:
         """−∂Φ T[H†Σ_⊥∥], (..., D)."""
         return self.term("mixed_regularization", x, **constants)
 
-    def normal_regularization(self, x: Any, **constants: Any) -> np.ndarray:
+    def normal_regularization(self, x: Any, /, **constants: Any) -> np.ndarray:
         """−½ ∂Φ T[𝓛_H⁻¹(Σ_⊥)], (..., D)."""
         return self.term("normal_regularization", x, **constants)
 
-    def term(self, name: str, x: Any, **constants: Any) -> np.ndarray:
+    def term(self, name: str, x: Any, /, **constants: Any) -> np.ndarray:
         """Any term of the theorem, by its name."""
         problem = self.derivation.problem
         points = as_points(x, problem.dimension)
         given = _constants(problem.constants, constants, points.shape[:-1])
-        columns = np.concatenate([points.reshape(-1, problem.dimension), given], axis=1)
+        flat = points.reshape(-1, problem.dimension)
+        names = [term.name for term in TERMS]
+        if name not in names:
+            raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
         program = self._parts.get(name) or self._parts.setdefault(name, self.derivation.program.select(name))
         (output,) = program.outputs
         rows, width = output.shape
-        result = np.empty((len(columns), rows * width))
-        for start in range(0, len(columns), BLOCK):
-            block = columns[start : start + BLOCK]
+        result = np.empty((len(flat), rows * width))
+        for start in range(0, len(flat), BLOCK):
+            block = np.concatenate([part[start : start + BLOCK] for part in (flat, *given)], axis=1)
             if self.check:
                 check_points(self.derivation, block)
             result[start : start + BLOCK] = evaluate(program, problem.symbols, block)[name]
+            if self.check:
+                check_finite(result[start : start + BLOCK], name, block)
         return result.reshape(
             *points.shape[:-1], *((rows,) if width == 1 and name != "tangent_noise" else (rows, width))
         )
@@ -125,17 +136,18 @@ def as_points(x: Any, dimension: int) -> np.ndarray:
     if not np.isfinite(array).all():
         bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
         raise BadPoint(f"x is not finite: entry {bad} is {array[bad]}")
-    return array.astype(float)
+    return array.astype(float, copy=False)
 
 
 def _from_objects(array: np.ndarray) -> np.ndarray:
     try:
         return array.astype(float)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadPoint("x has entries that are no real numbers") from error
 
 
-def _constants(declared: tuple[sp.Symbol, ...], given: Mapping[str, Any], batch: tuple[int, ...]) -> np.ndarray:
+def _constants(declared: tuple[sp.Symbol, ...], given: Mapping[str, Any], batch: tuple[int, ...]) -> list[np.ndarray]:
+    """One column a constant, as many rows as points."""
     names = [s.name for s in declared]
     unknown = [name for name in given if name not in names]
     if unknown:
@@ -144,79 +156,108 @@ def _constants(declared: tuple[sp.Symbol, ...], given: Mapping[str, Any], batch:
     missing = [name for name in names if name not in given]
     if missing:
         raise BadInput(f"no value for the constant {missing[0]}: pass it by keyword, e.g. f.drift(x, {missing[0]}=1.0)")
-    columns = [_constant(name, given[name], batch) for name in names]
-    return np.stack(columns, axis=1) if columns else np.empty((int(np.prod(batch)), 0))
+    return [_constant(name, given[name], batch) for name in names]
 
 
 def _constant(name: str, value: Any, batch: tuple[int, ...]) -> np.ndarray:
     try:
         array = np.asarray(value, dtype=float)
         spread = np.broadcast_to(array, batch)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(
             f"the constant {name} is not real, or does not broadcast against the batch {batch}: {error}"
         ) from error
     if not np.isfinite(array).all():
         raise BadInput(f"the constant {name} is not finite")
-    return spread.ravel()
+    return spread.reshape(-1, 1)
 
 
 # --- is a point one where the formulas hold? ------------------------------------------------
 
 
 def check_points(derivation: Derivation, points: np.ndarray) -> None:
-    """Raise unless every point (a row: parameters, then constants) is on Γ and the formulas hold there."""
-    d = derivation.problem.dimension
+    """Raise unless every point (a row: parameters, then constants) is on Γ and the formulas hold there.
+
+    What vanishes on Γ may at a point be as large as rounding and the point's own distance from Γ allow.
+    """
+    d, rank = derivation.problem.dimension, derivation.codimension
     values = evaluate(derivation.guard, derivation.problem.symbols, points)
-    reach = ON_MANIFOLD * (1 + np.linalg.norm(points[:, :d], axis=1))
+    extent = 1 + np.linalg.norm(points[:, :d], axis=1)
     hessian = values["hessian"].reshape(-1, d, d)
-    _refuse(~np.isfinite(hessian).all(axis=(1, 2)), points, "the loss is not smooth there, or not real")
-    _check_domain(derivation, values["conditions"], points)
-    distance = _check_rank(hessian, values["gradient"], derivation.codimension, points)
-    _refuse(~(distance <= reach), points, "|H†∇L| there is {}, and at most 1e-6 (1 + |x|) is allowed", distance)
-    equations, slopes = values["equations"], values["slopes"].reshape(len(points), -1, d)
-    off = np.abs(equations) > reach[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
-    _refuse(off.any(axis=1), points, "the equations of Γ have the values {}", equations)
-    _check_frame(derivation, values["frame"].reshape(len(points), d, -1), points)
-    elsewhere = (values["assumed"] > ASSUMED).any(axis=1)
     _refuse(
-        elsewhere,
+        ~np.isfinite(hessian).all(axis=(1, 2)),
         points,
-        "it lies on another part of Γ than the formulas were derived for; derive them with near= there",
+        "the loss or a derivative of it is not a finite real number there",
     )
+    _check_domain(derivation, values["conditions"], points)
+    curvature, axes = np.linalg.eigh(hessian)
+    steep, normal, tangent = curvature[:, -rank:], axes[:, :, -rank:], axes[:, :, :-rank]
+    _refuse(
+        steep[:, 0] <= STEEP * steep[:, -1],
+        points,
+        f"the Hessian is not of rank {rank} there (eigenvalues {{}})",
+        curvature,
+    )
+    distance = np.linalg.norm(np.einsum("bij,bi->bj", normal, values["gradient"]) / steep, axis=1) / extent
+    _refuse(~(distance <= ON_MANIFOLD), points, "|H†∇L|/(1 + |x|) there is {}, and at most 1e-6 is allowed", distance)
+    allowance = ROUNDING + SLOPE * distance
+    flat = np.abs(curvature[:, :-rank]).max(axis=1, initial=0)
+    _refuse(
+        flat > allowance * steep[:, -1],
+        points,
+        f"the Hessian is not of rank {rank} there (eigenvalues {{}})",
+        curvature,
+    )
+    equations, slopes = values["equations"], values["slopes"].reshape(len(points), -1, d)
+    off = np.abs(equations) > (ON_MANIFOLD * extent)[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
+    _refuse(off.any(axis=1), points, ELSEWHERE)
+    _refuse(
+        (values["kinks"] <= KINK * extent[:, None]).any(axis=1), points, "the loss or the noise is not smooth there"
+    )
+    _check_frame(derivation, values["frame"].reshape(len(points), d, -1), tangent, allowance, points)
+    elsewhere = (values["assumed"] > (100 * allowance[:, None]) ** 2).any(axis=1)
+    _refuse(elsewhere, points, ELSEWHERE)
+
+
+ELSEWHERE = "it may be on another part of Γ than the formulas were derived for; derive them with near= there"
+
+
+def check_finite(values: np.ndarray, name: str, points: np.ndarray) -> None:
+    """Raise where a term is not a finite real number (the noise need not be real on all of Γ)."""
+    bad = ~np.isfinite(values).all(axis=1)
+    if bad.any():
+        where = np.array2string(points[np.argmax(bad)], precision=6, threshold=8)
+        raise SingularPoint(
+            f"{name} is not a finite real number at x = {where}: the noise is not real and smooth there"
+        )
 
 
 def _check_domain(derivation: Derivation, values: np.ndarray, points: np.ndarray) -> None:
-    for condition, value in zip(derivation.problem.domain, values.T, strict=True):
+    for condition, value in zip(derivation.problem.conditions, values.T, strict=True):
         _refuse(~RELATIONS[condition.rel_op](value, 0), points, f"the condition {condition} does not hold there")
 
 
-def _check_rank(hessian: np.ndarray, gradient: np.ndarray, rank: int, points: np.ndarray) -> np.ndarray:
-    """|H†∇L| at each point, after refusing those where H is not positive semidefinite of the given rank."""
-    curvature, axes = np.linalg.eigh(hessian)
-    steep, flat = curvature[:, -rank:], np.abs(curvature[:, :-rank]).max(axis=1, initial=0)
-    wrong = (steep[:, 0] <= STEEP * steep[:, -1]) | (flat > np.minimum(FLAT * steep[:, -1], steep[:, 0] / 10))
-    _refuse(
-        wrong,
-        points,
-        f"the Hessian is not positive semidefinite of rank {rank} there (its eigenvalues are {{}})",
-        curvature,
-    )
-    along = np.einsum("bij,bi->bj", axes[:, :, -rank:], gradient)
-    return np.linalg.norm(along / steep, axis=1)
+def _check_frame(
+    derivation: Derivation, frame: np.ndarray, tangent: np.ndarray, allowance: np.ndarray, points: np.ndarray
+) -> None:
+    """Raise where the columns of the frame are dependent, or are rounding and nothing else.
 
-
-def _check_frame(derivation: Derivation, frame: np.ndarray, points: np.ndarray) -> None:
-    lengths = np.linalg.norm(frame, axis=1, keepdims=True)
+    A column that is not zero to rounding is normal to Γ; what its direction has along Γ is the error of the formulas.
+    """
     with np.errstate(all="ignore"):
-        unit = frame / lengths
+        unit = frame / np.linalg.norm(frame, axis=1, keepdims=True)
     unit[~np.isfinite(unit)] = 0
     weakest = np.linalg.svd(unit, compute_uv=False)[:, -1]
-    if (weakest < INDEPENDENT).any():
-        where = points[np.argmax(weakest < INDEPENDENT)]
-        condition = "; ".join(map(str, derivation.valid_where)) or "the gradients of the equations of Γ are independent"
+    along = np.abs(np.einsum("bij,bik->bjk", tangent, unit)).max(axis=(1, 2), initial=0)
+    singular = (weakest < INDEPENDENT) | (along > 10 * allowance)
+    if singular.any():
+        try:
+            condition = "; ".join(map(str, derivation.conditions(budget=SHOWN)))
+        except ExpressionTooLarge:
+            condition = ""
         raise SingularPoint(
-            f"the formulas are singular at {_named(derivation, where)}: they hold where {condition}. Derive the SDE with near= there"
+            f"the formulas are singular at {_named(derivation, points[np.argmax(singular)])}: they hold where "
+            f"{condition or 'the condition in sde.valid_where holds'}. Derive the SDE with near= there"
         )
 
 

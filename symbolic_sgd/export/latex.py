@@ -31,10 +31,70 @@ def snippet(derivation: Derivation) -> str:
             parts.append(_block(derivation.program, term))
         elif term.definition != term.symbol:  # otherwise the ground states it
             parts.append(_display(rf"{term.symbol} = {term.definition}"))
-    if derivation.valid_where:
-        conditions = r",\quad ".join(map(sp.latex, derivation.valid_where))
+    if derivation.minor is not None and derivation.minor.expanded_size("minor") <= PRINTED:
+        conditions = r",\quad ".join(map(_latex, derivation.conditions()))
         parts.append(_display(rf"\text{{valid where }} {conditions}"))
     return "\n".join(parts) + "\n"
+
+
+GREEK = frozenset(
+    [
+        "alpha",
+        "beta",
+        "gamma",
+        "delta",
+        "epsilon",
+        "zeta",
+        "eta",
+        "theta",
+        "iota",
+        "kappa",
+        "lambda",
+        "mu",
+        "nu",
+        "xi",
+        "pi",
+        "rho",
+        "sigma",
+        "tau",
+        "upsilon",
+        "phi",
+        "chi",
+        "psi",
+        "omega",
+        "Gamma",
+        "Delta",
+        "Theta",
+        "Lambda",
+        "Xi",
+        "Pi",
+        "Sigma",
+        "Upsilon",
+        "Phi",
+        "Psi",
+        "Omega",
+    ]
+)
+"""Names that amsmath alone can print as letters."""
+
+
+def symbol_latex(name: str) -> str:
+    """A symbol's name in LaTeX: a letter or Greek letter with its index, any other word upright.
+
+    >>> symbol_latex("u12"), symbol_latex("theta_1"), symbol_latex("width")
+    ('u_{12}', '\\\\theta_{1}', '\\\\mathrm{width}')
+    """
+    base, _, index = name.partition("_")
+    if not index:
+        base = name.rstrip("0123456789").rstrip("_")
+        index = name[len(base) :].lstrip("_")
+    letter = rf"\{base}" if base in GREEK else base if len(base) == 1 else rf"\mathrm{{{base}}}"
+    return rf"{letter}_{{{index.replace('_', ',')}}}" if index else letter
+
+
+def _latex(expression: Any) -> str:
+    names = {s: symbol_latex(s.name) for s in expression.free_symbols}
+    return sp.latex(expression, symbol_names=names)
 
 
 def _display(body: str) -> str:
@@ -60,13 +120,13 @@ def _statement(derivation: Derivation) -> str:
 def _manifold(derivation: Derivation) -> str:
     d, m = derivation.problem.dimension, derivation.codimension
     lines = [rf"\Gamma &: \quad \dim\Gamma = {d - m},\quad \operatorname{{rank}}\nabla^2 L = {m}"]
-    for equation in derivation.equations:
+    for equation in derivation.equations.expand("equations").flat():
         lines.extend(_lines("0", broken_sum(equation)))
     return _align(lines)
 
 
 def _ground(derivation: Derivation) -> Iterator[str]:
-    yield r"With the columns of $F$ spanning the range of $\nabla^2 L$ on $\Gamma$, where $\nabla^2 L = F K F^{\top}$:"
+    yield r"With a matrix $F$ whose columns span the range of $\nabla^2 L$ on $\Gamma$:"
     yield from _matrix("F", derivation.guard, "frame")
     yield from _matrix(r"\nabla^2 L", derivation.blocks, "hessian")
     yield from _matrix(r"\sigma", derivation.blocks, "noise_factor")
@@ -96,23 +156,26 @@ def _entries(symbol: str, definition: str, matrix: Any) -> list[str]:
     """A matrix in one display, or entry by entry where it is too wide for a page."""
     if matrix.is_zero_matrix:
         return [_display(f"{symbol} = {definition}0")]
-    widest = sum(
-        max(visible_length(sp.latex(matrix[i, j])) for i in range(matrix.rows)) + 2 for j in range(matrix.cols)
-    )
+    widest = sum(max(visible_length(_latex(matrix[i, j])) for i in range(matrix.rows)) + 2 for j in range(matrix.cols))
     if widest + visible_length(symbol + definition) <= LINE:
-        return [_display(f"{symbol} = {definition}{sp.latex(matrix)}")]
+        return [_display(f"{symbol} = {definition}{_latex(matrix)}")]
+    named, entries = sp.cse(
+        list(matrix.flat()), symbols=sp.numbered_symbols("t", start=1, exclude=matrix.free_symbols), order="none"
+    )
     lines = [rf"{symbol} &= {definition.removesuffix('= ')}"] if definition else []
-    for i, j in product(range(matrix.rows), range(matrix.cols)):
+    places = product(range(matrix.rows), range(matrix.cols))
+    for (i, j), entry in zip(places, entries, strict=True):
         index = f"{i + 1}" if matrix.cols == 1 else f"{i + 1},{j + 1}"
-        lines.extend(_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(matrix[i, j])))
-    return [_align(lines)]
+        lines.extend(_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(entry)))
+    where = [line for name, value in named for line in _lines(_latex(name), broken_sum(value))]
+    return [_align(lines), *(["where", _align(where)] if where else [])]
 
 
 def _lines(left: str, pieces: list[str]) -> list[str]:
     return [f"{left} &= {pieces[0]}", *(rf"&\quad {piece}" for piece in pieces[1:])]
 
 
-def broken_sum(expression: sp.Expr) -> list[str]:
+def broken_sum(expression: Any) -> list[str]:
     """An expression as LaTeX, a sum broken after as many terms as fill a line.
 
     >>> u, v = sp.symbols("u v")
@@ -123,7 +186,7 @@ def broken_sum(expression: sp.Expr) -> list[str]:
     terms: Any = expression.as_ordered_terms()
     for term in terms:
         negative = term.could_extract_minus_sign()
-        text = sp.latex(-term if negative else term)
+        text = _latex(-term if negative else term)
         if lines[-1] and length + visible_length(text) > LINE:
             lines.append("")
             length = 0

@@ -1,6 +1,7 @@
 """Exact data from floating-point data."""
 
 import numbers
+from decimal import Decimal
 from fractions import Fraction
 from typing import Any
 
@@ -28,18 +29,21 @@ def exact(data: Any) -> Any:
     >>> exact(np.array([[0.25, 1.0]])) * sp.Symbol("u")
     array([[u/4, u]], dtype=object)
     """
+    if isinstance(data, np.ma.MaskedArray) and data.mask.any():
+        raise BadInput("exact() was given an array with masked entries: fill or drop them first")
     if isinstance(data, np.ndarray):
         converted = np.empty(data.shape, dtype=object)
         for index in np.ndindex(data.shape):
             converted[index] = exact(data[index])
         return converted if data.shape else converted.item()
     if isinstance(data, (list, tuple)):
-        return type(data)(exact(entry) for entry in data)
+        converted = [exact(entry) for entry in data]
+        return type(data)(*converted) if hasattr(data, "_fields") else type(data)(converted)
     if isinstance(data, sp.MatrixBase):
         return data.applyfunc(exact)
-    if isinstance(data, sp.Expr):
+    if isinstance(data, sp.Expr) and not data.has(sp.I, sp.oo, -sp.oo, sp.zoo, sp.nan):
         return data.xreplace({f: _rational(str(f)) for f in data.atoms(sp.Float)})
-    if isinstance(data, numbers.Real) and not isinstance(data, bool):
+    if isinstance(data, (numbers.Real, Decimal)) and not isinstance(data, bool):
         return _rational(str(data))
     raise BadInput(f"exact() takes real numbers and containers of them, not {data!r} ({type(data).__name__})")
 

@@ -15,7 +15,7 @@ from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.symbols import check_expression
 
@@ -133,7 +133,13 @@ class LabelNoise(Noise):
             raise BadInput(
                 "noise: LabelNoise needs residuals; state the problem with Problem.least_squares(residuals, …)"
             )
-        check_expression(self.amplitude, problem.constants, where="noise: amplitude")
+        amplitude = check_expression(self.amplitude, problem.symbols, where="noise: amplitude")
+        trained = sorted(str(s) for s in amplitude.free_symbols & set(problem.parameters))
+        if trained:
+            raise BadSymbol(
+                f"noise: amplitude depends on the parameter {trained[0]}: labels do not know the parameters; "
+                "use a number or a constant, or state σ(x) as a matrix"
+            )
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         graph = landscape.graph

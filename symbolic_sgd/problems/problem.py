@@ -2,14 +2,13 @@
 
 import numbers
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
-from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadSymbol, InexactNumber
@@ -49,7 +48,7 @@ class Problem:
     parameters: tuple[sp.Symbol, ...]
     noise: Noise
     manifold: tuple[sp.Expr, ...] = ()
-    near: Mapping[sp.Symbol, Any] | None = None
+    near: Mapping[sp.Symbol, Any] | None = field(default=None, hash=False)
     domain: tuple[Any, ...] = ()
     constants: tuple[sp.Symbol, ...] = ()
     residuals: tuple[sp.Expr, ...] = ()
@@ -66,6 +65,8 @@ class Problem:
         check_no_twins(self.symbols)
         set_field("loss", check_expression(self.loss, self.symbols, where="loss"))
         set_field("residuals", self._expressions(self.residuals, "residuals"))
+        if self.residuals and self.loss != _half_mean_square(self.residuals):
+            raise BadInput("residuals do not belong to this loss: state them with Problem.least_squares(residuals, …)")
         set_field("manifold", self._expressions(self.manifold, "manifold"))
         set_field("domain", self._conditions())
         set_field("near", self._start())
@@ -77,7 +78,6 @@ class Problem:
             )
         set_field("noise", noise)
         noise.check(self)
-        self._check_functions()
 
     def _expressions(self, given: Any, where: str) -> tuple[sp.Expr, ...]:
         if isinstance(given, (str, set, frozenset, dict, sp.Expr)) or not isinstance(given, Iterable):
@@ -89,7 +89,7 @@ class Problem:
         if isinstance(given, (str, set, frozenset, dict, sp.Basic, bool)) or not isinstance(given, Iterable):
             raise BadInput(f"domain is a {type(given).__name__}; give a list of inequalities, e.g. [v > 0]")
         checked = (check_condition(c, self.symbols, where=f"domain[{i}]") for i, c in enumerate(given))
-        return (*(c for c in checked if c is not None), *implied_conditions(self.symbols))
+        return tuple(c for c in checked if c is not None)
 
     def _start(self) -> dict[sp.Symbol, Any] | None:
         if self.near is None:
@@ -102,12 +102,7 @@ class Problem:
             raise BadSymbol(f"near: {unknown[0]!r} is neither a parameter nor a constant of this problem")
         if missing:
             raise BadInput(f"near has no value for {', '.join(map(str, missing))}: give every parameter one")
-        return {s: _real_number(value, where=f"near[{s}]") for s, value in self.near.items()}
-
-    def _check_functions(self) -> None:
-        graph = Graph()
-        for expression in (self.loss, *self.residuals, *self.manifold):
-            from_sympy(expression, graph)
+        return {s: real_number(value, where=f"near[{s}]") for s, value in self.near.items()}
 
     # --- the other ways to state a problem --------------------------------------------------
 
@@ -129,8 +124,9 @@ class Problem:
         checked = tuple(check_expression(r, symbols, where=f"residuals[{i}]") for i, r in enumerate(residuals))
         if not checked:
             raise BadInput("residuals is empty: give at least one")
-        loss = sp.Add(*[r**2 for r in checked]) / (2 * len(checked))
-        return cls(loss=loss, residuals=checked, parameters=parameters, noise=noise, **further)
+        if "loss" in further:
+            raise BadInput("least_squares makes the loss from the residuals: leave loss= out")
+        return cls(loss=_half_mean_square(checked), residuals=checked, parameters=parameters, noise=noise, **further)
 
     @classmethod
     def from_sample_losses(
@@ -146,6 +142,8 @@ class Problem:
         >>> Problem.from_sample_losses([(u*v - 1)**2, (u*v + 1)**2], parameters=(u, v)).loss
         (u*v - 1)**2/2 + (u*v + 1)**2/2
         """
+        if "noise" in further:
+            raise BadInput("from_sample_losses makes the noise from the sample losses: leave noise= out")
         symbols = (
             *check_symbols(parameters, where="parameters"),
             *check_symbols(further.get("constants", ()), where="constants"),
@@ -165,6 +163,11 @@ class Problem:
     def symbols(self) -> tuple[sp.Symbol, ...]:
         """The parameters, then the constants."""
         return (*self.parameters, *self.constants)
+
+    @property
+    def conditions(self) -> tuple[Any, ...]:
+        """The domain, and what the assumptions of the symbols say of it."""
+        return (*self.domain, *implied_conditions(self.symbols))
 
     @property
     def dimension(self) -> int:
@@ -193,35 +196,43 @@ class Problem:
         return Program.of({"noise factor": columns.factor}).expand("noise factor")
 
     def condition_nodes(self, graph: Graph) -> list[tuple[Node, str]]:
-        """The domain as (left − right, relation) pairs."""
-        return [(from_sympy(c.lhs, graph) - from_sympy(c.rhs, graph), c.rel_op) for c in self.domain]
+        """The conditions as (left − right, relation) pairs."""
+        return [(from_sympy(c.lhs, graph) - from_sympy(c.rhs, graph), c.rel_op) for c in self.conditions]
 
 
-def _real_number(value: Any, *, where: str) -> float:
-    is_number = isinstance(value, (numbers.Real, sp.Expr)) and not isinstance(value, bool)
-    if is_number and (not isinstance(value, sp.Expr) or value.is_real):
-        number = float(value)
+def _half_mean_square(residuals: Sequence[sp.Expr]) -> sp.Expr:
+    return sp.Add(*[r**2 for r in residuals]) / (2 * len(residuals))
+
+
+def real_number(value: Any, *, where: str) -> float:
+    """A finite real number as a float; `BadInput` names the place of anything else."""
+    is_number = isinstance(value, numbers.Real) or (isinstance(value, sp.Expr) and value.is_number and value.is_real)
+    if is_number and not isinstance(value, bool):
+        try:
+            number = float(value)
+        except OverflowError:
+            number = float("inf")
         if abs(number) < float("inf"):
             return number
-    raise BadInput(f"{where} is {value!r}, not a finite real number")
+    raise BadInput(f"{where} is {value!r}, not a finite real number (of float64 size)")
 
 
-def _probabilities(weights: Sequence[Any] | None, count: int) -> tuple[Fraction, ...]:
+def _probabilities(weights: Any, count: int) -> tuple[Fraction, ...]:
     if count == 0:
-        raise BadInput("there are no sample losses: give at least two")
+        raise BadInput("there are no sample losses: give at least one")
     if weights is None:
         return (Fraction(1, count),) * count
+    if isinstance(weights, (str, set, frozenset, Mapping)) or not isinstance(weights, Iterable):
+        raise BadInput(f"weights are a {type(weights).__name__}; give a list of exact numbers, one a sample loss")
     weights = tuple(weights)
     if len(weights) != count:
         raise BadInput(f"there are {len(weights)} weights for {count} sample losses: give one each")
     if any(isinstance(w, (float, sp.Float)) for w in weights):
         raise InexactNumber("weights hold floating-point numbers: write Rational(1, 10) for 0.1, or use exact()")
-    exact = [sp.sympify(w, strict=True) for w in weights]
-    if not all(w.is_Rational and w > 0 for w in exact) or sum(exact) != 1:
-        raise BadInput(f"weights are {', '.join(map(str, exact))}; they have to be positive rationals with sum 1")
-    return tuple(Fraction(int(w.p), int(w.q)) for w in exact)
-
-
-def problem_matrix(problem: Problem, expressions: Sequence[sp.Expr], graph: Graph) -> Matrix:
-    """Some expressions of the problem as a column of nodes."""
-    return Matrix.column(from_sympy(e, graph) for e in expressions)
+    odd = [w for w in weights if not isinstance(w, (numbers.Rational, sp.Rational)) or w <= 0]
+    if odd:
+        raise BadInput(f"weights hold {odd[0]!r}; they have to be positive rationals with sum 1")
+    exact = tuple(Fraction(int(w.numerator), int(w.denominator)) for w in weights)
+    if sum(exact) != 1:
+        raise BadInput(f"the weights add up to {sum(exact)}, not to 1")
+    return exact

@@ -1,6 +1,8 @@
 """What a symbol may be, and what an expression may hold: the checks at the door."""
 
+import numbers
 import re
+import sys
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
@@ -8,7 +10,16 @@ from typing import Any
 import sympy as sp
 from sympy.core.relational import Relational
 
-from symbolic_sgd.errors import BadInput, BadSymbol, ComplexValue, InexactNumber, ProblemTooLarge
+from symbolic_sgd.algebra.graph import Graph, reachable
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.errors import (
+    BadInput,
+    BadSymbol,
+    ComplexValue,
+    InexactNumber,
+    ProblemTooLarge,
+    UnsupportedExpression,
+)
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]*")
 """Names of parameters and constants."""
@@ -83,15 +94,29 @@ def check_expression(expression: Any, declared: Sequence[sp.Symbol], *, where: s
         ComplexValue: the imaginary unit or an infinity.
         ProblemTooLarge: more than `MAXIMAL_EXPRESSION` operations.
     """
-    if isinstance(expression, int) and not isinstance(expression, bool):
-        return sp.Integer(expression)
+    if isinstance(expression, numbers.Rational) and not isinstance(expression, bool):
+        return sp.Rational(int(expression.numerator), int(expression.denominator))
     if isinstance(expression, float):
         raise InexactNumber(f"{where}: {expression!r} is a floating-point number; write it exactly, or use exact()")
     if not isinstance(expression, sp.Expr) or isinstance(expression, sp.MatrixExpr):
         raise BadInput(f"{where}: {_shown(expression)} ({type(expression).__name__}) is not a SymPy expression")
     _check_size(expression, where=where)
     check_atoms(expression, declared, where=where)
+    check_functions(expression, where=where)
     return expression
+
+
+def check_functions(expression: Any, *, where: str) -> None:
+    """Everything in the expression is in the tables of functions, and of a size that float64 can hold."""
+    try:
+        node = from_sympy(expression, Graph())
+    except UnsupportedExpression as error:
+        raise UnsupportedExpression(f"{where}: {error}") from error
+    except ZeroDivisionError as error:
+        raise BadInput(f"{where} divides by zero, whatever the parameters are") from error
+    for leaf in reachable([node]):
+        if leaf.op == "constant" and abs(leaf.value) > sys.float_info.max:
+            raise ProblemTooLarge(f"{where} holds a number beyond 1e308: rescale the problem")
 
 
 def _shown(value: Any) -> str:
@@ -133,7 +158,10 @@ def check_condition(condition: Any, declared: Sequence[sp.Symbol], *, where: str
     if not isinstance(condition, Relational) or isinstance(condition, sp.Eq):
         raise BadInput(f"{where}: {_shown(condition)} is not an inequality such as v > 0")
     check_atoms(condition, declared, where=where)
-    return condition
+    for side in condition.args:
+        check_functions(side, where=where)
+    # SymPy evaluates it again when it is unpickled, so that one that its assumptions imply must not be kept.
+    return None if condition.func(*condition.args) == sp.true else condition
 
 
 def implied_conditions(symbols: Iterable[sp.Symbol]) -> list[Relational]:

@@ -10,7 +10,7 @@ from symbolic_sgd.errors import FlowDidNotConverge
 DECAY = 21.0
 """Exponential decay times of the slowest normal direction: e⁻²¹ ≈ 10⁻⁹, after which one Newton step is exact enough."""
 
-MAXIMAL_STIFFNESS = 3e4
+MAXIMAL_STIFFNESS = 1e3
 """Largest ratio of curvatures for which an explicit method is a sensible choice."""
 
 

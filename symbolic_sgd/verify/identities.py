@@ -42,9 +42,9 @@ SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
     "Q·mixed = 0": lambda t: _drift_size(t),
     "Q·normal = 0": lambda t: _drift_size(t),
     "drift = sum of its terms": lambda t: _drift_size(t),
-    "HS + SH = Σ_⊥": lambda t: _size(t["Σ"]),
-    "QSQ = S": lambda t: _size(t["Σ"]) * _size(t["H†"]),
-    "tangent noise = Pσ": lambda t: _size(t["σ"]),
+    "HS + SH = Σ_⊥": lambda t: t["noise"] ** 2,
+    "QSQ = S": lambda t: t["noise"] ** 2 * _size(t["H†"]),
+    "tangent noise = Pσ": lambda t: t["noise"],
 }
 """The natural size of both sides, where the sides themselves may vanish."""
 
@@ -55,7 +55,7 @@ def _size(matrix: PreciseMatrix) -> PreciseNumber:
 
 def _drift_size(t: Terms) -> PreciseNumber:
     terms = [_size(t[name]) for name in ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")]
-    return max(*terms, _size(t["Σ"]) / t["extent"])
+    return max(*terms, t["noise"] ** 2 / t["extent"])
 
 
 def check_identities(witness: Witness) -> list[Check]:
@@ -80,6 +80,7 @@ def _terms(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[s
         "σ": sigma,
         "Σ": sigma * sigma.T,
         "extent": extent,
+        "noise": max(_size(sigma), witness.noise_size(point) * mpmath.mpf("1e-20")),  # σ may vanish on Γ
     }
 
 

@@ -55,8 +55,9 @@ def _check_point(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], num
     noise = np.array(witness.precise(witness.covariance, point)["noise_factor"].tolist(), dtype=float)
     parameters = witness.derivation.problem.parameters
     extent = 1 + np.linalg.norm([float(point[s]) for s in parameters])
+    noise[np.abs(noise) < 1e-30 * witness.noise_size(point)] = 0  # beyond the digits of the point
     covariance = float(np.sum(noise**2))
-    drift_scale = max(*(np.abs(terms[name]).max() for _, name, _ in PREDICTED), 1e-3 * covariance / extent, 1e-300)
+    drift_scale = max(*(np.abs(terms[name]).max() for _, name, _ in PREDICTED), 0.1 * covariance / extent, 1e-300)
     try:
         seen = _observe(witness, point, drift_scale, covariance)
     except FlowDidNotConverge as failure:
@@ -129,6 +130,7 @@ class _Step:
         self.law = witness.law
         steps = witness.precise(self.law.program, point)["steps"]
         self.steps = np.array(steps.T.tolist(), dtype=float)  # K×D
+        self.steps[np.abs(self.steps) < 1e-30 * witness.noise_size(point)] = 0
         self.probabilities = np.array([float(p) for p in self.law.probabilities])
 
     def noises(self) -> dict[str, np.ndarray]:
@@ -157,7 +159,7 @@ class _Step:
             errors.append(error / drift_scale)
         spread = np.einsum("k,lkd,lke->lde", self.probabilities, moved[0], moved[0]) / rates[:, None, None] ** 2
         diffusion, error = extrapolate(spread.reshape(LEVELS, -1), power)
-        return Observation(drifts, diffusion.reshape(spread.shape[1:]), max(*errors, error / covariance))
+        return Observation(drifts, diffusion.reshape(spread.shape[1:]), max(*errors, error / max(covariance, 1e-300)))
 
 
 def extrapolate(values: Sequence[np.ndarray] | np.ndarray, power: int) -> tuple[np.ndarray, float]:

@@ -1,0 +1,128 @@
+"""Equations of Γ that the loss itself contains: their gradients make frames without poles, and they vanish on Γ."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import gradient
+from symbolic_sgd.algebra.graph import Node, reachable
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.derive.precise import PrecisePoint
+from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.problems.problem import Problem
+
+INDEPENDENT = (0.03, 1e-4)
+"""Smallest singular values of unit gradients that are accepted, tried in turn."""
+
+CANDIDATES = 60
+"""How many inner expressions of the loss are looked at, the smallest first."""
+
+
+@dataclass(frozen=True)
+class Equations:
+    """What is known to be constant on Γ.
+
+    Args:
+        vanishing: nodes that are zero on Γ.
+        levels: M nodes that are constant on Γ, with independent gradients at every point found (these are normal to
+            Γ); empty where there are not enough.
+        curvatures: k_1 … k_M where L = ½ Σ k_i g_i² with exactly the M levels g, all zero on Γ, so that
+            H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
+    """
+
+    vanishing: tuple[Node, ...]
+    levels: tuple[Node, ...]
+    curvatures: tuple[Node, ...] | None
+
+
+def find_equations(
+    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
+) -> Equations:
+    """Equations of Γ: those of a sum of squares, else those given, else inner expressions of the loss.
+
+    Args:
+        problem: what was stated.
+        landscape: the loss on its graph.
+        points: points of Γ.
+        codimension: M.
+    """
+    squares = _squared_terms(problem, landscape)
+    if len(squares) == codimension and all(_vanishes(s, points) for s in squares):
+        return Equations(tuple(squares), tuple(squares), tuple(squares.values()))
+    stated = [from_sympy(e, landscape.graph) for e in problem.manifold] + [s for s in squares if _vanishes(s, points)]
+    candidates = list(dict.fromkeys([*stated, *_inner_expressions(landscape)]))
+    levels: tuple[Node, ...] = ()
+    for independent in INDEPENDENT:
+        levels = levels or _independent_levels(candidates, landscape, points, codimension, independent)
+    vanishing = dict.fromkeys([*stated, *(level for level in levels if _vanishes(level, points))])
+    return Equations(tuple(vanishing), levels, None)
+
+
+def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
+    """{g_i: k_i} when the loss is written as ½ Σ k_i g_i² (and a constant), whatever the k_i depend on; else {}."""
+    graph = landscape.graph
+    squares: dict[Node, Node] = {}
+    if problem.residuals:
+        for residual in problem.residuals:
+            node = from_sympy(residual, graph)
+            squares[node] = squares.get(node, graph.constant(0)) + Fraction(1, len(problem.residuals))
+        return squares
+    trained = set(problem.parameters)
+    for term in sp.Add.make_args(problem.loss):
+        factors = sp.Mul.make_args(term)
+        square = [f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & trained]
+        if not term.free_symbols & trained:
+            continue
+        if len(square) != 1:
+            return {}
+        (base, _) = square[0].as_base_exp()
+        node = from_sympy(base, graph)
+        weight = from_sympy(sp.Mul(*[f for f in factors if f not in square]), graph)
+        squares[node] = squares.get(node, graph.constant(0)) + 2 * weight
+    return squares
+
+
+def _inner_expressions(landscape: Landscape) -> Iterator[Node]:
+    """Sums and parameters inside the loss, the ones that are computed first (and are smallest) first."""
+    inner = (n for n in reachable([landscape.loss]) if n.op in ("add", "sub") or n in landscape.variables)
+    return (node for node, _ in zip((n for n in inner if n is not landscape.loss), range(CANDIDATES), strict=False))
+
+
+def _vanishes(node: Node, points: Sequence[PrecisePoint]) -> bool:
+    return all(point.zeros([node])[0] for point in points)
+
+
+def _independent_levels(
+    candidates: Sequence[Node], landscape: Landscape, points: Sequence[PrecisePoint], count: int, independent: float
+) -> tuple[Node, ...]:
+    """The first `count` candidates that are constant on Γ and whose unit gradients are independent at every point."""
+    levels: list[Node] = []
+    frames = [np.empty((0, landscape.dimension))] * len(points)
+    for candidate in candidates:
+        if len(levels) == count:
+            break
+        if not _constant(candidate, points):
+            continue
+        slopes = gradient(candidate, landscape.variables)
+        if any(all(point.zeros(slopes)) for point in points):
+            continue
+        extended = [np.vstack([f, _unit(p, slopes)]) for f, p in zip(frames, points, strict=True)]
+        if all(np.linalg.svd(f, compute_uv=False)[-1] > independent for f in extended if len(f) <= landscape.dimension):
+            levels.append(candidate)
+            frames = extended
+    return tuple(levels) if len(levels) == count else ()
+
+
+def _constant(node: Node, points: Sequence[PrecisePoint]) -> bool:
+    first = float(points[0].low([node])[0])
+    if any(abs(float(p.low([node])[0]) - first) > 1e-9 * (1 + abs(first)) for p in points):
+        return False
+    return all(points[0].agrees(point, node) for point in points[1:])
+
+
+def _unit(point: PrecisePoint, slopes: Sequence[Node]) -> np.ndarray:
+    values = np.array([float(v) for v in point.low(slopes)])
+    return values / np.linalg.norm(values)

@@ -1,0 +1,318 @@
+"""What leaves the theory: LaTeX that compiles as it is, and the commands derive and verify."""
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import sympy as sp
+
+from symbolic_sgd import IsotropicNoise, Problem, cli, derive_limiting_sde
+from symbolic_sgd.cli import main
+from symbolic_sgd.derive import derivation
+from symbolic_sgd.derive.derivation import TERMS
+from symbolic_sgd.problems.expressions import parse_expression
+from symbolic_sgd.problems.problem_file import read_problem, read_problem_file
+
+DERIVATIONS = Path(__file__).parents[1] / "derivations"
+FILES = sorted(DERIVATIONS.glob("*.toml"))
+QUICK = [path for path in FILES if path.stem.startswith("hyperbola") or path.stem in ("quadric_dense", "sphere")]
+
+every_file = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+quick_file = pytest.mark.parametrize("path", QUICK, ids=lambda path: path.stem)
+
+
+def test_the_gallery_is_there():
+    assert len(FILES) >= 6
+    assert {"hyperbola_label", "hyperbola_isotropic", "quadric_dense", "sphere"} == {path.stem for path in QUICK}
+
+
+# --- LaTeX ------------------------------------------------------------------------------------------
+
+PDFLATEX = shutil.which("pdflatex")
+
+DOCUMENT = r"""\documentclass{article}
+\usepackage{amsmath}
+\begin{document}
+%s
+\end{document}
+"""
+
+PLACEHOLDERS = (
+    r"\ldots",
+    r"\cdots",
+    r"\dots",
+    "...",
+    "…",
+    "TODO",
+    "None",
+    "nan",
+    r"\infty",
+    "??",
+    "mpf",
+    "Matrix(",
+    "**",
+    "<",
+)
+"""What would show that a block was not filled in, or was filled with something that is no formula."""
+
+
+def compiled(snippet: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    assert PDFLATEX is not None
+    (folder / "f.tex").write_text(DOCUMENT % snippet, encoding="utf-8")
+    command = [PDFLATEX, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "f.tex"]
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=60, check=False
+    )
+
+
+needs_tex = pytest.mark.skipif(PDFLATEX is None, reason="pdflatex is not installed: LaTeX is not compiled")
+
+
+@needs_tex
+@every_file
+def test_latex_compiles_as_it_is(path, tmp_path):
+    done = compiled(derive_limiting_sde(read_problem(path)).latex(), tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert (tmp_path / "f.pdf").stat().st_size > 1000
+
+
+@needs_tex
+def test_latex_of_awkward_names_and_functions_compiles(tmp_path):
+    """Subscripts, Greek, a constant, a condition of validity, functions, a root."""
+    theta, x_1, lambda_max, c = sp.symbols("theta x_1 lambda_max c", positive=True)
+    problem = Problem(
+        loss=(theta**2 * sp.tanh(x_1) - c) ** 2 * sp.exp(lambda_max) / 2,
+        parameters=(theta, x_1, lambda_max),
+        noise=sp.Matrix([[sp.sqrt(theta), 0], [sp.erf(x_1), sp.atan(lambda_max)], [1, sp.Rational(1, 3)]]),
+        constants=(c,),
+    )
+    sde = derive_limiting_sde(problem)
+    done = compiled(sde.latex(), tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+@needs_tex
+def test_a_snippet_that_is_no_latex_would_be_noticed(tmp_path):
+    assert compiled(r"\begin{align*} u_{ \end{align*}", tmp_path).returncode != 0
+
+
+@every_file
+def test_latex_has_every_block_and_no_placeholder(path):
+    sde = derive_limiting_sde(read_problem(path))
+    text = sde.latex()
+    assert [mark for mark in PLACEHOLDERS if mark in text] == []
+    assert not re.search(r"=\s*(\\\\\s*)?\\end", text), "a display ends with an equals sign"
+    assert text.isascii()
+    for term in TERMS:
+        assert term.symbol in text
+    for symbol in sde.problem.parameters:
+        assert sp.latex(symbol) in text
+
+
+def test_latex_shows_the_loss_the_manifold_and_its_dimension():
+    text = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_isotropic.toml")).latex()
+    assert r"\frac{\left(u v - 1\right)^{2}}{2}" in text
+    assert "0 &= u v - 1" in text
+    assert r"\dim\Gamma = 1" in text
+
+
+def test_latex_states_where_the_formulas_hold():
+    u, v = sp.symbols("u v")
+    circle = sp.expand((u**2 + v**2 - 1) ** 2)
+    sde = derive_limiting_sde(Problem(loss=circle, parameters=(u, v), noise=IsotropicNoise(1), near={u: 1, v: 0}))
+    assert sde.valid_where
+    assert all(sp.latex(condition) in sde.latex() for condition in sde.valid_where)
+
+
+def test_jupyter_shows_the_same():
+    sde = derive_limiting_sde(read_problem(DERIVATIONS / "sphere.toml"))
+    assert sde._repr_latex_() == sde.latex()
+
+
+# --- derive -----------------------------------------------------------------------------------------
+
+
+@every_file
+def test_derive_prints_a_report(path, capsys):
+    assert main(["derive", str(path)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith(read_problem_file(path).title)
+    assert "Γ = {" in out and "codimension" in out
+    assert all(f"{term.name}:" in out for term in TERMS)
+
+
+@every_file
+def test_derive_as_json(path, capsys):
+    assert main(["derive", str(path), "--json"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    summary = json.loads(out)
+    sde = derive_limiting_sde(read_problem(path))
+    assert summary["parameters"] == [s.name for s in sde.problem.parameters]
+    assert summary["manifold"]["codimension"] == sde.manifold.codimension
+    assert summary["manifold"]["dimension"] == sde.problem.dimension - sde.manifold.codimension
+    assert list(summary["terms"]) == [term.name for term in TERMS]
+    assert summary["terms"]["drift"]["operations"] == sde.program.select("drift").operations
+
+
+def test_the_matrices_in_the_json_are_the_formulas(capsys):
+    path = DERIVATIONS / "hyperbola_label.toml"
+    main(["derive", str(path), "--json"])
+    terms = json.loads(capsys.readouterr().out)["terms"]
+    sde = derive_limiting_sde(read_problem(path))
+    names = {s.name: s for s in sde.problem.parameters}
+    somewhere = dict(zip(sde.problem.parameters, (sp.Integer(2), sp.Rational(1, 3)), strict=True))
+    for term in TERMS:
+        printed = [
+            [parse_expression(entry, names, where="JSON").subs(somewhere) for entry in row]
+            for row in terms[term.name]["matrix"]
+        ]
+        assert sp.Matrix(printed) == sp.Matrix(getattr(sde, term.name).subs(somewhere))
+
+
+def test_latex_to_a_file(tmp_path, capsys):
+    path, target = DERIVATIONS / "sphere.toml", tmp_path / "sphere.tex"
+    assert main(["derive", str(path), "--latex", str(target)]) == 0
+    assert target.read_text(encoding="utf-8") == derive_limiting_sde(read_problem(path)).latex()
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.startswith("Sphere")
+
+
+def test_latex_to_stdout_and_nothing_else(capsys):
+    path = DERIVATIONS / "sphere.toml"
+    assert main(["derive", str(path), "--latex", "-"]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert out.strip() == derive_limiting_sde(read_problem(path)).latex().strip()
+
+
+def test_two_documents_are_not_mixed_on_stdout(capsys):
+    code = main(["derive", str(DERIVATIONS / "sphere.toml"), "--latex", "-", "--json"])
+    out = capsys.readouterr().out
+    assert code == 2 or json.loads(out)
+
+
+# --- verify -----------------------------------------------------------------------------------------
+
+
+@quick_file
+def test_verify_writes_a_certificate(path, tmp_path, capsys):
+    target = tmp_path / "certificate.json"
+    assert main(["verify", str(path), "--certificate", str(target)]) == 0
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "certificate: passed" in out
+    certificate = json.loads(target.read_text(encoding="utf-8"))
+    assert certificate["passed"] is True
+    assert {check["verdict"] for check in certificate["checks"]} == {"passed"}
+    assert len(certificate["checks"]) >= 20
+    assert certificate["problem"]["parameters"] == [s.name for s in read_problem(path).parameters]
+    assert certificate["versions"]["sympy"] == sp.__version__
+
+
+def test_certificate_to_stdout_and_nothing_else(capsys):
+    assert main(["verify", str(DERIVATIONS / "hyperbola_label.toml"), "--certificate", "-", "--seed", "3"]) == 0
+    assert json.loads(capsys.readouterr().out)["passed"] is True
+
+
+def test_the_seed_decides_the_points(tmp_path):
+    texts = []
+    for name, seed in (("a", "1"), ("b", "1"), ("c", "2")):
+        target = tmp_path / name
+        main(["verify", str(DERIVATIONS / "hyperbola_isotropic.toml"), "--certificate", str(target), "--seed", seed])
+        texts.append(target.read_text())
+    assert texts[0] == texts[1] != texts[2]
+
+
+# --- exit code 1 --------------------------------------------------------------------------------------
+
+QUADRIC = str(DERIVATIONS / "quadric_dense.toml")
+
+
+def with_wrong(monkeypatch, name, factor):
+    """Every derivation from now on has one term (and the drift, so that they still add up) computed with a wrong factor."""
+
+    def change(term):
+        if term.name == name:
+            return replace(term, matrix=lambda *stages: factor * term.matrix(*stages))
+        if term.name == "drift":
+            return replace(term, matrix=lambda *stages: term.matrix(*stages) + (factor - 1) * right.matrix(*stages))
+        return term
+
+    (right,) = (term for term in TERMS if term.name == name)
+    monkeypatch.setattr(derivation, "TERMS", tuple(change(term) for term in TERMS))
+
+
+@pytest.mark.parametrize("name", ["tangent_noise_compensation", "mixed_regularization", "normal_regularization"])
+def test_a_failed_check_is_exit_code_1(name, monkeypatch, tmp_path, capsys):
+    with_wrong(monkeypatch, name, 2)
+    target = tmp_path / "certificate.json"
+    assert main(["verify", QUADRIC, "--certificate", str(target)]) == 1
+    out, err = capsys.readouterr()
+    assert err == ""
+    assert "certificate: NOT passed" in out and "failed" in out
+    certificate = json.loads(target.read_text(encoding="utf-8"))
+    assert certificate["passed"] is False
+    failed = [check["name"] for check in certificate["checks"] if check["verdict"] == "failed"]
+    assert any(check.startswith(f"one step: {name.split('_')[0]}") for check in failed)
+    assert any(check.startswith("one step: drift") for check in failed)
+
+
+def test_the_right_factor_passes(monkeypatch, capsys):
+    with_wrong(monkeypatch, "mixed_regularization", 1)
+    assert main(["verify", QUADRIC]) == 0
+    assert "certificate: passed" in capsys.readouterr().out
+
+
+def test_derive_does_not_verify(monkeypatch, capsys):
+    monkeypatch.setattr(cli, "verify", None)
+    assert main(["derive", QUADRIC]) == 0
+    assert capsys.readouterr().err == ""
+
+
+# --- the process ----------------------------------------------------------------------------------------
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "symbolic_sgd", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, encoding="utf-8", timeout=60, check=False)
+
+
+def test_help():
+    done = run("--help")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("usage: symbolic-sgd")
+    assert "derive" in done.stdout and "verify" in done.stdout
+
+
+def test_derive_as_a_process(tmp_path):
+    target = tmp_path / "f.tex"
+    done = run("derive", str(DERIVATIONS / "hyperbola_label.toml"), "--latex", str(target))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith("Hyperbola")
+    assert r"\Gamma" in target.read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("command", ["derive", "verify"])
+def test_help_of_commands(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+    assert ended.value.code == 0
+    assert "FILE.toml" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("arguments", [[], ["derive"], ["integrate", "f.toml"], ["derive", "f.toml", "--pdf"]], ids=str)
+def test_wrong_usage_is_exit_code_2(arguments, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert "usage: symbolic-sgd" in err and "Traceback" not in err
