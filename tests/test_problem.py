@@ -9,6 +9,7 @@ import sympy as sp
 
 from symbolic_sgd import GradientNoise, IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.derive.derivation import TERMS
+from symbolic_sgd.errors import BadInput
 
 u, v = sp.symbols("u v")
 x, y, z = sp.symbols("x y z")
@@ -158,7 +159,7 @@ def test_a_repeated_sample_is_a_sample_of_twice_the_weight():
 
 
 def test_sample_losses_have_one_noise():
-    with pytest.raises(TypeError, match="noise"):
+    with pytest.raises(BadInput, match="noise"):
         Problem.from_sample_losses(LOSSES, parameters=(u, v), noise=IsotropicNoise(1))
 
 
@@ -240,7 +241,7 @@ def test_positive_parameters_pick_a_component_and_simplify():
     """sqrt(u²) is u for positive u, and Γ is the branch in the positive quadrant."""
     p, q = sp.symbols("p q", positive=True)
     sde = derive_limiting_sde(isotropic((sp.sqrt(p**2) * q - 1) ** 2 / 2, (p, q)))
-    assert [str(c) for c in sde.problem.domain] == ["p > 0", "q > 0"]
+    assert [str(c) for c in sde.problem.conditions] == ["p > 0", "q > 0"]
     assert all(point[p] > 0 and point[q] > 0 for point in sde.derivation.points)
     plain = derive_limiting_sde(isotropic()).lambdify()
     np.testing.assert_allclose(sde.lambdify().drift([2, 0.5]), plain.drift([2, 0.5]), rtol=1e-12)
@@ -261,7 +262,7 @@ def test_positive_parameters_pick_a_component_and_simplify():
 def test_assumptions_are_conditions(assumption, condition):
     q = sp.Symbol("q", **{assumption: True})
     problem = isotropic((u * q - 1) ** 2 / 2 + 0 * v, (u, q))
-    assert [str(c) for c in problem.domain] == [condition]
+    assert [str(c) for c in problem.conditions] == [condition]
     sign = -1 if assumption in ("negative", "nonpositive") else 1
     assert np.isfinite(derive_limiting_sde(problem).lambdify().drift([sign, sign])).all()
 

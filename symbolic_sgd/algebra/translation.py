@@ -70,6 +70,8 @@ def _check_known(expression: Any) -> None:
         )
     if expression is sp.I or expression.is_infinite or expression is sp.nan:
         raise ComplexValue(f"{expression} is not a real number: losses and noises are real-valued")
+    if hasattr(expression, "doit") and name in ("Derivative", "Integral", "Sum", "Product", "Subs", "Limit"):
+        raise UnsupportedExpression(f"{expression} is not evaluated: use its .doit()")
     known = ", ".join(sorted({*FUNCTIONS, *REDUCED} - {"conjugate", "re"}))
     raise UnsupportedExpression(f"{expression} ({name}) is not in the table of functions; known are {known}")
 

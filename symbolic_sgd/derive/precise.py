@@ -56,9 +56,10 @@ class PrecisePoint:
         return _is_zero(low, high)
 
     def matrix(self, matrix: Matrix) -> PreciseMatrix:
-        """A matrix of nodes as numbers, to 50 digits and more."""
+        """A matrix of nodes as numbers, to 50 digits and more; what vanishes here is 0, and not its rounding."""
         rows, columns = matrix.shape
-        values = self.high(matrix.entries)
+        zeros = self.zeros(matrix.entries)
+        values = [mpmath.mpf(0) if zero else v for v, zero in zip(self.high(matrix.entries), zeros, strict=True)]
         return mpmath.matrix([values[i * columns : (i + 1) * columns] for i in range(rows)])
 
     def floats(self, symbols: Sequence[sp.Symbol]) -> np.ndarray:
@@ -176,7 +177,7 @@ def sharpen(
         tiny = size * mpmath.mpf(10) ** (5 - POINT)
         previous, inverse = mpmath.inf, np.zeros((0, 0))
         for iteration in range(60):
-            slope = Valuation(PRECISE, current)(landscape.gradient.entries)
+            slope = _guarded(Valuation(PRECISE, current), POINT, landscape.gradient.entries)
             if iteration < 8:  # the Newton phase; afterwards H† no longer changes in float64
                 inverse = _pseudo_inverse(float_hessian(np.array([float(a) for a in current.values()])), rank)
             step = [mpmath.fdot(zip(row, slope, strict=True)) for row in inverse.tolist()]
@@ -198,7 +199,7 @@ def _accepted(
     float_hessian: Callable[[np.ndarray], np.ndarray],
     size: PreciseNumber,
 ) -> PrecisePoint | None:
-    slope = Valuation(PRECISE, assignment)(landscape.gradient.entries)
+    slope = _guarded(Valuation(PRECISE, assignment), POINT, landscape.gradient.entries)
     stiffness = float(np.abs(float_hessian(np.array([float(a) for a in assignment.values()]))).max())
     small = max(map(abs, slope)) <= stiffness * size * mpmath.mpf(10) ** (10 - POINT)
     point = PrecisePoint(assignment)

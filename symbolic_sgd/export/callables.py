@@ -195,7 +195,7 @@ def check_points(derivation: Derivation, points: np.ndarray) -> None:
     _refuse(
         steep[:, 0] <= STEEP * steep[:, -1],
         points,
-        f"the Hessian is not of rank {rank} there (eigenvalues {{}})",
+        f"the Hessian is not positive semidefinite of rank {rank} there (eigenvalues {{}})",
         curvature,
     )
     distance = np.linalg.norm(np.einsum("bij,bi->bj", normal, values["gradient"]) / steep, axis=1) / extent
@@ -205,7 +205,7 @@ def check_points(derivation: Derivation, points: np.ndarray) -> None:
     _refuse(
         flat > allowance * steep[:, -1],
         points,
-        f"the Hessian is not of rank {rank} there (eigenvalues {{}})",
+        f"the Hessian is not positive semidefinite of rank {rank} there (eigenvalues {{}})",
         curvature,
     )
     equations, slopes = values["equations"], values["slopes"].reshape(len(points), -1, d)

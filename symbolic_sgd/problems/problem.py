@@ -229,10 +229,10 @@ def _probabilities(weights: Any, count: int) -> tuple[Fraction, ...]:
         raise BadInput(f"there are {len(weights)} weights for {count} sample losses: give one each")
     if any(isinstance(w, (float, sp.Float)) for w in weights):
         raise InexactNumber("weights hold floating-point numbers: write Rational(1, 10) for 0.1, or use exact()")
-    odd = [w for w in weights if not isinstance(w, (numbers.Rational, sp.Rational)) or w <= 0]
-    if odd:
-        raise BadInput(f"weights hold {odd[0]!r}; they have to be positive rationals with sum 1")
-    exact = tuple(Fraction(int(w.numerator), int(w.denominator)) for w in weights)
+    rational = all(isinstance(w, (numbers.Rational, sp.Rational)) and w > 0 for w in weights)
+    exact = tuple(Fraction(int(w.numerator), int(w.denominator)) for w in weights) if rational else ()
     if sum(exact) != 1:
-        raise BadInput(f"the weights add up to {sum(exact)}, not to 1")
+        raise BadInput(
+            f"weights are {', '.join(str(w) if rational else repr(w) for w in weights)}; they have to be positive rationals with sum 1"
+        )
     return exact

@@ -95,7 +95,7 @@ def check_expression(expression: Any, declared: Sequence[sp.Symbol], *, where: s
         ProblemTooLarge: more than `MAXIMAL_EXPRESSION` operations.
     """
     if isinstance(expression, numbers.Rational) and not isinstance(expression, bool):
-        return sp.Rational(int(expression.numerator), int(expression.denominator))
+        expression = sp.Rational(int(expression.numerator), int(expression.denominator))
     if isinstance(expression, float):
         raise InexactNumber(f"{where}: {expression!r} is a floating-point number; write it exactly, or use exact()")
     if not isinstance(expression, sp.Expr) or isinstance(expression, sp.MatrixExpr):
