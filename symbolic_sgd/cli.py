@@ -63,13 +63,21 @@ def _derive(options: argparse.Namespace) -> int:
 
 def _verify(options: argparse.Namespace) -> int:
     stated = read_problem_file(options.file)
-    certificate = verify(derive_limiting_sde(stated.problem), rng=options.seed)
+    _progress("deriving")
+    certificate = verify(derive_limiting_sde(stated.problem), rng=options.seed, progress=_progress)
+    _progress("")
     if options.certificate is not None:
         _write(options.certificate, certificate.to_json())
     if options.certificate is None or str(options.certificate) != "-":
         print(stated.title or options.file)
         print(certificate)
     return DONE if certificate.passed else CHECK_FAILED
+
+
+def _progress(doing: str) -> None:
+    """What is being done, on one line of a terminal; nothing elsewhere."""
+    if sys.stderr.isatty():
+        print(f"\r\033[K{doing}{' …' if doing else ''}", end="", file=sys.stderr, flush=True)
 
 
 def _write(path: Path, text: str) -> None:

@@ -1,6 +1,6 @@
 """The façade: the limiting SDE as users hold it, with everything they can do with it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -231,7 +231,9 @@ def derive_limiting_sde(problem: Problem) -> LimitingSDE:
     return LimitingSDE(derive(problem))
 
 
-def verify(sde: LimitingSDE, *, rng: np.random.Generator | int | None = None) -> Certificate:
+def verify(
+    sde: LimitingSDE, *, rng: np.random.Generator | int | None = None, progress: Callable[[str], None] | None = None
+) -> Certificate:
     """Prove by computation that a limiting SDE is right.
 
     Two roads that share nothing with the derivation but the loss: the algebraic identities of the theorem at random
@@ -240,6 +242,7 @@ def verify(sde: LimitingSDE, *, rng: np.random.Generator | int | None = None) ->
     Args:
         sde: the formulas to test.
         rng: a NumPy Generator or a seed (default 0); the points depend on it, the verdict should not.
+        progress: told in words what is being done, for long runs.
 
     Returns:
         A certificate; `certificate.passed` is True when nothing failed and nothing is undecided.
@@ -250,7 +253,7 @@ def verify(sde: LimitingSDE, *, rng: np.random.Generator | int | None = None) ->
         generator = np.random.default_rng(0 if rng is None else rng)
     except (TypeError, ValueError) as error:
         raise BadInput(f"rng is {rng!r}; give a NumPy Generator or a seed (an integer ≥ 0)") from error
-    return checks.verify(sde.derivation, generator)
+    return checks.verify(sde.derivation, generator, progress or (lambda _: None))
 
 
 __all__ = [

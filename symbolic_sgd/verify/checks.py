@@ -13,12 +13,16 @@ from symbolic_sgd.verify.witness import Witness
 POINTS = 2
 """Random points of Γ at which everything is checked."""
 
-CHECKS: tuple[Callable[[Witness], list[Check]], ...] = (check_identities, check_one_step)
-"""Adding a check is adding a row."""
+CHECKS: tuple[tuple[str, Callable[[Witness], list[Check]]], ...] = (
+    ("identities at random points of Γ", check_identities),
+    ("one exact step of SGD", check_one_step),
+)
+"""(what it is called while it runs, how it is done): adding a check is adding a row."""
 
 
-def verify(derivation: Derivation, rng: np.random.Generator) -> Certificate:
-    """Every check of the table, at random points of Γ."""
+def verify(derivation: Derivation, rng: np.random.Generator, progress: Callable[[str], None]) -> Certificate:
+    """Every check of the table, at random points of Γ; `progress` is told what is being done."""
+    progress("random points of Γ")
     witness = Witness.of(derivation, rng, POINTS)
     problem = derivation.problem
     statement = {
@@ -29,4 +33,8 @@ def verify(derivation: Derivation, rng: np.random.Generator) -> Certificate:
         "codimension": derivation.codimension,
         "holds": "on all of Γ" if derivation.minor is None else "where the minor of the frame is not singular",
     }
-    return Certificate(statement, tuple(check for checks in CHECKS for check in checks(witness)))
+    done: list[Check] = []
+    for name, checks in CHECKS:
+        progress(name)
+        done.extend(checks(witness))
+    return Certificate(statement, tuple(done))
