@@ -1159,9 +1159,9 @@ def test_hostile_files_are_refused_within_seconds(name, tmp_path, capsys, monkey
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "problem.toml"
     path.write_text(HOSTILE[name])
-    began = time.perf_counter()
+    began = time.process_time()
     code = main(["derive", str(path)])
-    elapsed = time.perf_counter() - began
+    elapsed = time.process_time() - began
     out, err = capsys.readouterr()
     assert (code, out, err.count("\n")) == (2, "", 1)
     assert len(err) < 1000 + 2 * len(str(path))
