@@ -202,6 +202,10 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
 
 
 def _kinks(roots: Sequence[Node]) -> list[Node]:
-    """|expression| for every expression at whose zeros something is not smooth (a pole shows by itself)."""
-    found = [zero for node, zero in kinks(roots) if node.op != "div"]
-    return [zero.graph.call("Abs", zero) for zero in dict.fromkeys(found)]
+    """Every expression at whose zeros something is not smooth, |a ± b|/(|a| + |b|) for a sum (a pole shows by itself)."""
+    size = lambda node: node.graph.call("Abs", node)  # noqa: E731
+    found = dict.fromkeys(zero for node, zero in kinks(roots) if node.op != "div")
+    return [
+        size(zero) / (size(zero.args[0]) + size(zero.args[1])) if zero.op in ("add", "sub") else size(zero)
+        for zero in found
+    ]

@@ -29,13 +29,16 @@ ROUNDING = 1e-10
 """What rounding may leave, in relative size, of a quantity that is zero on Γ."""
 
 SLOPE = 1e3
-"""How fast such a quantity may grow with the relative distance from Γ (within `ON_MANIFOLD`)."""
+"""How fast such a quantity may grow with the relative distance from Γ that the Newton steps leave."""
+
+SETTLED = 1e-15
+"""A relative distance from Γ at which no further Newton step is taken."""
 
 SHOWN = 40
 """Operations of a condition that an error message quotes."""
 
-KINK = 1e-10
-"""An argument of |·|, √, log, … nearer to its kink than this times 1 + |x| counts as at it."""
+KINK = 1e-12
+"""An argument of |·|, √, log, … smaller than this beside the terms it is the sum of counts as zero."""
 
 
 @dataclass(frozen=True)
@@ -121,6 +124,8 @@ def evaluate(program: Program, symbols: tuple[sp.Symbol, ...], points: np.ndarra
 
 def as_points(x: Any, dimension: int) -> np.ndarray:
     """x as float64 of shape (..., D), or `BadPoint`."""
+    if isinstance(x, np.ma.MaskedArray) and x.mask.any():
+        raise BadPoint("x has masked entries: fill or drop them first")
     try:
         array = np.asarray(x)
     except ValueError as error:
@@ -175,48 +180,79 @@ def _constant(name: str, value: Any, batch: tuple[int, ...]) -> np.ndarray:
 # --- is a point one where the formulas hold? ------------------------------------------------
 
 
+@dataclass(frozen=True)
+class Stance:
+    """How B points stand to Γ.
+
+    Args:
+        points: B rows, parameters then constants.
+        values: the guard's outputs there.
+        curvature: eigenvalues of H, ascending (B×D).
+        axes: eigenvectors (B×D×D).
+        newton: H†∇L (B×D), with H† on the M largest eigenvalues.
+        distance: |H†∇L|/(1 + |x|) (B).
+    """
+
+    points: np.ndarray
+    values: dict[str, np.ndarray]
+    curvature: np.ndarray
+    axes: np.ndarray
+    newton: np.ndarray
+    distance: np.ndarray
+
+
+def stance(derivation: Derivation, points: np.ndarray) -> Stance:
+    """Evaluate the guard at points; `SingularPoint` where H is not finite, `OffManifold` where it has not rank M."""
+    d, rank = derivation.problem.dimension, derivation.codimension
+    values = evaluate(derivation.guard, derivation.problem.symbols, points)
+    hessian = values["hessian"].reshape(-1, d, d)
+    check_finite(hessian.reshape(len(points), -1), "the Hessian of the loss", points)
+    curvature, axes = np.linalg.eigh(hessian)
+    steep, normal = curvature[:, -rank:], axes[:, :, -rank:]
+    _refuse(steep[:, 0] <= STEEP * np.abs(curvature).max(axis=1), points, _wrong_rank(rank), curvature)
+    along = np.einsum("bij,bi->bj", normal, values["gradient"]) / steep
+    newton = np.einsum("bij,bj->bi", normal, along)
+    distance = np.linalg.norm(newton, axis=1) / (1 + np.linalg.norm(points[:, :d], axis=1))
+    return Stance(points, values, curvature, axes, newton, distance)
+
+
 def check_points(derivation: Derivation, points: np.ndarray) -> None:
     """Raise unless every point (a row: parameters, then constants) is on Γ and the formulas hold there.
 
-    What vanishes on Γ may at a point be as large as rounding and the point's own distance from Γ allow.
+    Whether a point is near enough to Γ is decided where it is; everything else at the foot of its Newton steps, so
+    that it does not depend on how near the point was. What vanishes on Γ may there be as large as rounding allows.
     """
     d, rank = derivation.problem.dimension, derivation.codimension
-    values = evaluate(derivation.guard, derivation.problem.symbols, points)
+    here = stance(derivation, points)
+    _check_domain(derivation, here.values["conditions"], points)
+    _refuse(
+        ~(here.distance <= ON_MANIFOLD),
+        points,
+        "|H†∇L|/(1 + |x|) there is {}, and at most 1e-6 is allowed",
+        here.distance,
+    )
+    for _ in range(3):
+        if here.distance.max(initial=0) <= SETTLED:
+            break
+        moved = here.points.copy()
+        moved[:, :d] -= here.newton
+        here = stance(derivation, moved)
+    allowance = ROUNDING + SLOPE * here.distance
+    flat = np.abs(here.curvature[:, :-rank]).max(axis=1, initial=0)
+    _refuse(flat > 10 * allowance * here.curvature[:, -1], points, _wrong_rank(rank), here.curvature)
+    equations, slopes = here.values["equations"], here.values["slopes"].reshape(len(points), -1, d)
     extent = 1 + np.linalg.norm(points[:, :d], axis=1)
-    hessian = values["hessian"].reshape(-1, d, d)
-    _refuse(
-        ~np.isfinite(hessian).all(axis=(1, 2)),
-        points,
-        "the loss or a derivative of it is not a finite real number there",
-    )
-    _check_domain(derivation, values["conditions"], points)
-    curvature, axes = np.linalg.eigh(hessian)
-    steep, normal, tangent = curvature[:, -rank:], axes[:, :, -rank:], axes[:, :, :-rank]
-    _refuse(
-        steep[:, 0] <= STEEP * steep[:, -1],
-        points,
-        f"the Hessian is not positive semidefinite of rank {rank} there (eigenvalues {{}})",
-        curvature,
-    )
-    distance = np.linalg.norm(np.einsum("bij,bi->bj", normal, values["gradient"]) / steep, axis=1) / extent
-    _refuse(~(distance <= ON_MANIFOLD), points, "|H†∇L|/(1 + |x|) there is {}, and at most 1e-6 is allowed", distance)
-    allowance = ROUNDING + SLOPE * distance
-    flat = np.abs(curvature[:, :-rank]).max(axis=1, initial=0)
-    _refuse(
-        flat > allowance * steep[:, -1],
-        points,
-        f"the Hessian is not positive semidefinite of rank {rank} there (eigenvalues {{}})",
-        curvature,
-    )
-    equations, slopes = values["equations"], values["slopes"].reshape(len(points), -1, d)
     off = np.abs(equations) > (ON_MANIFOLD * extent)[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
     _refuse(off.any(axis=1), points, ELSEWHERE)
-    _refuse(
-        (values["kinks"] <= KINK * extent[:, None]).any(axis=1), points, "the loss or the noise is not smooth there"
-    )
-    _check_frame(derivation, values["frame"].reshape(len(points), d, -1), tangent, allowance, points)
-    elsewhere = (values["assumed"] > (100 * allowance[:, None]) ** 2).any(axis=1)
+    _refuse(~(here.values["kinks"] > KINK).all(axis=1), points, "the loss or the noise is not smooth there")
+    frame = here.values["frame"].reshape(len(points), d, -1)
+    _check_frame(derivation, frame, here.axes[:, :, :-rank], allowance, points)
+    elsewhere = (here.values["assumed"] > (100 * allowance[:, None]) ** 2).any(axis=1)
     _refuse(elsewhere, points, ELSEWHERE)
+
+
+def _wrong_rank(rank: int) -> str:
+    return f"the Hessian is not positive semidefinite of rank {rank} there (eigenvalues {{}})"
 
 
 ELSEWHERE = "it may be on another part of Γ than the formulas were derived for; derive them with near= there"
@@ -257,7 +293,7 @@ def _check_frame(
             condition = ""
         raise SingularPoint(
             f"the formulas are singular at {_named(derivation, points[np.argmax(singular)])}: they hold where "
-            f"{condition or 'the condition in sde.valid_where holds'}. Derive the SDE with near= there"
+            f"{condition or 'the gradients that span the normal space are independent'}. Derive the SDE with near= there"
         )
 
 

@@ -55,7 +55,8 @@ class Certificate:
 
     def __str__(self) -> str:
         width = max((len(check.name) for check in self.checks), default=0)
-        lines = [
-            f"{c.name:<{width}}  {c.verdict:<9}  error {c.error:.1e}  tolerance {c.tolerance:.0e}" for c in self.checks
-        ]
+        lines = []
+        for c in self.checks:
+            lines.append(f"{c.name:<{width}}  {c.verdict:<9}  error {c.error:.1e}  tolerance {c.tolerance:.0e}")
+            lines.extend([f"    {c.detail}"] if c.verdict != "passed" else [])
         return "\n".join([*lines, "certificate: " + ("passed" if self.passed else "NOT passed")])

@@ -19,7 +19,7 @@ from symbolic_sgd.verify.witness import Witness
 TOLERANCE = 1e-7
 LEVELS = 6
 REACHES = (0.1, 0.03, 0.3, 0.01)
-"""Largest first displacements, relative to 1 + |x|, tried until the extrapolation is accurate enough."""
+"""Largest first displacements, relative to the length over which H changes, tried until the result is accurate enough."""
 
 PREDICTED: tuple[tuple[str, str, Callable[[dict[str, np.ndarray]], np.ndarray]], ...] = (
     ("drift", "drift", lambda d: d["σ"]),
@@ -133,6 +133,16 @@ class _Step:
         self.steps[np.abs(self.steps) < 1e-30 * witness.noise_size(point)] = 0
         self.probabilities = np.array([float(p) for p in self.law.probabilities])
 
+    def length(self) -> float:
+        """|H|/|∂H|, the distance over which H changes by as much as itself, at most 1 + |x|."""
+        d = len(self.base)
+        step = 1e-5 * (np.abs(self.base).max() or 1.0)
+        around = self.hessian(self.base + step * np.concatenate([np.eye(d), -np.eye(d)]))
+        change = np.abs(around[:d] - around[d:]).max() / (2 * step)
+        size = np.abs(self.hessian(self.base[None, :])).max()
+        extent = 1 + np.linalg.norm(self.base)
+        return float(min(extent, size / change if change > 0 else extent))
+
     def noises(self) -> dict[str, np.ndarray]:
         _, axes = np.linalg.eigh(self.hessian(self.base[None, :])[0])
         normal = axes[:, len(self.base) - self.rank :]
@@ -145,7 +155,7 @@ class _Step:
         if largest == 0:
             zero = np.zeros(len(self.base))
             return Observation(dict.fromkeys(self.noises(), zero), np.outer(zero, zero), 0.0)
-        rates = reach * (1 + np.linalg.norm(self.base)) / largest / 2.0 ** np.arange(LEVELS)
+        rates = reach * self.length() / largest / 2.0 ** np.arange(LEVELS)
         starts = np.concatenate(
             [-rate * steps for steps in self.noises().values() for rate in rates] + [0 * self.base[None, :]]
         )
