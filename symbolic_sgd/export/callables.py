@@ -202,11 +202,16 @@ class Stance:
 
 
 def stance(derivation: Derivation, points: np.ndarray) -> Stance:
-    """Evaluate the guard at points; `SingularPoint` where H is not finite, `OffManifold` where it has not rank M."""
+    """Evaluate the guard at points; `OffManifold` where H is not finite, or has not rank M."""
     d, rank = derivation.problem.dimension, derivation.codimension
     values = evaluate(derivation.guard, derivation.problem.symbols, points)
     hessian = values["hessian"].reshape(-1, d, d)
-    check_finite(hessian.reshape(len(points), -1), "the Hessian of the loss", points)
+    infinite = ~np.isfinite(hessian).all(axis=(1, 2))
+    _refuse(
+        infinite,
+        points,
+        "a derivative of the loss is not a finite real number there, or not smooth, or overflows float64",
+    )
     curvature, axes = np.linalg.eigh(hessian)
     steep, normal = curvature[:, -rank:], axes[:, :, -rank:]
     _refuse(steep[:, 0] <= STEEP * np.abs(curvature).max(axis=1), points, _wrong_rank(rank), curvature)
@@ -264,7 +269,7 @@ def check_finite(values: np.ndarray, name: str, points: np.ndarray) -> None:
     if bad.any():
         where = np.array2string(points[np.argmax(bad)], precision=6, threshold=8)
         raise SingularPoint(
-            f"{name} is not a finite real number at x = {where}: the noise is not real and smooth there"
+            f"{name} is not a finite real number at x = {where}: the loss or the noise is not real and smooth there, or float64 overflows"
         )
 
 

@@ -229,7 +229,7 @@ def _probabilities(weights: Any, count: int) -> tuple[Fraction, ...]:
         raise BadInput(f"there are {len(weights)} weights for {count} sample losses: give one each")
     if any(isinstance(w, (float, sp.Float)) for w in weights):
         raise InexactNumber("weights hold floating-point numbers: write Rational(1, 10) for 0.1, or use exact()")
-    rational = all(isinstance(w, (numbers.Rational, sp.Rational)) and w.numerator > 0 for w in weights)
+    rational = all(isinstance(w, (numbers.Rational, sp.Rational)) and int(w.numerator) > 0 for w in weights)
     exact = tuple(Fraction(int(w.numerator), int(w.denominator)) for w in weights) if rational else ()
     if sum(exact) != 1:
         raise BadInput(
