@@ -1,0 +1,30 @@
+"""The README's example runs as it stands, and prints what its comments say."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+README = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+
+
+def block(marker: str) -> str:
+    found = re.search(rf"<!-- {marker} -->\n```\w+\n(.*?)```", README, re.DOTALL)
+    assert found, f"the README has no block marked {marker}"
+    return found.group(1)
+
+
+def test_the_example_prints_what_it_says(tmp_path):
+    code = block("example")
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120
+    )
+    promised = [line.split("#", 1)[1].split(":")[0].strip() for line in code.splitlines() if line.startswith("print(")]
+    assert done.stdout.split("\n")[:-1] == promised
+    assert r"\begin{align*}" in (tmp_path / "hyperbola.tex").read_text(encoding="utf-8")
+
+
+def test_the_commands_name_files_that_exist():
+    root = Path(__file__).parents[1]
+    for path in re.findall(r"derivations/\w+\.toml|tests/\w+\.py", README):
+        assert (root / path).exists(), path
