@@ -78,7 +78,9 @@ def test_each_term_by_itself_is_tested(quadric, term, factor):
     if term == "tangent_noise" and factor == -1:
         assert [c.name for c in certificate.checks if c.verdict == "failed"] == ["tangent noise = Pσ"]
     else:
-        assert all(check.verdict == "failed" for check in checks_of(certificate, observed))
+        # A factor of 1 + 1e-5 shows where the term is not small beside the drift, which need not be at every point.
+        rejected = [check.verdict == "failed" for check in checks_of(certificate, observed)]
+        assert all(rejected) if factor == -1 else any(rejected)
 
 
 def test_identities_alone_reject_a_wrong_inverse(quadric):
