@@ -1,12 +1,14 @@
 """Derive, print, compile and verify the SDE that SGD follows along a manifold of minimizers."""
 
 from symbolic_sgd.errors import SymbolicSGDError
+from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.problems.exact import exact
 from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise
 from symbolic_sgd.problems.problem import Problem
 
 __all__ = [
+    "GradientFlowLimit",
     "GradientNoise",
     "IsotropicNoise",
     "LabelNoise",
@@ -15,5 +17,6 @@ __all__ = [
     "SymbolicSGDError",
     "derive_limiting_sde",
     "exact",
+    "gradient_flow_limit",
     "verify",
 ]

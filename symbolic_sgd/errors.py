@@ -94,6 +94,10 @@ class ExpressionTooLarge(SymbolicSGDError):
     """A formula that would expand past the size budget."""
 
 
+class NoClosedForm(SymbolicSGDError):
+    """A formula of a Φ that is only known numerically."""
+
+
 class BadPoint(BadInput):
     """A point with the wrong last dimension, or that is not finite and real."""
 

@@ -84,3 +84,27 @@ def gradient(scalar: Node, variables: Sequence[Node]) -> list[Node]:
 def jacobian(vector: Sequence[Node], variables: Sequence[Node]) -> list[list[Node]]:
     """∂f, one row ∇f_i for each entry of the vector."""
     return [gradient(entry, variables) for entry in vector]
+
+
+def contracted_hessian(scalar: Node, variables: Sequence[Node], b: Sequence[Sequence[Node]]) -> Node:
+    """⟨∇²f, B⟩ = Σ_ij B_ij ∂_i∂_jf, with B held constant.
+
+    Args:
+        scalar: f.
+        variables: x_1 … x_D.
+        b: B, D×D.
+
+    >>> from symbolic_sgd.algebra.graph import Graph
+    >>> import sympy as sp
+    >>> graph = Graph(); x, y, b = (graph.symbol(s) for s in sp.symbols("x y b"))
+    >>> contracted_hessian(x * y, [x, y], [[b, b], [b, b]]) is 2 * b
+    True
+    """
+    slope = gradient(scalar, variables)
+    moving = [i for i, entry in enumerate(slope) if entry.op != "constant"]
+    total = scalar.graph.constant(0)
+    for j, variable in enumerate(variables):
+        chosen = [i for i in moving if not b[i][j].is_zero]
+        if chosen:
+            total = total + pull_back([slope[i] for i in chosen], [b[i][j] for i in chosen], [variable])[0]
+    return total

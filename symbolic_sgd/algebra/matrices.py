@@ -124,6 +124,14 @@ class Orthogonal:
         """N̂ = N diag(d)⁻¹, so that N̂ᵀN = I."""
         return Matrix.of([x / d for x, d in zip(row, self.lengths, strict=True)] for row in self.columns.rows)
 
+    def least_norm(self, right: Matrix) -> Matrix:
+        """The shortest W with FᵀW = right: W = N̂ Z, where UᵀZ = right by forward substitution."""
+        z: list[list[Node]] = []
+        for i, row in enumerate(right.rows):
+            above = [self.triangle[k, i] for k in range(i)]
+            z.append([b - dot(above, [r[j] for r in z]) if i else b for j, b in enumerate(row)])
+        return self.dual @ Matrix.of(z)
+
 
 @dataclass(frozen=True)
 class PositiveDefinite:

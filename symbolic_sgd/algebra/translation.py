@@ -10,6 +10,12 @@ from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.errors import ComplexValue, InexactNumber, UnsupportedExpression
 
+Expression = Any
+"""A SymPy expression (its own annotations say Basic, or an element of a matrix, where it returns an Expr)."""
+
+SymbolicMatrix = Any
+"""A SymPy matrix of expressions."""
+
 
 def _maximum(graph: Graph, args: tuple[Node, ...], sign: int) -> Node:
     result = args[0]

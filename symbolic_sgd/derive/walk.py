@@ -37,7 +37,8 @@ def steps_along(
     for length in (*LENGTHS, *(length * largest / (1 + largest) for length in LENGTHS if 0 < largest < 0.1)):
         direction = kernel @ rng.standard_normal(d - rank)
         moved = point.copy()
-        moved[:d] += length * (1 + largest) * direction / np.linalg.norm(direction)
+        # Lengths vary, so that on a curve two walks do not end at the same point.
+        moved[:d] += rng.uniform(0.5, 1) * length * (1 + largest) * direction / np.linalg.norm(direction)
         if floats(moved[None, :]).admissible[0]:
             assignment = dict(zip(problem.symbols, map(float, moved), strict=True))
             reached = sharpen(target, assignment, rank, curvature, reach=2 * length)

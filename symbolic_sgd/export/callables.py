@@ -85,7 +85,7 @@ class NumericFunctions:
         """Any term of the theorem, by its name."""
         problem = self.derivation.problem
         points = as_points(x, problem.dimension)
-        given = _constants(problem.constants, constants, points.shape[:-1])
+        given = constant_columns(problem.constants, constants, points.shape[:-1])
         flat = points.reshape(-1, problem.dimension)
         names = [term.name for term in TERMS]
         if name not in names:
@@ -151,7 +151,9 @@ def _from_objects(array: np.ndarray) -> np.ndarray:
         raise BadPoint("x has entries that are no real numbers") from error
 
 
-def _constants(declared: tuple[sp.Symbol, ...], given: Mapping[str, Any], batch: tuple[int, ...]) -> list[np.ndarray]:
+def constant_columns(
+    declared: tuple[sp.Symbol, ...], given: Mapping[str, Any], batch: tuple[int, ...]
+) -> list[np.ndarray]:
     """One column a constant, as many rows as points."""
     names = [s.name for s in declared]
     unknown = [name for name in given if name not in names]

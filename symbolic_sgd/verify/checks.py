@@ -6,6 +6,7 @@ import numpy as np
 
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.verify.certificate import Certificate, Check
+from symbolic_sgd.verify.flow_road import check_flow_road
 from symbolic_sgd.verify.identities import check_identities
 from symbolic_sgd.verify.one_step import check_one_step
 from symbolic_sgd.verify.witness import Witness
@@ -15,6 +16,7 @@ POINTS = 2
 
 CHECKS: tuple[tuple[str, Callable[[Witness], list[Check]]], ...] = (
     ("identities at random points of Γ", check_identities),
+    ("the gradient flow and its derivatives", check_flow_road),
     ("one exact step of SGD", check_one_step),
 )
 """(what it is called while it runs, how it is done): adding a check is adding a row."""

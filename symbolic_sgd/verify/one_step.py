@@ -12,12 +12,15 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.errors import FlowDidNotConverge
-from symbolic_sgd.simulate.gradient_flow import limit_of_flow
+from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.verify.certificate import Check
 from symbolic_sgd.verify.witness import Witness
 
 TOLERANCE = 1e-7
 LEVELS = 6
+ACCURACY = 1e-15
+"""Of the integrated flow, relative to 1 + |x|: the square of a small η divides it."""
+
 REACHES = (0.1, 0.03, 0.3, 0.01)
 """Largest first displacements, relative to the length over which H changes, tried until the result is accurate enough."""
 
@@ -52,10 +55,9 @@ def _check_point(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], num
         name: np.array(m.tolist(), dtype=float)
         for name, m in witness.precise(witness.derivation.program, point).items()
     }
-    noise = np.array(witness.precise(witness.covariance, point)["noise_factor"].tolist(), dtype=float)
+    noise = witness.noise_factor(point)
     parameters = witness.derivation.problem.parameters
     extent = 1 + np.linalg.norm([float(point[s]) for s in parameters])
-    noise[np.abs(noise) < 1e-30 * witness.noise_size(point)] = 0  # beyond the digits of the point
     covariance = float(np.sum(noise**2))
     drift_scale = max(*(np.abs(terms[name]).max() for _, name, _ in PREDICTED), 0.1 * covariance / extent, 1e-300)
     try:
@@ -118,48 +120,43 @@ class _Step:
 
     def __init__(self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]):
         problem = witness.derivation.problem
-        d = problem.dimension
         self.rank = witness.derivation.codimension
         self.base = np.array([float(point[s]) for s in problem.parameters])
-        constants = np.array([float(point[s]) for s in problem.constants])
-        derivatives = witness.derivatives
-        self.gradient = lambda x: witness.floats(derivatives.select("gradient"), "gradient", x, constants)
-        self.hessian = lambda x: witness.floats(derivatives.select("hessian"), "hessian", x, constants).reshape(
-            -1, d, d
-        )
+        self.constants = np.array([float(point[s]) for s in problem.constants])
+        self.length = witness.length(np.concatenate([self.base, self.constants]))
+        self.loss = witness.smooth_loss
         self.law = witness.law
         steps = witness.precise(self.law.program, point)["steps"]
         self.steps = np.array(steps.T.tolist(), dtype=float)  # K×D
         self.steps[np.abs(self.steps) < 1e-30 * witness.noise_size(point)] = 0
         self.probabilities = np.array([float(p) for p in self.law.probabilities])
 
-    def length(self) -> float:
-        """|H|/|∂H|, the distance over which H changes by as much as itself, at most 1 + |x|."""
-        d = len(self.base)
-        step = 1e-5 * (np.abs(self.base).max() or 1.0)
-        around = self.hessian(self.base + step * np.concatenate([np.eye(d), -np.eye(d)]))
-        change = np.abs(around[:d] - around[d:]).max() / (2 * step)
-        size = np.abs(self.hessian(self.base[None, :])).max()
-        extent = 1 + np.linalg.norm(self.base)
-        return float(min(extent, size / change if change > 0 else extent))
-
     def noises(self) -> dict[str, np.ndarray]:
-        _, axes = np.linalg.eigh(self.hessian(self.base[None, :])[0])
+        _, axes = np.linalg.eigh(self.loss.hessian(self.rows(self.base[None, :]))[0])
         normal = axes[:, len(self.base) - self.rank :]
         across = self.steps @ normal @ normal.T
         along = self.steps - across
         return {"σ": self.steps, "Pσ": along, "Qσ": across, "(P−Q)σ": along - across}
+
+    def rows(self, x: np.ndarray) -> np.ndarray:
+        return np.concatenate([x, np.tile(self.constants, (len(x), 1))], axis=1)
+
+    def limits(self, displacements: np.ndarray) -> np.ndarray:
+        flow = limits_of_flow(self.loss, self.rows(self.base + displacements), self.rank, tolerance=ACCURACY)
+        if not flow.reached.all():
+            raise FlowDidNotConverge(flow.reasons[int(np.argmin(flow.reached))])
+        return flow.points
 
     def observe(self, reach: float, drift_scale: float, covariance: float) -> Observation:
         largest = np.linalg.norm(self.steps, axis=1).max()
         if largest == 0:
             zero = np.zeros(len(self.base))
             return Observation(dict.fromkeys(self.noises(), zero), np.outer(zero, zero), 0.0)
-        rates = reach * self.length() / largest / 2.0 ** np.arange(LEVELS)
+        rates = reach * self.length / largest / 2.0 ** np.arange(LEVELS)
         starts = np.concatenate(
             [-rate * steps for steps in self.noises().values() for rate in rates] + [0 * self.base[None, :]]
         )
-        moved = limit_of_flow(self.gradient, self.hessian, self.base, starts, self.rank)
+        moved = self.limits(starts)
         moved = (moved[:-1] - moved[-1]).reshape(len(self.noises()), LEVELS, len(self.steps), -1)
         power = 2 if self.law.symmetric else 1
         drifts, errors = {}, []

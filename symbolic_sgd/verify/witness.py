@@ -13,11 +13,13 @@ from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumbe
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.walk import wander
 from symbolic_sgd.export.callables import evaluate
+from symbolic_sgd.flow.loss_functions import loss_functions, symmetric_symbols
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
+from symbolic_sgd.simulate.flow_limit import SmoothLoss
 
 DIGITS = 60
 
@@ -42,19 +44,50 @@ class Witness:
     @cached_property
     def derivatives(self) -> Program:
         """∇L and ∇²L as SymPy differentiates them, not as the engine does."""
-        problem, graph = self.derivation.problem, Graph()
+        real = self._differentiation
+        slope = [sp.diff(real.loss, s) for s in real.variables]
+        graph = Graph()
+        gradient = Matrix.column(real.lift(e, graph) for e in slope)
+        hessian = Matrix.of([real.lift(sp.diff(e, s), graph) for s in real.variables] for e in slope)
+        return Program.of({"gradient": gradient, "hessian": hessian})
+
+    @cached_property
+    def smooth_loss(self) -> SmoothLoss:
+        """∇L, ∇²L and T[C] as plain functions, all by SymPy's differentiation."""
+        real, symbols = self._differentiation, self.derivation.problem.symbols
+        upper = symmetric_symbols(len(real.variables))
+        slope = [sp.diff(real.loss, s) for s in real.variables]
+        curvature = sp.Add(
+            *[
+                c * sp.diff(e, s)
+                for e, row in zip(slope, upper, strict=True)
+                for s, c in zip(real.variables, row, strict=True)
+            ]
+        )
+        graph = Graph()
+        third = Matrix.column(real.lift(sp.diff(curvature, s), graph) for s in real.variables)
+        outputs = {name: self.derivatives.select(name) for name in ("gradient", "hessian")}
+        return loss_functions(outputs["gradient"], outputs["hessian"], Program.of({"third": third}), symbols, upper)
+
+    @cached_property
+    def _differentiation(self) -> "_Differentiation":
+        problem = self.derivation.problem
         real = {s: sp.Symbol(s.name, real=True) for s in problem.symbols if s.is_real is None}
         own = {stand_in: s for s, stand_in in real.items()}
-        variables = [real.get(s, s) for s in problem.parameters]
+        loss: Expression = problem.loss.xreplace(real)
+        return _Differentiation(loss, tuple(real.get(s, s) for s in problem.parameters), own)
 
-        def lift(expression: Any) -> Node:
-            # Away from its kinks, the second derivative of |x| is zero; SymPy writes it with Dirac's delta.
-            return from_sympy(expression.replace(sp.DiracDelta, lambda *_: sp.Integer(0)).xreplace(own), graph)
-
-        slope = [sp.diff(problem.loss.xreplace(real), s) for s in variables]
-        gradient = Matrix.column(lift(e) for e in slope)
-        hessian = Matrix.of([lift(sp.diff(e, s)) for s in variables] for e in slope)
-        return Program.of({"gradient": gradient, "hessian": hessian})
+    def length(self, row: np.ndarray) -> float:
+        """|H|/|∂H| at a point (parameters, then constants), the distance over which H changes by as much as itself, at
+        most 1 + |x|."""
+        d = self.derivation.problem.dimension
+        step = 1e-5 * (np.abs(row[:d]).max() or 1.0)
+        around = np.tile(row, (2 * d + 1, 1))
+        around[1:, :d] += step * np.concatenate([np.eye(d), -np.eye(d)])
+        curvature = self.smooth_loss.hessian(around)
+        change = np.abs(curvature[1 : d + 1] - curvature[d + 1 :]).max() / (2 * step)
+        extent = 1 + np.linalg.norm(row[:d])
+        return float(min(extent, np.abs(curvature[0]).max() / change if change > 0 else extent))
 
     @cached_property
     def law(self) -> NoiseLaw:
@@ -66,6 +99,12 @@ class Witness:
         """σ off Γ and on it, as the problem states it."""
         problem = self.derivation.problem
         return Program.of({"noise_factor": problem.noise.columns(problem, problem.landscape()).factor})
+
+    def noise_factor(self, point: Mapping[sp.Symbol, PreciseNumber]) -> np.ndarray:
+        """σ at a point in float64; what is beyond the digits of the point is zero."""
+        sigma = np.array(self.precise(self.covariance, point)["noise_factor"].tolist(), dtype=float)
+        sigma[np.abs(sigma) < 1e-30 * self.noise_size(point)] = 0
+        return sigma
 
     def noise_size(self, point: Mapping[sp.Symbol, PreciseNumber]) -> float:
         """The typical size of σ around a point, off Γ: what is far below it on Γ is zero there."""
@@ -89,7 +128,22 @@ class Witness:
                 for o in program.outputs
             }
 
-    def floats(self, program: Program, name: str, points: np.ndarray, constants: np.ndarray) -> np.ndarray:
-        """One output of a program at B points of float64, B×entries."""
-        rows = np.concatenate([points, np.broadcast_to(constants, (len(points), len(constants)))], axis=1)
-        return evaluate(program, self.derivation.problem.symbols, rows)[name]
+
+@dataclass(frozen=True)
+class _Differentiation:
+    """The loss in real stand-ins for the user's symbols, and the way back.
+
+    Args:
+        loss: L.
+        variables: x_1 … x_D.
+        own: stand-in → the user's symbol.
+    """
+
+    loss: Expression
+    variables: tuple[sp.Symbol, ...]
+    own: Mapping[sp.Symbol, sp.Symbol]
+
+    def lift(self, expression: Any, graph: Graph) -> Node:
+        # Away from its kinks, the second derivative of |x| is zero; SymPy writes it with Dirac's delta.
+        smooth = expression.replace(sp.DiracDelta, lambda *_: sp.Integer(0))
+        return from_sympy(smooth.xreplace(self.own), graph)

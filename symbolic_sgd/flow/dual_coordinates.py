@@ -1,0 +1,149 @@
+"""Dual coordinates: the flow keeps to the orbits h(F y) = h(F x) + Zᵀλ, so that Φ is found by solving for λ ∈ R^M."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.derive.manifold import Manifold
+from symbolic_sgd.export.callables import evaluate
+from symbolic_sgd.flow.ansatz import linked_terms
+from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, independent_on, without_moduli
+from symbolic_sgd.flow.forms import Forms, coordinate_forms, principal_forms
+from symbolic_sgd.flow.links import Linear, Link, Logarithm, exponential_links, power_links
+from symbolic_sgd.problems.problem import Problem
+
+PROBES = 8
+"""Random points at which the structure that makes the flow convex is tested."""
+
+
+@dataclass(frozen=True)
+class DualCoordinates:
+    """Links h_j of D orthogonal forms ℓ = F x in which the flow moves within the row space of Z.
+
+    Args:
+        forms: F.
+        links: h_1 … h_D.
+        directions: Z, M×D, of full rank; W h(Fx) is conserved for W Zᵀ = 0.
+        integrals: the D − M rows of W h(F x).
+        certain: whether L = ½ Σ k_i g_i² with constant k_i and ∂gᵀ = (∂h)⁻¹Zᵀ C with a constant C. In ν = C⁻¹λ the
+            equations g of Γ are then the gradient of a strictly convex function along each orbit, and the flow is
+            ν̇ = −diag(k) g: it ends at the one zero of g on the orbit, if there is one.
+    """
+
+    forms: Forms
+    links: tuple[Link, ...]
+    directions: SymbolicMatrix
+    integrals: tuple[FirstIntegral, ...]
+    certain: bool
+
+    @property
+    def logarithmic(self) -> bool:
+        """Whether every link is a logarithm, so that the orbits are ℓ_j(y) = ℓ_j(x) Π_i E_i^(Z_ij), E > 0."""
+        return all(isinstance(link, Logarithm) for link in self.links)
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether every shift λ leads to a point."""
+        return all(isinstance(link, (Logarithm, Linear)) for link in self.links)
+
+    def reach(self, forms: Sequence[Expression], shifts: Sequence[Expression]) -> tuple[Expression, ...]:
+        """What is positive where λ leads to a point on the orbit."""
+        moves = self.directions.T * sp.Matrix(list(shifts))
+        found = [link.reach(f, move) for link, f, move in zip(self.links, forms, moves, strict=True)]
+        return tuple(dict.fromkeys(e for e in found if e != 1))
+
+    def position(self, forms: Sequence[Expression], shifts: Sequence[Expression]) -> SymbolicMatrix:
+        """y = F⁻¹ h⁻¹(h(ℓ) + Zᵀλ), D×1, for forms ℓ and shifts λ."""
+        moves = self.directions.T * sp.Matrix(list(shifts))
+        moved = [f if move == 0 else h.moved(f, move) for h, f, move in zip(self.links, forms, moves, strict=True)]
+        return sp.ImmutableDenseMatrix(self.forms.inverse * sp.Matrix(moved))
+
+    def linked(self) -> tuple[Expression, ...]:
+        """h(F x), D expressions."""
+        return tuple(link.of(form) for link, form in zip(self.links, self.forms.expressions, strict=True))
+
+
+def find_dual_coordinates(manifold: Manifold, search: IntegralSearch) -> DualCoordinates | None:
+    """The first of the candidate links for which D − M independent combinations are conserved."""
+    for links, forms in _candidates(manifold.problem):
+        found = independent_on(manifold, search.find(linked_terms(manifold.problem, links, forms.expressions)))
+        if len(found) == manifold.dimension:
+            directions = _complement(found, links, forms)
+            certain = _is_convex(manifold, search, links, forms, directions)
+            return DualCoordinates(forms, links, directions, tuple(found), certain)
+    return None
+
+
+def _is_convex(
+    manifold: Manifold,
+    search: IntegralSearch,
+    links: Sequence[Link],
+    forms: Forms,
+    directions: SymbolicMatrix,
+) -> bool:
+    """Whether C with ∂gᵀ = (∂h)⁻¹Zᵀ C, and the curvatures k, are the same at random points."""
+    known, landscape = manifold.equations, manifold.landscape
+    if known.curvatures is None or not all(entry.is_Rational for entry in directions):
+        return False
+    linked = [h.of(f) for h, f in zip(links, forms.expressions, strict=True)]
+    nodes = [from_sympy(without_moduli(e), landscape.graph) for e in linked]
+    program = Program.of(
+        {
+            "links": Matrix.of(jacobian(nodes, landscape.variables)),
+            "levels": Matrix.of(jacobian(known.levels, landscape.variables)),
+            "curvatures": Matrix.column(known.curvatures),
+        }
+    )
+    rows = search.random_points(PROBES)
+    rows[:, landscape.dimension :] = rows[0, landscape.dimension :]
+    seen = evaluate(program, manifold.problem.symbols, rows)
+    d, z = landscape.dimension, np.array(directions.tolist(), dtype=float)
+    fine = np.isfinite(seen["links"]).all(axis=1) & np.isfinite(seen["levels"]).all(axis=1)
+    slopes = seen["levels"].reshape(len(rows), -1, d)[fine]
+    with np.errstate(all="ignore"):
+        orbits = np.linalg.solve(seen["links"].reshape(-1, d, d)[fine], np.broadcast_to(z.T, (fine.sum(), *z.T.shape)))
+    c = np.linalg.pinv(orbits) @ slopes.transpose(0, 2, 1)
+    spanned = np.allclose(orbits @ c, slopes.transpose(0, 2, 1), rtol=0, atol=1e-9 * np.abs(slopes).max())
+    constant = np.allclose(c, c[0], rtol=0, atol=1e-9 * np.abs(c).max())
+    k = seen["curvatures"][fine]
+    return len(c) >= PROBES and spanned and constant and np.allclose(k, k[0], rtol=1e-12) and bool((k > 0).all())
+
+
+def _candidates(problem: Problem) -> Iterator[tuple[tuple[Link, ...], Forms]]:
+    coordinates = coordinate_forms(problem)
+    yield (Linear(),) * problem.dimension, coordinates
+    for forms in (principal_forms(problem), coordinates):
+        if forms is not None:
+            yield (Logarithm(),) * problem.dimension, forms
+    suggested = tuple(_suggested(problem, x) for x in problem.parameters)
+    if not all(isinstance(link, Logarithm) for link in suggested):
+        yield suggested, coordinates
+
+
+def _suggested(problem: Problem, x: sp.Symbol) -> Link:
+    return next(iter([*power_links(problem, x), *exponential_links(problem, x)]), Logarithm())
+
+
+def _complement(found: Sequence[FirstIntegral], links: Sequence[Link], forms: Forms) -> SymbolicMatrix:
+    """Z: a basis of the vectors orthogonal to the coefficients of the integrals, with coprime integers where rational."""
+    terms = [link.of(form) for link, form in zip(links, forms.expressions, strict=True)]
+    rows = [
+        [sum((c * t.factor for c, t in i.terms if t.expression == term), sp.S.Zero) for term in terms] for i in found
+    ]
+    weights = sp.Matrix([[sp.sympify(entry) for entry in row] for row in rows])
+    return sp.ImmutableDenseMatrix([_coprime(z) for z in weights.nullspace()])
+
+
+def _coprime(z: SymbolicMatrix) -> list[Expression]:
+    """The same direction in coprime integers, the first of them positive, where it is rational."""
+    if not all(entry.is_Rational for entry in z):
+        return list(z)
+    scale = sp.ilcm(1, *[entry.q for entry in z])
+    common = sp.igcd(*[entry * scale for entry in z]) * sp.sign(next(entry for entry in z if entry != 0))
+    return [entry * scale / common for entry in z]

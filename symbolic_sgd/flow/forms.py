@@ -1,0 +1,132 @@
+"""Linear forms in which the quadratic residuals of a loss are sums of squares."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import sympy as sp
+from sympy.polys.matrices import DomainMatrix
+
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
+from symbolic_sgd.flow.links import stated_expressions
+from symbolic_sgd.problems.problem import Problem
+
+LARGEST = 16
+"""Parameters up to which eigenvectors are computed exactly; beyond, the forms are the parameters themselves."""
+
+
+@dataclass(frozen=True)
+class Forms:
+    """D orthogonal linear forms ℓ = F x.
+
+    Args:
+        parameters: x.
+        matrix: F, D×D, with orthogonal rows; entries are rationals and square roots of them.
+    """
+
+    parameters: tuple[sp.Symbol, ...]
+    matrix: SymbolicMatrix
+
+    @cached_property
+    def expressions(self) -> tuple[Expression, ...]:
+        """ℓ_1 … ℓ_D in the parameters."""
+        return tuple(self.matrix * sp.Matrix(self.parameters))
+
+    @cached_property
+    def inverse(self) -> SymbolicMatrix:
+        """F⁻¹ = Fᵀ diag(1/|row|²)."""
+        f = self.matrix
+        lengths = [sp.expand(sum(entry**2 for entry in f.row(i))) for i in range(f.rows)]
+        return sp.ImmutableDenseMatrix(f.cols, f.rows, lambda i, j: sp.radsimp(f[j, i] / lengths[j]))
+
+    @property
+    def are_parameters(self) -> bool:
+        """Whether F = I."""
+        return self.matrix == sp.eye(len(self.parameters))
+
+
+def coordinate_forms(problem: Problem) -> Forms:
+    """The parameters as their own forms."""
+    return Forms(problem.parameters, sp.ImmutableDenseMatrix.eye(problem.dimension))
+
+
+def principal_forms(problem: Problem) -> Forms | None:
+    """Orthogonal forms in which every residual f_i = xᵀS_i x + const of the loss is Σ_j μ_ij ℓ_j² + const.
+
+    None where the loss is not stated in such residuals, where the S_i have no common principal axes, or where these
+    need more than square roots; also where the axes are those of the parameters.
+    """
+    if problem.dimension > LARGEST:
+        return None
+    quadratics = [_quadratic_part(f, problem.parameters) for f in _residuals(problem)]
+    if not quadratics or any(s is None for s in quadratics):
+        return None
+    matrices = [s for s in quadratics if s is not None]
+    if all(s.is_diagonal() for s in matrices):
+        return None
+    mixed = sum((sp.Rational(7 * i + 3, 5 * i + 2) * s for i, s in enumerate(matrices)), sp.zeros(problem.dimension))
+    rows = _principal_axes(mixed)
+    if rows is None or not all(_diagonalises(rows, s) for s in matrices):
+        return None
+    return Forms(problem.parameters, sp.ImmutableDenseMatrix(rows))
+
+
+def _residuals(problem: Problem) -> Sequence[Expression]:
+    """What is squared in the loss, or what it is a function of."""
+    if problem.residuals:
+        return problem.residuals
+    (loss,) = stated_expressions(problem)
+    trained = set(problem.parameters)
+    squared = [p.base for p in loss.atoms(sp.Pow) if p.exp == 2 and p.base.is_Add and p.base.free_symbols & trained]
+    return squared or [a for f in loss.atoms(sp.Function) for a in f.args if a.free_symbols & trained]
+
+
+def _quadratic_part(f: Expression, parameters: Sequence[sp.Symbol]) -> SymbolicMatrix | None:
+    """S with f = xᵀSx + const, for rational S."""
+    if not f.is_polynomial(*parameters):
+        return None
+    polynomial = sp.Poly(f, *parameters)
+    if any(sum(powers) not in (0, 2) for powers in polynomial.monoms()):
+        return None
+    s = sp.hessian(f, parameters) / 2
+    return s if all(entry.is_Rational for entry in s) else None
+
+
+def _principal_axes(s: SymbolicMatrix) -> list[list[Expression]] | None:
+    """Orthogonal eigenvectors of a symmetric rational matrix whose eigenvalues need square roots at most."""
+    rows: list[list[Expression]] = []
+    for factor, _ in s.charpoly().factor_list()[1]:
+        if factor.degree() > 2:
+            return None
+        for root in sp.roots(factor):
+            shifted = s - root * sp.eye(s.rows)
+            axes = DomainMatrix.from_list_sympy(s.rows, s.cols, shifted.tolist(), extension=True).to_field().nullspace()
+            rows.extend(_orthogonal(axes.to_Matrix()))
+    return rows
+
+
+def _orthogonal(axes: SymbolicMatrix) -> list[list[Expression]]:
+    """The rows made orthogonal, each scaled to have no denominators in its rational coefficients."""
+    done: list[SymbolicMatrix] = []
+    for i in range(axes.rows):
+        row = axes.row(i)
+        for other in done:
+            row = row - (row.dot(other) / other.dot(other)) * other
+        done.append(_short(row))
+    return [list(row) for row in done]
+
+
+def _short(row: SymbolicMatrix) -> SymbolicMatrix:
+    """A multiple with few operations: some entry made rational, and no denominators left."""
+    multiples = []
+    for lead in (entry for entry in row if entry != 0):
+        scaled = (row / lead).applyfunc(lambda e: sp.radsimp(sp.expand(e)))
+        whole = sp.ilcm(1, *[c.q for entry in scaled for c in entry.atoms(sp.Rational)])
+        multiples.append((whole * scaled).applyfunc(sp.expand))
+    return min(multiples, key=lambda m: sum(sp.count_ops(entry) for entry in m))
+
+
+def _diagonalises(rows: list[list[Expression]], s: SymbolicMatrix) -> bool:
+    f = sp.Matrix(rows)
+    product = (f * s * f.T).applyfunc(lambda e: sp.radsimp(sp.expand(e)))
+    return product.is_diagonal()

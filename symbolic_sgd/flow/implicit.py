@@ -1,0 +1,112 @@
+"""Φ as the solution of a system, {g(Φ) = 0, I(Φ) = I(x)}: exact, though no formula says which solution it is."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.derive.manifold import Manifold
+from symbolic_sgd.flow.derivatives import DerivativesOfLimit, implicit_derivatives
+from symbolic_sgd.flow.dual_coordinates import DualCoordinates
+from symbolic_sgd.flow.first_integrals import FirstIntegral
+from symbolic_sgd.flow.newton import System
+
+
+@dataclass(frozen=True)
+class ImplicitLimit:
+    """Φ(x) as the solution y of D equations.
+
+    Args:
+        images: the symbols of y.
+        equations: g(y) (M of them), then I(y) − I(x).
+        system: the same as numbers, with the derivative by y.
+        orbit: where the solution is unique: the M equations g(y(λ)) = 0 in the shifts λ along the orbit, and y(λ).
+        derivatives: ∂Φ and ∂²Φ[B] in (x, y).
+        road: how it is solved, in words.
+    """
+
+    images: tuple[sp.Symbol, ...]
+    equations: tuple[Expression, ...]
+    system: System
+    orbit: "Orbit | None"
+    derivatives: DerivativesOfLimit
+    road: str
+
+
+@dataclass(frozen=True)
+class Orbit:
+    """g(y(λ)) = 0 for λ ∈ R^M, and the program of y(λ)."""
+
+    system: System
+    position: Program
+
+
+def implicit_limit(
+    manifold: Manifold, equations: Sequence[Node], integrals: Sequence[FirstIntegral], dual: DualCoordinates | None
+) -> ImplicitLimit:
+    """The system of D equations, D − M of them by independent first integrals.
+
+    Args:
+        manifold: Γ.
+        equations: g, M nodes that vanish on Γ.
+        integrals: I.
+        dual: dual coordinates, if there are any.
+    """
+    images = image_symbols(manifold)
+    landscape = manifold.landscape
+    graph = landscape.graph
+    at_image = dict(zip(landscape.variables, (graph.symbol(s) for s in images), strict=True))
+    renamed = dict(zip(manifold.problem.parameters, images, strict=True))
+    conserved = [i.expression.xreplace(renamed) - i.expression for i in integrals]
+    on_manifold = Matrix.column(equations).replace(at_image)
+    nodes = [*on_manifold.entries, *(from_sympy(e, graph) for e in conserved)]
+    stated = Program.of({"equations": on_manifold}).expand("equations").flat()
+    orbit = _orbit(manifold, equations, dual) if dual is not None and dual.certain else None
+    return ImplicitLimit(
+        images,
+        (*stated, *conserved),
+        _system(nodes, images),
+        orbit,
+        implicit_derivatives(manifold, equations, [i.expression for i in integrals], dual, images),
+        _road(manifold, dual, orbit),
+    )
+
+
+def _system(nodes: Sequence[Node], unknowns: Sequence[sp.Symbol], reach: Sequence[Node] = ()) -> System:
+    slope = Matrix.of(jacobian(nodes, [nodes[0].graph.symbol(s) for s in unknowns]))
+    outputs = {"residual": Matrix.column(nodes), "slope": slope, "reach": Matrix.column(reach)}
+    return System(tuple(unknowns), Program.of(outputs))
+
+
+def _orbit(manifold: Manifold, equations: Sequence[Node], dual: DualCoordinates) -> Orbit:
+    graph, variables = manifold.landscape.graph, manifold.landscape.variables
+    shifts = [sp.Dummy(f"lambda{i}", real=True) for i in range(manifold.codimension)]
+    position = [from_sympy(e, graph) for e in dual.position(dual.forms.expressions, shifts)]
+    nodes = Matrix.column(equations).replace(dict(zip(variables, position, strict=True))).entries
+    reach = [from_sympy(e, graph) for e in dual.reach(dual.forms.expressions, shifts)]
+    return Orbit(_system(nodes, shifts, reach), Program.of({"position": Matrix.column(position)}))
+
+
+def image_symbols(manifold: Manifold) -> tuple[sp.Symbol, ...]:
+    """Names for the entries of Φ(x), with the assumptions of the parameters."""
+    taken = {s.name for s in manifold.problem.symbols}
+    prefix = "Phi_"
+    while any(f"{prefix}{s.name}" in taken for s in manifold.problem.parameters):
+        prefix += "_"
+    return tuple(sp.Symbol(prefix + s.name, **s._assumptions_orig) for s in manifold.problem.parameters)
+
+
+def _road(manifold: Manifold, dual: DualCoordinates | None, orbit: Orbit | None) -> str:
+    m, d = manifold.codimension, manifold.problem.dimension
+    if orbit is not None and dual is not None:
+        names = ", ".join(sorted({type(link).__name__.lower() for link in dual.links}))
+        return (
+            f"{m} equation{'s' if m > 1 else ''} in the shifts along the orbit of the flow ({names} coordinates), the gradient of a "
+            "convex function: solved by damped Newton steps"
+        )
+    return f"{d} equations in the {d} entries of Φ; the flow says which solution, Newton steps make it exact"

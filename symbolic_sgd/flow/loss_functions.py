@@ -1,0 +1,76 @@
+"""The loss as plain functions of arrays, as the simulators take it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.export.callables import evaluate
+from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.simulate.flow_limit import SmoothLoss
+
+
+@dataclass(frozen=True)
+class _Output:
+    """One output of a program as a function of rows of numbers, one column a symbol."""
+
+    program: Program
+    symbols: tuple[sp.Symbol, ...]
+    shape: tuple[int, ...]
+
+    def __call__(self, rows: np.ndarray) -> np.ndarray:
+        (values,) = evaluate(self.program, self.symbols, rows).values()
+        return values.reshape(len(rows), *self.shape)
+
+
+@dataclass(frozen=True)
+class _Contraction:
+    """T[C] at rows of points, for symmetric C."""
+
+    output: _Output
+    dimension: int
+
+    def __call__(self, rows: np.ndarray, directions: np.ndarray) -> np.ndarray:
+        upper = np.triu_indices(self.dimension)
+        return self.output(np.concatenate([rows, directions[:, *upper]], axis=1))
+
+
+def smooth_loss(problem: Problem, landscape: Landscape) -> SmoothLoss:
+    """∇L, ∇²L and T[C] of a problem on float64 rows (the parameters, then the constants)."""
+    upper = symmetric_symbols(problem.dimension)
+    directions = Matrix.of([landscape.graph.symbol(s) for s in row] for row in upper)
+    return loss_functions(
+        Program.of({"gradient": landscape.gradient}),
+        Program.of({"hessian": landscape.hessian}),
+        Program.of({"third": landscape.third_derivative(directions)}),
+        problem.symbols,
+        upper,
+    )
+
+
+def symmetric_symbols(dimension: int) -> list[list[sp.Symbol]]:
+    """The entries of a symmetric matrix C."""
+    upper = {(i, j): sp.Dummy(f"C_{i}_{j}") for i in range(dimension) for j in range(i, dimension)}
+    return [[upper[min(i, j), max(i, j)] for j in range(dimension)] for i in range(dimension)]
+
+
+def loss_functions(
+    gradient: Program,
+    hessian: Program,
+    third: Program,
+    symbols: Sequence[sp.Symbol],
+    directions: Sequence[Sequence[sp.Symbol]],
+) -> SmoothLoss:
+    """Programs of ∇L, ∇²L and T[C] (which reads the symbols of C) as plain functions."""
+    d = len(directions)
+    entries = [directions[i][j] for i in range(d) for j in range(i, d)]
+    return SmoothLoss(
+        dimension=d,
+        gradient=_Output(gradient, tuple(symbols), (d,)),
+        hessian=_Output(hessian, tuple(symbols), (d, d)),
+        third=_Contraction(_Output(third, (*symbols, *entries), (d,)), d),
+    )

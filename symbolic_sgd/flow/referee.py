@@ -1,0 +1,77 @@
+"""The numerical flow as a referee: what a closed form claims is held against it at many random starts."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import RELATIONS
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.derive.manifold import Manifold
+from symbolic_sgd.export.callables import evaluate
+from symbolic_sgd.flow.first_integrals import IntegralSearch
+from symbolic_sgd.simulate.flow_limit import SmoothLoss, limits_of_flow
+
+STARTS = 200
+"""Random starts that are followed."""
+
+FEWEST = 20
+"""Starts that must have reached Γ before anything is claimed."""
+
+AGREEMENT = 1e-8
+"""Largest distance from the flow's own limit, relative to 1 + |x|."""
+
+
+@dataclass(frozen=True)
+class Referee:
+    """Starts whose flow was seen to reach the part of Γ meant.
+
+    Args:
+        rows: the starts (parameters, then constants), B×(D + C).
+        limits: Φ, B×D.
+    """
+
+    rows: np.ndarray
+    limits: np.ndarray
+
+    def accepts(self, value: Callable[[np.ndarray], np.ndarray]) -> bool:
+        """Whether a claimed Φ is right at every start."""
+        return len(self.rows) >= FEWEST and bool(agreement(value(self.rows), self.limits).all())
+
+
+def agreement(claimed: np.ndarray, limits: np.ndarray) -> np.ndarray:
+    """Which of B claimed limits are those of the flow."""
+    with np.errstate(all="ignore"):
+        distance = np.linalg.norm(claimed - limits, axis=1)
+    return distance <= AGREEMENT * (1 + np.linalg.norm(limits, axis=1))
+
+
+def observe(manifold: Manifold, loss: SmoothLoss, search: IntegralSearch, rng: np.random.Generator) -> Referee:
+    """Follow the flow from starts anywhere, and from starts around the points of Γ at all distances up to its size."""
+    problem = manifold.problem
+    anywhere = search.random_points(STARTS // 4)
+    near = np.array([manifold.points[k % len(manifold.points)].floats(problem.symbols) for k in range(STARTS // 2)])
+    spread = np.linspace(0.02, 1, len(near))[:, None] * (1 + np.abs(near).max(axis=1, keepdims=True))
+    near[:, : problem.dimension] += spread * rng.standard_normal((len(near), problem.dimension))
+    rows = np.concatenate([anywhere, near[search.floats(near).admissible]])
+    flow = limits_of_flow(loss, rows, manifold.codimension)
+    ends = np.concatenate([flow.points, rows[:, problem.dimension :]], axis=1)
+    fine = flow.reached & satisfies(problem.conditions, problem.symbols, ends)
+    return Referee(rows[fine], flow.points[fine])
+
+
+def satisfies(conditions: Sequence[Any], symbols: Sequence[sp.Symbol], rows: np.ndarray) -> np.ndarray:
+    """Which rows (one column a symbol) satisfy every inequality."""
+    inside = np.ones(len(rows), dtype=bool)
+    if conditions:
+        graph = Graph()
+        sides = Matrix.column(from_sympy(c.lhs, graph) - from_sympy(c.rhs, graph) for c in conditions)
+        values = evaluate(Program.of({"sides": sides}), tuple(symbols), rows)["sides"]
+        for condition, value in zip(conditions, values.T, strict=True):
+            inside &= RELATIONS[condition.rel_op](value, 0)
+    return inside

@@ -1,0 +1,502 @@
+"""Limits of gradient flows against closed forms, conserved quantities and integrations to more digits."""
+
+import re
+import tracemalloc
+
+import mpmath
+import numpy as np
+import pytest
+from mpmath import mp, mpf
+
+from symbolic_sgd.errors import BadShape, FlowDidNotConverge
+from symbolic_sgd.simulate.flow_limit import SmoothLoss, limits_of_flow
+from symbolic_sgd.simulate.precise_flow import precise_limit
+from symbolic_sgd.simulate.radau import radau
+
+
+def stacked(*rows):
+    """A matrix of arrays (B) and numbers, as B×D×D."""
+    entries = np.broadcast_arrays(*(entry for row in rows for entry in row))
+    return np.stack(entries, axis=1).reshape(-1, len(rows), len(rows))
+
+
+def no_third(rows, spread):
+    raise AssertionError("third derivatives are only for directions")
+
+
+# --- losses, by hand --------------------------------------------------------------------------
+
+
+def hyperbola():
+    """(uv − c)²/2 with one constant c."""
+
+    def gradient(rows):
+        u, v, c = rows.T
+        return np.stack([(u * v - c) * v, (u * v - c) * u], axis=1)
+
+    def hessian(rows):
+        u, v, c = rows.T
+        return stacked((v * v, 2 * u * v - c), (2 * u * v - c, u * u))
+
+    def third(rows, spread):
+        u, v, _ = rows.T
+        cross = spread[:, 0, 1] + spread[:, 1, 0]
+        return np.stack([2 * v * cross + 2 * u * spread[:, 1, 1], 2 * u * cross + 2 * v * spread[:, 0, 0]], axis=1)
+
+    return SmoothLoss(2, gradient, hessian, third)
+
+
+def hyperbola_limit(u, v, c=1):
+    """u² − v² is conserved; exact at any precision."""
+    k, sign = u * u - v * v, mpmath.sign(u + v)
+    root = mpmath.sqrt(k * k + 4 * c * c)
+    return [sign * mpmath.sqrt((root + k) / 2), sign * mpmath.sqrt((root - k) / 2)]
+
+
+def exact_hyperbola(rows):
+    with mp.workdps(40):
+        return np.array([[float(a) for a in hyperbola_limit(*map(mpf, row))] for row in rows])
+
+
+def parabolic_trough():
+    """v u²/2."""
+
+    def third(rows, spread):
+        return np.stack([spread[:, 0, 1] + spread[:, 1, 0], spread[:, 0, 0]], axis=1)
+
+    return SmoothLoss(
+        2,
+        lambda rows: np.stack([rows[:, 0] * rows[:, 1], rows[:, 0] ** 2 / 2], axis=1),
+        lambda rows: stacked((rows[:, 1], rows[:, 0]), (rows[:, 0], np.zeros(len(rows)))),
+        third,
+    )
+
+
+def sphere(dimension):
+    """(|x|² − 1)²/8."""
+
+    def height(rows):
+        return (rows * rows).sum(1, keepdims=True) - 1
+
+    def hessian(rows):
+        return rows[:, :, None] * rows[:, None, :] + height(rows)[:, :, None] / 2 * np.eye(dimension)
+
+    def third(rows, spread):
+        both = spread + spread.transpose(0, 2, 1)
+        return np.einsum("bij,bj->bi", both, rows) + rows * np.trace(spread, axis1=1, axis2=2)[:, None]
+
+    return SmoothLoss(dimension, lambda rows: height(rows) * rows / 2, hessian, third)
+
+
+def quadratic(matrix, center):
+    return SmoothLoss(
+        len(matrix),
+        lambda rows: (rows - center) @ matrix,
+        lambda rows: np.broadcast_to(matrix, (len(rows), *matrix.shape)),
+        lambda rows, spread: np.zeros_like(rows),
+    )
+
+
+def overparametrised(inputs, targets):
+    """Σ_i (z_i·(u² − v²) − y_i)²/2n."""
+    count, half = inputs.shape
+    place = np.arange(2 * half)
+
+    def force(rows):
+        return ((rows[:, :half] ** 2 - rows[:, half:] ** 2) @ inputs.T - targets) @ inputs * (2 / count)
+
+    def gradient(rows):
+        return np.concatenate([force(rows) * rows[:, :half], -force(rows) * rows[:, half:]], axis=1)
+
+    def hessian(rows):
+        signed = np.concatenate([rows[:, :half], -rows[:, half:]], axis=1)
+        result = signed[:, :, None] * np.tile(inputs.T @ inputs, (2, 2)) * (4 / count) * signed[:, None, :]
+        result[:, place, place] += np.concatenate([force(rows), -force(rows)], axis=1)
+        return result
+
+    return SmoothLoss(2 * half, gradient, hessian, no_third)
+
+
+def valley(ratio, sine=np.sin, cosine=np.cos):
+    """½(a − sin p)² + ½ ratio (b − cos 2p)² and its gradient on lists, for mpmath."""
+
+    def slopes(p, a, b):
+        near, steep = a - sine(p), ratio * (b - cosine(2 * p))
+        return [-cosine(p) * near + 2 * sine(2 * p) * steep, near, steep]
+
+    def hessian(rows):
+        p, a, b = rows.T
+        corner = np.cos(p) ** 2 + (a - np.sin(p)) * np.sin(p) + 4 * ratio * np.sin(2 * p) ** 2
+        corner = corner + 4 * ratio * (b - np.cos(2 * p)) * np.cos(2 * p)
+        double = 2 * ratio * np.sin(2 * p)
+        return stacked((corner, -np.cos(p), double), (-np.cos(p), 1.0, 0.0), (double, 0.0, ratio))
+
+    loss = SmoothLoss(3, lambda rows: np.stack(slopes(*rows.T), axis=1), hessian, no_third)
+    return loss, slopes
+
+
+def separable(power):
+    """y²/2 + x^power/power: flatter than quadratic in x."""
+    return SmoothLoss(
+        2,
+        lambda rows: np.stack([rows[:, 0] ** (power - 1), rows[:, 1]], axis=1),
+        lambda rows: stacked(((power - 1) * rows[:, 0] ** (power - 2), 0.0), (0.0, 1.0)),
+        no_third,
+    )
+
+
+def slope_to_infinity():
+    """e^{−x} + y²/2."""
+    return SmoothLoss(
+        2,
+        lambda rows: np.stack([-np.exp(-rows[:, 0]), rows[:, 1]], axis=1),
+        lambda rows: stacked((np.exp(-rows[:, 0]), 0.0), (0.0, 1.0)),
+        no_third,
+    )
+
+
+def half_plane():
+    """x + y²/2 for x > 0 only."""
+    return SmoothLoss(
+        2,
+        lambda rows: np.stack([np.where(rows[:, 0] > 0, 1.0, np.nan), rows[:, 1]], axis=1),
+        lambda rows: stacked((0 * rows[:, 0], 0.0), (0.0, 1.0)),
+        no_third,
+    )
+
+
+def with_constant(points, constant=1.0):
+    return np.column_stack([points, np.full(len(points), constant)])
+
+
+# --- the method -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("stages", [2, 3, 5, 7])
+def test_radau_satisfies_its_order_conditions(stages):
+    table = radau(stages)
+    for n in range(1, stages + 1):
+        assert np.allclose(table.matrix @ table.nodes ** (n - 1), table.nodes**n / n, atol=1e-15)
+    for n in range(1, 2 * stages):
+        assert np.isclose(table.matrix[-1] @ table.nodes ** (n - 1), 1 / n, atol=1e-15)
+
+
+def test_radau_3_is_the_published_one():
+    root = np.sqrt(6)
+    assert np.allclose(radau(3).nodes, [(4 - root) / 10, (4 + root) / 10, 1], atol=1e-16)
+    assert np.allclose(radau(3).matrix[-1], [(16 - root) / 36, (16 + root) / 36, 1 / 9], atol=1e-15)
+
+
+# --- closed forms -----------------------------------------------------------------------------
+
+
+def test_hyperbola_in_all_quadrants():
+    rows = with_constant(2 * np.random.default_rng(0).normal(size=(400, 2)))
+    found = limits_of_flow(hyperbola(), rows, 1)
+    assert found.reached.all() and found.reasons == ("",) * 400 and found.steps < 60
+    assert np.abs(found.points - exact_hyperbola(rows)).max() < 1e-12
+
+
+@pytest.mark.parametrize("gap", [1e-3, -1e-3, 1e-6])
+def test_hyperbola_beside_the_way_into_the_saddle(gap):
+    rows = with_constant(np.array([[1.0, -1 + gap], [-0.3, 0.3 + gap], [2.0, -2 + gap]]))
+    found = limits_of_flow(hyperbola(), rows, 1)
+    assert np.abs(found.points - exact_hyperbola(rows)).max() < 1e-12 + 1e-14 / abs(gap)
+
+
+def test_parabolic_trough():
+    u = np.linspace(-2, 2, 41)
+    rows = np.column_stack([u, np.abs(u) / np.sqrt(2) + np.geomspace(1e-3, 3, 41)])
+    found = limits_of_flow(parabolic_trough(), rows, 1)
+    exact = np.sqrt(rows[:, 1] ** 2 - u**2 / 2)
+    assert np.abs(found.points - np.column_stack([0 * u, exact])).max() < 1e-12 / exact.min()
+
+
+def test_sphere_from_near_the_center_and_from_afar():
+    rows = np.random.default_rng(1).normal(size=(60, 3))
+    rows *= np.repeat([1e-3, 1.0, 30.0], 20)[:, None]
+    found = limits_of_flow(sphere(3), rows, 1)
+    assert np.abs(found.points - rows / np.linalg.norm(rows, axis=1)[:, None]).max() < 1e-13
+
+
+@pytest.mark.parametrize("ratio", [1.0, 1e3, 1e6])
+def test_quadratic(ratio):
+    rng = np.random.default_rng(2)
+    axes, center, rows = np.linalg.qr(rng.normal(size=(4, 4)))[0][:, :2], rng.normal(size=4), rng.normal(size=(30, 4))
+    matrix = axes * np.array([1, ratio]) @ axes.T
+    found = limits_of_flow(quadratic(matrix, center), rows, 2, first=True, directions=np.tile(np.eye(4), (30, 1, 1)))
+    assert np.abs(found.points - (rows - (rows - center) @ axes @ axes.T)).max() < 5e-15 * ratio + 1e-13
+    assert np.abs(found.jacobian - (np.eye(4) - axes @ axes.T)).max() < 5e-15 * ratio + 1e-13
+    assert np.abs(found.second).max() == 0
+
+
+def test_overparametrised_against_what_it_conserves():
+    rng = np.random.default_rng(3)
+    inputs, targets, rows = rng.normal(size=(2, 4)), rng.normal(size=2), rng.normal(size=(200, 8))
+    found = limits_of_flow(overparametrised(inputs, targets), rows, 2)
+    (u, v), (start_u, start_v) = np.split(found.points, 2, axis=1), np.split(rows, 2, axis=1)
+    assert found.reached.all()
+    assert np.abs((u * u - v * v) @ inputs.T - targets).max() < 1e-14
+    assert np.abs(u * v - start_u * start_v).max() < 1e-12
+    kernel = np.linalg.svd(inputs)[2][2:].T
+    assert np.abs(np.log(np.abs(u / start_u)) @ kernel).max() < 1e-10
+
+
+# --- stiff and curved -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("ratio", [1e2, 1e4, 1e6])
+def test_steep_curved_valley(ratio):
+    loss, _ = valley(ratio)
+    _, precise = valley(ratio, mpmath.sin, mpmath.cos)
+    rows = np.random.default_rng(4).normal(size=(6, 3))
+    found = limits_of_flow(loss, rows, 2)
+    for row, point in zip(rows, found.points, strict=True):
+        exact = precise_limit(
+            lambda x: precise(*x), lambda x: loss.hessian(x[None])[0], list(map(mpf, map(float, row))), 2, 20
+        )
+        assert np.abs(point - [float(value) for value in exact]).max() < 1e-11
+
+
+def test_curvature_that_varies_by_millions_along_the_way():
+    rows = with_constant(np.array([[1e3, 2.0], [1e3, 1e-3], [30.0, -2.0], [-500.0, 400.0], [1e-3, -700.0]]))
+    exact = exact_hyperbola(rows)
+    found = limits_of_flow(hyperbola(), rows, 1)
+    assert found.reached.all()
+    assert (np.abs(found.points - exact).max(1) / (1 + np.abs(exact).max(1))).max() < 1e-12
+
+
+# --- derivatives ------------------------------------------------------------------------------
+
+
+def test_derivatives_on_the_sphere():
+    rng = np.random.default_rng(5)
+    rows = rng.normal(size=(40, 3)) * np.repeat([1e-2, 1.0], 20)[:, None]
+    spread = rng.normal(size=(40, 3, 3))
+    found = limits_of_flow(sphere(3), rows, 1, directions=spread)
+    size = np.linalg.norm(rows, axis=1)[:, None]
+    unit, both = rows / size, (spread + spread.transpose(0, 2, 1)) / 2
+    tangent = np.eye(3) - unit[:, :, None] * unit[:, None, :]
+    along = np.einsum("bij,bj->bi", both, unit)
+    inner = (along * unit).sum(1, keepdims=True)
+    second = -2 * along - unit * np.trace(both, axis1=1, axis2=2)[:, None] + 3 * unit * inner
+    assert found.jacobian is not None and found.second is not None
+    assert np.abs(found.jacobian * size[:, :, None] - tangent).max() < 1e-11
+    assert np.abs(found.second * size**2 - second).max() < 1e-10
+
+
+def test_derivatives_on_the_hyperbola_against_differences_of_the_closed_form():
+    rng = np.random.default_rng(6)
+    points = rng.normal(size=(60, 2))
+    points = points[np.abs(points.sum(1)) > 0.2]
+    spread = rng.normal(size=(len(points), 2, 2))
+    found = limits_of_flow(hyperbola(), with_constant(points), 1, directions=spread)
+    assert found.jacobian is not None and found.second is not None
+    for row, jacobian, second, direction in zip(points, found.jacobian, found.second, spread, strict=True):
+        first, curved = differences(row, direction)
+        assert np.abs(jacobian - first).max() < 1e-10 * np.abs(first).max()
+        assert np.abs(second - curved).max() < 1e-9 * np.abs(curved).max()
+
+
+def differences(row, direction):
+    """∂Φ and ∂²Φ[B] of the hyperbola, by central differences to 20 digits."""
+    with mp.workdps(60):
+        u, v, step = mpf(float(row[0])), mpf(float(row[1])), mpf(10) ** -15
+        at = {(i, j): hyperbola_limit(u + i * step, v + j * step) for i in (-1, 0, 1) for j in (-1, 0, 1)}
+        first, second = np.zeros((2, 2)), np.zeros(2)
+        for n in range(2):
+            value = {place: point[n] for place, point in at.items()}
+            first[n] = [
+                float((value[1, 0] - value[-1, 0]) / (2 * step)),
+                float((value[0, 1] - value[0, -1]) / (2 * step)),
+            ]
+            pure = [value[1, 0] - 2 * value[0, 0] + value[-1, 0], value[0, 1] - 2 * value[0, 0] + value[0, -1]]
+            cross = (value[1, 1] - value[1, -1] - value[-1, 1] + value[-1, -1]) / 4
+            total = direction[0, 0] * pure[0] + direction[1, 1] * pure[1] + (direction[0, 1] + direction[1, 0]) * cross
+            second[n] = float(total / step**2)
+    return first, second
+
+
+def test_on_the_manifold_the_derivative_is_the_tangent_projection():
+    u = np.array([0.3, 1.0, -2.0])
+    rows = with_constant(np.column_stack([u, 1 / u]))
+    spread = np.random.default_rng(7).normal(size=(3, 2, 2))
+    found = limits_of_flow(hyperbola(), rows, 1, directions=spread)
+    tangent = np.column_stack([u, -1 / u])
+    tangent /= np.linalg.norm(tangent, axis=1)[:, None]
+    assert np.abs(found.points - rows[:, :2]).max() < 1e-15
+    assert found.jacobian is not None and found.second is not None
+    assert np.abs(found.jacobian - tangent[:, :, None] * tangent[:, None, :]).max() < 1e-12
+    for row, second, direction in zip(rows, found.second, spread, strict=True):
+        assert np.abs(second - differences(row[:2], direction)[1]).max() < 1e-11
+
+
+def test_derivative_in_the_steep_valley_is_the_difference_quotient():
+    loss, _ = valley(1e6)
+    row, step = np.array([[0.4, -0.3, 0.5]]), 1e-4
+    found = limits_of_flow(loss, row, 2, first=True)
+    ends = limits_of_flow(loss, np.concatenate([row + step * np.eye(3), row - step * np.eye(3)]), 2, tolerance=1e-13)
+    quotient = ((ends.points[:3] - ends.points[3:]) / (2 * step)).T
+    assert found.jacobian is not None
+    assert np.abs(found.jacobian[0] - quotient).max() < 1e-5
+
+
+# --- batches ----------------------------------------------------------------------------------
+
+
+def test_a_batch_is_its_rows():
+    rng = np.random.default_rng(8)
+    rows = with_constant(rng.normal(size=(25, 2)))
+    spread = rng.normal(size=(25, 2, 2))
+    together = limits_of_flow(hyperbola(), rows, 1, directions=spread)
+    assert together.jacobian is not None and together.second is not None
+    for n in range(25):
+        alone = limits_of_flow(hyperbola(), rows[n : n + 1], 1, directions=spread[n : n + 1])
+        assert alone.jacobian is not None and alone.second is not None
+        assert np.abs(alone.points[0] - together.points[n]).max() < 1e-13
+        assert np.abs(alone.jacobian[0] - together.jacobian[n]).max() < 1e-12
+        assert np.allclose(alone.second[0], together.second[n], rtol=1e-10)
+
+
+def test_a_refused_row_leaves_the_others_alone():
+    rows = with_constant(np.array([[2.0, 1.0], [1.0, -1.0], [np.nan, 0.0], [0.5, 0.5]]))
+    found = limits_of_flow(hyperbola(), rows, 1, first=True)
+    assert found.reached.tolist() == [True, False, False, True]
+    assert np.abs(found.points[[0, 3]] - exact_hyperbola(rows[[0, 3]])).max() < 1e-13
+    assert found.jacobian is not None
+    assert np.isnan(found.points[[1, 2]]).all() and np.isnan(found.jacobian[[1, 2]]).all()
+
+
+def test_constants_stay_with_their_rows():
+    rng = np.random.default_rng(9)
+    rows = np.column_stack([rng.normal(size=(50, 2)), rng.uniform(0.1, 4, size=50)])
+    found = limits_of_flow(hyperbola(), rows, 1)
+    assert np.abs(found.points - exact_hyperbola(rows)).max() < 1e-11
+
+
+def test_no_rows():
+    found = limits_of_flow(hyperbola(), np.zeros((0, 3)), 1, first=True)
+    assert found.points.shape == (0, 2) and found.reasons == () and found.steps == 0
+
+
+def test_memory_does_not_grow_with_the_batch():
+    rng = np.random.default_rng(10)
+    loss, rows = overparametrised(rng.normal(size=(2, 4)), rng.normal(size=2)), rng.normal(size=(10_000, 8))
+    tracemalloc.start()
+    found = limits_of_flow(loss, rows, 2)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert found.reached.all()
+    assert peak < 40e6
+
+
+# --- what is refused --------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("loss", "row", "rank", "words"),
+    [
+        (
+            hyperbola(),
+            [1.0, -1.0, 1.0],
+            1,
+            "ends in a saddle at (0, 0) (the Hessian there has eigenvalues from −1 to 1)",
+        ),
+        (
+            hyperbola(),
+            [0.0, 0.0, 1.0],
+            1,
+            "ends in a saddle at (0, 0) (the Hessian there has eigenvalues from −1 to 1)",
+        ),
+        (sphere(3), [0.0, 0.0, 0.0], 1, "ends in a maximum at (0, 0, 0)"),
+        (parabolic_trough(), [1.0, 0.5], 1, "the flow diverges: |x| passes "),
+        (parabolic_trough(), [1.0, -1.0], 1, "the flow diverges: |x| passes "),
+        (parabolic_trough(), [0.0, -1.0], 1, "(0, −1)"),
+        (parabolic_trough(), [0.0, 0.0], 1, "ends at (0, 0), where the Hessian has rank 0: another set than Γ"),
+        (
+            quadratic(np.diag([1.0, 2, 0]), np.zeros(3)),
+            [1.0, 1, 1],
+            1,
+            "ends at (0, 0, 1), where the Hessian has rank 2",
+        ),
+        (
+            quadratic(np.diag([1.0, 2, 0]), np.zeros(3)),
+            [1.0, 1, 1],
+            3,
+            "ends at (0, 0, 1), where the Hessian has rank 2",
+        ),
+        (separable(4), [1.0, 1.0], 1, "had not settled after"),
+        (separable(6), [1.0, 1.0], 1, "had not settled after"),
+        (slope_to_infinity(), [0.0, 1.0], 1, "lies at infinity"),
+        (half_plane(), [1.0, 1.0], 1, "the loss is not finite along the flow, near (0"),
+        (hyperbola(), [np.nan, 1.0, 1.0], 1, "the loss is not finite along the flow, near (nan, 1)"),
+        (hyperbola(), [1e200, 1e200, 1.0], 1, "the loss is not finite along the flow"),
+    ],
+)
+def test_what_is_not_the_manifold_is_refused(loss, row, rank, words):
+    for first in (False, True):
+        found = limits_of_flow(loss, np.array([row]), rank, first=first)
+        assert not found.reached[0] and np.isnan(found.points).all()
+        assert words in found.reasons[0]
+
+
+@pytest.mark.parametrize(
+    ("shape", "rank", "words"),
+    [((3,), 1, "rows must be"), ((2, 1), 1, "rows must be"), ((2, 3), 0, "rank"), ((2, 3), 3, "rank")],
+)
+def test_wrong_shapes_are_refused(shape, rank, words):
+    with pytest.raises(BadShape, match=words):
+        limits_of_flow(hyperbola(), np.ones(shape), rank)
+
+
+def test_wrong_directions_are_refused():
+    with pytest.raises(BadShape, match=re.escape("directions must be 2×2×2, not of shape (2, 3, 3)")):
+        limits_of_flow(hyperbola(), np.ones((2, 3)), 1, directions=np.ones((2, 3, 3)))
+
+
+# --- many digits ------------------------------------------------------------------------------
+
+
+def precise_hyperbola(u, v, digits):
+    return precise_limit(
+        lambda x: [(x[0] * x[1] - 1) * x[1], (x[0] * x[1] - 1) * x[0]],
+        lambda x: hyperbola().hessian(np.array([[*x, 1.0]]))[0],
+        [u, v],
+        1,
+        digits,
+    )
+
+
+@pytest.mark.parametrize("digits", [15, 30, 60])
+@pytest.mark.parametrize("start", [("2", "1"), ("3", "-0.5"), ("1", "-0.999")])
+def test_hyperbola_to_many_digits(digits, start):
+    with mp.workdps(digits + 20):
+        u, v = map(mpf, start)
+        found = precise_hyperbola(u, v, digits)
+        error = max(abs(a - b) for a, b in zip(found, hyperbola_limit(u, v), strict=True))
+        assert error < mpf(10) ** -digits
+
+
+def one_row(loss):
+    return lambda x: [mpf(float(v)) for v in loss.gradient(np.array([list(map(float, x))]))[0]]
+
+
+@pytest.mark.parametrize(
+    ("loss", "row", "rank", "words"),
+    [
+        (sphere(2), [0.0, 0.0], 1, "saddle at (0, 0)"),
+        (parabolic_trough(), [1.0, 0.5], 1, "the flow diverges: |x| passes"),
+        (quadratic(np.diag([1.0, 2, 0]), np.zeros(3)), [0.0, 0, 1], 1, "(0, 0, 1), where the Hessian has rank 2"),
+        (separable(4), [1.0, 1.0], 1, "had not settled after"),
+        (sphere(2), [np.nan, 1.0], 1, "the loss is not finite along the flow, near (nan, 1)"),
+        (half_plane(), [1.0, 1.0], 1, "the loss is not finite along the flow, near ("),
+    ],
+)
+def test_what_is_not_the_manifold_is_refused_to_many_digits(loss, row, rank, words):
+    with pytest.raises(FlowDidNotConverge, match=re.escape(words)):
+        precise_limit(one_row(loss), lambda x: loss.hessian(x[None])[0], [mpf(value) for value in row], rank, 15)
+
+
+def test_saddle_is_refused_to_many_digits():
+    with pytest.raises(FlowDidNotConverge, match=re.escape("the flow ends in a saddle at (0, 0)")):
+        precise_hyperbola(mpf(1), mpf(-1), 30)
