@@ -20,6 +20,9 @@ from symbolic_sgd.simulate.flow_limit import SmoothLoss, limits_of_flow
 WANTED = 1e-10
 """Largest error relative to 1 + |x| that both sides must reach."""
 
+DEFAULT = 1e-12
+"""The tolerance of `gradient_flow_limit`."""
+
 STIFF_PEERS = ("Radau", "BDF", "LSODA")
 PEERS = ("DOP853", *STIFF_PEERS)
 TOLERANCES = (1e-8, 1e-9, 1e-10, 1e-11, 1e-12, 1e-13)
@@ -159,20 +162,30 @@ def peer(case: Case, starts: np.ndarray, exact: np.ndarray, method: str) -> tupl
 
 def report(case: Case) -> None:
     """Our time on all starts in one call, the peers' on some of them, and the ratio to the fastest."""
-    exact = limits_of_flow(case.loss, case.starts[:COMPARED], case.rank, tolerance=1e-13).points
-    runs = [seconds(lambda: limits_of_flow(case.loss, case.starts, case.rank)) for _ in range(3)]
-    result = limits_of_flow(case.loss, case.starts, case.rank)
-    ours = median(runs) / len(case.starts)
-    sizes = 1 + np.linalg.norm(exact, axis=1)
-    error = (np.abs(result.points[:COMPARED] - exact).max(1) / sizes).max()
-    print(f"{case.name}: {len(case.starts)} starts, {result.reached.sum()} reached, at most {result.steps} steps")
-    print(f"  {'in one call':12} {1e3 * ours:10.3f} ms per point               error {error:.1e}")
+    exact = limits_of_flow(case.loss, case.starts, case.rank, tolerance=1e-13).points
+    print(f"{case.name}: {len(case.starts)} starts in one call")
+    ours = {tolerance: one_call(case, exact, tolerance) for tolerance in (WANTED, DEFAULT)}
     best = np.inf
     for method in case.peers:
-        each, tolerance, error = peer(case, case.starts[:COMPARED], exact, method)
+        each, tolerance, error = peer(case, case.starts[:COMPARED], exact[:COMPARED], method)
         best = np.fmin(best, each)
         print(f"  {method:12} {1e3 * each:10.3f} ms per point, rtol {tolerance:.0e}   error {error:.1e}")
-    print(f"  ratio to the fastest: {best / ours:.1f}\n")
+    for tolerance, each in ours.items():
+        print(f"  ratio to the fastest, at tolerance {tolerance:.0e}: {best / each:.1f}")
+    print()
+
+
+def one_call(case: Case, exact: np.ndarray, tolerance: float) -> float:
+    """Our seconds per point."""
+    runs = [seconds(lambda: limits_of_flow(case.loss, case.starts, case.rank, tolerance=tolerance)) for _ in range(3)]
+    result = limits_of_flow(case.loss, case.starts, case.rank, tolerance=tolerance)
+    each = median(runs) / len(case.starts)
+    errors = np.abs(result.points - exact).max(1) / (1 + np.linalg.norm(exact, axis=1))
+    print(
+        f"  {'in one call':12} {1e3 * each:10.3f} ms per point, tolerance {tolerance:.0e}   error {errors.max():.1e}, "
+        f"{result.reached.sum()} reached, at most {result.steps} steps"
+    )
+    return each
 
 
 if __name__ == "__main__":

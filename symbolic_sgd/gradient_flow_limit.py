@@ -17,6 +17,7 @@ from symbolic_sgd.export.callables import as_points, constant_columns
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit, find_limit
+from symbolic_sgd.flow.limit_latex import limit_snippet
 from symbolic_sgd.flow.numbers import LimitNumbers
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import check_expression
@@ -217,7 +218,19 @@ class GradientFlowLimit:
             lines.append(
                 "The system was not solved in closed form: its equations are not linear or quadratic in one unknown at a time."
             )
+            if self.limit.elsewhere:
+                lines.append(
+                    f"From {self.limit.elsewhere} of {self.limit.starts} random starts the flow ends on another part of Γ, where these "
+                    "equations do not hold; numbers from there are the flow's own."
+                )
         return "\n".join(lines)
+
+    def latex(self) -> str:
+        """Φ as LaTeX: the formula, or the system that defines it, or what is known of it."""
+        return limit_snippet(self.limit)
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
 
     def __repr__(self) -> str:
         return f"GradientFlowLimit({self.kind}, {len(self.limit.integrals)} of {self.limit.dimension} first integrals)"

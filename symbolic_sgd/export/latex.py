@@ -30,10 +30,10 @@ def snippet(derivation: Derivation) -> str:
         if term not in large:
             parts.append(_block(derivation.program, term))
         elif term.definition != term.symbol:  # otherwise the ground states it
-            parts.append(_display(rf"{term.symbol} = {term.definition}"))
+            parts.append(display(rf"{term.symbol} = {term.definition}"))
     if derivation.minor is not None and derivation.minor.expanded_size("minor") <= PRINTED:
         conditions = r",\quad ".join(map(_latex, derivation.conditions()))
-        parts.append(_display(rf"\text{{valid where }} {conditions}"))
+        parts.append(display(rf"\text{{valid where }} {conditions}"))
     return "\n".join(parts) + "\n"
 
 
@@ -97,22 +97,24 @@ def _latex(expression: Any) -> str:
     return sp.latex(expression, symbol_names=names)
 
 
-def _display(body: str) -> str:
+def display(body: str) -> str:
+    """One formula on lines of its own."""
     return "\\begin{equation*}\n" + body + "\n\\end{equation*}"
 
 
-def _align(lines: list[str]) -> str:
+def aligned(lines: list[str]) -> str:
+    """Formulas aligned at their &."""
     return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
 
 
 def _statement(derivation: Derivation) -> str:
     loss = broken_sum(derivation.problem.loss)
-    return _align(
+    return aligned(
         [
             r"dY &= \Sigma_{\parallel}^{1/2}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",
             r"b &= b_{\parallel} + b_{\perp\parallel} + b_{\perp} = \tfrac12\,\partial^2\Phi[\Sigma]",
             r"\Sigma_{\perp} &= \nabla^2 L\,S + S\,\nabla^2 L,\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)",
-            *_lines("L", loss),
+            *equation_lines("L", loss),
         ]
     )
 
@@ -121,8 +123,8 @@ def _manifold(derivation: Derivation) -> str:
     d, m = derivation.problem.dimension, derivation.codimension
     lines = [rf"\Gamma &: \quad \dim\Gamma = {d - m},\quad \operatorname{{rank}}\nabla^2 L = {m}"]
     for equation in derivation.equations.expand("equations").flat():
-        lines.extend(_lines("0", broken_sum(equation)))
-    return _align(lines)
+        lines.extend(equation_lines("0", broken_sum(equation)))
+    return aligned(lines)
 
 
 def _ground(derivation: Derivation) -> Iterator[str]:
@@ -130,7 +132,7 @@ def _ground(derivation: Derivation) -> Iterator[str]:
     yield from _matrix("F", derivation.guard, "frame")
     yield from _matrix(r"\nabla^2 L", derivation.blocks, "hessian")
     yield from _matrix(r"\sigma", derivation.blocks, "noise_factor")
-    yield _align(
+    yield aligned(
         [
             r"\partial\Phi &= I - F (F^{\top}F)^{-1} F^{\top}",
             r"\nabla^2 L^{\dagger} &= F \bigl(F^{\top}\,\nabla^2 L\,F\bigr)^{-1} F^{\top}",
@@ -144,21 +146,21 @@ def _ground(derivation: Derivation) -> Iterator[str]:
 def _matrix(symbol: str, program: Program, name: str) -> list[str]:
     if program.expanded_size(name) > PRINTED:
         return []
-    return _entries(symbol, "", program.expand(name))
+    return matrix_display(symbol, "", program.expand(name))
 
 
 def _block(program: Program, term: Term) -> str:
     definition = "" if term.definition == term.symbol else f"{term.definition} = "
-    return "\n".join(_entries(term.symbol, definition, program.expand(term.name)))
+    return "\n".join(matrix_display(term.symbol, definition, program.expand(term.name)))
 
 
-def _entries(symbol: str, definition: str, matrix: Any) -> list[str]:
+def matrix_display(symbol: str, definition: str, matrix: Any) -> list[str]:
     """A matrix in one display, or entry by entry where it is too wide for a page."""
     if matrix.is_zero_matrix:
-        return [_display(f"{symbol} = {definition}0")]
+        return [display(f"{symbol} = {definition}0")]
     widest = sum(max(visible_length(_latex(matrix[i, j])) for i in range(matrix.rows)) + 2 for j in range(matrix.cols))
     if widest + visible_length(symbol + definition) <= LINE:
-        return [_display(f"{symbol} = {definition}{_latex(matrix)}")]
+        return [display(f"{symbol} = {definition}{_latex(matrix)}")]
     named, entries = sp.cse(
         list(matrix.flat()), symbols=sp.numbered_symbols("t", start=1, exclude=matrix.free_symbols), order="none"
     )
@@ -166,12 +168,13 @@ def _entries(symbol: str, definition: str, matrix: Any) -> list[str]:
     places = product(range(matrix.rows), range(matrix.cols))
     for (i, j), entry in zip(places, entries, strict=True):
         index = f"{i + 1}" if matrix.cols == 1 else f"{i + 1},{j + 1}"
-        lines.extend(_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(entry)))
-    where = [line for name, value in named for line in _lines(_latex(name), broken_sum(value))]
-    return [_align(lines), *(["where", _align(where)] if where else [])]
+        lines.extend(equation_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(entry)))
+    where = [line for name, value in named for line in equation_lines(_latex(name), broken_sum(value))]
+    return [aligned(lines), *(["where", aligned(where)] if where else [])]
 
 
-def _lines(left: str, pieces: list[str]) -> list[str]:
+def equation_lines(left: str, pieces: list[str]) -> list[str]:
+    """left = the pieces of a broken sum, for `aligned`."""
     return [f"{left} &= {pieces[0]}", *(rf"&\quad {piece}" for piece in pieces[1:])]
 
 

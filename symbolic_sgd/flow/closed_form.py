@@ -16,6 +16,9 @@ Solution = dict[sp.Symbol, Expression]
 LARGEST_EQUATION = 400
 """Operations of an equation up to which a solution is sought."""
 
+LARGEST_POWER = 100
+"""Powers of an unknown up to which an equation is looked at as a polynomial."""
+
 
 def candidates(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol]) -> Iterator[Solution]:
     """Solutions of `equations` = 0; unknowns declared positive are sought positive, the others real.
@@ -27,7 +30,7 @@ def candidates(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol]) -
     if not unknowns:
         yield {}
         return
-    if any(sp.count_ops(e) > LARGEST_EQUATION for e in equations):
+    if any(sp.count_ops(e) > LARGEST_EQUATION or _highest_power(e, unknowns) > LARGEST_POWER for e in equations):
         return
     joint = _linear_solution(equations, unknowns)
     if joint is not None:
@@ -42,6 +45,11 @@ def candidates(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol]) -
         rest = [e.xreplace({unknown: root}) for e in equations if e is not equation]
         for solution in candidates(rest, others):
             yield {unknown: root, **solution}
+
+
+def _highest_power(equation: Expression, unknowns: Sequence[sp.Symbol]) -> Expression:
+    powers = [p.exp for p in equation.atoms(sp.Pow) if p.base in unknowns and p.exp.is_Rational]
+    return max(map(abs, powers), default=sp.S.One)
 
 
 def _linear_solution(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol]) -> Solution | None:
@@ -99,7 +107,8 @@ def contracted(expression: Expression) -> Expression:
     """
     signed = expression.replace(lambda e: e.is_Pow and isinstance(e.base, sp.Abs) and e.exp.is_Integer, _signed_power)
     signed = signed.replace(lambda e: isinstance(e, sp.Abs), lambda e: e.args[0] * sp.sign(e.args[0]))
-    return signed.replace(lambda e: e.is_Mul, _contracted_product)
+    products = signed.replace(lambda e: e.is_Mul, _contracted_product)
+    return min(products, sp.factor_terms(products), key=sp.count_ops)
 
 
 def _signed_power(power: sp.Pow) -> Expression:

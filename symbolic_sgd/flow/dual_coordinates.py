@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import sympy as sp
+from sympy.polys.matrices import DomainMatrix
 
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.matrices import Matrix
@@ -71,6 +72,10 @@ class DualCoordinates:
 
 def find_dual_coordinates(manifold: Manifold, search: IntegralSearch) -> DualCoordinates | None:
     """The first of the candidate links for which D − M independent combinations are conserved."""
+    principal = principal_forms(manifold.problem)
+    known = None if principal is None else _along_principal_axes(manifold, search, principal)
+    if known is not None:
+        return known
     for links, forms in _candidates(manifold.problem):
         found = independent_on(manifold, search.find(linked_terms(manifold.problem, links, forms.expressions)))
         if len(found) == manifold.dimension:
@@ -78,6 +83,25 @@ def find_dual_coordinates(manifold: Manifold, search: IntegralSearch) -> DualCoo
             certain = _is_convex(manifold, search, links, forms, directions)
             return DualCoordinates(forms, links, directions, tuple(found), certain)
     return None
+
+
+def _along_principal_axes(manifold: Manifold, search: IntegralSearch, forms: Forms) -> DualCoordinates | None:
+    """Logarithms of principal forms: Z is the row space of the eigenvalues, rational or not."""
+    rows = forms.eigenvalues
+    matrix = DomainMatrix.from_list_sympy(*rows.shape, rows.tolist(), extension=True).to_field()
+    reduced, pivots = matrix.rref()
+    if len(pivots) != manifold.codimension:
+        return None
+    links: tuple[Link, ...] = (Logarithm(),) * len(forms.expressions)
+    terms = sp.Matrix([link.of(form) for link, form in zip(links, forms.expressions, strict=True)])
+    weights = matrix.nullspace().to_Matrix()
+    candidates = [search.verified(sp.expand(sp.radsimp((weights.row(i) * terms)[0]))) for i in range(weights.rows)]
+    found = independent_on(manifold, [integral for integral in candidates if integral is not None])
+    if len(found) < manifold.dimension:
+        return None
+    directions = sp.ImmutableDenseMatrix([_coprime(reduced.to_Matrix().row(i)) for i in range(len(pivots))])
+    certain = _is_convex(manifold, search, links, forms, directions)
+    return DualCoordinates(forms, links, directions, tuple(found), certain)
 
 
 def _is_convex(
@@ -89,7 +113,7 @@ def _is_convex(
 ) -> bool:
     """Whether C with ∂gᵀ = (∂h)⁻¹Zᵀ C, and the curvatures k, are the same at random points."""
     known, landscape = manifold.equations, manifold.landscape
-    if known.curvatures is None or not all(entry.is_Rational for entry in directions):
+    if known.curvatures is None or directions.free_symbols:
         return False
     linked = [h.of(f) for h, f in zip(links, forms.expressions, strict=True)]
     nodes = [from_sympy(without_moduli(e), landscape.graph) for e in linked]
@@ -118,9 +142,7 @@ def _is_convex(
 def _candidates(problem: Problem) -> Iterator[tuple[tuple[Link, ...], Forms]]:
     coordinates = coordinate_forms(problem)
     yield (Linear(),) * problem.dimension, coordinates
-    for forms in (principal_forms(problem), coordinates):
-        if forms is not None:
-            yield (Logarithm(),) * problem.dimension, forms
+    yield (Logarithm(),) * problem.dimension, coordinates
     suggested = tuple(_suggested(problem, x) for x in problem.parameters)
     if not all(isinstance(link, Logarithm) for link in suggested):
         yield suggested, coordinates

@@ -38,8 +38,9 @@ LEADING = 1e-5
 PRESENT = 1e-7
 """A coefficient of a proposal smaller than this beside its largest is zero."""
 
-LARGEST_RATIONAL = 10**45
-"""Coefficients are recognised up to this denominator."""
+LARGEST_RATIONAL = 10**30
+"""Coefficients are recognised up to this denominator. An irrational number is 10⁻⁶⁰ from the nearest of these fractions,
+which is far from the 10⁻⁹⁰ to which coefficients are known."""
 
 VERIFIED_AT = 4
 """Random points at which ∇I·∇L is tested at two precisions, where it is not expanded."""

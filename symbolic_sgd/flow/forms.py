@@ -22,10 +22,12 @@ class Forms:
     Args:
         parameters: x.
         matrix: F, D×D, with orthogonal rows; entries are rationals and square roots of them.
+        eigenvalues: S_i F_j = λ_ij F_j where the n residuals of the loss are xᵀS_i x + const (n×D); else None.
     """
 
     parameters: tuple[sp.Symbol, ...]
     matrix: SymbolicMatrix
+    eigenvalues: SymbolicMatrix | None = None
 
     @cached_property
     def expressions(self) -> tuple[Expression, ...]:
@@ -39,11 +41,6 @@ class Forms:
         lengths = [sp.expand(sum(entry**2 for entry in f.row(i))) for i in range(f.rows)]
         return sp.ImmutableDenseMatrix(f.cols, f.rows, lambda i, j: sp.radsimp(f[j, i] / lengths[j]))
 
-    @property
-    def are_parameters(self) -> bool:
-        """Whether F = I."""
-        return self.matrix == sp.eye(len(self.parameters))
-
 
 def coordinate_forms(problem: Problem) -> Forms:
     """The parameters as their own forms."""
@@ -51,7 +48,9 @@ def coordinate_forms(problem: Problem) -> Forms:
 
 
 def principal_forms(problem: Problem) -> Forms | None:
-    """Orthogonal forms in which every residual f_i = xᵀS_i x + const of the loss is Σ_j μ_ij ℓ_j² + const.
+    """Orthogonal forms in which every residual f_i = xᵀS_i x + const of the loss is a sum of squares.
+
+    The flow then moves ℓ_j by −2 Σ_i ρ_i λ_ij ℓ_j, so that ln|ℓ_j| moves within the row space of λ.
 
     None where the loss is not stated in such residuals, where the S_i have no common principal axes, or where these
     need more than square roots; also where the axes are those of the parameters.
@@ -66,9 +65,13 @@ def principal_forms(problem: Problem) -> Forms | None:
         return None
     mixed = sum((sp.Rational(7 * i + 3, 5 * i + 2) * s for i, s in enumerate(matrices)), sp.zeros(problem.dimension))
     rows = _principal_axes(mixed)
-    if rows is None or not all(_diagonalises(rows, s) for s in matrices):
+    if rows is None:
         return None
-    return Forms(problem.parameters, sp.ImmutableDenseMatrix(rows))
+    f = sp.ImmutableDenseMatrix(rows)
+    eigenvalues = [_eigenvalues(f, s) for s in matrices]
+    if any(row is None for row in eigenvalues):
+        return None
+    return Forms(problem.parameters, f, sp.ImmutableDenseMatrix(eigenvalues))
 
 
 def _residuals(problem: Problem) -> Sequence[Expression]:
@@ -126,7 +129,10 @@ def _short(row: SymbolicMatrix) -> SymbolicMatrix:
     return min(multiples, key=lambda m: sum(sp.count_ops(entry) for entry in m))
 
 
-def _diagonalises(rows: list[list[Expression]], s: SymbolicMatrix) -> bool:
-    f = sp.Matrix(rows)
-    product = (f * s * f.T).applyfunc(lambda e: sp.radsimp(sp.expand(e)))
-    return product.is_diagonal()
+def _eigenvalues(f: SymbolicMatrix, s: SymbolicMatrix) -> list[Expression] | None:
+    """λ with S fᵀ = fᵀ diag(λ); None where the rows of f are no eigenvectors."""
+    exactly = lambda matrix: matrix.applyfunc(lambda e: sp.radsimp(sp.expand(e)))  # noqa: E731
+    products, lengths = exactly(f * s * f.T), exactly(f * f.T)
+    if not products.is_diagonal():
+        return None
+    return [sp.radsimp(products[j, j] / lengths[j, j]) for j in range(f.rows)]

@@ -15,6 +15,7 @@ from symbolic_sgd.flow.derivatives import DerivativesOfLimit, implicit_derivativ
 from symbolic_sgd.flow.dual_coordinates import DualCoordinates
 from symbolic_sgd.flow.first_integrals import FirstIntegral
 from symbolic_sgd.flow.newton import System
+from symbolic_sgd.problems.problem import Problem
 
 
 @dataclass(frozen=True)
@@ -57,7 +58,7 @@ def implicit_limit(
         integrals: I.
         dual: dual coordinates, if there are any.
     """
-    images = image_symbols(manifold)
+    images = image_symbols(manifold.problem)
     landscape = manifold.landscape
     graph = landscape.graph
     at_image = dict(zip(landscape.variables, (graph.symbol(s) for s in images), strict=True))
@@ -92,13 +93,13 @@ def _orbit(manifold: Manifold, equations: Sequence[Node], dual: DualCoordinates)
     return Orbit(_system(nodes, shifts, reach), Program.of({"position": Matrix.column(position)}))
 
 
-def image_symbols(manifold: Manifold) -> tuple[sp.Symbol, ...]:
+def image_symbols(problem: Problem) -> tuple[sp.Symbol, ...]:
     """Names for the entries of Φ(x), with the assumptions of the parameters."""
-    taken = {s.name for s in manifold.problem.symbols}
+    taken = {s.name for s in problem.symbols}
     prefix = "Phi_"
-    while any(f"{prefix}{s.name}" in taken for s in manifold.problem.parameters):
+    while any(f"{prefix}{s.name}" in taken for s in problem.parameters):
         prefix += "_"
-    return tuple(sp.Symbol(prefix + s.name, **s._assumptions_orig) for s in manifold.problem.parameters)
+    return tuple(sp.Symbol(prefix + s.name, **s._assumptions_orig) for s in problem.parameters)
 
 
 def _road(manifold: Manifold, dual: DualCoordinates | None, orbit: Orbit | None) -> str:

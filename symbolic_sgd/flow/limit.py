@@ -20,7 +20,7 @@ from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, ind
 from symbolic_sgd.flow.forms import principal_forms
 from symbolic_sgd.flow.implicit import ImplicitLimit, implicit_limit
 from symbolic_sgd.flow.loss_functions import smooth_loss
-from symbolic_sgd.flow.referee import observe
+from symbolic_sgd.flow.referee import observe, on_zero_set
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.flow_limit import SmoothLoss
 
@@ -42,6 +42,7 @@ class FlowLimit:
         form: the closed form, or None.
         loss: ∇L, ∇²L and T[C] as plain functions, for the numerical flow.
         starts: how many starts of the numerical flow a closed form was held against.
+        elsewhere: from how many of them the flow ends on another part of Γ than {g = 0}.
     """
 
     problem: Problem
@@ -53,6 +54,7 @@ class FlowLimit:
     form: ExplicitLimit | ImplicitLimit | None
     loss: SmoothLoss
     starts: int
+    elsewhere: int
 
 
 def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
@@ -91,12 +93,13 @@ def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
         problem=problem,
         codimension=manifold.codimension,
         dimension=manifold.dimension,
-        found=len(found),
+        found=len(found) if known is integrals else len(found) + len(known),
         integrals=tuple(known),
         families=families(terms),
         form=form,
         loss=loss,
         starts=len(referee.rows),
+        elsewhere=int((~on_zero_set(manifold, equations, referee)).sum()),
     )
 
 

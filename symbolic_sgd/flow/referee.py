@@ -8,7 +8,8 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import RELATIONS
-from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
@@ -63,6 +64,17 @@ def observe(manifold: Manifold, loss: SmoothLoss, search: IntegralSearch, rng: n
     ends = np.concatenate([flow.points, rows[:, problem.dimension :]], axis=1)
     fine = flow.reached & satisfies(problem.conditions, problem.symbols, ends)
     return Referee(rows[fine], flow.points[fine])
+
+
+def on_zero_set(manifold: Manifold, equations: Sequence[Node], referee: Referee) -> np.ndarray:
+    """Which limits of a referee lie on {g = 0}: |g| is small beside |∇g|(1 + |x|)."""
+    variables = manifold.landscape.variables
+    outputs = {"values": Matrix.column(equations), "slopes": Matrix.of(jacobian(equations, variables))}
+    rows = np.concatenate([referee.limits, referee.rows[:, len(variables) :]], axis=1)
+    seen = evaluate(Program.of(outputs), manifold.problem.symbols, rows)
+    slopes = np.linalg.norm(seen["slopes"].reshape(len(rows), len(equations), -1), axis=2)
+    extent = 1 + np.linalg.norm(referee.limits, axis=1, keepdims=True)
+    return np.all(np.abs(seen["values"]) <= AGREEMENT * slopes * extent + np.finfo(float).tiny, axis=1)
 
 
 def satisfies(conditions: Sequence[Any], symbols: Sequence[sp.Symbol], rows: np.ndarray) -> np.ndarray:

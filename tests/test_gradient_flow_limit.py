@@ -1,0 +1,303 @@
+"""Φ as users hold it: branches, refusals, batches, precision, words."""
+
+import pickle
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+from known_limits import hyperbola_by_hand
+
+from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, SymbolicSGDError, gradient_flow_limit
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, FlowDidNotConverge, IsolatedMinimum, NoClosedForm
+
+u, v, w = sp.symbols("u v w")
+
+
+def limit_of(loss, parameters, **further):
+    return gradient_flow_limit(Problem(loss=loss, parameters=parameters, noise=IsotropicNoise()), **further)
+
+
+@pytest.fixture(scope="module")
+def hyperbola():
+    return limit_of((u * v - 1) ** 2 / 2, (u, v))
+
+
+@pytest.fixture(scope="module")
+def sphere():
+    x = sp.symbols("x1:4")
+    problem = Problem(loss=(sum(a**2 for a in x) - 1) ** 2 / 8, parameters=x, noise=IsotropicNoise())
+    return gradient_flow_limit(problem)
+
+
+@pytest.fixture(scope="module")
+def cubic():
+    """Implicit: Φ_v is the root of a cubic."""
+    return limit_of((u**2 * v - 1) ** 2 / 2, (u, v))
+
+
+@pytest.fixture(scope="module")
+def sine():
+    """Numeric: one first integral of two."""
+    return limit_of((u * v + sp.sin(w) - 1) ** 2 / 2, (u, v, w))
+
+
+# --- branches -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("start", [(2, 1), (-2, 1), (-2, -1), (2, -1), (0.3, 3), (-0.01, 0.02), (1e3, 2), (1, -0.999)])
+def test_hyperbola_from_every_quadrant(hyperbola, start):
+    np.testing.assert_allclose(hyperbola(start), hyperbola_by_hand(np.array([start], float))[0], rtol=1e-12)
+
+
+@pytest.mark.parametrize("start", [(1, -1), (0, 0), (-3, 3), (1e-9, -1e-9)])
+def test_hyperbola_on_the_separatrix_is_refused(hyperbola, start):
+    with pytest.raises(FlowDidNotConverge, match="saddle") as error:
+        hyperbola([[2.0, 1.0], start])
+    assert f"u = {float(start[0]):.6g}" in str(error.value)
+
+
+def test_hyperbola_beside_the_separatrix(hyperbola):
+    for distance in (1e-6, -1e-6, 1e-12):
+        start = np.array([[1.0, -1.0 + distance]])
+        np.testing.assert_allclose(hyperbola(start), hyperbola_by_hand(start), rtol=1e-9)
+
+
+def test_hyperbola_formula_is_one_for_both_branches(hyperbola):
+    k, r = u**2 - v**2, sp.sqrt(sp.sqrt((u**2 - v**2) ** 2 + 4) + 2)
+    expected = sp.sign(u + v) * (r + k / r) / 2
+    for point in ({u: 2, v: sp.Rational(1, 3)}, {u: -3, v: 1}, {u: -1, v: sp.Rational(5, 2)}):
+        assert abs((hyperbola.expression[0] - expected).evalf(40, subs=point)) < 1e-38
+
+
+def test_sphere_from_near_its_centre(sphere):
+    for size in (1e-3, 1e-9, 1e-150):
+        np.testing.assert_allclose(sphere([0, 3 * size, 4 * size]), [0, 0.6, 0.8], rtol=1e-12)
+    with pytest.raises(FlowDidNotConverge, match="maximum|saddle"):
+        sphere([0, 0, 0])
+
+
+def test_coordinate_hyperplanes(sphere):
+    """Where the logarithms of the integrals are singular, the formula is not."""
+    np.testing.assert_allclose(sphere([0, 0, -2]), [0, 0, -1])
+    np.testing.assert_allclose(sphere.jacobian_at([0, 0, -2]), np.diag([0.5, 0.5, 0]), atol=1e-12)
+
+
+def test_local_minimizers_on_another_component_are_limits_too(cubic):
+    """½(u²v − 1)² has the minimizers u = 0, v < 0, where it is ½; the equations of {u²v = 1} do not hold there."""
+    np.testing.assert_allclose(cubic([0.5, -2]), [0, -np.sqrt(4 - 0.125)], rtol=1e-11)
+    assert "another part of Γ" in cubic.explain()
+    np.testing.assert_allclose(cubic.jacobian_at([0.5, -2]) @ [2, 1], np.array([0, 1]) * cubic.jacobian_at([0.5, -2])[1] @ [2, 1])
+
+
+def test_domain_is_respected():
+    phi = limit_of((u * v - 1) ** 2 / 2, (u, v))
+    positive = gradient_flow_limit(
+        Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(), domain=[u > 0])
+    )
+    np.testing.assert_allclose(positive([2, 1]), phi([2, 1]))
+    with pytest.raises(FlowDidNotConverge, match="outside the part of Γ meant"):
+        positive([-2, -1])
+
+
+def test_starts_against_the_assumptions_are_refused():
+    a, b = sp.symbols("a b", positive=True)
+    phi = limit_of((sp.sqrt(a * b) - 1) ** 2 / 2, (a, b))
+    assert phi([2, 1]).min() > 0
+    with pytest.raises(FlowDidNotConverge, match="declared"):
+        phi([-2, 1])
+
+
+@pytest.mark.parametrize(
+    ("start", "words"), [((3, 0.1), "does not reach Γ"), ((1, -1), "does not reach Γ"), ((0, -1), "does not reach Γ")]
+)
+def test_flows_that_do_not_reach_the_manifold(start, words):
+    phi = gradient_flow_limit(
+        Problem(loss=v * u**2 / 2, parameters=(u, v), noise=IsotropicNoise(), domain=[v > 0])
+    )
+    with pytest.raises(FlowDidNotConverge, match=words):
+        phi(start)
+    np.testing.assert_allclose(phi([1, 1]), [0, np.sqrt(0.5)])
+
+
+# --- numbers of every kind ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", ["hyperbola", "cubic", "sine"])
+def test_batches_of_every_shape(kind, request):
+    phi = request.getfixturevalue(kind)
+    d = phi.problem.dimension
+    x = 0.5 + np.random.default_rng(0).random((2, 3, d))
+    values = phi(x)
+    assert values.shape == (2, 3, d)
+    assert phi.jacobian_at(x).shape == (2, 3, d, d)
+    assert phi.second_derivative_at(x, np.eye(d)).shape == (2, 3, d)
+    np.testing.assert_allclose(phi(x[1, 2]), values[1, 2], rtol=1e-12)
+    assert phi(np.empty((0, d))).shape == (0, d)
+    np.testing.assert_allclose(phi(values), values, rtol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["hyperbola", "cubic", "sine"])
+def test_derivatives_against_differences(kind, request):
+    phi = request.getfixturevalue(kind)
+    d = phi.problem.dimension
+    x, h = np.array([1.3, 0.6, 0.4])[:d], 1e-3
+    steps = h * np.eye(d)
+    # Fourth-order central differences.
+    central = lambda f: (8 * (f(1) - f(-1)) - (f(2) - f(-2))) / (12 * h)  # noqa: E731
+    jacobian = central(lambda k: phi(x + k * steps)).T
+    np.testing.assert_allclose(phi.jacobian_at(x), jacobian, atol=1e-8)
+    b = np.arange(d * d).reshape(d, d) - 2.0
+    second = np.einsum("jki,ij->k", central(lambda k: phi.jacobian_at(x + k * steps)).transpose(0, 1, 2), b)
+    np.testing.assert_allclose(phi.second_derivative_at(x, b), second, atol=1e-7)
+
+
+def test_expressions_of_derivatives_agree_with_numbers(hyperbola, cubic):
+    b = sp.Matrix([[1, u], [3, -v]])
+    for phi in (hyperbola, cubic):
+        x = np.array([1.3, 0.6])
+        values = dict(zip((u, v, *phi.image_symbols), (*x, *phi(x)), strict=False))
+        numbers = lambda matrix, values=values: np.array(matrix.subs(values).evalf().tolist(), float)  # noqa: E731
+        np.testing.assert_allclose(numbers(phi.jacobian), phi.jacobian_at(x), rtol=1e-10)
+        directions = numbers(b)
+        np.testing.assert_allclose(
+            numbers(phi.second_derivative(b)).ravel(), phi.second_derivative_at(x, directions), rtol=1e-9
+        )
+
+
+def test_constants_go_by_keyword():
+    s = sp.Symbol("s", positive=True)
+    problem = Problem(loss=(u * v - s) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(), constants=(s,))
+    phi = gradient_flow_limit(problem)
+    assert phi.kind == "explicit"
+    np.testing.assert_allclose(phi([2, 1], s=3).prod(), 3)
+    np.testing.assert_allclose(phi([[2, 1], [1, 1]], s=[3, 5]).prod(axis=1), [3, 5])
+    with pytest.raises(BadInput, match="no value for the constant s"):
+        phi([2, 1])
+
+
+@pytest.mark.parametrize(("kind", "digits"), [("hyperbola", 60), ("cubic", 60), ("sine", 25)])
+def test_precise_values(kind, digits, request):
+    phi = request.getfixturevalue(kind)
+    d = phi.problem.dimension
+    point = [sp.Rational(13, 10), sp.Rational(3, 5), sp.Rational(2, 5)][:d]
+    value = phi.precisely(point, digits)
+    np.testing.assert_allclose([float(a) for a in value], phi([float(a) for a in point]), rtol=1e-11)
+    with mpmath.workdps(digits):
+        assert abs(phi.problem.loss.subs(dict(zip(phi.problem.parameters, value, strict=True)))) < 10.0 ** (2 - digits)
+        if kind == "hyperbola":
+            k = mpmath.mpf("1.69") - mpmath.mpf("0.36")
+            assert abs(value[0] - mpmath.sqrt((k + mpmath.sqrt(k**2 + 4)) / 2)) < mpmath.mpf(10) ** (1 - digits)
+        if kind == "cubic":
+            conserved = value[0] ** 2 - 2 * value[1] ** 2 - (mpmath.mpf("1.69") - mpmath.mpf("0.72"))
+            assert abs(conserved) < mpmath.mpf(10) ** (2 - digits)
+        if kind == "sine":
+            assert abs(value[0] ** 2 - value[1] ** 2 - mpmath.mpf("1.33")) < mpmath.mpf(10) ** (2 - digits)
+
+
+def test_pickles(cubic):
+    again = pickle.loads(pickle.dumps(cubic))
+    np.testing.assert_array_equal(again([1.2, 0.7]), cubic([1.2, 0.7]))
+    assert again.jacobian == cubic.jacobian
+
+
+# --- what was found -------------------------------------------------------------------------
+
+
+def test_conserved_quantities_of_the_user_are_used():
+    """uv + sin w also conserves ln|u + v| − ln|sec w + tan w|, which no ansatz holds: then Φ is implicit."""
+    x, y, z = sp.symbols("x y z", positive=True)
+    loss = (x * y + sp.sin(z) - 1) ** 2 / 2
+    known = sp.log(x + y) - sp.log((1 + sp.sin(z)) / sp.cos(z))
+    without = limit_of(loss, (x, y, z))
+    phi = limit_of(loss, (x, y, z), first_integrals=[known])
+    assert (without.kind, phi.kind) == ("numeric", "implicit")
+    assert known in phi.first_integrals
+    start = [1.1, 0.4, 0.3]
+    np.testing.assert_allclose(phi(start), without(start), rtol=1e-11)
+    np.testing.assert_allclose(phi.jacobian_at(start), without.jacobian_at(start), atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ([u * v], r"first_integrals\[0\] = u\*v is not conserved"),
+        ([u**2 - v**2, u + v], r"first_integrals\[1\]"),
+        (["u"], "not a SymPy expression"),
+        ([w], "neither a parameter nor a constant"),
+        ([sp.Float(0.5) * u], "floating-point"),
+        ("u", "give a list"),
+        (u**2 - v**2, "give a list"),
+        ([sp.log(-1 - u**2)], "not real"),
+    ],
+)
+def test_wrong_integrals_are_refused(given, words):
+    with pytest.raises(BadInput, match=words):
+        limit_of((u * v - 1) ** 2 / 2, (u, v), first_integrals=given)
+
+
+def test_dependent_integrals_are_counted_once():
+    phi = limit_of((u * v - 1) ** 2 / 2, (u, v), first_integrals=[(u**2 - v**2) ** 3, sp.Integer(7)])
+    assert len(phi.first_integrals) == 1
+    assert phi.kind == "explicit"
+
+
+def test_words(hyperbola, cubic, sine):
+    assert "1 of 1" in hyperbola.explain() and "explicit" in hyperbola.explain()
+    assert "u**2 - 2*v**2 is conserved" in cubic.explain()
+    assert "1 of 2" in sine.explain() and "numerically" in sine.explain()
+    assert repr(sine) == "GradientFlowLimit(numeric, 1 of 2 first integrals)"
+    for phi in (hyperbola, cubic, sine):
+        assert r"\Phi" in phi.latex() and phi._repr_latex_() == phi.latex()
+
+
+# --- bad input ------------------------------------------------------------------------------
+
+
+def test_numeric_formulas_name_the_numbers(sine):
+    assert sine.expression is None and sine.equations == () and sine.image_symbols == ()
+    with pytest.raises(NoClosedForm, match=r"1 of 2.*jacobian_at"):
+        _ = sine.jacobian
+    with pytest.raises(NoClosedForm, match="second_derivative_at"):
+        sine.second_derivative(sp.eye(3))
+
+
+def test_bad_points_and_directions(hyperbola, sine):
+    for phi in (hyperbola, sine):
+        d = phi.problem.dimension
+        for bad in ([1.0] * (d + 1), 1.0, [np.nan] * d, [np.inf] * d, ["a"] * d, [1j] * d, None):
+            with pytest.raises(BadPoint):
+                phi(bad)
+        for bad in (np.eye(d + 1), "B", np.ones((3, d, d)) * np.nan):
+            with pytest.raises(BadInput):
+                phi.second_derivative_at([0.5] * d, bad)
+        with pytest.raises(BadInput, match="no constants"):
+            phi([0.5] * d, s=1)
+    for bad in (sp.eye(3), [[1, 0], [0, 1]], sp.Matrix([[w, 0], [0, 1]]), sp.Matrix([[0.5, 0], [0, 1]])):
+        with pytest.raises(BadInput):
+            hyperbola.second_derivative(bad)
+    with pytest.raises(BadShape):
+        hyperbola.second_derivative(sp.eye(3))
+
+
+@pytest.mark.parametrize(
+    ("point", "digits"),
+    [([1], 30), ({u: 1}, 30), ("12", 30), ([1, sp.I], 30), ([1, 2], 5), ([1, 2], "many"), ([1, w], 30), ([1, np.nan], 30)],
+)
+def test_bad_precise_points(hyperbola, point, digits):
+    with pytest.raises(BadInput):
+        hyperbola.precisely(point, digits)
+
+
+def test_losses_without_a_manifold_are_refused():
+    with pytest.raises(IsolatedMinimum):
+        limit_of(u**2 + v**2, (u, v))
+    with pytest.raises(BadInput, match="takes a Problem"):
+        gradient_flow_limit((u * v - 1) ** 2)
+    with pytest.raises(SymbolicSGDError):
+        limit_of((u * v) ** 4, (u, v))
+
+
+def test_the_noise_does_not_matter(hyperbola):
+    phi = gradient_flow_limit(Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    assert phi.expression == hyperbola.expression
