@@ -47,7 +47,8 @@ def sine():
 
 @pytest.mark.parametrize("start", [(2, 1), (-2, 1), (-2, -1), (2, -1), (0.3, 3), (-0.01, 0.02), (1e3, 2), (1, -0.999)])
 def test_hyperbola_from_every_quadrant(hyperbola, start):
-    np.testing.assert_allclose(hyperbola(start), hyperbola_by_hand(np.array([start], float))[0], rtol=1e-12)
+    expected = hyperbola_by_hand(np.array([start], float))[0]
+    np.testing.assert_allclose(hyperbola(start), expected, rtol=1e-12, atol=1e-14 * abs(expected).max())
 
 
 @pytest.mark.parametrize("start", [(1, -1), (0, 0), (-3, 3), (1e-9, -1e-9)])
@@ -73,7 +74,7 @@ def test_hyperbola_formula_is_one_for_both_branches(hyperbola):
 def test_sphere_from_near_its_centre(sphere):
     for size in (1e-3, 1e-9, 1e-150):
         np.testing.assert_allclose(sphere([0, 3 * size, 4 * size]), [0, 0.6, 0.8], rtol=1e-12)
-    with pytest.raises(FlowDidNotConverge, match="maximum|saddle"):
+    with pytest.raises(FlowDidNotConverge, match=r"maximum|saddle"):
         sphere([0, 0, 0])
 
 
@@ -87,7 +88,9 @@ def test_local_minimizers_on_another_component_are_limits_too(cubic):
     """½(u²v − 1)² has the minimizers u = 0, v < 0, where it is ½; the equations of {u²v = 1} do not hold there."""
     np.testing.assert_allclose(cubic([0.5, -2]), [0, -np.sqrt(4 - 0.125)], rtol=1e-11)
     assert "another part of Γ" in cubic.explain()
-    np.testing.assert_allclose(cubic.jacobian_at([0.5, -2]) @ [2, 1], np.array([0, 1]) * cubic.jacobian_at([0.5, -2])[1] @ [2, 1])
+    np.testing.assert_allclose(
+        cubic.jacobian_at([0.5, -2]), [[0, 0], [0.25 / np.sqrt(3.875), 2 / np.sqrt(3.875)]], atol=1e-10
+    )
 
 
 def test_domain_is_respected():
@@ -112,9 +115,7 @@ def test_starts_against_the_assumptions_are_refused():
     ("start", "words"), [((3, 0.1), "does not reach Γ"), ((1, -1), "does not reach Γ"), ((0, -1), "does not reach Γ")]
 )
 def test_flows_that_do_not_reach_the_manifold(start, words):
-    phi = gradient_flow_limit(
-        Problem(loss=v * u**2 / 2, parameters=(u, v), noise=IsotropicNoise(), domain=[v > 0])
-    )
+    phi = gradient_flow_limit(Problem(loss=v * u**2 / 2, parameters=(u, v), noise=IsotropicNoise(), domain=[v > 0]))
     with pytest.raises(FlowDidNotConverge, match=words):
         phi(start)
     np.testing.assert_allclose(phi([1, 1]), [0, np.sqrt(0.5)])
@@ -282,7 +283,16 @@ def test_bad_points_and_directions(hyperbola, sine):
 
 @pytest.mark.parametrize(
     ("point", "digits"),
-    [([1], 30), ({u: 1}, 30), ("12", 30), ([1, sp.I], 30), ([1, 2], 5), ([1, 2], "many"), ([1, w], 30), ([1, np.nan], 30)],
+    [
+        ([1], 30),
+        ({u: 1}, 30),
+        ("12", 30),
+        ([1, sp.I], 30),
+        ([1, 2], 5),
+        ([1, 2], "many"),
+        ([1, w], 30),
+        ([1, np.nan], 30),
+    ],
 )
 def test_bad_precise_points(hyperbola, point, digits):
     with pytest.raises(BadInput):

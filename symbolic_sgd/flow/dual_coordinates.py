@@ -87,7 +87,7 @@ def find_dual_coordinates(manifold: Manifold, search: IntegralSearch) -> DualCoo
 
 def _along_principal_axes(manifold: Manifold, search: IntegralSearch, forms: Forms) -> DualCoordinates | None:
     """Logarithms of principal forms: Z is the row space of the eigenvalues, rational or not."""
-    rows = forms.eigenvalues
+    rows: SymbolicMatrix = forms.eigenvalues
     matrix = DomainMatrix.from_list_sympy(*rows.shape, rows.tolist(), extension=True).to_field()
     reduced, pivots = matrix.rref()
     if len(pivots) != manifold.codimension:

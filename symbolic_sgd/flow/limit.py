@@ -22,7 +22,7 @@ from symbolic_sgd.flow.implicit import ImplicitLimit, implicit_limit
 from symbolic_sgd.flow.loss_functions import smooth_loss
 from symbolic_sgd.flow.referee import observe, on_zero_set
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.simulate.flow_limit import SmoothLoss
+from symbolic_sgd.simulate.flow_state import SmoothLoss
 
 SEED = 1993
 """The search is the same in every run."""

@@ -11,7 +11,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.simulate.flow_limit import SmoothLoss
+from symbolic_sgd.simulate.flow_state import SmoothLoss
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,8 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.first_integrals import IntegralSearch
-from symbolic_sgd.simulate.flow_limit import SmoothLoss, limits_of_flow
+from symbolic_sgd.simulate.flow_limit import limits_of_flow
+from symbolic_sgd.simulate.flow_state import SmoothLoss
 
 STARTS = 200
 """Random starts that are followed."""

@@ -19,7 +19,7 @@ from symbolic_sgd.derive.walk import wander
 from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.loss_functions import loss_functions, symmetric_symbols
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
-from symbolic_sgd.simulate.flow_limit import SmoothLoss
+from symbolic_sgd.simulate.flow_state import SmoothLoss
 
 DIGITS = 60
 

@@ -62,7 +62,9 @@ def test_integrals_are_conserved(known, found):
 
 
 def _real(expression):
-    return expression.xreplace({s: sp.Symbol(s.name, real=True, positive=s.is_positive) for s in expression.free_symbols})
+    return expression.xreplace(
+        {s: sp.Symbol(s.name, real=True, positive=s.is_positive) for s in expression.free_symbols}
+    )
 
 
 def largest_error(known: KnownLimit, phi, starts: np.ndarray) -> float:
@@ -99,13 +101,21 @@ def test_equations_and_derivatives_off_the_manifold(known, found):
     d = known.problem.dimension
     b = np.random.default_rng(4).standard_normal((4, d, d))
     numeric = type(phi)(_without_form(phi.limit))
-    np.testing.assert_allclose(phi.jacobian_at(starts, **constants), numeric.jacobian_at(starts, **constants), atol=2e-9)
+    np.testing.assert_allclose(
+        phi.jacobian_at(starts, **constants), numeric.jacobian_at(starts, **constants), atol=2e-9
+    )
     second, other = (f.second_derivative_at(starts, b, **constants) for f in (phi, numeric))
     np.testing.assert_allclose(second, other, atol=1e-7 * (1 + np.abs(other).max()))
     if phi.kind == "implicit":
         values = phi(starts, **constants)
         for x, y in zip(starts, values, strict=True):
-            if known.problem.loss.subs(dict(zip(known.problem.parameters, y, strict=True)) | {s: constants[s.name] for s in known.problem.constants}) > 1e-9:
+            if (
+                known.problem.loss.subs(
+                    dict(zip(known.problem.parameters, y, strict=True))
+                    | {s: constants[s.name] for s in known.problem.constants}
+                )
+                > 1e-9
+            ):
                 continue  # another part of Γ: local minimizers that are no zeros of the loss
             point = dict(zip((*known.problem.parameters, *phi.image_symbols), (*x, *y), strict=True))
             point |= {s: constants[s.name] for s in known.problem.constants}

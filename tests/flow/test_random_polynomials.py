@@ -30,11 +30,20 @@ def outcome(seed: int) -> str:
             continue
         literal = flow.limit(x)
         if literal is not None:
-            assert np.abs(value - literal).max() <= ERROR * (1 + np.abs(literal).max()), (problem.loss, x, value, literal)
+            assert np.abs(value - literal).max() <= ERROR * (1 + np.abs(literal).max()), (
+                problem.loss,
+                x,
+                value,
+                literal,
+            )
             if phi.expression is not None:
                 point = dict(zip(problem.parameters, x, strict=True))
                 formula = np.array([complex(e.evalf(30, subs=point)) for e in phi.expression])
-                assert np.abs(formula - literal).max() <= ERROR * (1 + np.abs(literal).max()), (problem.loss, x, formula)
+                assert np.abs(formula - literal).max() <= ERROR * (1 + np.abs(literal).max()), (
+                    problem.loss,
+                    x,
+                    formula,
+                )
     return phi.kind
 
 

@@ -9,7 +9,8 @@ import pytest
 from mpmath import mp, mpf
 
 from symbolic_sgd.errors import BadShape, FlowDidNotConverge
-from symbolic_sgd.simulate.flow_limit import SmoothLoss, limits_of_flow
+from symbolic_sgd.simulate.flow_limit import limits_of_flow
+from symbolic_sgd.simulate.flow_state import SmoothLoss
 from symbolic_sgd.simulate.precise_flow import precise_limit
 from symbolic_sgd.simulate.radau import radau
 

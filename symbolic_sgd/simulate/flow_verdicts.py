@@ -1,0 +1,219 @@
+"""What becomes of each point: it goes on, it is finished on Γ, or it is given up for a reason in words."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from symbolic_sgd.simulate.flow_state import SETTLED, Flow, Task, local_axes
+
+MOST_STEPS = 500
+"""A flow to a quadratic minimum takes 15 to 60 steps; only minima flatter than that, or at infinity, need hundreds."""
+
+ROUNDING_OF_DISTANCE = 30 * np.finfo(float).eps
+"""Rounding of |H†∇L| relative to 1 + |x|, times λ_M / λ₁."""
+
+SADDLE_DISTANCE = 1e-8
+"""Newton distance below which rounding decides on which side a trajectory leaves a saddle."""
+
+SADDLE_CURVATURE = 1e-5
+"""Least ratio of the negative curvature to the largest there; at 10⁻⁸ from a curved Γ smaller ones are harmless."""
+
+LEAST_NORMAL = 1e-8
+"""Smallest ratio of the M-th curvature to the largest on Γ."""
+
+MOST_TANGENT = 1e-7
+"""Largest ratio of the other curvatures to the largest on Γ."""
+
+QUIET = 1e3 * np.finfo(float).eps
+"""The tangent part of the gradient, relative to λ₁(1 + |x|), that is rounding."""
+
+MOST_POLISHING = 4
+"""Newton steps with a fixed H gain nine digits each; the rest is for rounding."""
+
+DEAD = 1e-14
+"""Normal part of J, relative to J, at which it has decayed."""
+
+SHORTEST_STEP = 1e-14
+"""Relative to 1 + |x|: a step that moves x by less is stuck at a singularity of the loss, if it is short as well."""
+
+SHORTEST_LENGTH = 1e-8
+"""Step times curvature of such a step; where x hardly moves because it has arrived, steps are long."""
+
+
+class Results:
+    """Collects what became of each point."""
+
+    def __init__(self, count: int, dimension: int, columns: int, seconds: int) -> None:
+        self.points = np.full((count, dimension), np.nan)
+        self.jacobian = np.full((count, dimension, columns), np.nan)
+        self.second = np.full((count, dimension, seconds), np.nan)
+        self.growth = np.zeros(count)
+        self.reasons = ["not followed"] * count
+        self.steps = 0
+
+    def refuse(self, flow: Flow, which: np.ndarray, words: Callable[[int], str]) -> None:
+        for row in np.flatnonzero(which):
+            self.reasons[flow.index[row]] = words(int(row))
+
+    def accept(self, flow: Flow) -> None:
+        self.points[flow.index] = flow.x
+        self.growth[flow.index] = flow.growth
+        self.jacobian[flow.index] = flow.jacobian
+        self.second[flow.index] = flow.second
+        for row in flow.index:
+            self.reasons[row] = ""
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a point is with respect to stationary sets; distances relative to 1 + |x|."""
+
+    size: np.ndarray  # 1 + |x|
+    normal_distance: np.ndarray  # |H†∇L| with H† on the M largest eigenvalues
+    resolution: np.ndarray  # what rounding of ∇L makes of it
+    rank_is_right: np.ndarray
+    drift: np.ndarray  # the other D − M components of ∇L, relative to λ₁(1 + |x|)
+    distance: np.ndarray  # |H†∇L| with H† on all eigenvalues that are clearly not zero
+    remainder: np.ndarray  # the other components of ∇L, relative to λ₁(1 + |x|)
+    descent: np.ndarray  # the most negative eigenvalue relative to the largest
+
+    @staticmethod
+    def of(rank: int, x: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> "_Place":
+        tangent = slope.shape[1] - rank
+        largest, size = np.abs(curvature).max(1), 1 + np.linalg.norm(x, axis=1)
+        weakest = curvature[:, tangent] / largest
+        flattest = np.abs(curvature[:, :tangent]).max(1, initial=0.0) / largest
+        newton, unit = slope / curvature / size[:, None], largest * size
+        clear = np.abs(curvature) > MOST_TANGENT * largest[:, None]
+        return _Place(
+            size=size,
+            normal_distance=np.where(weakest > 0, np.linalg.norm(newton[:, tangent:], axis=1), np.inf),
+            resolution=ROUNDING_OF_DISTANCE / weakest,
+            rank_is_right=(weakest > LEAST_NORMAL) & (flattest <= MOST_TANGENT),
+            drift=_relative(np.linalg.norm(slope[:, :tangent], axis=1), unit),
+            distance=np.linalg.norm(np.where(clear, newton, 0.0), axis=1),
+            remainder=_relative(np.linalg.norm(np.where(clear, 0.0, slope), axis=1), unit),
+            descent=_relative(np.maximum(-curvature[:, 0], 0), largest),
+        )
+
+    def is_elsewhere(self) -> np.ndarray:
+        """Whether this is a stationary point that is not on Γ, or so close to a saddle that rounding decides."""
+        near = (self.distance < SADDLE_DISTANCE) & (self.remainder < SADDLE_DISTANCE)
+        at = (self.distance < np.clip(np.nan_to_num(self.resolution), SETTLED, SADDLE_DISTANCE)) & (
+            self.remainder <= QUIET
+        )
+        return near & (self.descent > SADDLE_CURVATURE) | at & ~self.rank_is_right
+
+
+def _relative(value: np.ndarray, unit: np.ndarray) -> np.ndarray:
+    """value / unit, with 0 / 0 = 0: where the Hessian vanishes."""
+    return np.where(value == 0, 0.0, value / unit)
+
+
+def judged(task: Task, flow: Flow, results: Results) -> Flow:
+    """Those that go on; the others are handed over to the results."""
+    place = _Place.of(task.rank, flow.x, flow.slope, flow.curvature)
+    near = np.maximum(task.near, place.resolution) if task.near == SETTLED else task.near
+    candidate = (place.normal_distance < near) & place.rank_is_right
+    quiet = candidate & (place.drift <= QUIET)
+    drifting = (flow.drifting & place.rank_is_right) | (candidate & ~quiet)
+    flow = replace(flow, drifting=drifting)
+    lost = _refused(flow, place, quiet & drifting, results)
+    flow, arriving = flow.take(~lost), (quiet & ~drifting & ~flow.settled)[~lost]
+    if arriving.any():
+        flow = _polished(task, flow.take(arriving), results).join(flow.take(~arriving))
+    done = flow.settled & _variations_have_decayed(flow, task.rank)
+    if done.any():
+        results.accept(_on_tangent_space(task, flow.take(done)))
+        flow = flow.take(~done)
+    return flow
+
+
+def _refused(flow: Flow, place: _Place, flat: np.ndarray, results: Results) -> np.ndarray:
+    """Which points will not reach Γ; the reasons go to the results."""
+    infinite = ~np.isfinite(flow.curvature).all(1) | ~np.isfinite(flow.slope).all(1)
+    stuck = flow.length * np.linalg.norm(flow.slope, axis=1) < SHORTEST_STEP * place.size
+    infinite |= stuck & (flow.length * np.abs(flow.curvature).max(1) < SHORTEST_LENGTH)
+    far = np.linalg.norm(flow.x, axis=1) > flow.limit
+    elsewhere = ~flow.settled & place.is_elsewhere()
+    slow = flat | (flow.attempts >= MOST_STEPS)
+    results.refuse(flow, slow, lambda row: _words_of_slowness(flow, row))
+    results.refuse(flow, infinite, lambda row: f"the loss is not finite along the flow, near {_place(flow.x[row])}")
+    results.refuse(flow, elsewhere, lambda row: _words_of_place(flow, row))
+    results.refuse(flow, far, lambda row: _words_of_divergence(flow, row))
+    return slow | elsewhere | infinite | far
+
+
+def _polished(task: Task, flow: Flow, results: Results) -> Flow:
+    """x ← x − H†∇L, with the M largest eigenvalues of H, until it no longer shrinks; x is on Γ then, or refused."""
+    normal = flow.axes[:, :, -task.rank :]
+    row, shift = flow.row.copy(), flow.slope[:, -task.rank :]
+    before = np.full(len(flow), np.inf)
+    for _ in range(MOST_POLISHING):
+        shift = shift / flow.curvature[:, -task.rank :]
+        length = np.linalg.norm(shift, axis=1)
+        useful = length < before / 2
+        row[:, : flow.dimension] -= np.where(useful[:, None], (normal @ shift[:, :, None])[:, :, 0], 0.0)
+        before = np.where(useful, length, 0.0)
+        shift = (task.loss.gradient(row)[:, None, :] @ normal)[:, 0]
+    slope, curvature, axes = local_axes(task, row)
+    place = _Place.of(task.rank, row[:, : flow.dimension], slope, curvature)
+    flow = replace(flow, row=row, slope=slope, curvature=curvature, axes=axes)
+    right = place.rank_is_right & (place.normal_distance <= np.maximum(task.near, place.resolution))
+    results.refuse(flow, ~right, lambda row: _words_of_place(flow, row))
+    curvature[:, : flow.dimension - task.rank] = 0.0
+    still = np.zeros(len(flow), bool)
+    return replace(flow, settled=~still, coupled=still).take(right)
+
+
+def _variations_have_decayed(flow: Flow, rank: int) -> np.ndarray:
+    normal = flow.axes[:, :, -rank:].transpose(0, 2, 1) @ flow.jacobian
+    size = np.abs(flow.jacobian).max((1, 2), initial=0.0)
+    return np.abs(normal).max((1, 2), initial=0.0) <= DEAD * size
+
+
+def _on_tangent_space(task: Task, flow: Flow) -> Flow:
+    """J ← P J and K ← P K − H†T[J B Jᵀ], where K̇ = 0 in the normal space."""
+    tangent, normal = flow.axes[:, :, : -task.rank], flow.axes[:, :, -task.rank :]
+    jacobian = tangent @ (tangent.transpose(0, 2, 1) @ flow.jacobian)
+    if not flow.second.shape[2]:
+        return replace(flow, jacobian=jacobian)
+    push = task.loss.third(flow.row, jacobian @ flow.direction @ jacobian.transpose(0, 2, 1))
+    steady = normal @ ((push[:, None, :] @ normal)[:, 0] / flow.curvature[:, -task.rank :])[:, :, None]
+    second = tangent @ (tangent.transpose(0, 2, 1) @ flow.second) - steady
+    return replace(flow, jacobian=jacobian, second=second)
+
+
+def _number(value: float) -> str:
+    return f"{value:.4g}".replace("-", "−")
+
+
+def _place(x: np.ndarray) -> str:
+    """The point with components that are rounding written as 0."""
+    rounded = np.where(np.abs(x) < 10 * SADDLE_DISTANCE * (1 + np.abs(x).max()), 0.0, x)
+    return "(" + ", ".join(_number(value) for value in rounded) + ")"
+
+
+def _words_of_place(flow: Flow, row: int) -> str:
+    curvature = flow.curvature[row]
+    largest, place = np.abs(curvature).max(), _place(flow.x[row])
+    span = f"(the Hessian there has eigenvalues from {_number(curvature[0])} to {_number(curvature[-1])})"
+    if curvature[-1] <= MOST_TANGENT * largest and largest > 0:
+        return f"the flow ends in a maximum at {place} {span}"
+    if curvature[0] < -MOST_TANGENT * largest:
+        return f"the flow ends in a saddle at {place} {span}"
+    found = int((curvature > MOST_TANGENT * largest).sum())
+    return f"the flow ends at {place}, where the Hessian has rank {found}: another set than Γ"
+
+
+def _words_of_slowness(flow: Flow, row: int) -> str:
+    return (
+        f"the flow had not settled after {flow.attempts[row]} steps, at {_place(flow.x[row])}, "
+        f"|∇L| = {_number(float(np.linalg.norm(flow.slope[row])))} "
+        "(the minimum there is flatter than quadratic, or lies at infinity)"
+    )
+
+
+def _words_of_divergence(flow: Flow, row: int) -> str:
+    return f"the flow diverges: |x| passes {_number(flow.limit[row])} after t = {_number(flow.time[row])}"
