@@ -88,7 +88,7 @@ def find_dual_coordinates(manifold: Manifold, search: IntegralSearch) -> DualCoo
 def _along_principal_axes(manifold: Manifold, search: IntegralSearch, forms: Forms) -> DualCoordinates | None:
     """Logarithms of principal forms: Z is the row space of the eigenvalues, rational or not."""
     rows: SymbolicMatrix = forms.eigenvalues
-    matrix = DomainMatrix.from_list_sympy(*rows.shape, rows.tolist(), extension=True).to_field()
+    matrix = DomainMatrix.from_list_sympy(rows.rows, rows.cols, rows.tolist(), extension=True).to_field()
     reduced, pivots = matrix.rref()
     if len(pivots) != manifold.codimension:
         return None
