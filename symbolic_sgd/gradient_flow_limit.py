@@ -155,8 +155,8 @@ class GradientFlowLimit:
         b = b.reshape(-1, d, d)
         return self._numbers.second_derivatives(rows, (b + b.transpose(0, 2, 1)) / 2).reshape(points.shape)
 
-    def precisely(self, point: Mapping[sp.Symbol, Any] | Sequence[Any], digits: int = 50) -> list[PreciseNumber]:
-        """Φ at one point to so many digits, as D mpmath numbers.
+    def precisely(self, point: Mapping[sp.Symbol, Any] | Sequence[Any], digits: int = 50) -> sp.ImmutableDenseMatrix:
+        """Φ at one point to so many digits, D×1 SymPy Floats of that precision.
 
         Args:
             point: exact numbers, as a sequence in the order of the parameters or as a dict from symbols to numbers
@@ -170,7 +170,8 @@ class GradientFlowLimit:
             raise BadInput(f"digits is {digits!r}; give a whole number from 15 to 1000")
         with mpmath.workdps(digits + 15):
             known = self._exactly(point)
-            return self._numbers.precise(known, digits)
+            value = self._numbers.precise(known, digits)
+        return sp.ImmutableDenseMatrix([sp.Float(a, digits) for a in value])
 
     def _exactly(self, point: Any) -> dict[sp.Symbol, PreciseNumber]:
         symbols = self.problem.symbols
