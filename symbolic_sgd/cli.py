@@ -8,6 +8,7 @@ from pathlib import Path
 
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.problems.problem_file import read_problem_file
 
@@ -38,6 +39,9 @@ def _parser() -> argparse.ArgumentParser:
         "--latex", type=Path, metavar="F", help="write the theorem with every block filled in ('-' for stdout)"
     )
     derive.add_argument("--json", action="store_true", help="print the result as JSON")
+    derive.add_argument(
+        "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
+    )
     derive.set_defaults(run=_derive)
     check = commands.add_parser("verify", help="derive it, and prove by computation that it is right")
     check.add_argument("file", type=Path, metavar="FILE.toml")
@@ -51,13 +55,17 @@ def _derive(options: argparse.Namespace) -> int:
     if options.json and str(options.latex) == "-":
         raise BadInput("--latex - and --json both write to standard output: give --latex a file name")
     stated = read_problem_file(options.file)
+    _progress("deriving")
     sde = derive_limiting_sde(stated.problem)
+    _progress("finding Φ" if options.flow else "")
+    phi = gradient_flow_limit(stated.problem) if options.flow else None
+    _progress("")
     if options.latex is not None:
-        _write(options.latex, sde.latex())
+        _write(options.latex, sde.latex() + (phi.latex() if phi else ""))
     if options.json:
-        print(json.dumps(_summary(sde), indent=1))
+        print(json.dumps(_summary(sde) | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
     elif options.latex is None or str(options.latex) != "-":
-        print(_report(stated.title, sde))
+        print("\n".join([_report(stated.title, sde), *([_flow_report(phi)] if phi else [])]))
     return DONE
 
 
@@ -109,6 +117,26 @@ def _summary(sde: LimitingSDE) -> dict:
             for term in TERMS
         },
     }
+
+
+def _flow_summary(phi: GradientFlowLimit) -> dict:
+    return {
+        "kind": phi.kind,
+        "first_integrals": [str(e) for e in phi.first_integrals],
+        "needed": phi.limit.dimension,
+        "expression": None if phi.expression is None else [str(e) for e in phi.expression],
+        "equations": [str(e) for e in phi.equations],
+        "image_symbols": [s.name for s in phi.image_symbols],
+    }
+
+
+def _flow_report(phi: GradientFlowLimit) -> str:
+    lines = [phi.explain()]
+    if phi.expression is not None:
+        names = zip(phi.problem.parameters, phi.expression.flat(), strict=True)
+        lines.extend(f"  Φ_{name}(x) = {entry}" for name, entry in names)
+    lines.extend(f"  {equation} = 0" for equation in phi.equations)
+    return "\n".join(lines)
 
 
 def _report(title: str | None, sde: LimitingSDE) -> str:

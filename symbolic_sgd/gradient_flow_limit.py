@@ -211,14 +211,15 @@ class GradientFlowLimit:
                 if len(known) < needed
                 else "The equations of Γ are too large to be written out; the flow is integrated numerically."
             )
-        else:
-            lines.append(f"Solved: {form.road}.")
         if isinstance(form, ExplicitLimit):
+            lines.append(_sentence(form.road))
             lines.append(f"The formula agrees with the integrated flow at all of {self.limit.starts} random starts.")
         if isinstance(form, ImplicitLimit):
             lines.append(
-                "The system was not solved in closed form: its equations are not linear or quadratic in one unknown at a time."
+                "No closed form: the equations {g(Φ) = 0, I(Φ) = I(x)} are not linear or quadratic in one unknown after the other, "
+                "or the solution is not that of the flow everywhere."
             )
+            lines.append(_sentence(form.road))
             if self.limit.elsewhere:
                 lines.append(
                     f"From {self.limit.elsewhere} of {self.limit.starts} random starts the flow ends on another part of Γ, where these "
@@ -235,6 +236,10 @@ class GradientFlowLimit:
 
     def __repr__(self) -> str:
         return f"GradientFlowLimit({self.kind}, {len(self.limit.integrals)} of {self.limit.dimension} first integrals)"
+
+
+def _sentence(words: str) -> str:
+    return words[0].upper() + words[1:] + "."
 
 
 def _precise_number(value: Any, *, where: str) -> PreciseNumber:

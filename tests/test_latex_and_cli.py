@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 import sympy as sp
+from known_limits import KNOWN
 
-from symbolic_sgd import IsotropicNoise, Problem, cli, derive_limiting_sde
+from symbolic_sgd import IsotropicNoise, Problem, cli, derive_limiting_sde, gradient_flow_limit
 from symbolic_sgd.cli import main
 from symbolic_sgd.derive import derivation
 from symbolic_sgd.derive.derivation import TERMS
@@ -82,6 +83,13 @@ def test_latex_compiles_as_it_is(path, tmp_path):
     done = compiled(derive_limiting_sde(read_problem(path)).latex(), tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "f.pdf").stat().st_size > 1000
+
+
+@needs_tex
+def test_latex_of_every_known_limit_compiles(tmp_path):
+    snippets = [gradient_flow_limit(known.problem).latex() for known in KNOWN]
+    done = compiled("\n\n".join(snippets), tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 @needs_tex
@@ -162,6 +170,22 @@ def test_derive_as_json(path, capsys):
     assert summary["manifold"]["dimension"] == sde.problem.dimension - sde.manifold.codimension
     assert list(summary["terms"]) == [term.name for term in TERMS]
     assert summary["terms"]["drift"]["operations"] == sde.program.select("drift").operations
+
+
+@quick_file
+def test_derive_with_the_flow(path, capsys, tmp_path):
+    assert main(["derive", str(path), "--flow", "--latex", str(tmp_path / "f.tex")]) == 0
+    out, err = capsys.readouterr()
+    phi = gradient_flow_limit(read_problem(path))
+    assert err == ""
+    assert phi.explain() in out
+    assert all(str(e) in out for e in (*phi.equations, *(phi.expression or ())))
+    assert (tmp_path / "f.tex").read_text(encoding="utf-8").endswith(phi.latex())
+    assert main(["derive", str(path), "--flow", "--json"]) == 0
+    summary = json.loads(capsys.readouterr().out)["flow"]
+    assert summary["kind"] == phi.kind
+    assert summary["needed"] == phi.limit.dimension == len(summary["first_integrals"])
+    assert (summary["expression"] is None) == (phi.kind != "explicit")
 
 
 def test_the_matrices_in_the_json_are_the_formulas(capsys):

@@ -49,6 +49,11 @@ class DualCoordinates:
         return all(isinstance(link, Logarithm) for link in self.links)
 
     @property
+    def kinds(self) -> str:
+        """The links in words."""
+        return " and ".join(sorted({type(link).__name__.lower() for link in self.links}))
+
+    @property
     def unbounded(self) -> bool:
         """Whether every shift λ leads to a point."""
         return all(isinstance(link, (Logarithm, Linear)) for link in self.links)
@@ -169,3 +174,8 @@ def _coprime(z: SymbolicMatrix) -> list[Expression]:
     scale = sp.ilcm(1, *[entry.q for entry in z])
     common = sp.igcd(*[entry * scale for entry in z]) * sp.sign(next(entry for entry in z if entry != 0))
     return [entry * scale / common for entry in z]
+
+
+def counted(count: int, thing: str) -> str:
+    """A thing, or so many of them, in words: "equation", "3 equations"."""
+    return thing if count == 1 else f"{count} {thing}s"

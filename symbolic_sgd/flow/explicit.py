@@ -13,7 +13,7 @@ from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.affine_equations import straightened
 from symbolic_sgd.flow.closed_form import candidates, contracted
 from symbolic_sgd.flow.derivatives import DerivativesOfLimit, explicit_derivatives
-from symbolic_sgd.flow.dual_coordinates import DualCoordinates
+from symbolic_sgd.flow.dual_coordinates import DualCoordinates, counted
 from symbolic_sgd.flow.first_integrals import FirstIntegral
 from symbolic_sgd.flow.referee import Referee
 
@@ -69,7 +69,7 @@ def find_explicit(
     return None
 
 
-ELIMINATED = "the system {g(Φ) = 0, I(Φ) = I(x)} was solved one unknown after the other"
+ELIMINATED = "the system {g(Φ) = 0, I(Φ) = I(x)} solves in closed form, one unknown after the other"
 
 
 def _images(
@@ -99,14 +99,13 @@ def _on_orbits(
     position = dual.position(forms, shifts)
     system = [sp.expand(e.xreplace(dict(zip(parameters, position, strict=True)))) for e in straight]
     back = dict(zip(forms, dual.forms.expressions, strict=True))
-    names = ", ".join(sorted({type(link).__name__.lower() for link in dual.links}))
+    road = (
+        f"the {counted(len(system), 'equation')} of Γ on the orbits of the flow (in {dual.kinds} coordinates) {'solves' if len(system) == 1 else 'solve'} in closed form "
+        f"for the {counted(len(unknowns), 'shift')} along them"
+    )
     for solution in candidates(system, unknowns):
         image = dual.position(forms, [shift.xreplace(solution) for shift in shifts])
-        yield (
-            sp.ImmutableDenseMatrix([contracted(e.xreplace(back)) for e in image]),
-            f"the equation{'s' if len(system) > 1 else ''} of Γ on the orbits of the flow ({names} coordinates) solved for "
-            f"the {len(unknowns)} shift{'s' if len(unknowns) > 1 else ''} along them",
-        )
+        yield sp.ImmutableDenseMatrix([contracted(e.xreplace(back)) for e in image]), road
 
 
 def _by_elimination(

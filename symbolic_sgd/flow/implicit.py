@@ -12,7 +12,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.flow.derivatives import DerivativesOfLimit, implicit_derivatives
-from symbolic_sgd.flow.dual_coordinates import DualCoordinates
+from symbolic_sgd.flow.dual_coordinates import DualCoordinates, counted
 from symbolic_sgd.flow.first_integrals import FirstIntegral
 from symbolic_sgd.flow.newton import System
 from symbolic_sgd.problems.problem import Problem
@@ -105,9 +105,8 @@ def image_symbols(problem: Problem) -> tuple[sp.Symbol, ...]:
 def _road(manifold: Manifold, dual: DualCoordinates | None, orbit: Orbit | None) -> str:
     m, d = manifold.codimension, manifold.problem.dimension
     if orbit is not None and dual is not None:
-        names = ", ".join(sorted({type(link).__name__.lower() for link in dual.links}))
         return (
-            f"{m} equation{'s' if m > 1 else ''} in the shifts along the orbit of the flow ({names} coordinates), the gradient of a "
-            "convex function: solved by damped Newton steps"
+            f"for numbers, the {counted(m, 'equation')} of Γ in the {counted(m, 'shift')} along the orbit of the flow (in {dual.kinds} "
+            f"coordinates), the gradient of a convex function, {'is' if m == 1 else 'are'} solved by damped Newton steps"
         )
-    return f"{d} equations in the {d} entries of Φ; the flow says which solution, Newton steps make it exact"
+    return f"for numbers, the flow says which solution of the {d} equations in the {d} entries of Φ it is, and Newton steps make it exact"
