@@ -32,7 +32,7 @@ def snippet(derivation: Derivation) -> str:
         elif term.definition != term.symbol:  # otherwise the ground states it
             parts.append(display(rf"{term.symbol} = {term.definition}"))
     if derivation.minor is not None and derivation.minor.expanded_size("minor") <= PRINTED:
-        conditions = r",\quad ".join(map(_latex, derivation.conditions()))
+        conditions = r",\quad ".join(map(expression_latex, derivation.conditions()))
         parts.append(display(rf"\text{{valid where }} {conditions}"))
     return "\n".join(parts) + "\n"
 
@@ -92,7 +92,8 @@ def symbol_latex(name: str) -> str:
     return rf"{letter}_{{{index.replace('_', ',')}}}" if index else letter
 
 
-def _latex(expression: Any) -> str:
+def expression_latex(expression: Any) -> str:
+    """LaTeX with names as `symbol_latex` writes them."""
     names = {s: symbol_latex(s.name) for s in expression.free_symbols}
     return sp.latex(expression, symbol_names=names)
 
@@ -158,9 +159,11 @@ def matrix_display(symbol: str, definition: str, matrix: Any) -> list[str]:
     """A matrix in one display, or entry by entry where it is too wide for a page."""
     if matrix.is_zero_matrix:
         return [display(f"{symbol} = {definition}0")]
-    widest = sum(max(visible_length(_latex(matrix[i, j])) for i in range(matrix.rows)) + 2 for j in range(matrix.cols))
+    widest = sum(
+        max(visible_length(expression_latex(matrix[i, j])) for i in range(matrix.rows)) + 2 for j in range(matrix.cols)
+    )
     if widest + visible_length(symbol + definition) <= LINE:
-        return [display(f"{symbol} = {definition}{_latex(matrix)}")]
+        return [display(f"{symbol} = {definition}{expression_latex(matrix)}")]
     named, entries = sp.cse(
         list(matrix.flat()), symbols=sp.numbered_symbols("t", start=1, exclude=matrix.free_symbols), order="none"
     )
@@ -169,7 +172,7 @@ def matrix_display(symbol: str, definition: str, matrix: Any) -> list[str]:
     for (i, j), entry in zip(places, entries, strict=True):
         index = f"{i + 1}" if matrix.cols == 1 else f"{i + 1},{j + 1}"
         lines.extend(equation_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(entry)))
-    where = [line for name, value in named for line in equation_lines(_latex(name), broken_sum(value))]
+    where = [line for name, value in named for line in equation_lines(expression_latex(name), broken_sum(value))]
     return [aligned(lines), *(["where", aligned(where)] if where else [])]
 
 
@@ -189,7 +192,7 @@ def broken_sum(expression: Any) -> list[str]:
     terms: Any = expression.as_ordered_terms()
     for term in terms:
         negative = term.could_extract_minus_sign()
-        text = _latex(-term if negative else term)
+        text = expression_latex(-term if negative else term)
         if lines[-1] and length + visible_length(text) > LINE:
             lines.append("")
             length = 0

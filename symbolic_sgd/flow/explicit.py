@@ -99,9 +99,10 @@ def _on_orbits(
     position = dual.position(forms, shifts)
     system = [sp.expand(e.xreplace(dict(zip(parameters, position, strict=True)))) for e in straight]
     back = dict(zip(forms, dual.forms.expressions, strict=True))
+    solve = "solves" if len(system) == 1 else "solve"
     road = (
-        f"the {counted(len(system), 'equation')} of Γ on the orbits of the flow (in {dual.kinds} coordinates) {'solves' if len(system) == 1 else 'solve'} in closed form "
-        f"for the {counted(len(unknowns), 'shift')} along them"
+        f"the {counted(len(system), 'equation')} of Γ on the orbits of the flow (in {dual.kinds} coordinates) "
+        f"{solve} in closed form for the {counted(len(unknowns), 'shift')} along them"
     )
     for solution in candidates(system, unknowns):
         image = dual.position(forms, [shift.xreplace(solution) for shift in shifts])
