@@ -5,7 +5,6 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.export.latex import (
     aligned,
     broken_sum,
@@ -39,7 +38,7 @@ def limit_snippet(limit: FlowLimit) -> str:
     return "\n".join(parts) + "\n"
 
 
-def _formula(images: Sequence[sp.Symbol], entries: Sequence[Expression]) -> Iterator[str]:
+def _formula(images: Sequence[sp.Symbol], entries: Any) -> Iterator[str]:
     named: Any = []
     if max(visible_length(expression_latex(e)) for e in entries) > SHORT:
         taken = {s for e in entries for s in e.free_symbols}
