@@ -1,5 +1,6 @@
 """The façade: Φ, the limit of the gradient flow, as users hold it."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,8 +12,9 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber, Valuation
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.errors import BadInput, BadShape, NoClosedForm
+from symbolic_sgd.errors import BadInput, BadShape, ExpressionTooLarge, NoClosedForm
 from symbolic_sgd.export.callables import as_points, constant_columns
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
@@ -50,7 +52,11 @@ class GradientFlowLimit:
 
     @property
     def equations(self) -> tuple[sp.Expr, ...]:
-        """For an implicit Φ the D expressions in (x, Φ) that vanish, those of Γ first; else ()."""
+        """For an implicit Φ the D expressions in (x, Φ) that vanish, those of Γ first; else ().
+
+        Those of Γ describe the part of it that was found first (see `problem.near`, and `explain`); a start from which
+        the flow ends on another part has its numbers from the flow.
+        """
         form = self.limit.form
         return form.equations if isinstance(form, ImplicitLimit) else ()
 
@@ -73,7 +79,8 @@ class GradientFlowLimit:
             NoClosedForm: Φ is numeric.
             ExpressionTooLarge: it does not expand within the budget.
         """
-        return self._closed_form("jacobian").derivatives.jacobian.expand("jacobian")
+        numbers = "jacobian_at(x)"
+        return self._expanded(self._closed_form("jacobian", numbers).derivatives.jacobian, numbers)
 
     def second_derivative(self, directions: Any) -> sp.ImmutableDenseMatrix:
         """∂²Φ[B] = Σ_ij B_ij ∂_i∂_jΦ, D×1: in x, or for an implicit Φ in (x, Φ).
@@ -86,15 +93,11 @@ class GradientFlowLimit:
             BadShape: B is not D×D.
             ExpressionTooLarge: it does not expand within the budget.
         """
-        form = self._closed_form("second_derivative")
+        numbers = "second_derivative_at(x, B)"
+        form = self._closed_form("second_derivative", numbers)
         d = self.problem.dimension
         if not isinstance(directions, sp.MatrixBase) or directions.shape != (d, d):
-            shown = (
-                f"{directions.shape[0]}×{directions.shape[1]}"
-                if hasattr(directions, "shape")
-                else type(directions).__name__
-            )
-            raise BadShape(f"B is {shown}; give a {d}×{d} SymPy Matrix, one row and column a parameter")
+            raise BadShape(f"B is {_shown(directions)}; give a {d}×{d} SymPy Matrix, one row and column a parameter")
         symbols = form.derivatives.directions
         allowed = (*self.problem.symbols, *self.image_symbols)
         entries = {
@@ -102,16 +105,26 @@ class GradientFlowLimit:
             for i in range(d)
             for j in range(i, d)
         }
-        return form.derivatives.second.expand("second_derivative").xreplace(entries)
+        return self._expanded(form.derivatives.second, numbers).xreplace(entries)
+
+    def _expanded(self, program: Program, numbers: str) -> Any:
+        (output,) = program.outputs
+        try:
+            return program.expand(output.name)
+        except ExpressionTooLarge as error:
+            raise ExpressionTooLarge(
+                f"{output.name} holds {program.expanded_size(output.name):.3g} operations when written out "
+                f"(budget {EXPANSION_BUDGET:,}): use {numbers} for its values"
+            ) from error
 
     def _entry(self, matrix: Any, i: int, j: int, allowed: Sequence[sp.Symbol]) -> sp.Expr:
         return check_expression(matrix[i, j], allowed, where=f"B[{i}, {j}]")
 
-    def _closed_form(self, name: str) -> ExplicitLimit | ImplicitLimit:
+    def _closed_form(self, name: str, numbers: str) -> ExplicitLimit | ImplicitLimit:
         if self.limit.form is None:
             raise NoClosedForm(
                 f"Φ of this loss is numeric ({len(self.limit.integrals)} of {self.limit.dimension} first integrals were found), so "
-                f"{name} has no formula: use {name}_at(x) for its values at points"
+                f"{name} has no formula: use {numbers} for its values at points"
             )
         return self.limit.form
 
@@ -144,15 +157,7 @@ class GradientFlowLimit:
         """
         points, rows = self._rows(x, constants)
         d = self.problem.dimension
-        try:
-            b = np.broadcast_to(np.asarray(directions, dtype=float), (*points.shape, d))
-        except (TypeError, ValueError) as error:
-            raise BadShape(
-                f"B does not broadcast to {(*points.shape, d)}, a real {d}×{d} matrix for each point: {error}"
-            ) from error
-        if not np.isfinite(b).all():
-            raise BadInput("B is not finite")
-        b = b.reshape(-1, d, d)
+        b = _real_matrices(directions, (*points.shape, d)).reshape(-1, d, d)
         return self._numbers.second_derivatives(rows, (b + b.transpose(0, 2, 1)) / 2).reshape(points.shape)
 
     def precisely(self, point: Mapping[sp.Symbol, Any] | Sequence[Any], digits: int = 50) -> sp.ImmutableDenseMatrix:
@@ -214,10 +219,15 @@ class GradientFlowLimit:
         if isinstance(form, ExplicitLimit):
             lines.append(_sentence(form.road))
             lines.append(f"The formula agrees with the integrated flow at all of {self.limit.starts} random starts.")
+            lines.append(
+                "It is proved to hold wherever it is finite and a minimizer."
+                if form.certain
+                else "That it holds in every basin is not proved: a call follows the flow from each start and decides there."
+            )
         if isinstance(form, ImplicitLimit):
             lines.append(
-                "No closed form: the equations {g(Φ) = 0, I(Φ) = I(x)} are not linear or quadratic in one unknown after the other, "
-                "or the solution is not that of the flow everywhere."
+                "No closed form: {g(Φ) = 0, I(Φ) = I(x)} was not solved by linear and quadratic equations in one unknown after "
+                "the other, or what solves it is not the flow's limit at all the random starts."
             )
             lines.append(_sentence(form.road))
             if self.limit.elsewhere:
@@ -238,21 +248,42 @@ class GradientFlowLimit:
         return f"GradientFlowLimit({self.kind}, {len(self.limit.integrals)} of {self.limit.dimension} first integrals)"
 
 
+def _real_matrices(given: Any, shape: tuple[int, ...]) -> np.ndarray:
+    """B as float64 of shape (..., D, D)."""
+    d = shape[-1]
+    try:
+        array = np.asarray(given)
+        real = array.astype(float) if array.dtype.kind in "fiuO" else None
+        if real is None or real.shape[-2:] != (d, d):
+            raise ValueError(f"it has shape {array.shape} and type {array.dtype}")
+        spread = np.broadcast_to(real, shape)
+    except (TypeError, ValueError) as error:
+        raise BadShape(f"B is not a real {d}×{d} matrix, or one for each point {shape[:-2]}: {error}") from error
+    if not np.isfinite(spread).all():
+        raise BadInput("B is not finite")
+    return spread
+
+
+def _shown(value: Any) -> str:
+    kind = type(value).__name__
+    return f"a {kind} of shape {value.shape}" if hasattr(value, "shape") else f"a {kind}"
+
+
 def _sentence(words: str) -> str:
     return words[0].upper() + words[1:] + "."
 
 
 def _precise_number(value: Any, *, where: str) -> PreciseNumber:
     if isinstance(value, mpmath.mpf):
-        return +value
-    if isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
+        number = +value
+    elif isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         number = mpmath.mpf(value.item() if isinstance(value, np.generic) else value)
     elif isinstance(value, sp.Expr) and value.is_number and value.is_real:
         (number,) = Valuation(PRECISE, {})([from_sympy(value, Graph())])
     else:
         raise BadInput(f"{where} is {value!r}, not a real number")
-    if not mpmath.isfinite(number):
-        raise BadInput(f"{where} is not finite")
+    if not abs(number) < sys.float_info.max:
+        raise BadInput(f"{where} is {value!r}: not finite, or beyond float64")
     return number
 
 

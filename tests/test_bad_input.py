@@ -1225,7 +1225,7 @@ def test_a_batch_off_the_manifold_beyond_the_first_block(functions):
 
 
 CONSTANTS = [
-    ("missing", {}, ("constant s", "f.drift(x, s=1.0)")),
+    ("missing", {}, ("constant s", "by keyword, e.g. s=1.0")),
     ("unknown", {"s": 1, "t": 1}, ("'t'", "the constants are s")),
     ("NaN", {"s": np.nan}, ("constant s", "not finite")),
     ("complex", {"s": 1j}, ("constant s", "not real")),

@@ -71,6 +71,96 @@ def test_hyperbola_formula_is_one_for_both_branches(hyperbola):
         assert abs((hyperbola.expression[0] - expected).evalf(40, subs=point)) < 1e-38
 
 
+def test_no_start_on_the_separatrix_is_answered(hyperbola):
+    product = limit_of((u * v * w - 1) ** 2 / 2, (u, v, w))
+    rng = np.random.default_rng(0)
+    for a, c in rng.uniform(0.1, 20, (40, 2)):
+        for phi, start in ((hyperbola, [a, -a]), (product, [a, -a, a + c])):
+            with pytest.raises(FlowDidNotConverge):
+                phi(start)
+
+
+def test_minima_where_the_curvature_fades_are_refused():
+    """At u = 0, v < 0 of (u³v − 1)² the Hessian vanishes, and the flow arrives like a power of t."""
+    for loss, start in (
+        ((u**3 * v - 1) ** 2 / 2, [1, -3]),
+        ((u**3 * v**3 - 1) ** 2 / 2, [0.2, -0.5]),
+        ((u**4 - v**4 - 1) ** 2 / 2, [0, 0.5]),
+    ):
+        phi = limit_of(loss, (u, v))
+        for ask in (phi, phi.jacobian_at, lambda x, phi=phi: phi.precisely(x, 20)):
+            with pytest.raises(FlowDidNotConverge, match="flatter than quadratic"):
+                ask(start)
+        assert phi([1.0, 1.2]).min() > 0 or phi.problem.loss.subs({u: 1, v: 1}) != 0
+
+
+def test_orbits_that_end_before_the_zero_are_left_to_the_flow():
+    """p^{3/2}: the flow reaches p = 0, where the loss ends, in finite time, though the orbit goes on to a zero."""
+    p, q, r = sp.symbols("p q r", positive=True)
+    h = sp.Rational(3, 2)
+    phi = limit_of(10**4 * (p**h + q**h - 1) ** 2 / 2 + (p**h + r**h - sp.Rational(178, 10)) ** 2 / 2, (p, q, r))
+    with pytest.raises(FlowDidNotConverge):
+        phi([0.25, 9, 0.01])
+
+
+def test_derivatives_where_the_formula_cancels():
+    """uv = −1 beside its separatrix u = v: √(2k + √(4k² + δ²)) has no digits left for small δ, the system has them all."""
+    k = sp.Symbol("k")
+    problem = Problem(loss=(u * v - k) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(), constants=(k,))
+    phi = gradient_flow_limit(problem)
+    assert phi.kind == "explicit"
+    for delta, expected in ((1e-3, [0.75037377930, 0.24887396992]), (1e-7, [0.7500000375, 0.2499998875])):
+        found = phi.second_derivative_at([1 + delta, 1.0], np.diag([1.0, 0]), k=-1)
+        np.testing.assert_allclose(found, expected, rtol=1e-7)
+
+
+def test_starts_far_away():
+    """What the flow conserves is lost in rounding there, but not in the system."""
+    phi = limit_of((u * v * w - 1) ** 2 / 2, (u, v, w))
+    np.testing.assert_allclose(phi([1e5] * 3), 1, rtol=1e-12)
+    assert all(abs(a - 1) < sp.Float("1e-18", 20) for a in phi.precisely([10**6] * 3, 20))
+    with pytest.raises(FlowDidNotConverge, match="rounding decides"):
+        phi([1e6] * 3)
+
+
+def test_kinks_are_refused():
+    phi = limit_of((sp.Abs(u) - v - 1) ** 2 / 2, (u, v))
+    np.testing.assert_allclose(phi([1e-6, 3.0])[0], 2, rtol=1e-6)
+    with pytest.raises(FlowDidNotConverge, match="not smooth"):
+        phi([0, 3.0])
+
+
+def test_other_basins_are_not_claimed():
+    """1 − cos((u − v)/10): the nearest of infinitely many lines."""
+    phi = limit_of(1 - sp.cos((u - v) / 10), (u, v))
+    assert phi.kind != "explicit"
+    np.testing.assert_allclose(phi([40.0, -40.0]), [10 * np.pi, -10 * np.pi])
+
+
+def test_irrational_coefficients():
+    line = limit_of((sp.sqrt(2) * u + v - 1) ** 2, (u, v))
+    assert line.kind == "explicit"
+    assert sp.simplify(sp.sqrt(2) * line.expression[0] + line.expression[1] - 1) == 0
+    for loss in ((u**2 + u * v - 1) ** 2, (sp.sqrt(2) * u**2 + v**2 - 1) ** 2):
+        phi = limit_of(loss, (u, v))
+        assert phi.kind == "implicit"
+        value = dict(zip((u, v), phi.precisely([2, 1], 40), strict=True))
+        assert abs(phi.problem.loss.evalf(40, subs=value)) < 1e-60
+
+
+def test_quadratic_losses_over_the_constants():
+    a, b, k = sp.symbols("a b k", positive=True)
+    problem = Problem(
+        loss=(a * u + b * v - k) ** 2 + (w - u) ** 2, parameters=(u, v, w), noise=IsotropicNoise(), constants=(a, b, k)
+    )
+    phi = gradient_flow_limit(problem)
+    assert phi.kind == "explicit"
+    matrix, right = np.array([[2, 3, 0], [-1, 0, 1]]), np.array([5, 0])
+    x = np.array([0.3, -1, 2])
+    expected = x - np.linalg.pinv(matrix) @ (matrix @ x - right)
+    np.testing.assert_allclose(phi(x, a=2, b=3, k=5), expected, rtol=1e-12)
+
+
 def test_sphere_from_near_its_centre(sphere):
     for size in (1e-3, 1e-9, 1e-150):
         np.testing.assert_allclose(sphere([0, 3 * size, 4 * size]), [0, 0.6, 0.8], rtol=1e-12)
@@ -230,6 +320,8 @@ def test_conserved_quantities_of_the_user_are_used():
         ("u", "give a list"),
         (u**2 - v**2, "give a list"),
         ([sp.log(-1 - u**2)], "not real"),
+        ([sp.Integer(7)], "depends on no parameter"),
+        ([u**2 - v**2 + u / sp.Integer(10) ** 80], "not conserved"),
     ],
 )
 def test_wrong_integrals_are_refused(given, words):
@@ -238,7 +330,7 @@ def test_wrong_integrals_are_refused(given, words):
 
 
 def test_dependent_integrals_are_counted_once():
-    phi = limit_of((u * v - 1) ** 2 / 2, (u, v), first_integrals=[(u**2 - v**2) ** 3, sp.Integer(7)])
+    phi = limit_of((u * v - 1) ** 2 / 2, (u, v), first_integrals=[(u**2 - v**2) ** 3, v**2 - u**2])
     assert len(phi.first_integrals) == 1
     assert phi.kind == "explicit"
 

@@ -162,7 +162,7 @@ def constant_columns(
         raise BadInput(f"{unknown[0]!r} is no constant of this problem: {known}")
     missing = [name for name in names if name not in given]
     if missing:
-        raise BadInput(f"no value for the constant {missing[0]}: pass it by keyword, e.g. f.drift(x, {missing[0]}=1.0)")
+        raise BadInput(f"no value for the constant {missing[0]}: pass it by keyword, e.g. {missing[0]}=1.0")
     return [_constant(name, given[name], batch) for name in names]
 
 

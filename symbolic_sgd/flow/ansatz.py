@@ -84,11 +84,19 @@ FAMILIES: dict[str, Callable[[Problem, LinearForms], Iterator[Expression]]] = {
 
 
 def ansatz(problem: Problem, forms: LinearForms) -> list[Term]:
-    """Terms of every family that there is room for, each also multiplied by monomials of the constants."""
-    factors = constant_factors(problem)
+    """Terms of every family that there is room for, each also multiplied by monomials of the constants.
+
+    Where there is no room for all of them, fewer factors come before fewer families.
+    """
+    of_family = {
+        name: [Term(expression, name) for expression in dict.fromkeys(family(problem, forms))]
+        for name, family in FAMILIES.items()
+    }
+    total = sum(map(len, of_family.values()))
+    choices = [constant_factors(problem, degree) for degree in reversed(range(LARGEST_FACTORS + 1))]
+    factors = next((chosen for chosen in choices if len(chosen) * total <= LARGEST_ANSATZ), choices[-1])
     terms: list[Term] = []
-    for name, family in FAMILIES.items():
-        more = [Term(expression, name) for expression in dict.fromkeys(family(problem, forms))]
+    for more in of_family.values():
         if len(factors) * (len(terms) + len(more)) <= LARGEST_ANSATZ:
             terms.extend(more)
     return [replace(term, factor=factor) for factor in factors for term in terms]
@@ -102,13 +110,12 @@ def families(terms: Sequence[Term]) -> tuple[str, ...]:
 def linked_terms(problem: Problem, links: Sequence[Link], forms: LinearForms) -> list[Term]:
     """The terms h_j(ℓ_j), one a form, each also multiplied by monomials of the constants."""
     terms = [Term(link.of(form), "dual") for link, form in zip(links, forms, strict=True)]
-    return [replace(term, factor=factor) for factor in constant_factors(problem) for term in terms]
+    factors = constant_factors(problem, LARGEST_FACTORS)
+    return [replace(term, factor=factor) for factor in factors for term in terms]
 
 
-def constant_factors(problem: Problem) -> list[Expression]:
-    """The monomials of the constants that coefficients may hold."""
+def constant_factors(problem: Problem, degree: int) -> list[Expression]:
+    """The monomials of the constants up to a degree."""
     return [
-        sp.Mul(*chosen)
-        for degree in range(LARGEST_FACTORS + 1)
-        for chosen in combinations_with_replacement(problem.constants, degree)
+        sp.Mul(*chosen) for k in range(degree + 1) for chosen in combinations_with_replacement(problem.constants, k)
     ]

@@ -16,6 +16,9 @@ Solution = dict[sp.Symbol, Expression]
 LARGEST_EQUATION = 400
 """Operations of an equation up to which a solution is sought."""
 
+LARGEST_SYMBOLIC = 3
+"""Equations of a linear system whose matrix holds symbols, up to which it is solved."""
+
 LARGEST_POWER = 100
 """Powers of an unknown up to which an equation is looked at as a polynomial."""
 
@@ -53,15 +56,19 @@ def _highest_power(equation: Expression, unknowns: Sequence[sp.Symbol]) -> Expre
 
 
 def _linear_solution(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol]) -> Solution | None:
-    """The solution of a square system that is affine in all unknowns, where its matrix is free of everything else."""
+    """The solution of a square system that is affine in all unknowns, with a matrix of numbers (or constants)."""
     if len(equations) != len(unknowns):
         return None
     matrix: SymbolicMatrix = sp.Matrix([[sp.expand(sp.diff(e, t)) for t in unknowns] for e in equations])
-    if not all(entry.is_Rational for entry in matrix) or matrix.det() == 0:
+    numeric = all(entry.is_number for entry in matrix)
+    if matrix.free_symbols & set(unknowns) or not (numeric or matrix.rows <= LARGEST_SYMBOLIC):
+        return None
+    if sp.expand(sp.radsimp(matrix.det(method="berkowitz"))) == 0:
         return None
     right = [-e.xreplace(dict.fromkeys(unknowns, sp.S.Zero)) for e in equations]
-    solved = matrix.inv() * sp.Matrix(right)
-    return {t: sp.expand(value) for t, value in zip(unknowns, solved, strict=True)}
+    solved = matrix.inv(method="ADJ") * sp.Matrix(right)
+    tidy = (lambda e: sp.expand(sp.radsimp(e))) if numeric else sp.cancel
+    return {t: tidy(value) for t, value in zip(unknowns, solved, strict=True)}
 
 
 def roots(equation: Expression, unknown: sp.Symbol) -> list[Expression]:

@@ -7,7 +7,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import contracted_hessian, jacobian
 from symbolic_sgd.algebra.graph import Node
-from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, dot
+from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.derive.manifold import Manifold
@@ -54,13 +54,13 @@ def implicit_derivatives(
         ∂Φ = A (AᵀA)⁻¹ ∂I(x),
         ∂²Φ[B] = A (AᵀA)⁻¹ (∂²I(x)[B] − ∂²I(y)[C]) − F (FᵀF)⁻¹ ∂²g(y)[C].
 
-    In dual coordinates, where I = W h(F x), the same without W: A (AᵀA)⁻¹ W r = P (∂h(y))⁻¹ r.
+    In dual coordinates of the parameters themselves, where I = W h(x), the same without W: A (AᵀA)⁻¹ W r = P r/h′(y).
 
     Args:
         manifold: Γ.
         equations: g, M nodes with independent gradients on Γ.
         integrals: I, D − M expressions in x.
-        dual: used instead of the integrals where there are dual coordinates.
+        dual: used instead of the integrals; of the parameters themselves.
         images: the symbols of y.
     """
     landscape = manifold.landscape
@@ -85,16 +85,13 @@ def implicit_derivatives(
 
 
 def _along(slopes: Matrix, across: Orthogonal, dual: DualCoordinates | None) -> Callable[[Matrix], Matrix]:
-    """The tangent W with AᵀW = right, A = ∂Iᵀ; or in dual coordinates P (∂h)⁻¹ right."""
+    """The tangent W with AᵀW = right, A = ∂Iᵀ; or in dual coordinates P right/h′."""
     if dual is None:
         return Orthogonal.factor(slopes.T).least_norm
-    graph, d = slopes[0, 0].graph, range(slopes.shape[0])
-    inverse = Matrix.of([from_sympy(dual.forms.inverse[i, j], graph) for j in d] for i in d)
-    rates = [dot(slopes.rows[i], [row[i] for row in inverse.rows]) for i in d]  # ∂h F⁻¹ = diag(h′)
+    rates = [slopes[i, i] for i in range(slopes.shape[0])]
 
     def apply(right: Matrix) -> Matrix:
-        scaled = Matrix.of([entry / rate for entry in row] for row, rate in zip(right.rows, rates, strict=True))
-        moved = inverse @ scaled
+        moved = Matrix.of([entry / rate for entry in row] for row, rate in zip(right.rows, rates, strict=True))
         return moved - across.columns @ (across.dual.T @ moved)
 
     return apply

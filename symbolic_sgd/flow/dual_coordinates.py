@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import reduce
 
 import numpy as np
 import sympy as sp
@@ -15,7 +16,7 @@ from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.ansatz import linked_terms
 from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, independent_on, without_moduli
-from symbolic_sgd.flow.forms import Forms, coordinate_forms, principal_forms
+from symbolic_sgd.flow.forms import Forms, constant_hessian, coordinate_forms, principal_forms
 from symbolic_sgd.flow.links import Linear, Link, Logarithm, exponential_links, power_links
 from symbolic_sgd.problems.problem import Problem
 
@@ -34,7 +35,8 @@ class DualCoordinates:
         integrals: the D − M rows of W h(F x).
         certain: whether L = ½ Σ k_i g_i² with constant k_i and ∂gᵀ = (∂h)⁻¹Zᵀ C with a constant C. In ν = C⁻¹λ the
             equations g of Γ are then the gradient of a strictly convex function along each orbit, and the flow is
-            ν̇ = −diag(k) g: it ends at the one zero of g on the orbit, if there is one.
+            ν̇ = −diag(k) g: it ends at the one zero of g on the orbit, if there is one and the flow does not reach the end
+            of the orbit before.
     """
 
     forms: Forms
@@ -77,36 +79,59 @@ class DualCoordinates:
 
 def find_dual_coordinates(manifold: Manifold, search: IntegralSearch) -> DualCoordinates | None:
     """The first of the candidate links for which D − M independent combinations are conserved."""
-    principal = principal_forms(manifold.problem)
-    known = None if principal is None else _along_principal_axes(manifold, search, principal)
-    if known is not None:
-        return known
+    for links, forms, rates in _exact_candidates(manifold.problem):
+        known = _within(manifold, search, links, forms, rates)
+        if known is not None:
+            return known
     for links, forms in _candidates(manifold.problem):
         found = independent_on(manifold, search.find(linked_terms(manifold.problem, links, forms.expressions)))
         if len(found) == manifold.dimension:
             directions = _complement(found, links, forms)
-            certain = _is_convex(manifold, search, links, forms, directions)
+            # On a curve the flow goes straight to the zero; beyond, it must not leave the orbit on the way.
+            stays = manifold.codimension == 1 or all(link.proper for link in links)
+            certain = stays and _is_convex(manifold, search, links, forms, directions)
             return DualCoordinates(forms, links, directions, tuple(found), certain)
     return None
 
 
-def _along_principal_axes(manifold: Manifold, search: IntegralSearch, forms: Forms) -> DualCoordinates | None:
-    """Logarithms of principal forms: Z is the row space of the eigenvalues, rational or not."""
-    rows: SymbolicMatrix = forms.eigenvalues
+def _exact_candidates(problem: Problem) -> Iterator[tuple[tuple[Link, ...], Forms, SymbolicMatrix]]:
+    """Links, forms, and rows that span the directions in which the flow moves, rational or not.
+
+    A quadratic loss moves x within the range of its Hessian; sums of squares of forms, their logarithms within the row
+    space of the eigenvalues.
+    """
+    curvature = constant_hessian(problem)
+    if curvature is not None:
+        yield (Linear(),) * problem.dimension, coordinate_forms(problem), curvature
+    principal = principal_forms(problem)
+    if principal is not None:
+        yield (Logarithm(),) * problem.dimension, principal, principal.eigenvalues
+
+
+def _within(
+    manifold: Manifold, search: IntegralSearch, links: tuple[Link, ...], forms: Forms, rows: SymbolicMatrix
+) -> DualCoordinates | None:
+    """Dual coordinates with Z the row space of a matrix, if its complement is seen to be conserved."""
     matrix = DomainMatrix.from_list_sympy(rows.rows, rows.cols, rows.tolist(), extension=True).to_field()
     reduced, pivots = matrix.rref()
     if len(pivots) != manifold.codimension:
         return None
-    links: tuple[Link, ...] = (Logarithm(),) * len(forms.expressions)
     terms = sp.Matrix([link.of(form) for link, form in zip(links, forms.expressions, strict=True)])
     weights = matrix.nullspace().to_Matrix()
-    candidates = [search.verified(sp.expand(sp.radsimp((weights.row(i) * terms)[0]))) for i in range(weights.rows)]
+    candidates = [search.verified(_cleared(weights.row(i), terms)) for i in range(weights.rows)]
     found = independent_on(manifold, [integral for integral in candidates if integral is not None])
     if len(found) < manifold.dimension:
         return None
     directions = sp.ImmutableDenseMatrix([_coprime(reduced.to_Matrix().row(i)) for i in range(len(pivots))])
     certain = _is_convex(manifold, search, links, forms, directions)
     return DualCoordinates(forms, links, directions, tuple(found), certain)
+
+
+def _cleared(weights: SymbolicMatrix, terms: SymbolicMatrix) -> Expression:
+    """Σ_j w_j t_j, with the common denominator of the weights cleared, and coprime integers where they are rational."""
+    denominator = reduce(sp.lcm, [sp.denom(sp.together(w)) for w in weights])
+    whole = [sp.radsimp(sp.cancel(w * denominator)) for w in weights]
+    return sum((w * t for w, t in zip(_coprime(sp.Matrix([whole])), terms, strict=True)), sp.S.Zero)
 
 
 def _is_convex(
@@ -118,6 +143,8 @@ def _is_convex(
 ) -> bool:
     """Whether C with ∂gᵀ = (∂h)⁻¹Zᵀ C, and the curvatures k, are the same at random points."""
     known, landscape = manifold.equations, manifold.landscape
+    if constant_hessian(manifold.problem) is not None:
+        return True
     if known.curvatures is None or directions.free_symbols:
         return False
     linked = [h.of(f) for h, f in zip(links, forms.expressions, strict=True)]
@@ -160,10 +187,11 @@ def _suggested(problem: Problem, x: sp.Symbol) -> Link:
 def _complement(found: Sequence[FirstIntegral], links: Sequence[Link], forms: Forms) -> SymbolicMatrix:
     """Z: a basis of the vectors orthogonal to the coefficients of the integrals, with coprime integers where rational."""
     terms = [link.of(form) for link, form in zip(links, forms.expressions, strict=True)]
-    rows = [
-        [sum((c * t.factor for c, t in i.terms if t.expression == term), sp.S.Zero) for term in terms] for i in found
-    ]
-    weights = sp.Matrix([[sp.sympify(entry) for entry in row] for row in rows])
+    weights: SymbolicMatrix = sp.zeros(len(found), len(terms))
+    for i, integral in enumerate(found):
+        for coefficient, term in integral.terms:
+            weight = sp.Rational(coefficient.numerator, coefficient.denominator) * term.factor
+            weights[i, terms.index(term.expression)] += weight
     return sp.ImmutableDenseMatrix([_coprime(z) for z in weights.nullspace()])
 
 

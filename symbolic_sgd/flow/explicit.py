@@ -106,7 +106,8 @@ def _on_orbits(
     )
     for solution in candidates(system, unknowns):
         image = dual.position(forms, [shift.xreplace(solution) for shift in shifts])
-        yield sp.ImmutableDenseMatrix([contracted(e.xreplace(back)) for e in image]), road
+        written = [contracted(e.xreplace(back)) for e in image]
+        yield sp.ImmutableDenseMatrix([min(e, sp.expand(e), key=sp.count_ops) for e in written]), road
 
 
 def _by_elimination(

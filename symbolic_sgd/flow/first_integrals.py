@@ -43,7 +43,10 @@ LARGEST_RATIONAL = 10**30
 which is far from the 10⁻⁹⁰ to which coefficients are known."""
 
 VERIFIED_AT = 4
-"""Random points at which ∇I·∇L is tested at two precisions, where it is not expanded."""
+"""Random points at which ∇I·∇L is tested."""
+
+SPARE = 12
+"""Digits that the cancellation of ∇I·∇L = Σ_i ∂_iI ∂_iL may cost."""
 
 EXPANDED = 3000
 """Operations of ∇I·∇L up to which it is expanded, and seen to be identically zero."""
@@ -106,15 +109,18 @@ class IntegralSearch:
 
     def verified(self, expression: Expression, terms: tuple[tuple[Fraction, Term], ...] = ()) -> FirstIntegral | None:
         """The integral, if ∇I·∇L ≡ 0."""
-        (rate,) = self._along(self._slopes([expression]))
+        slopes = self._slopes([expression])
+        (rate,), (size,) = self._along(slopes), self._sizes(slopes)
         if rate.is_zero:
             return FirstIntegral(expression, terms, "∇I·∇L is identically zero")
-        if not all(point.zeros([rate])[0] for point in self._precise_points(expression)):
+        seen = [point.high([rate, size]) for point in self._precise_points(expression)]
+        if any(abs(r) > mpmath.mpf(10) ** (SPARE - HIGH) * s for r, s in seen):
             return None
         program = Program.of({"rate": Matrix.column([rate])})
         if program.expanded_size("rate") <= EXPANDED and sp.expand(program.expand("rate")[0, 0]) == 0:
             return FirstIntegral(expression, terms, "∇I·∇L expands to zero")
-        return FirstIntegral(expression, terms, f"∇I·∇L vanishes at {VERIFIED_AT} random points, to {HIGH} digits")
+        where = f"∇I·∇L vanishes at {VERIFIED_AT} random points, to {HIGH - SPARE} digits"
+        return FirstIntegral(expression, terms, where)
 
     def stated(self, given: object) -> list[FirstIntegral]:
         """The user's own integrals, verified.
@@ -129,6 +135,8 @@ class IntegralSearch:
         found = []
         for i, e in enumerate(given):
             expression = check_expression(e, self.problem.symbols, where=f"first_integrals[{i}]")
+            if not expression.free_symbols & set(self.problem.parameters):
+                raise BadInput(f"first_integrals[{i}] = {expression} depends on no parameter: leave it out")
             integral = self.verified(expression)
             if integral is None:
                 raise BadInput(
@@ -166,11 +174,11 @@ class IntegralSearch:
         by_column = np.linalg.norm(scales / by_row, axis=0) + np.finfo(float).tiny
         return values / by_row / by_column, points
 
-    def random_points(self, count: int) -> np.ndarray:
+    def random_points(self, count: int, spread: float = 1.0) -> np.ndarray:
         """Points (parameters, then constants) where the loss is real: some anywhere, some with positive coordinates."""
         anywhere, positive = np.empty((2, 0, len(self.problem.symbols)))
         for _ in range(ROUNDS):
-            rows = self._draw(8 * count)
+            rows = self._draw(8 * count, spread)
             quadrant = (rows > 0).all(axis=1)
             anywhere = np.concatenate([anywhere, rows[~quadrant]])[:count]
             positive = np.concatenate([positive, rows[quadrant]])[:count]
@@ -178,9 +186,10 @@ class IntegralSearch:
                 break
         return np.concatenate([anywhere, positive])
 
-    def _draw(self, count: int) -> np.ndarray:
+    def _draw(self, count: int, spread: float) -> np.ndarray:
         symbols = self.problem.symbols
         rows = self.rng.standard_normal((count, len(symbols))) * self.rng.choice(SPREADS, (count, 1))
+        rows[:, : self.problem.dimension] *= spread
         rows[::2] = np.abs(rows[::2])  # powers that are not whole ask for positive coordinates
         for i, symbol in enumerate(symbols):
             if symbol.is_nonnegative:

@@ -34,6 +34,11 @@ class Forms:
         """ℓ_1 … ℓ_D in the parameters."""
         return tuple(self.matrix * sp.Matrix(self.parameters))
 
+    @property
+    def are_parameters(self) -> bool:
+        """Whether F = I."""
+        return self.matrix == sp.eye(len(self.parameters))
+
     @cached_property
     def inverse(self) -> SymbolicMatrix:
         """F⁻¹ = Fᵀ diag(1/|row|²)."""
@@ -47,13 +52,22 @@ def coordinate_forms(problem: Problem) -> Forms:
     return Forms(problem.parameters, sp.ImmutableDenseMatrix.eye(problem.dimension))
 
 
+def constant_hessian(problem: Problem) -> SymbolicMatrix | None:
+    """∇²L of a quadratic loss, else None."""
+    if problem.dimension > LARGEST or not problem.loss.is_polynomial(*problem.parameters):
+        return None
+    if sp.Poly(problem.loss, *problem.parameters).total_degree() != 2:
+        return None
+    return sp.hessian(problem.loss, problem.parameters).applyfunc(sp.expand)
+
+
 def principal_forms(problem: Problem) -> Forms | None:
     """Orthogonal forms in which every residual f_i = xᵀS_i x + const of the loss is a sum of squares.
 
     The flow then moves ℓ_j by −2 Σ_i ρ_i λ_ij ℓ_j, so that ln|ℓ_j| moves within the row space of λ.
 
     None where the loss is not stated in such residuals, where the S_i have no common principal axes, or where these
-    need more than square roots; also where the axes are those of the parameters.
+    need more than square roots.
     """
     if problem.dimension > LARGEST:
         return None
@@ -62,6 +76,9 @@ def principal_forms(problem: Problem) -> Forms | None:
         return None
     matrices = [s for s in quadratics if s is not None]
     if all(s.is_diagonal() for s in matrices):
+        diagonals = sp.ImmutableDenseMatrix([list(s.diagonal()) for s in matrices])
+        return Forms(problem.parameters, sp.ImmutableDenseMatrix.eye(problem.dimension), diagonals)
+    if not all(entry.is_Rational for s in matrices for entry in s):
         return None
     mixed = sum((sp.Rational(7 * i + 3, 5 * i + 2) * s for i, s in enumerate(matrices)), sp.zeros(problem.dimension))
     rows = _principal_axes(mixed)
@@ -85,14 +102,15 @@ def _residuals(problem: Problem) -> Sequence[Expression]:
 
 
 def _quadratic_part(f: Expression, parameters: Sequence[sp.Symbol]) -> SymbolicMatrix | None:
-    """S with f = xᵀSx + const, for rational S."""
+    """S with f = c xᵀSx + const, for some c free of the parameters."""
     if not f.is_polynomial(*parameters):
         return None
     polynomial = sp.Poly(f, *parameters)
     if any(sum(powers) not in (0, 2) for powers in polynomial.monoms()):
         return None
     s = sp.hessian(f, parameters) / 2
-    return s if all(entry.is_Rational for entry in s) else None
+    lead = next((entry for entry in s if entry != 0), sp.S.One)
+    return s if lead.is_Rational else (s / lead).applyfunc(sp.cancel)  # a factor of constants moves no axis
 
 
 def _principal_axes(s: SymbolicMatrix) -> list[list[Expression]] | None:

@@ -65,15 +65,19 @@ def implicit_limit(
     renamed = dict(zip(manifold.problem.parameters, images, strict=True))
     conserved = [i.expression.xreplace(renamed) - i.expression for i in integrals]
     on_manifold = Matrix.column(equations).replace(at_image)
-    nodes = [*on_manifold.entries, *(from_sympy(e, graph) for e in conserved)]
+    # I(y) and I(x) each by itself: what cancels in I(x) must not be lost beside I(y).
+    kept = [from_sympy(i.expression.xreplace(renamed), graph) - from_sympy(i.expression, graph) for i in integrals]
+    nodes = [*on_manifold.entries, *kept]
     stated = Program.of({"equations": on_manifold}).expand("equations").flat()
+    # Where forms are sums of parameters, what is small in them is lost by ∂Φ B ∂Φᵀ, which the logarithms would divide by.
+    coordinates = dual if dual is not None and dual.forms.are_parameters else None
     orbit = _orbit(manifold, equations, dual) if dual is not None and dual.certain else None
     return ImplicitLimit(
         images,
         (*stated, *conserved),
         _system(nodes, images),
         orbit,
-        implicit_derivatives(manifold, equations, [i.expression for i in integrals], dual, images),
+        implicit_derivatives(manifold, equations, [i.expression for i in integrals], coordinates, images),
         _road(manifold, dual, orbit),
     )
 

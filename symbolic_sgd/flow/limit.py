@@ -40,6 +40,7 @@ class FlowLimit:
         integrals: independent ones, at most D − M.
         families: the kinds of terms among which they were sought.
         form: the closed form, or None.
+        system: {g(Φ) = 0, I(Φ) = I(x)} where there are integrals enough; it sharpens numbers, also of an explicit Φ.
         loss: ∇L, ∇²L and T[C] as plain functions, for the numerical flow.
         starts: how many starts of the numerical flow a closed form was held against.
         elsewhere: from how many of them the flow ends on another part of Γ than {g = 0}.
@@ -52,6 +53,7 @@ class FlowLimit:
     integrals: tuple[FirstIntegral, ...]
     families: tuple[str, ...]
     form: ExplicitLimit | ImplicitLimit | None
+    system: ImplicitLimit | None
     loss: SmoothLoss
     starts: int
     elsewhere: int
@@ -84,11 +86,9 @@ def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
     # A formula if there is one; a system where there are integrals enough; else only numbers.
     equations = _equations(manifold)
     stated = _written(equations)
-    form: ExplicitLimit | ImplicitLimit | None = None
-    if stated is not None:
-        form = find_explicit(manifold, stated, dual, known, referee)
-        if form is None and len(known) == manifold.dimension:
-            form = implicit_limit(manifold, equations, known, dual)
+    enough = stated is not None and len(known) == manifold.dimension
+    system = implicit_limit(manifold, equations, known, dual) if enough else None
+    explicit = find_explicit(manifold, stated, dual, known, referee) if stated is not None else None
     return FlowLimit(
         problem=problem,
         codimension=manifold.codimension,
@@ -96,7 +96,8 @@ def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
         found=len(found) if known is integrals else len(found) + len(known),
         integrals=tuple(known),
         families=families(terms),
-        form=form,
+        form=explicit or system,
+        system=system,
         loss=loss,
         starts=len(referee.rows),
         elsewhere=int((~on_zero_set(manifold, equations, referee)).sum()),

@@ -16,7 +16,13 @@ from symbolic_sgd.problems.problem import Problem
 
 
 class Link(Protocol):
-    """A function h of one form, invertible on the side of its singularity where the form is."""
+    """A function h of one form, invertible on the side of its singularity where the form is.
+
+    `proper` says that a flow takes forever to leave that side: its end is at infinity, or the flow slows down before it.
+    """
+
+    @property
+    def proper(self) -> bool: ...
 
     def of(self, form: Expression) -> Expression:
         """h(ℓ), real on both sides of its singularity."""
@@ -35,6 +41,8 @@ class Link(Protocol):
 class Linear:
     """h(ℓ) = ℓ."""
 
+    proper = True
+
     def of(self, form: Expression) -> Expression:
         return form
 
@@ -48,6 +56,8 @@ class Linear:
 @dataclass(frozen=True)
 class Logarithm:
     """h(ℓ) = ln|ℓ|."""
+
+    proper = True
 
     def of(self, form: Expression) -> Expression:
         return sp.log(form if form.is_positive else sp.Abs(form))
@@ -65,6 +75,10 @@ class Power:
 
     exponent: Expression
 
+    @property
+    def proper(self) -> bool:
+        return bool(self.exponent.is_negative)
+
     def of(self, form: Expression) -> Expression:
         return form**self.exponent
 
@@ -80,6 +94,7 @@ class Exponential:
     """h(ℓ) = e^(−aℓ)."""
 
     slope: Expression
+    proper = True
 
     def of(self, form: Expression) -> Expression:
         return sp.exp(-self.slope * form)

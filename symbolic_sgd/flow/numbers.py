@@ -12,15 +12,16 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.derive.derivation import smoothness_margins
 from symbolic_sgd.errors import FlowDidNotConverge
-from symbolic_sgd.export.callables import evaluate
+from symbolic_sgd.export.callables import KINK, evaluate
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.flow.newton import newton_step, sharpened, solve_damped
 from symbolic_sgd.flow.referee import agreement, satisfies
 from symbolic_sgd.problems.symbols import implied_conditions
-from symbolic_sgd.simulate.flow_limit import limits_of_flow
+from symbolic_sgd.simulate.flow_limit import APART, limits_of_flow
 from symbolic_sgd.simulate.precise_flow import precise_limit
 
 BLOCK = 4096
@@ -32,8 +33,14 @@ ON_MANIFOLD = 1e-9
 STEEP, FLAT = 1e-8, 1e-6
 """Beside λ₁, the M-th eigenvalue of H is larger than the first of these, and the rest are smaller than the second."""
 
-POLISH = 3
-"""Newton steps on the system that defines an implicit Φ, from the flow's own limit."""
+POLISH = 4
+"""Newton steps on {g(Φ) = 0, I(Φ) = I(x)}, from the flow's own limit or from a formula's value."""
+
+BRANCHES = 0.1
+"""How far apart, relative to 1 + |Φ|, starts that differ by 10⁻¹² may end where the system makes their limits exact."""
+
+POLISHED = 1e-10
+"""Largest of the last of them, relative to 1 + |Φ|."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +72,7 @@ class LimitNumbers:
         result = np.empty((len(rows), d, d))
         for k in range(0, len(rows), BLOCK):
             block = rows[k : k + BLOCK]
-            values, missing = self._by_form(block, "jacobian", None)
+            values, missing = self._by_form(block, None)
             if missing.any():
                 values[missing] = self._flow(block[missing], first=True).reshape(-1, d * d)
             result[k : k + BLOCK] = values.reshape(-1, d, d)
@@ -76,7 +83,7 @@ class LimitNumbers:
         result = np.empty((len(rows), self.limit.problem.dimension))
         for k in range(0, len(rows), BLOCK):
             block, b = rows[k : k + BLOCK], directions[k : k + BLOCK]
-            values, missing = self._by_form(block, "second", b)
+            values, missing = self._by_form(block, b)
             if missing.any():
                 values[missing] = self._flow(block[missing], directions=b[missing])
             result[k : k + BLOCK] = values
@@ -84,14 +91,22 @@ class LimitNumbers:
 
     def precise(self, known: Mapping[sp.Symbol, PreciseNumber], digits: int) -> list[PreciseNumber]:
         """Φ at one point (symbol → number), to so many digits."""
-        problem, form = self.limit.problem, self.limit.form
+        problem, form, system = self.limit.problem, self.limit.form, self.limit.system
         row = np.array([[float(known[s]) for s in problem.symbols]])
-        resolved = self._resolve(row)
-        with mpmath.workdps(digits + 15):
-            if isinstance(form, ExplicitLimit) and resolved.by_form[0]:
+        try:
+            resolved = self._resolve(row)
+        except FlowDidNotConverge:  # float64 may be too coarse to say where the flow ends
+            resolved = Resolved(row, np.array([False]))
+        if system is not None and resolved.by_form[0]:
+            try:
+                return sharpened(system.system, known, resolved.limits[0], digits)
+            except FlowDidNotConverge:  # an integral is singular there; the formula or the flow need not be
+                pass
+        if isinstance(form, ExplicitLimit) and resolved.by_form[0]:
+            with mpmath.workdps(2 * digits):
                 return form.value.run(PRECISE, known)["limit"]
-            if isinstance(form, ImplicitLimit) and resolved.by_form[0]:
-                return sharpened(form.system, known, resolved.limits[0], digits)
+        # The flow is exact to so many digits of the start, which may be large beside its limit.
+        digits += 2 * int(np.log10(1 + np.abs(row).max()))
         d = problem.dimension
         constants = {s: known[s] for s in problem.constants}
 
@@ -113,16 +128,17 @@ class LimitNumbers:
         asked = np.flatnonzero(~by_form)
         if len(asked):
             limits[asked] = self._flow(rows[asked])
-            if not certain:
-                limits, by_form = self._matched(rows, limits, claimed)
-        self._check_domain(rows, limits)
+            limits[asked], by_form[asked] = self._matched(rows[asked], limits[asked], claimed[asked])
+        self._check_ends(rows, limits)
         return Resolved(limits, by_form)
 
     def _claimed(self, rows: np.ndarray) -> tuple[np.ndarray, bool]:
         """What the closed form says, and whether that needs no witness."""
         form, symbols = self.limit.form, self.limit.problem.symbols
         if isinstance(form, ExplicitLimit):
-            return evaluate(form.value, symbols, rows)["limit"], form.certain
+            values = evaluate(form.value, symbols, rows)["limit"]
+            sharp = self._polished(rows, values)
+            return np.where(agreement(sharp, values, rows)[:, None], sharp, values), form.certain
         if isinstance(form, ImplicitLimit) and form.orbit is not None:
             orbit = form.orbit
             shifts = solve_damped(orbit.system, symbols, rows, np.zeros((len(rows), len(orbit.system.unknowns))))
@@ -131,17 +147,25 @@ class LimitNumbers:
         return np.full((len(rows), self.limit.problem.dimension), np.nan), False
 
     def _matched(self, rows: np.ndarray, limits: np.ndarray, claimed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The closed form's value where it is the flow's own to the flow's accuracy, else the flow's."""
-        if isinstance(self.limit.form, ImplicitLimit):
-            claimed = self._polished(self.limit.form, rows, limits)
-        same = agreement(claimed, limits)
-        return np.where(same[:, None], claimed, limits), same
+        """The exact value where the flow's own limit leads to it, else the flow's limit."""
+        sharp = self._polished(rows, limits)
+        exact = np.where(np.isfinite(sharp).all(axis=1, keepdims=True), sharp, claimed)
+        same = agreement(exact, limits, rows)
+        return np.where(same[:, None], exact, limits), same
 
-    def _polished(self, form: ImplicitLimit, rows: np.ndarray, limits: np.ndarray) -> np.ndarray:
-        y = limits.copy()
+    def _polished(self, rows: np.ndarray, start: np.ndarray) -> np.ndarray:
+        """Newton steps on {g(y) = 0, I(y) = I(x)}; nan where they do not settle, or there is no such system."""
+        y = start.copy()
+        if self.limit.system is None:
+            return np.full_like(y, np.nan)
+        step = np.full_like(y, np.nan)
         for _ in range(POLISH):
-            y = y - newton_step(*form.system(self.limit.problem.symbols, rows, y))
-        return y
+            step = newton_step(*self.limit.system.system(self.limit.problem.symbols, rows, y))
+            y = y - step
+        settled = np.linalg.norm(step, axis=1, keepdims=True) <= POLISHED * (
+            1 + np.linalg.norm(y, axis=1, keepdims=True)
+        )
+        return np.where(settled, y, np.nan)
 
     def _is_minimizer(self, claimed: np.ndarray, rows: np.ndarray) -> np.ndarray:
         """Which claimed limits are finite points of Γ: ∇L = 0, and H is positive semidefinite of rank M."""
@@ -161,28 +185,42 @@ class LimitNumbers:
         answer[candidates[finite]] = regular & (np.linalg.norm(newton, axis=1) <= ON_MANIFOLD * extent)
         return answer
 
-    def _by_form(self, rows: np.ndarray, name: str, directions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
-        """A derivative by its closed form, one row a point, and where the flow has to give it."""
-        form, problem = self.limit.form, self.limit.problem
+    def _by_form(self, rows: np.ndarray, directions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:
+        """A derivative by its closed form, one row a point, and where the flow has to give it.
+
+        The system's comes first: in (x, Φ) nothing cancels that does in a formula in x alone.
+        """
         resolved = self._resolve(rows)
-        width = problem.dimension ** (2 if directions is None else 1)
-        if form is None:
-            return np.empty((len(rows), width)), np.ones(len(rows), bool)
-        symbols, columns = list(problem.symbols), [rows]
+        values = np.full((len(rows), self.limit.problem.dimension ** (2 if directions is None else 1)), np.nan)
+        for form in (self.limit.system, self.limit.form):
+            missing = np.flatnonzero(resolved.by_form & ~np.isfinite(values).all(axis=1))
+            if form is not None and len(missing):
+                some = None if directions is None else directions[missing]
+                values[missing] = self._derivative(form, rows[missing], resolved.limits[missing], some)
+        return values, ~(resolved.by_form & np.isfinite(values).all(axis=1))
+
+    def _derivative(
+        self, form: ExplicitLimit | ImplicitLimit, rows: np.ndarray, limits: np.ndarray, directions: np.ndarray | None
+    ) -> np.ndarray:
+        symbols, columns = list(self.limit.problem.symbols), [rows]
         if isinstance(form, ImplicitLimit):
-            symbols, columns = [*symbols, *form.images], [*columns, resolved.limits]
+            symbols, columns = [*symbols, *form.images], [*columns, limits]
         if directions is not None:
-            upper = np.triu_indices(problem.dimension)
+            upper = np.triu_indices(self.limit.problem.dimension)
             entries = [form.derivatives.directions[int(i), int(j)] for i, j in zip(*upper, strict=True)]
             symbols, columns = [*symbols, *entries], [*columns, directions[:, *upper]]
         program = form.derivatives.jacobian if directions is None else form.derivatives.second
         (values,) = evaluate(program, tuple(symbols), np.concatenate(columns, axis=1)).values()
-        return values.copy(), ~(resolved.by_form & np.isfinite(values).all(axis=1))
+        return values
 
     # --- the flow ---------------------------------------------------------------------------
 
     def _flow(self, rows: np.ndarray, *, first: bool = False, directions: np.ndarray | None = None) -> np.ndarray:
-        flow = limits_of_flow(self.limit.loss, rows, self.limit.codimension, first=first, directions=directions)
+        # Where the system sharpens the limit, the flow has only to say which of its solutions it is.
+        apart = APART if self.limit.system is None else BRANCHES
+        flow = limits_of_flow(
+            self.limit.loss, rows, self.limit.codimension, first=first, directions=directions, apart=apart
+        )
         if not flow.reached.all():
             k = int(np.argmin(flow.reached))
             raise FlowDidNotConverge(f"from {self._place(rows[k])} the flow does not reach Γ: {flow.reasons[k]}")
@@ -197,21 +235,38 @@ class LimitNumbers:
                 f"{self._place(rows[int(np.argmin(inside))])} violates what the symbols were declared to be "
                 f"({', '.join(map(str, conditions))}): the loss was stated only where that holds"
             )
+        self._check_smooth(rows, rows)
 
-    def _check_domain(self, rows: np.ndarray, limits: np.ndarray) -> None:
+    def _check_ends(self, rows: np.ndarray, limits: np.ndarray) -> None:
         problem = self.limit.problem
         ends = np.concatenate([limits, rows[:, problem.dimension :]], axis=1)
+        self._check_smooth(rows, ends)
         inside = satisfies(problem.conditions, problem.symbols, ends)
         if not inside.all():
             k = int(np.argmin(inside))
+            remedy = ", or leave domain= out" if problem.domain else ""
             raise FlowDidNotConverge(
                 f"from {self._place(rows[k])} the flow ends at {self._place(ends[k])}, outside the part of Γ meant "
-                f"({', '.join(map(str, problem.conditions))}): choose another start, or leave domain= out"
+                f"({', '.join(map(str, problem.conditions))}): choose another start{remedy}"
+            )
+
+    def _check_smooth(self, rows: np.ndarray, where: np.ndarray) -> None:
+        """Refuse points where the loss has no derivative: there the flow is not defined."""
+        margins = evaluate(self._margins, self.limit.problem.symbols, where)["margins"]
+        kinked = (np.abs(margins) <= KINK).any(axis=1)
+        if kinked.any():
+            k = int(np.argmax(kinked))
+            raise FlowDidNotConverge(
+                f"from {self._place(rows[k])} the flow is not defined: the loss is not smooth at {self._place(where[k])}"
             )
 
     def _place(self, row: np.ndarray) -> str:
         return "(" + ", ".join(f"{s} = {a:.6g}" for s, a in zip(self.limit.problem.symbols, row, strict=True)) + ")"
 
     @cached_property
+    def _margins(self) -> Program:
+        return Program.of({"margins": Matrix.column(smoothness_margins([self.limit.problem.landscape().loss]))})
+
+    @cached_property
     def _slope(self) -> Program:
-        return Program.of({"gradient": Matrix(self.limit.problem.landscape().gradient.rows)})
+        return Program.of({"gradient": self.limit.problem.landscape().gradient})

@@ -22,11 +22,17 @@ from symbolic_sgd.simulate.flow_state import SmoothLoss
 STARTS = 200
 """Random starts that are followed."""
 
+FARTHER = (10.0, 100.0)
+"""Factors on the spread of further starts, which may lie in other basins."""
+
 FEWEST = 20
 """Starts that must have reached Γ before anything is claimed."""
 
 AGREEMENT = 1e-8
-"""Largest distance from the flow's own limit, relative to 1 + |x|."""
+"""Largest distance from the flow's own limit, relative to 1 + |Φ|."""
+
+ON_THE_WAY = 1e-10
+"""The same relative to |x|: the flow conserves what it should to so many digits of where it begins."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +49,25 @@ class Referee:
 
     def accepts(self, value: Callable[[np.ndarray], np.ndarray]) -> bool:
         """Whether a claimed Φ is right at every start."""
-        return len(self.rows) >= FEWEST and bool(agreement(value(self.rows), self.limits).all())
+        return len(self.rows) >= FEWEST and bool(agreement(value(self.rows), self.limits, self.rows).all())
 
 
-def agreement(claimed: np.ndarray, limits: np.ndarray) -> np.ndarray:
-    """Which of B claimed limits are those of the flow."""
+def agreement(claimed: np.ndarray, limits: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Which of B claimed limits are those of the flow, to the accuracy of the flow from there."""
     with np.errstate(all="ignore"):
         distance = np.linalg.norm(claimed - limits, axis=1)
-    return distance <= AGREEMENT * (1 + np.linalg.norm(limits, axis=1))
+    start = np.linalg.norm(rows[:, : limits.shape[1]], axis=1)
+    return distance <= AGREEMENT * (1 + np.linalg.norm(limits, axis=1)) + ON_THE_WAY * start
 
 
 def observe(manifold: Manifold, loss: SmoothLoss, search: IntegralSearch, rng: np.random.Generator) -> Referee:
     """Follow the flow from starts anywhere, and from starts around the points of Γ at all distances up to its size."""
     problem = manifold.problem
-    anywhere = search.random_points(STARTS // 4)
+    anywhere = [search.random_points(STARTS // 4), *(search.random_points(STARTS // 20, spread) for spread in FARTHER)]
     near = np.array([manifold.points[k % len(manifold.points)].floats(problem.symbols) for k in range(STARTS // 2)])
     spread = np.linspace(0.02, 1, len(near))[:, None] * (1 + np.abs(near).max(axis=1, keepdims=True))
     near[:, : problem.dimension] += spread * rng.standard_normal((len(near), problem.dimension))
-    rows = np.concatenate([anywhere, near[search.floats(near).admissible]])
+    rows = np.concatenate([*anywhere, near[search.floats(near).admissible]])
     flow = limits_of_flow(loss, rows, manifold.codimension)
     ends = np.concatenate([flow.points, rows[:, problem.dimension :]], axis=1)
     fine = flow.reached & satisfies(problem.conditions, problem.symbols, ends)
@@ -73,7 +80,7 @@ def on_zero_set(manifold: Manifold, equations: Sequence[Node], referee: Referee)
     outputs = {"values": Matrix.column(equations), "slopes": Matrix.of(jacobian(equations, variables))}
     rows = np.concatenate([referee.limits, referee.rows[:, len(variables) :]], axis=1)
     seen = evaluate(Program.of(outputs), manifold.problem.symbols, rows)
-    slopes = np.linalg.norm(seen["slopes"].reshape(len(rows), len(equations), -1), axis=2)
+    slopes = np.linalg.norm(seen["slopes"].reshape(len(rows), len(equations), len(variables)), axis=2)
     extent = 1 + np.linalg.norm(referee.limits, axis=1, keepdims=True)
     return np.all(np.abs(seen["values"]) <= AGREEMENT * slopes * extent + np.finfo(float).tiny, axis=1)
 

@@ -53,6 +53,7 @@ def limits_of_flow(
     first: bool = False,
     directions: np.ndarray | None = None,
     tolerance: float = 1e-12,
+    apart: float = APART,
 ) -> FlowLimits:
     """Φ, and on request ∂Φ and ∂²Φ[B], at many points.
 
@@ -63,6 +64,7 @@ def limits_of_flow(
         first: whether to compute ∂Φ.
         directions: B, of which the symmetric part counts (B×D×D); ∂Φ comes with ∂²Φ[B].
         tolerance: error of one step, relative to 1 + |x|; ten times that for J and K, relative to their sizes.
+        apart: how far apart, relative to 1 + |Φ|, starts that differ by 10⁻¹² may end.
 
     Raises:
         BadShape: rows or directions of the wrong shape, or a rank that is not between 1 and D.
@@ -72,7 +74,7 @@ def limits_of_flow(
     task = Task(loss, rank, tolerance, SETTLED if first else NEAR)
     with np.errstate(all="ignore"):
         results = _followed(task, rows, loss.dimension if first else 0, directions)
-        _refuse_undetermined(task, rows, results)
+        _refuse_undetermined(task, rows, results, apart)
     return FlowLimits(
         results.points,
         np.array([not reason for reason in results.reasons], bool),
@@ -102,7 +104,7 @@ def _followed(task: Task, rows: np.ndarray, columns: int, directions: np.ndarray
     return results
 
 
-def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results) -> None:
+def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results, apart: float) -> None:
     """Give up points whose limit rounding has decided: where the flow may have enlarged errors much, twins on both
     sides of the start have to end where it does."""
     doubtful = np.flatnonzero(results.growth > DOUBTFUL)
@@ -110,19 +112,19 @@ def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results) -> None
         return
     direction = np.random.default_rng(0).standard_normal(task.loss.dimension)
     nudge = NUDGE * (1 + np.linalg.norm(rows[doubtful, : task.loss.dimension], axis=1))[:, None]
-    apart = np.zeros(len(doubtful))
+    farthest = np.zeros(len(doubtful))
     for sign in (-1, 1):
         twins = rows[doubtful].copy()
         twins[:, : task.loss.dimension] += sign * nudge * direction / np.linalg.norm(direction)
         ends = _followed(task, twins, 0, None).points
         distance = np.linalg.norm(ends - results.points[doubtful], axis=1)
-        apart = np.maximum(apart, np.where(np.isfinite(distance), distance, np.inf))
-    for row, distance in zip(doubtful, apart, strict=True):
-        if distance > APART * (1 + np.linalg.norm(results.points[row])):
+        farthest = np.maximum(farthest, np.where(np.isfinite(distance), distance, np.inf))
+    for row, distance in zip(doubtful, farthest, strict=True):
+        if distance > apart * (1 + np.linalg.norm(results.points[row])):
             results.points[row] = np.nan
             results.reasons[row] = (
-                f"starts {NUDGE:.0e} away from it end {'elsewhere' if np.isinf(distance) else f'{distance:.2g} apart'}, so that "
-                "rounding decides where it ends: it lies on the border between two basins, from where the flow leads to a saddle"
+                f"starts {NUDGE:.0e} beside it end {'elsewhere' if np.isinf(distance) else f'{distance:.2g} away'}, so that rounding "
+                "decides its limit: it lies on the border between two basins, from where the flow leads to a saddle, or too far away"
             )
 
 

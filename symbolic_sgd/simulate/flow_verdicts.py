@@ -31,6 +31,9 @@ QUIET = 1e3 * np.finfo(float).eps
 MOST_POLISHING = 4
 """Newton steps with a fixed H gain nine digits each; the rest is for rounding."""
 
+FADED = 0.8
+"""Loss of curvature during the last Newton steps by which a degenerate minimum is known; on Γ it is of their size, 10⁻⁹."""
+
 DEAD = 1e-14
 """Normal part of J, relative to J, at which it has decayed."""
 
@@ -119,7 +122,7 @@ def judged(task: Task, flow: Flow, results: Results) -> Flow:
     quiet = candidate & (place.drift <= QUIET)
     drifting = (flow.drifting & place.rank_is_right) | (candidate & ~quiet)
     flow = replace(flow, drifting=drifting)
-    lost = _refused(flow, place, quiet & drifting, results)
+    lost = _refused(task, flow, place, quiet & drifting, results)
     flow, arriving = flow.take(~lost), (quiet & ~drifting & ~flow.settled)[~lost]
     if arriving.any():
         flow = _polished(task, flow.take(arriving), results).join(flow.take(~arriving))
@@ -130,7 +133,7 @@ def judged(task: Task, flow: Flow, results: Results) -> Flow:
     return flow
 
 
-def _refused(flow: Flow, place: _Place, flat: np.ndarray, results: Results) -> np.ndarray:
+def _refused(task: Task, flow: Flow, place: _Place, flat: np.ndarray, results: Results) -> np.ndarray:
     """Which points will not reach Γ; the reasons go to the results."""
     infinite = ~np.isfinite(flow.curvature).all(1) | ~np.isfinite(flow.slope).all(1)
     stuck = flow.length * np.linalg.norm(flow.slope, axis=1) < SHORTEST_STEP * place.size
@@ -140,7 +143,7 @@ def _refused(flow: Flow, place: _Place, flat: np.ndarray, results: Results) -> n
     slow = flat | (flow.attempts >= MOST_STEPS)
     results.refuse(flow, slow, lambda row: _words_of_slowness(flow, row))
     results.refuse(flow, infinite, lambda row: f"the loss is not finite along the flow, near {_place(flow.x[row])}")
-    results.refuse(flow, elsewhere, lambda row: _words_of_place(flow, row))
+    results.refuse(flow, elsewhere, lambda row: _words_of_place(task, flow, row))
     results.refuse(flow, far, lambda row: _words_of_divergence(flow, row))
     return slow | elsewhere | infinite | far
 
@@ -159,9 +162,13 @@ def _polished(task: Task, flow: Flow, results: Results) -> Flow:
         shift = (task.loss.gradient(row)[:, None, :] @ normal)[:, 0]
     slope, curvature, axes = local_axes(task, row)
     place = _Place.of(task.rank, row[:, : flow.dimension], slope, curvature)
+    # Where the curvature itself goes to zero, the normal directions are no longer normal: the minimum is degenerate.
+    faded = curvature[:, -task.rank] < FADED * flow.curvature[:, -task.rank]
     flow = replace(flow, row=row, slope=slope, curvature=curvature, axes=axes)
     right = place.rank_is_right & (place.normal_distance <= np.maximum(task.near, place.resolution))
-    results.refuse(flow, ~right, lambda row: _words_of_place(flow, row))
+    results.refuse(flow, ~right, lambda row: _words_of_place(task, flow, row))
+    results.refuse(flow, faded, lambda row: _words_of_slowness(flow, row))
+    right &= ~faded
     curvature[:, : flow.dimension - task.rank] = 0.0
     still = np.zeros(len(flow), bool)
     return replace(flow, settled=~still, coupled=still).take(right)
@@ -195,7 +202,7 @@ def _place(x: np.ndarray) -> str:
     return "(" + ", ".join(_number(value) for value in rounded) + ")"
 
 
-def _words_of_place(flow: Flow, row: int) -> str:
+def _words_of_place(task: Task, flow: Flow, row: int) -> str:
     curvature = flow.curvature[row]
     largest, place = np.abs(curvature).max(), _place(flow.x[row])
     span = f"(the Hessian there has eigenvalues from {_number(curvature[0])} to {_number(curvature[-1])})"
@@ -204,14 +211,19 @@ def _words_of_place(flow: Flow, row: int) -> str:
     if curvature[0] < -MOST_TANGENT * largest:
         return f"the flow ends in a saddle at {place} {span}"
     found = int((curvature > MOST_TANGENT * largest).sum())
-    return f"the flow ends at {place}, where the Hessian has rank {found}: another set than Γ"
+    return (
+        f"the flow ends at {place}, where the Hessian has rank {found} to the digits of float64 and not {task.rank} {span}: "
+        "another set than Γ, or curvatures more than seven decades apart"
+    )
 
 
 def _words_of_slowness(flow: Flow, row: int) -> str:
+    steepness = float(np.linalg.norm(flow.slope[row]))
+    if not np.isfinite(steepness):
+        return f"the loss overflows float64 along the flow, near {_place(flow.x[row])}"
     return (
-        f"the flow had not settled after {flow.attempts[row]} steps, at {_place(flow.x[row])}, "
-        f"|∇L| = {_number(float(np.linalg.norm(flow.slope[row])))} "
-        "(the minimum there is flatter than quadratic, or lies at infinity)"
+        f"the flow had not settled after {flow.attempts[row]} steps, at {_place(flow.x[row])}, |∇L| = {_number(steepness)} "
+        "(the minimum there is degenerate, that is flatter than quadratic, or lies at infinity, or the loss is not smooth there)"
     )
 
 

@@ -30,6 +30,9 @@ MOST_NEWTON_ITERATIONS = 25
 FIRST_LENGTH = 0.5
 """Length of the first step times the largest |curvature|."""
 
+FADED = 0.8
+"""Loss of curvature during the last Newton steps by which a degenerate minimum is known."""
+
 UNSTABLE_LENGTH = 1.0
 """Longest step times the most negative curvature: the flow itself grows by e."""
 
@@ -257,13 +260,15 @@ class _Path:
             span = f"(the Hessian there has eigenvalues from {curvature[0]:.4g} to {curvature[-1]:.4g})"
             return f"the flow ends in a saddle at {_place(x)} {span}".replace("-", "−")
         found = int((curvature > MOST_TANGENT * largest).sum())
-        return f"the flow ends at {_place(x)}, where the Hessian has rank {found}: another set than Γ"
+        return (
+            f"the flow ends at {_place(x)}, where the Hessian has rank {found} and not {self.rank}: another set than Γ"
+        )
 
     def _words_of_slowness(self, x: list[Precise], steps: int) -> str:
         slope = f"{float(mpmath.norm(self.gradient(x))):.4g}".replace("-", "−")
         return (
             f"the flow had not settled after {steps} steps, at {_place(x)}, |∇L| = {slope} "
-            "(the minimum there is flatter than quadratic, or lies at infinity)"
+            "(the minimum there is degenerate, that is flatter than quadratic, or lies at infinity)"
         )
 
     def _step(self, x: list[Precise], length: float, guess: Table | None) -> tuple[Table, float, float]:
@@ -354,9 +359,11 @@ class _Path:
             if not size < before / 2:
                 break
             x, before = _add(x, [mpf(-value) for value in shift]), size
-        curvature, _ = self._local(x)
+        steepest, (curvature, _) = curvature[-self.rank], self._local(x)
         if not self._is_right(curvature):
             raise FlowDidNotConverge(self._words(x, curvature))
+        if curvature[-self.rank] < FADED * steepest:
+            raise FlowDidNotConverge(self._words_of_slowness(x, self.digits))
         return x
 
 

@@ -60,3 +60,14 @@ class Certificate:
             lines.append(f"{c.name:<{width}}  {c.verdict:<9}  error {c.error:.1e}  tolerance {c.tolerance:.0e}")
             lines.extend([f"    {c.detail}"] if c.verdict != "passed" else [])
         return "\n".join([*lines, "certificate: " + ("passed" if self.passed else "NOT passed")])
+
+
+def verdict(error: float, accuracy: float, tolerance: float) -> str:
+    """What an observation of limited accuracy says: it cannot pass what it could not have failed.
+
+    >>> verdict(1e-9, 1e-12, 1e-8), verdict(1e-9, 1e-7, 1e-8), verdict(1e-5, 1e-7, 1e-8)
+    ('passed', 'undecided', 'failed')
+    """
+    if error <= tolerance and accuracy <= tolerance:
+        return "passed"
+    return "failed" if error > max(tolerance, 10 * accuracy) else "undecided"

@@ -13,7 +13,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
-from symbolic_sgd.verify.certificate import Check
+from symbolic_sgd.verify.certificate import Check, verdict
 from symbolic_sgd.verify.witness import Witness
 
 TOLERANCE = 1e-7
@@ -84,15 +84,9 @@ def _check_point(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], num
 
 def _compare(name: str, predicted: np.ndarray, observed: np.ndarray, scale: float, accuracy: float) -> Check:
     error = float(np.abs(predicted - observed).max() / scale)
-    verdict = _verdict(error, accuracy)
+    outcome = verdict(error, accuracy, TOLERANCE)
     detail = f"relative to {scale:.3g}; the observation is accurate to {accuracy:.1e}"
-    return Check(name, predicted.tolist(), observed.tolist(), error, TOLERANCE, verdict, detail)
-
-
-def _verdict(error: float, accuracy: float) -> str:
-    if error <= TOLERANCE and accuracy <= TOLERANCE:
-        return "passed"
-    return "failed" if error > max(TOLERANCE, 10 * accuracy) else "undecided"
+    return Check(name, predicted.tolist(), observed.tolist(), error, TOLERANCE, outcome, detail)
 
 
 def _observe(
