@@ -63,7 +63,7 @@ TERMS: tuple[Term, ...] = (
         r"S",
         r"\mathcal{L}^{-1}_{\nabla^2 L}(\Sigma_{\perp})",
         "notation of the main theorem",
-        lambda normal, noise, drift: drift.lyapunov_solution,
+        lambda normal, noise, drift: drift.normal_noise.solution,
     ),
     Term(
         "tangent_noise",

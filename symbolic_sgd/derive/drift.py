@@ -8,6 +8,7 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.derive.inverses import NormalHessian
 from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, squared_norm, without_zeros
+from symbolic_sgd.derive.structure import NormalNoise, normal_noise
 
 HALF = Fraction(1, 2)
 
@@ -20,14 +21,14 @@ class DriftTerms:
         tangent_noise_compensation: −½ H† T[Σ_∥], normal to Γ.
         mixed_regularization: −P T[H†Σ_⊥∥], tangent to Γ.
         normal_regularization: −½ P T[𝓛_H⁻¹(Σ_⊥)], tangent to Γ.
-        lyapunov_solution: 𝓛_H⁻¹(Σ_⊥), D×D.
+        normal_noise: 𝓛_H⁻¹(Σ_⊥), and what structure of Σ_⊥ it was found by.
         assumed: what vanishes on Γ and was left out.
     """
 
     tangent_noise_compensation: Matrix
     mixed_regularization: Matrix
     normal_regularization: Matrix
-    lyapunov_solution: Matrix
+    normal_noise: NormalNoise
     assumed: tuple[Node, ...]
 
 
@@ -36,15 +37,15 @@ def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
     frame = normal.frame
     manifold = frame.manifold
     curvature: Callable[[Matrix], Matrix] = lambda b: manifold.restrict(manifold.landscape.third_derivative(b))  # noqa: E731
-    solution = normal.lyapunov_inverse(noise.normal_covariance)
+    across = normal_noise(normal, noise)
     terms = (
         -HALF * normal.pseudo_inverse(curvature(noise.tangent_covariance)),
         -frame.tangent_part(curvature(frame.dual @ normal.factor.solve(noise.cross))),
-        -HALF * frame.tangent_part(curvature(solution)),
+        -HALF * frame.tangent_part(curvature(across.source)),
     )
     extent = 1 + squared_norm(Matrix.column(manifold.landscape.variables))
     size = squared_norm(noise.stated.columns) * squared_norm(noise.stated.columns) / extent
     kept = [without_zeros(manifold, term, size) for term in terms]
     compensation, mixed, normal_term = (matrix for matrix, _ in kept)
     assumed = tuple(node for _, gone in kept for node in gone)
-    return DriftTerms(compensation, mixed, normal_term, solution, assumed)
+    return DriftTerms(compensation, mixed, normal_term, across, (*assumed, *across.assumed))
