@@ -10,6 +10,8 @@ import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
+from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
+from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.export.callables import NumericFunctions, check_finite, check_points, evaluate
 from symbolic_sgd.export.latex import snippet
@@ -111,6 +113,24 @@ class LimitingSDE:
         """∂Φ σ, D×Ξ."""
         return self.tangent_noise
 
+    @property
+    def regularizer(self) -> sp.Expr | None:
+        """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where it is proved that there is none.
+
+        Raises:
+            Undecided: neither an R was recognised, nor was it shown that there is none.
+        """
+        return self._regularizer.expression
+
+    @cached_property
+    def _regularizer(self) -> Regularizer:
+        return find_regularizer(self.derivation)
+
+    @cached_property
+    def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:
+        """b − ½ Σ_k (∂A_k)A_k for A = ∂Φ σ, D×1: the drift of dY = A ∘ dW + … in Stratonovich's sense, tangent to Γ."""
+        return stratonovich_program(self.derivation).expand("stratonovich_drift")
+
     def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
         """Every term as numbers at one point of Γ (symbol → number, constants included).
 
@@ -159,6 +179,7 @@ class LimitingSDE:
             f"it was examined at {len(self.derivation.points)} points, to 50 digits.",
             f"The normal frame is made from {self.derivation.frame_origin}.",
             f"The formulas hold {self._where()}.",
+            f"{self.derivation.structure}.",
         ]
         for term in TERMS:
             part = self.program.select(term.name)

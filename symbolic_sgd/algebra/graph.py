@@ -231,6 +231,28 @@ class Graph:
                 base = self.multiply(base, base)
         return self.constant(1) if result is None else result
 
+    def operation(self, op: str, args: tuple[Node, ...], value: Any = None) -> Node:
+        """Any operation by its name."""
+        match op:
+            case "constant":
+                return self.constant(value)
+            case "symbol":
+                return self.symbol(value)
+            case "add":
+                return self.add(*args)
+            case "sub":
+                return self.subtract(*args)
+            case "mul":
+                return self.multiply(*args)
+            case "div":
+                return self.divide(*args)
+            case "neg":
+                return self.negate(*args)
+            case "pow":
+                return self.power(*args)
+            case name:
+                return self.call(name, *args)
+
     def call(self, name: str, *args: "Node | Exact") -> Node:
         """A row of the table of functions or of constants; rational values of rational arguments are found at once."""
         if name not in FUNCTIONS and name not in CONSTANTS:
@@ -257,24 +279,7 @@ def reachable(roots: Iterable[Node]) -> list[Node]:
 
 def rebuild(node: Node, args: tuple[Node, ...]) -> Node:
     """The operation of `node`, applied to other operands (with every simplification that they allow)."""
-    graph = node.graph
-    match node.op:
-        case "constant" | "symbol":
-            return node
-        case "add":
-            return graph.add(*args)
-        case "sub":
-            return graph.subtract(*args)
-        case "mul":
-            return graph.multiply(*args)
-        case "div":
-            return graph.divide(*args)
-        case "neg":
-            return graph.negate(*args)
-        case "pow":
-            return graph.power(*args)
-        case name:
-            return graph.call(name, *args)
+    return node if not node.args else node.graph.operation(node.op, args, node.value)
 
 
 def replace_nodes(roots: Iterable[Node], replacement: dict[Node, Node]) -> list[Node]:

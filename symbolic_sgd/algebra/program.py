@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import Arithmetic
-from symbolic_sgd.algebra.graph import reachable
+from symbolic_sgd.algebra.graph import Graph, Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import sympy_operation
 from symbolic_sgd.errors import ExpressionTooLarge
@@ -123,6 +123,18 @@ class Program:
             for register in free:
                 registers[register] = None
         return {output.name: [registers[r] for r in output.registers] for output in self.outputs}
+
+    def on(self, graph: Graph) -> dict[str, Matrix]:
+        """Every output as a matrix of nodes of a graph, to go on computing with."""
+        nodes: list[Node] = []
+        for i in self.instructions:
+            nodes.append(graph.operation(i.op, tuple(nodes[a] for a in i.args), i.value))
+        return {
+            o.name: Matrix.of(
+                [nodes[r] for r in o.registers[k * o.shape[1] : (k + 1) * o.shape[1]]] for k in range(o.shape[0])
+            )
+            for o in self.outputs
+        }
 
     def expanded_size(self, name: str) -> int:
         """The number of operations of an output when it is written out, found without writing it out."""

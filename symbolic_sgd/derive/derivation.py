@@ -11,6 +11,7 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
+from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.drift import DriftTerms, drift_terms
 from symbolic_sgd.derive.inverses import NormalHessian, normal_hessian
 from symbolic_sgd.derive.manifold import find_manifold
@@ -121,9 +122,13 @@ class Derivation:
         guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
             rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0, `frame` of
             full rank, `assumed` = 0.
-        blocks: the program of the matrices from which the terms are composed: σ, N, C and H on Γ.
+        blocks: the program of the matrices from which the terms are composed: σ, N, C and H on Γ, and the curvatures k
+            where H = Σ k_i f_i f_iᵀ is known for the columns f of the frame.
         minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
         frame_origin: in words, from what the normal frame was made.
+        proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
+        isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ with a constant s²; else None.
+        structure: in words, what was recognised of the noise.
     """
 
     problem: Problem
@@ -135,6 +140,9 @@ class Derivation:
     blocks: Program
     minor: Program | None
     frame_origin: str
+    proportion: Expression | None
+    isotropy: Expression | None
+    structure: str
 
     def conditions(self, *, budget: int = EXPANSION_BUDGET) -> tuple[sp.Basic, ...]:
         """Conditions under which the formulas hold, () if on all of Γ.
@@ -188,6 +196,8 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
         "normal_hessian": normal.core,
         "hessian": manifold.restrict(landscape.hessian),
     }
+    if manifold.equations.curvatures is not None:
+        blocks["curvatures"] = manifold.restrict(Matrix.column(manifold.equations.curvatures))
     return Derivation(
         problem=manifold.problem,
         codimension=manifold.codimension,
@@ -198,6 +208,9 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
         blocks=Program.of(blocks),
         minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
         frame_origin=frame.origin,
+        proportion=drift.normal_noise.proportion,
+        isotropy=drift.normal_noise.isotropy,
+        structure=drift.normal_noise.words,
     )
 
 

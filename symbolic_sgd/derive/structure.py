@@ -32,6 +32,7 @@ class NormalNoise:
         solution: S = 𝓛_H⁻¹(Σ_⊥), D×D.
         source: a matrix B with P T[B] = P T[S], as small as the structure allows (P T[P] = 0 on Γ).
         proportion: c where Σ_⊥ = cH with a constant c, as an expression; else None.
+        isotropy: s² where Σ_⊥ = s²(I − ∂Φ) with a constant s², as an expression; else None.
         assumed: what was recognised to vanish on Γ, squared and relative.
         words: what was recognised.
     """
@@ -39,26 +40,30 @@ class NormalNoise:
     solution: Matrix
     source: Matrix
     proportion: Expression | None
+    isotropy: Expression | None
     assumed: tuple[Node, ...]
     words: str
 
 
 def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
-    """S by the first structure that Σ_⊥ has: none at all, Σ_⊥ = cH, Σ_⊥H = HΣ_⊥, or the Lyapunov equation itself."""
+    """S by the first structure that Σ_⊥ has: Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥H = HΣ_⊥; else by the Lyapunov equation."""
     frame, y, core = normal.frame, noise.normal_covariance, normal.core
     graph, d = frame.manifold.landscape.graph, frame.manifold.landscape.dimension
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
-        return NormalNoise(zero, zero, sp.S.Zero, (), "Σ_⊥ = 0 on Γ")
-    proportion = _proportion(frame.manifold, y, core)
+        return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, (), "Σ_⊥ = 0 on Γ")
+    lengths = frame.orthogonal.lengths
+    unit = Matrix.diagonal(graph, [1 / length for length in lengths])
+    isotropy = _constant_ratio(frame.manifold, y, unit)
+    proportion = _constant_ratio(frame.manifold, y, core)
     if proportion is not None:
         c = from_sympy(proportion, graph)
         half, multiple = c / 2, core.map(lambda e: c * e)
         assumed = (squared_norm(y - multiple) / squared_norm(multiple),)
         normal_projection = frame.orthogonal.columns @ frame.dual.T
         words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
-        return NormalNoise(normal_projection.map(lambda e: half * e), Matrix.diagonal(graph, [half] * d), proportion, assumed, words)
-    lengths = frame.orthogonal.lengths
+        solution, source = normal_projection.map(lambda e: half * e), Matrix.diagonal(graph, [half] * d)
+        return NormalNoise(solution, source, proportion, isotropy, assumed, words)
     skew, size = _commutator(y, core, lengths)
     if all(frame.manifold.vanishes(skew, size)):
         # C X G + G X C = Y with G = diag(d)⁻¹ and C G⁻¹Y = Y G⁻¹C: X = ½ C⁻¹Y G⁻¹.
@@ -67,9 +72,17 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
         symmetric = Matrix.of([x[min(i, j), max(i, j)] for j in range(len(lengths))] for i in range(len(lengths)))
         solution = frame.dual @ symmetric @ frame.dual.T
         assumed = (dot(skew, skew) / size,) if skew else ()
-        return NormalNoise(solution, solution, None, assumed, "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L†Σ_⊥")
+        words = "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L†Σ_⊥"
+        if isotropy is not None:
+            words = (
+                f"Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {isotropy}: S = (s²/2)∇²L†, "
+                "normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
+            )
+            multiple = unit.map(lambda e: from_sympy(isotropy, graph) * e)
+            assumed = (*assumed, squared_norm(y - multiple) / squared_norm(multiple))
+        return NormalNoise(solution, solution, None, isotropy, assumed, words)
     solution = normal.lyapunov_inverse(y)
-    return NormalNoise(solution, solution, None, (), "Σ_⊥ has no structure: S solves the Lyapunov equation")
+    return NormalNoise(solution, solution, None, None, (), "Σ_⊥ has no structure: S solves the Lyapunov equation")
 
 
 def _commutator(y: Matrix, core: Matrix, lengths: tuple[Node, ...]) -> tuple[list[Node], Node]:
@@ -81,7 +94,7 @@ def _commutator(y: Matrix, core: Matrix, lengths: tuple[Node, ...]) -> tuple[lis
     return skew, squared_norm(core) * squared_norm(scaled)
 
 
-def _proportion(manifold: Manifold, y: Matrix, core: Matrix) -> Expression | None:
+def _constant_ratio(manifold: Manifold, y: Matrix, core: Matrix) -> Expression | None:
     """c with Y = cC for one constant c, recognised at every point of Γ found; else None."""
     m = range(core.shape[0])
     upper = [(i, j) for i in m for j in m if i <= j]
@@ -122,5 +135,3 @@ def _rational(value: PreciseNumber) -> Fraction | None:
     exact = Fraction(int(mpmath.nint(value * mpmath.mpf(10) ** HIGH)), 10**HIGH)
     simple = exact.limit_denominator(LARGEST_DENOMINATOR)
     return simple if abs(simple - exact) <= Fraction(1, 10**DIGITS) * abs(exact) else None
-
-

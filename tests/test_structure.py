@@ -1,0 +1,163 @@
+"""Structure of the noise is recognised on Γ, used, and reported; regularizers; the drift in Stratonovich's sense."""
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+from comparison import compare
+
+from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde, verify
+from symbolic_sgd.errors import OffManifold, Undecided
+
+u, v, w = sp.symbols("u v w")
+a, s = sp.symbols("a s", positive=True)
+
+
+def sde_of(loss, parameters, noise, **further):
+    return derive_limiting_sde(Problem(loss=loss, parameters=parameters, noise=noise, **further))
+
+
+def overparametrised(noise):
+    """Two samples, three features; c = 1."""
+    us, vs = sp.symbols("u1:4"), sp.symbols("v1:4")
+    rows = [[1, -1, 1], [1, 1, 1]]
+    residuals = [sum(z * (p**2 - q**2) for z, p, q in zip(row, us, vs, strict=True)) - 1 for row in rows]
+    return Problem.least_squares(residuals, parameters=(*us, *vs), noise=noise)
+
+
+@pytest.mark.parametrize(
+    ("noise", "words"),
+    [
+        (LabelNoise(1), "with c = 1:"),
+        (LabelNoise(sp.Rational(3, 2)), "with c = 9/4:"),
+        (IsotropicNoise(2), "with s² = 4:"),
+        (sp.Matrix(6, 6, lambda i, j: sp.Rational(int(i == j)) * 2), "with s² = 4:"),
+        (sp.Matrix(6, 2, lambda i, j: sp.Rational((2 * i + j) % 5 - 2)), "has no structure"),
+    ],
+)
+def test_what_is_recognised(noise, words):
+    sde = derive_limiting_sde(overparametrised(noise))
+    assert words in sde.explain()
+    assert verify(sde).passed
+
+
+def test_noise_that_has_the_structure_by_other_means_is_recognised():
+    """σ = a ∇(uv): Σ = a²∇²L on Γ, though it is stated as a matrix."""
+    sde = sde_of((u * v - 1) ** 2 / 2, (u, v), sp.Matrix([a * v, a * u]), constants=(a,))
+    assert sde.derivation.proportion == a**2
+    assert sde.regularizer == a**2 * (u**2 + v**2) / 4
+    other = sde_of((u * v - 1) ** 2 / 2, (u, v), sp.Matrix([a * v, a * u / v]), constants=(a,))
+    assert other.derivation.proportion is None
+
+
+def test_label_noise_prints_its_drift_as_a_paper_does():
+    sde = derive_limiting_sde(Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    expected = sp.Matrix([-(u - 2 * v / (u**2 + v**2)) / 2, -(v - 2 * u / (u**2 + v**2)) / 2])
+    assert all(sp.simplify(e.subs(v, 1 / u)) == 0 for e in sde.drift - expected)
+    assert sp.count_ops(sde.drift) <= 30
+
+
+def test_the_shortcuts_agree_with_the_literal_theorem():
+    """Label and isotropic noise with several normal directions, at points of Γ to 50 digits."""
+    for noise in (LabelNoise(sp.Rational(3, 2)), IsotropicNoise(sp.Rational(2, 3))):
+        problem = overparametrised(noise)
+        sde = derive_limiting_sde(problem)
+        points = [[p[x] for x in problem.parameters] for p in sde.derivation.points[:2]]
+        worst = compare(problem, problem.noise_factor, points)
+        assert worst.precise <= 1e-40 and worst.float64 <= 1e-10
+
+
+def test_structure_that_holds_on_one_part_of_the_manifold_only_is_refused_elsewhere():
+    """σ = (v, u) × (1 + (|u + v| − u − v)): Σ = ∇²L where u + v > 0 on the hyperbola, and not on its other branch."""
+    factor = 1 + sp.Abs(u + v) - u - v
+    sde = sde_of((u * v - 1) ** 2 / 2, (u, v), sp.Matrix([v, u]) * factor, near={u: 1, v: 1})
+    assert sde.derivation.proportion == 1
+    f = sde.lambdify()
+    assert f.drift([2, 0.5]).shape == (2,)
+    with pytest.raises(OffManifold):
+        f.drift([-2, -0.5])
+
+
+# --- the regularizer ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("problem", "expected"),
+    [
+        (Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1)), (u**2 + v**2) / 4),
+        (
+            Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(s), constants=(s,)),
+            s**2 * sp.log(u**2 + v**2) / 4,
+        ),
+        (
+            Problem.least_squares([u**2 * v - 1], parameters=(u, v), noise=LabelNoise(1)),
+            (4 * v + v**-2) / 4,  # EXAMPLES 3, with u² = 1/v
+        ),
+        (
+            Problem(loss=v * u**2 / 2, parameters=(u, v), noise=sp.Matrix([s, 0]), domain=[v > 0], constants=(s,)),
+            s**2 * sp.log(v) / 4,
+        ),
+        (Problem(loss=(u**2 + v**2 - 1) ** 2 / 8, parameters=(u, v), noise=IsotropicNoise(1)), sp.S.Zero),
+        (
+            Problem.from_sample_losses([(u * v - 1) ** 2, 3 * (u * v - 1) ** 2], parameters=(u, v)),
+            sp.S.Zero,
+        ),
+    ],
+    ids=["label", "isotropic", "cubic", "normal noise", "circle", "interpolating"],
+)
+def test_regularizers_by_hand(problem, expected):
+    """Up to a constant on Γ: the tangential derivatives of the difference vanish at points of Γ."""
+    sde = derive_limiting_sde(problem)
+    difference = sp.sympify(sde.regularizer) - expected
+    for point in sde.derivation.points:
+        values = {x: sp.Float(mpmath.nstr(point[x], 70), 60) for x in problem.symbols}
+        slope = sp.Matrix([sp.diff(difference, x) for x in problem.parameters])
+        along = (sde.tangent_projection * slope).evalf(40, subs=values)
+        assert max(abs(e) for e in along) < 1e-35
+
+
+@pytest.mark.parametrize("noise", [LabelNoise(1), IsotropicNoise(1)], ids=["label", "isotropic"])
+def test_the_regularization_is_the_projected_gradient(noise):
+    sde = derive_limiting_sde(overparametrised(noise))
+    parameters = sde.problem.parameters
+    slope = sp.lambdify(parameters, [sp.diff(sde.regularizer, x) for x in parameters])
+    f = sde.lambdify()
+    for point in sde.derivation.points:
+        x = np.array([float(point[s]) for s in parameters])
+        projected = f.term("tangent_projection", x) @ np.array(slope(*x), float)
+        found = f.mixed_regularization(x) + f.normal_regularization(x)
+        np.testing.assert_allclose(found, -projected, atol=1e-12)
+
+
+def test_no_regularizer_where_the_regularization_turns():
+    noise = sp.Matrix(3, 2, [1, u, v, 2, w, 1])
+    sde = sde_of((u * v + w**2 - 1) ** 2 / 2, (u, v, w), noise)
+    assert sde.regularizer is None
+    assert "curl" in sde._regularizer.words
+
+
+def test_what_is_not_decided_is_said():
+    """On a curve every form is closed: no curl, and no structure."""
+    sde = sde_of((u * v - 1) ** 2 / 2, (u, v), sp.Matrix([1 + u, v - 2]))
+    with pytest.raises(Undecided, match="regularizer"):
+        _ = sde.regularizer
+
+
+# --- Stratonovich ---------------------------------------------------------------------------
+
+
+def test_brownian_motion_on_the_sphere_has_no_stratonovich_drift():
+    sde = sde_of((u**2 + v**2 + w**2 - 1) ** 2 / 8, (u, v, w), IsotropicNoise(s), constants=(s,))
+    values = {u: sp.Rational(2, 3), v: sp.Rational(1, 3), w: sp.Rational(2, 3)}
+    assert all(sp.simplify(e.subs(values)) == 0 for e in sde.stratonovich_drift)
+
+
+def test_the_stratonovich_drift_is_tangent_and_the_itô_drift_corrected():
+    """By SymPy's own derivatives, at a point of Γ where the noise depends on x."""
+    sde = sde_of((u * v + w**2 - 1) ** 2 / 2, (u, v, w), sp.Matrix(3, 2, [1, u, v, 2, w, 1]))
+    noise, x = sde.tangent_noise, sp.Matrix([u, v, w])
+    correction = sum((noise[:, k].jacobian(x) * noise[:, k] for k in range(2)), sp.zeros(3, 1)) / 2
+    values = {u: sp.Rational(3, 4), v: sp.Integer(1), w: sp.Rational(1, 2)}
+    found = sde.stratonovich_drift.subs(values)
+    assert all(sp.simplify(e) == 0 for e in found - (sde.drift - correction).subs(values))
+    assert all(sp.simplify(e) == 0 for e in sde.tangent_projection.subs(values) * found - found)
