@@ -181,7 +181,8 @@ class GradientFlowLimit:
     def _exactly(self, point: Any) -> dict[sp.Symbol, PreciseNumber]:
         symbols = self.problem.symbols
         if not isinstance(point, Mapping):
-            entries = list(point) if isinstance(point, (Sequence, np.ndarray)) and not isinstance(point, str) else []
+            ordered = isinstance(point, (Sequence, np.ndarray, sp.MatrixBase)) and not isinstance(point, str)
+            entries: list[Any] = list(point) if ordered else []  # type: ignore[arg-type]
             if len(entries) != len(symbols):
                 raise BadInput(f"the point needs {len(symbols)} numbers, for {', '.join(map(str, symbols))}")
             point = dict(zip(symbols, entries, strict=True))
@@ -220,7 +221,7 @@ class GradientFlowLimit:
             lines.append(_sentence(form.road))
             lines.append(f"The formula agrees with the integrated flow at all of {self.limit.starts} random starts.")
             lines.append(
-                "It is proved to hold wherever it is finite and a minimizer."
+                "By the structure of the loss, which was tested at random points, it holds wherever it is finite and a minimizer."
                 if form.certain
                 else "That it holds in every basin is not proved: a call follows the flow from each start and decides there."
             )
@@ -276,6 +277,8 @@ def _sentence(words: str) -> str:
 def _precise_number(value: Any, *, where: str) -> PreciseNumber:
     if isinstance(value, mpmath.mpf):
         number = +value
+    elif isinstance(value, sp.Float):
+        number = mpmath.mpf(value)
     elif isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
         number = mpmath.mpf(value.item() if isinstance(value, np.generic) else value)
     elif isinstance(value, sp.Expr) and value.is_number and value.is_real:

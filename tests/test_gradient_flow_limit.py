@@ -126,8 +126,60 @@ def test_starts_far_away():
 def test_kinks_are_refused():
     phi = limit_of((sp.Abs(u) - v - 1) ** 2 / 2, (u, v))
     np.testing.assert_allclose(phi([1e-6, 3.0])[0], 2, rtol=1e-6)
-    with pytest.raises(FlowDidNotConverge, match="not smooth"):
+    with pytest.raises(FlowDidNotConverge, match="a derivative of the loss jumps"):
         phi([0, 3.0])
+
+
+def test_flows_that_cross_a_kink_are_refused():
+    """Beyond it the integrator, and J, know nothing of the jump of ∇L; by hand Φ(½, 3) = (−¾, 5/2)."""
+    phi = limit_of((sp.Abs(u) + 3 * u + v - 1) ** 2 / 2, (u, v))
+    np.testing.assert_allclose(phi([1.0, 1.0]), [1 - 16 / 17, 1 - 4 / 17], rtol=1e-12)
+    for ask in (phi, phi.jacobian_at, phi.precisely):
+        with pytest.raises(FlowDidNotConverge, match="a derivative of the loss jumps"):
+            ask([0.5, 3.0])
+    rectified = limit_of((sp.Max(u, 0) ** 2 + u + v - 1) ** 2 / 2, (u, v))
+    with pytest.raises(FlowDidNotConverge, match="a derivative of the loss jumps"):
+        rectified.second_derivative_at([0.6, 3.0], np.eye(2))
+
+
+def test_flows_that_leave_what_the_symbols_were_declared_to_be_are_refused():
+    a, b, c = sp.symbols("a b c", positive=True)
+    phi = limit_of((5 * (a - b) + a + b + c - 6) ** 2 / 2 + (a + 3 * b - 4) ** 2 / 60, (a, b, c))
+    assert phi([1, 1, 1]).min() > 0
+    with pytest.raises(FlowDidNotConverge, match="leaves the part of"):
+        phi([0.04506435, 0.24842264, 1.72449237])
+
+
+def test_precise_values_are_refused_where_numbers_are():
+    positive = gradient_flow_limit(
+        Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(), domain=[u > 0])
+    )
+    a, b = sp.symbols("a b", positive=True)
+    for phi, start in ((positive, [-2, -1]), (limit_of((a * b - 1) ** 2 / 2, (a, b)), [-2, -1])):
+        with pytest.raises(FlowDidNotConverge):
+            phi.precisely(start, 20)
+
+
+def test_passing_a_saddle(hyperbola):
+    """Slowly, from 5·10⁻⁹ off its stable set, or at 10⁻²⁰ with more digits than that."""
+    slow = limit_of((w - v) ** 2 + (u**2 - 1) ** 2 / 80, (u, v, w))
+    np.testing.assert_allclose(slow([5e-9, 1, 2]), [1, 1.5, 1.5], rtol=1e-9)
+    value = hyperbola.precisely([1, -1 + sp.Rational(1, 10**20)], 30)
+    assert abs(value[0] - 1) < sp.Float("1e-19", 30)
+    with pytest.raises(FlowDidNotConverge, match="saddle"):
+        hyperbola.precisely([1, -1], 30)
+
+
+def test_the_same_loss_in_other_words():
+    squares = (u + v) ** 2 + 2 * (u - v) ** 2
+    for loss in ((squares - 1) ** 2, (sp.expand(squares) - 1) ** 2, sp.log(sp.cosh(sp.expand(squares) - 1))):
+        assert limit_of(loss, (u, v)).kind == "explicit"
+
+
+def test_precise_points_may_be_what_precise_values_are(hyperbola):
+    value = hyperbola.precisely([2, 1], 20)
+    assert abs(hyperbola.precisely(value, 20)[0] - value[0]) < sp.Float("1e-18", 20)
+    assert hyperbola.precisely([sp.Float(2), 1], 20) == value
 
 
 def test_other_basins_are_not_claimed():
@@ -321,6 +373,7 @@ def test_conserved_quantities_of_the_user_are_used():
         (u**2 - v**2, "give a list"),
         ([sp.log(-1 - u**2)], "not real"),
         ([sp.Integer(7)], "depends on no parameter"),
+        ([u**2 - v**2 + sp.sign(u)], "jumps"),
         ([u**2 - v**2 + u / sp.Integer(10) ** 80], "not conserved"),
     ],
 )

@@ -186,7 +186,7 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
         "conditions": Matrix.column(node for node, _ in manifold.problem.condition_nodes(landscape.graph)),
         "equations": Matrix.column(manifold.equations.vanishing),
         "slopes": Matrix.of(jacobian(manifold.equations.vanishing, landscape.variables)),
-        "kinks": Matrix.column(smoothness_margins([landscape.loss, *noise.stated.columns.entries])),
+        "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
         "frame": frame.raw,
         "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
     }
@@ -214,7 +214,7 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
     )
 
 
-def smoothness_margins(roots: Sequence[Node]) -> list[Node]:
+def _kinks(roots: Sequence[Node]) -> list[Node]:
     """Every expression at whose zeros something is not smooth, |a ± b|/(|a| + |b|) for a sum (a pole shows by itself)."""
     size = lambda node: node.graph.call("Abs", node)  # noqa: E731
     found = dict.fromkeys(zero for node, zero in kinks(roots) if node.op != "div")

@@ -9,6 +9,7 @@ import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
 from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
@@ -18,7 +19,9 @@ from symbolic_sgd.flow.ansatz import linked_terms
 from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, independent_on, without_moduli
 from symbolic_sgd.flow.forms import Forms, constant_hessian, coordinate_forms, principal_forms
 from symbolic_sgd.flow.links import Linear, Link, Logarithm, exponential_links, power_links
+from symbolic_sgd.flow.loss_functions import JUMPS
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.symbols import implied_conditions
 
 PROBES = 8
 """Random points at which the structure that makes the flow convex is tested."""
@@ -134,6 +137,14 @@ def _cleared(weights: SymbolicMatrix, terms: SymbolicMatrix) -> Expression:
     return sum((w * t for w, t in zip(_coprime(sp.Matrix([whole])), terms, strict=True)), sp.S.Zero)
 
 
+def _stays_smooth(manifold: Manifold, links: Sequence[Link], forms: Forms) -> bool:
+    """Whether an orbit cannot leave the part of space where the loss is smooth, and stated."""
+    problem = manifold.problem
+    jumps = any(node.op in JUMPS for node, _ in kinks([manifold.landscape.loss]))
+    signs = forms.are_parameters and not any(isinstance(link, Linear) for link in links)  # every link keeps the sign
+    return not jumps and (signs or not implied_conditions(problem.parameters))
+
+
 def _is_convex(
     manifold: Manifold,
     search: IntegralSearch,
@@ -143,6 +154,8 @@ def _is_convex(
 ) -> bool:
     """Whether C with ∂gᵀ = (∂h)⁻¹Zᵀ C, and the curvatures k, are the same at random points."""
     known, landscape = manifold.equations, manifold.landscape
+    if not _stays_smooth(manifold, links, forms):
+        return False
     if constant_hessian(manifold.problem) is not None:
         return True
     if known.curvatures is None or directions.free_symbols:

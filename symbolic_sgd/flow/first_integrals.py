@@ -15,7 +15,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
-from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -137,6 +137,10 @@ class IntegralSearch:
             expression = check_expression(e, self.problem.symbols, where=f"first_integrals[{i}]")
             if not expression.free_symbols & set(self.problem.parameters):
                 raise BadInput(f"first_integrals[{i}] = {expression} depends on no parameter: leave it out")
+            if any(node.op == "sign" for node in reachable([from_sympy(expression, self.landscape.graph)])):
+                raise BadInput(
+                    f"first_integrals[{i}] = {expression} jumps: give a continuous function, such as log(Abs(u)) or u**2 - v**2"
+                )
             integral = self.verified(expression)
             if integral is None:
                 raise BadInput(

@@ -62,19 +62,19 @@ def constant_hessian(problem: Problem) -> SymbolicMatrix | None:
 
 
 def principal_forms(problem: Problem) -> Forms | None:
-    """Orthogonal forms in which every residual f_i = xᵀS_i x + const of the loss is a sum of squares.
+    """Orthogonal forms in which every part f_i = xᵀS_i x + const that the loss was stated in is a sum of squares.
 
     The flow then moves ℓ_j by −2 Σ_i ρ_i λ_ij ℓ_j, so that ln|ℓ_j| moves within the row space of λ.
 
-    None where the loss is not stated in such residuals, where the S_i have no common principal axes, or where these
-    need more than square roots.
+    None where there are no such parts, where the S_i have no common principal axes, or where these need more than square
+    roots. What follows from them is verified on the loss itself.
     """
     if problem.dimension > LARGEST:
         return None
     quadratics = [_quadratic_part(f, problem.parameters) for f in _residuals(problem)]
-    if not quadratics or any(s is None for s in quadratics):
-        return None
     matrices = [s for s in quadratics if s is not None]
+    if not matrices:
+        return None
     if all(s.is_diagonal() for s in matrices):
         diagonals = sp.ImmutableDenseMatrix([list(s.diagonal()) for s in matrices])
         return Forms(problem.parameters, sp.ImmutableDenseMatrix.eye(problem.dimension), diagonals)
@@ -91,14 +91,21 @@ def principal_forms(problem: Problem) -> Forms | None:
     return Forms(problem.parameters, f, sp.ImmutableDenseMatrix(eigenvalues))
 
 
-def _residuals(problem: Problem) -> Sequence[Expression]:
-    """What is squared in the loss, or what it is a function of."""
-    if problem.residuals:
-        return problem.residuals
-    (loss,) = stated_expressions(problem)
-    trained = set(problem.parameters)
-    squared = [p.base for p in loss.atoms(sp.Pow) if p.exp == 2 and p.base.is_Add and p.base.free_symbols & trained]
-    return squared or [a for f in loss.atoms(sp.Function) for a in f.args if a.free_symbols & trained]
+def _residuals(problem: Problem) -> list[Expression]:
+    """What the loss was stated in: its largest parts that are polynomials of degree two."""
+    found: dict[Expression, None] = {}
+    pending = list(stated_expressions(problem))
+    while pending:
+        expression = pending.pop()
+        if not expression.free_symbols & set(problem.parameters):
+            continue
+        if expression.is_polynomial(*problem.parameters):
+            degree = sp.Poly(expression, *problem.parameters).total_degree()
+            if degree <= 2:
+                found.update({expression: None} if degree == 2 else {})
+                continue
+        pending.extend(expression.args)
+    return list(found)
 
 
 def _quadratic_part(f: Expression, parameters: Sequence[sp.Symbol]) -> SymbolicMatrix | None:

@@ -2,16 +2,23 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.symbols import implied_conditions
 from symbolic_sgd.simulate.flow_state import SmoothLoss
+
+JUMPS = ("Abs", "sign")
+"""Operations that are finite on both sides of where a derivative of theirs jumps."""
 
 
 @dataclass(frozen=True)
@@ -49,7 +56,18 @@ def smooth_loss(problem: Problem, landscape: Landscape) -> SmoothLoss:
         Program.of({"third": landscape.third_derivative(directions)}),
         problem.symbols,
         upper,
+        _margins(problem, landscape),
     )
+
+
+def _margins(problem: Problem, landscape: Landscape) -> Program | None:
+    """What must keep its sign along the flow: the arguments of |·| and sign, and what the symbols were declared to be."""
+    graph = landscape.graph
+    conditions: list[Any] = implied_conditions(problem.parameters)
+    stated = [from_sympy(c.lhs, graph) - from_sympy(c.rhs, graph) for c in conditions]
+    jumps = [zero for node, zero in kinks([landscape.loss]) if node.op in JUMPS]
+    margins = list(dict.fromkeys([*stated, *jumps]))
+    return Program.of({"margins": Matrix.column(margins)}) if margins else None
 
 
 def symmetric_symbols(dimension: int) -> list[list[sp.Symbol]]:
@@ -64,8 +82,9 @@ def loss_functions(
     third: Program,
     symbols: Sequence[sp.Symbol],
     directions: Sequence[Sequence[sp.Symbol]],
+    margins: Program | None = None,
 ) -> SmoothLoss:
-    """Programs of ∇L, ∇²L and T[C] (which reads the symbols of C) as plain functions."""
+    """Programs of ∇L, ∇²L, T[C] (which reads the symbols of C) and the margins as plain functions."""
     d = len(directions)
     entries = [directions[i][j] for i in range(d) for j in range(i, d)]
     return SmoothLoss(
@@ -73,4 +92,5 @@ def loss_functions(
         gradient=_Output(gradient, tuple(symbols), (d,)),
         hessian=_Output(hessian, tuple(symbols), (d, d)),
         third=_Contraction(_Output(third, (*symbols, *entries), (d,)), d),
+        margins=None if margins is None else _Output(margins, tuple(symbols), (len(margins.outputs[0].registers),)),
     )

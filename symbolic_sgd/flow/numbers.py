@@ -10,9 +10,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
-from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.derive.derivation import smoothness_margins
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.export.callables import KINK, evaluate
 from symbolic_sgd.flow.explicit import ExplicitLimit
@@ -21,7 +19,7 @@ from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.flow.newton import newton_step, sharpened, solve_damped
 from symbolic_sgd.flow.referee import agreement, satisfies
 from symbolic_sgd.problems.symbols import implied_conditions
-from symbolic_sgd.simulate.flow_limit import APART, limits_of_flow
+from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.simulate.precise_flow import precise_limit
 
 BLOCK = 4096
@@ -35,9 +33,6 @@ STEEP, FLAT = 1e-8, 1e-6
 
 POLISH = 4
 """Newton steps on {g(Φ) = 0, I(Φ) = I(x)}, from the flow's own limit or from a formula's value."""
-
-BRANCHES = 0.1
-"""How far apart, relative to 1 + |Φ|, starts that differ by 10⁻¹² may end where the system makes their limits exact."""
 
 POLISHED = 1e-10
 """Largest of the last of them, relative to 1 + |Φ|."""
@@ -91,15 +86,29 @@ class LimitNumbers:
 
     def precise(self, known: Mapping[sp.Symbol, PreciseNumber], digits: int) -> list[PreciseNumber]:
         """Φ at one point (symbol → number), to so many digits."""
-        problem, form, system = self.limit.problem, self.limit.form, self.limit.system
+        problem = self.limit.problem
         row = np.array([[float(known[s]) for s in problem.symbols]])
+        self._check_starts(row)
         try:
-            resolved = self._resolve(row)
-        except FlowDidNotConverge:  # float64 may be too coarse to say where the flow ends
-            resolved = Resolved(row, np.array([False]))
+            resolved = self._unchecked(row)
+        except FlowDidNotConverge:  # float64 may be too coarse to say where the flow ends, unless it is not smooth
+            if self.limit.loss.margins is not None:
+                raise
+            resolved = Resolved(row[:, : problem.dimension], np.array([False]))
+        value = self._exactly(known, row, resolved, digits)
+        self._check_ends(row, np.array([[float(a) for a in value]]))
+        return value
+
+    def _exactly(
+        self, known: Mapping[sp.Symbol, PreciseNumber], row: np.ndarray, resolved: Resolved, digits: int
+    ) -> list[PreciseNumber]:
+        """By the system, by the formula, else by the flow."""
+        problem, form, system = self.limit.problem, self.limit.form, self.limit.system
         if system is not None and resolved.by_form[0]:
             try:
-                return sharpened(system.system, known, resolved.limits[0], digits)
+                value = sharpened(system.system, known, resolved.limits[0], digits)
+                if agreement(np.array([[float(a) for a in value]]), resolved.limits, row)[0]:
+                    return value
             except FlowDidNotConverge:  # an integral is singular there; the formula or the flow need not be
                 pass
         if isinstance(form, ExplicitLimit) and resolved.by_form[0]:
@@ -122,6 +131,11 @@ class LimitNumbers:
 
     def _resolve(self, rows: np.ndarray) -> Resolved:
         self._check_starts(rows)
+        resolved = self._unchecked(rows)
+        self._check_ends(rows, resolved.limits)
+        return resolved
+
+    def _unchecked(self, rows: np.ndarray) -> Resolved:
         claimed, certain = self._claimed(rows)
         by_form = self._is_minimizer(claimed, rows) if certain else np.zeros(len(rows), bool)
         limits = claimed.copy()
@@ -129,7 +143,6 @@ class LimitNumbers:
         if len(asked):
             limits[asked] = self._flow(rows[asked])
             limits[asked], by_form[asked] = self._matched(rows[asked], limits[asked], claimed[asked])
-        self._check_ends(rows, limits)
         return Resolved(limits, by_form)
 
     def _claimed(self, rows: np.ndarray) -> tuple[np.ndarray, bool]:
@@ -216,11 +229,9 @@ class LimitNumbers:
     # --- the flow ---------------------------------------------------------------------------
 
     def _flow(self, rows: np.ndarray, *, first: bool = False, directions: np.ndarray | None = None) -> np.ndarray:
-        # Where the system sharpens the limit, the flow has only to say which of its solutions it is.
-        apart = APART if self.limit.system is None else BRANCHES
-        flow = limits_of_flow(
-            self.limit.loss, rows, self.limit.codimension, first=first, directions=directions, apart=apart
-        )
+        # Where the system makes limits exact, the flow has only to say which of its solutions it is.
+        loss, rank = self.limit.loss, self.limit.codimension
+        flow = limits_of_flow(loss, rows, rank, first=first, directions=directions, sharpened=self._polished)
         if not flow.reached.all():
             k = int(np.argmin(flow.reached))
             raise FlowDidNotConverge(f"from {self._place(rows[k])} the flow does not reach Γ: {flow.reasons[k]}")
@@ -235,12 +246,12 @@ class LimitNumbers:
                 f"{self._place(rows[int(np.argmin(inside))])} violates what the symbols were declared to be "
                 f"({', '.join(map(str, conditions))}): the loss was stated only where that holds"
             )
-        self._check_smooth(rows, rows)
+        self._check_smooth(rows, rows, 0.0)
 
     def _check_ends(self, rows: np.ndarray, limits: np.ndarray) -> None:
         problem = self.limit.problem
         ends = np.concatenate([limits, rows[:, problem.dimension :]], axis=1)
-        self._check_smooth(rows, ends)
+        self._check_smooth(rows, ends, KINK)
         inside = satisfies(problem.conditions, problem.symbols, ends)
         if not inside.all():
             k = int(np.argmin(inside))
@@ -250,22 +261,20 @@ class LimitNumbers:
                 f"({', '.join(map(str, problem.conditions))}): choose another start{remedy}"
             )
 
-    def _check_smooth(self, rows: np.ndarray, where: np.ndarray) -> None:
-        """Refuse points where the loss has no derivative: there the flow is not defined."""
-        margins = evaluate(self._margins, self.limit.problem.symbols, where)["margins"]
-        kinked = (np.abs(margins) <= KINK).any(axis=1)
+    def _check_smooth(self, rows: np.ndarray, where: np.ndarray, margin: float) -> None:
+        """Refuse points where a derivative of the loss jumps: there ∂Φ is not defined, and the flow need not be."""
+        if self.limit.loss.margins is None:
+            return
+        extent = 1 + np.abs(where).max(axis=1, keepdims=True)
+        kinked = (np.abs(self.limit.loss.margins(where)) <= margin * extent).any(axis=1)
         if kinked.any():
             k = int(np.argmax(kinked))
             raise FlowDidNotConverge(
-                f"from {self._place(rows[k])} the flow is not defined: the loss is not smooth at {self._place(where[k])}"
+                f"from {self._place(rows[k])} there is no smooth flow: a derivative of the loss jumps at {self._place(where[k])}"
             )
 
     def _place(self, row: np.ndarray) -> str:
         return "(" + ", ".join(f"{s} = {a:.6g}" for s, a in zip(self.limit.problem.symbols, row, strict=True)) + ")"
-
-    @cached_property
-    def _margins(self) -> Program:
-        return Program.of({"margins": Matrix.column(smoothness_margins([self.limit.problem.landscape().loss]))})
 
     @cached_property
     def _slope(self) -> Program:

@@ -8,6 +8,7 @@ to where J → ∂Φ and K → ∂²Φ[B]. The method is Radau IIA with a step s
 point has its own time as well, and what comes out for a point does not depend on the others.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -28,6 +29,8 @@ NUDGE = 1e-12
 
 APART = 1e-6
 """Relative distance between their limits at which a thousandth of it, the effect of rounding, is too much."""
+
+Sharpened = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 BLOCK = 2**15
 """Numbers in one array of stages; a dozen of these arrays stay in the cache."""
@@ -53,7 +56,7 @@ def limits_of_flow(
     first: bool = False,
     directions: np.ndarray | None = None,
     tolerance: float = 1e-12,
-    apart: float = APART,
+    sharpened: Sharpened = lambda rows, points: points,
 ) -> FlowLimits:
     """Φ, and on request ∂Φ and ∂²Φ[B], at many points.
 
@@ -64,7 +67,8 @@ def limits_of_flow(
         first: whether to compute ∂Φ.
         directions: B, of which the symmetric part counts (B×D×D); ∂Φ comes with ∂²Φ[B].
         tolerance: error of one step, relative to 1 + |x|; ten times that for J and K, relative to their sizes.
-        apart: how far apart, relative to 1 + |Φ|, starts that differ by 10⁻¹² may end.
+        sharpened: rows and limits near theirs → the exact limits (nan where unknown), if the caller knows better: starts
+            that differ by rounding then have to lead to the same one.
 
     Raises:
         BadShape: rows or directions of the wrong shape, or a rank that is not between 1 and D.
@@ -74,7 +78,7 @@ def limits_of_flow(
     task = Task(loss, rank, tolerance, SETTLED if first else NEAR)
     with np.errstate(all="ignore"):
         results = _followed(task, rows, loss.dimension if first else 0, directions)
-        _refuse_undetermined(task, rows, results, apart)
+        _refuse_undetermined(task, rows, results, sharpened)
     return FlowLimits(
         results.points,
         np.array([not reason for reason in results.reasons], bool),
@@ -104,7 +108,7 @@ def _followed(task: Task, rows: np.ndarray, columns: int, directions: np.ndarray
     return results
 
 
-def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results, apart: float) -> None:
+def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results, sharpened: Sharpened) -> None:
     """Give up points whose limit rounding has decided: where the flow may have enlarged errors much, twins on both
     sides of the start have to end where it does."""
     doubtful = np.flatnonzero(results.growth > DOUBTFUL)
@@ -112,16 +116,18 @@ def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results, apart: 
         return
     direction = np.random.default_rng(0).standard_normal(task.loss.dimension)
     nudge = NUDGE * (1 + np.linalg.norm(rows[doubtful, : task.loss.dimension], axis=1))[:, None]
-    farthest = np.zeros(len(doubtful))
+    farthest, here = np.zeros(len(doubtful)), sharpened(rows[doubtful], results.points[doubtful])
     for sign in (-1, 1):
         twins = rows[doubtful].copy()
         twins[:, : task.loss.dimension] += sign * nudge * direction / np.linalg.norm(direction)
         ends = _followed(task, twins, 0, None).points
-        distance = np.linalg.norm(ends - results.points[doubtful], axis=1)
+        distance = np.linalg.norm(sharpened(rows[doubtful], ends) - here, axis=1)
+        raw = np.linalg.norm(ends - results.points[doubtful], axis=1)
+        distance = np.where(np.isfinite(distance), distance, raw)
         farthest = np.maximum(farthest, np.where(np.isfinite(distance), distance, np.inf))
     for row, distance in zip(doubtful, farthest, strict=True):
-        if distance > apart * (1 + np.linalg.norm(results.points[row])):
-            results.points[row] = np.nan
+        if distance > APART * (1 + np.linalg.norm(results.points[row])):
+            results.points[row] = results.jacobian[row] = results.second[row] = np.nan
             results.reasons[row] = (
                 f"starts {NUDGE:.0e} beside it end {'elsewhere' if np.isinf(distance) else f'{distance:.2g} away'}, so that rounding "
                 "decides its limit: it lies on the border between two basins, from where the flow leads to a saddle, or too far away"

@@ -28,12 +28,14 @@ class SmoothLoss:
     """Derivatives of a loss as plain functions of B rows, each the D parameters followed by C constants.
 
     gradient: B×(D+C) → B×D; hessian: B×(D+C) → B×D×D; third: B×(D+C), C (B×D×D) → T[C] = Σ_ij ∂_i∂_j∇L C_ij (B×D).
+    margins: B×(D+C) → B×K, what must not change its sign along the flow for L to be smooth on it; None if L is smooth.
     """
 
     dimension: int
     gradient: Callable[[np.ndarray], np.ndarray]
     hessian: Callable[[np.ndarray], np.ndarray]
     third: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    margins: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -62,6 +64,7 @@ class Flow:
     fresh: np.ndarray  # whether slope, curvature and axes are still to be evaluated
     drifting: np.ndarray  # whether it was seen to move along a valley without curvature
     coupled: np.ndarray  # whether Newton's method needs the Hessian at every stage
+    crossed: np.ndarray  # whether it passed a point where the loss is not smooth
     settled: np.ndarray  # whether x is on Γ and only J and K still move
     limit: np.ndarray  # the |x| at which it counts as diverging
     slope: np.ndarray
@@ -108,6 +111,7 @@ def started(rows: np.ndarray, offset: int, columns: int, directions: np.ndarray 
         fresh=np.ones(count, bool),
         drifting=np.zeros(count, bool),
         coupled=np.zeros(count, bool),
+        crossed=np.zeros(count, bool),
         settled=np.zeros(count, bool),
         limit=FAR * np.maximum(1, np.linalg.norm(rows[:, :dimension], axis=1)),
         slope=np.zeros((count, dimension)),

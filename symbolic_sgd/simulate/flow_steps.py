@@ -79,7 +79,18 @@ def stepped(task: Task, flow: Flow) -> Flow:
     error = np.where(stages.found, error, np.inf)
     flow = replace(flow, coupled=coupled)
     moved, error = _with_variations(task, flow, solver, stages.values, error)
+    crossed = flow.crossed | (error <= 1) & _crossing(task, flow, stages.values)
+    flow = replace(flow, crossed=crossed)
     return _continued(flow, replace(moved, row=row), stages.values, error, stages.contraction)
+
+
+def _crossing(task: Task, flow: Flow, stages: np.ndarray) -> np.ndarray:
+    """Whether a margin changes its sign between the start and a stage; a start on a kink has none."""
+    if task.loss.margins is None:
+        return np.zeros(len(flow), bool)
+    before = np.sign(task.loss.margins(flow.row))
+    within = np.sign(_at_stages(task.loss.margins, flow.row, stages))
+    return np.any(within * before < 0, axis=(0, 2))
 
 
 def _attainable(task: Task, flow: Flow, size: np.ndarray) -> np.ndarray:

@@ -13,8 +13,11 @@ MOST_STEPS = 500
 ROUNDING_OF_DISTANCE = 30 * np.finfo(float).eps
 """Rounding of |H†∇L| relative to 1 + |x|, times λ_M / λ₁."""
 
-SADDLE_DISTANCE = 1e-8
-"""Newton distance below which rounding decides on which side a trajectory leaves a saddle."""
+SADDLE_DISTANCE = 1e-14
+"""Newton distance at which a trajectory is on a saddle; one that passes it is judged by its twins."""
+
+ROUNDED = 1e-7
+"""Coordinates below this, beside the largest, are written as 0 in words."""
 
 SADDLE_CURVATURE = 1e-5
 """Least ratio of the negative curvature to the largest there; at 10⁻⁸ from a curved Γ smaller ones are harmless."""
@@ -145,7 +148,8 @@ def _refused(task: Task, flow: Flow, place: _Place, flat: np.ndarray, results: R
     results.refuse(flow, infinite, lambda row: f"the loss is not finite along the flow, near {_place(flow.x[row])}")
     results.refuse(flow, elsewhere, lambda row: _words_of_place(task, flow, row))
     results.refuse(flow, far, lambda row: _words_of_divergence(flow, row))
-    return slow | elsewhere | infinite | far
+    results.refuse(flow, flow.crossed, lambda row: _words_of_crossing(flow, row))
+    return slow | elsewhere | infinite | far | flow.crossed
 
 
 def _polished(task: Task, flow: Flow, results: Results) -> Flow:
@@ -198,7 +202,7 @@ def _number(value: float) -> str:
 
 def _place(x: np.ndarray) -> str:
     """The point with components that are rounding written as 0."""
-    rounded = np.where(np.abs(x) < 10 * SADDLE_DISTANCE * (1 + np.abs(x).max()), 0.0, x)
+    rounded = np.where(np.abs(x) < ROUNDED * (1 + np.abs(x).max()), 0.0, x)
     return "(" + ", ".join(_number(value) for value in rounded) + ")"
 
 
@@ -223,7 +227,14 @@ def _words_of_slowness(flow: Flow, row: int) -> str:
         return f"the loss overflows float64 along the flow, near {_place(flow.x[row])}"
     return (
         f"the flow had not settled after {flow.attempts[row]} steps, at {_place(flow.x[row])}, |∇L| = {_number(steepness)} "
-        "(the minimum there is degenerate, that is flatter than quadratic, or lies at infinity, or the loss is not smooth there)"
+        "(it is degenerate there, that is flatter than quadratic, or its minimum lies at infinity, or the loss is not smooth there)"
+    )
+
+
+def _words_of_crossing(flow: Flow, row: int) -> str:
+    return (
+        f"on the way, near {_place(flow.x[row])}, it passes a point where a derivative of the loss jumps, or leaves the part of "
+        "space where the loss was stated: beyond it, Φ and its derivatives are not those of a smooth loss"
     )
 
 
