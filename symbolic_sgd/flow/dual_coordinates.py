@@ -4,27 +4,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import reduce
 
-import numpy as np
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
-from symbolic_sgd.algebra.differentiate import jacobian
-from symbolic_sgd.algebra.graph import kinks
-from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.ansatz import linked_terms
-from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, independent_on, without_moduli
+from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, independent_on
 from symbolic_sgd.flow.forms import Forms, constant_hessian, coordinate_forms, principal_forms
 from symbolic_sgd.flow.links import Linear, Link, Logarithm, exponential_links, power_links
-from symbolic_sgd.flow.loss_functions import JUMPS
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.symbols import implied_conditions
-
-PROBES = 8
-"""Random points at which the structure that makes the flow convex is tested."""
 
 
 @dataclass(frozen=True)
@@ -36,17 +25,12 @@ class DualCoordinates:
         links: h_1 … h_D.
         directions: Z, M×D, of full rank; W h(Fx) is conserved for W Zᵀ = 0.
         integrals: the D − M rows of W h(F x).
-        certain: whether L = ½ Σ k_i g_i² with constant k_i and ∂gᵀ = (∂h)⁻¹Zᵀ C with a constant C. In ν = C⁻¹λ the
-            equations g of Γ are then the gradient of a strictly convex function along each orbit, and the flow is
-            ν̇ = −diag(k) g: it ends at the one zero of g on the orbit, if there is one and the flow does not reach the end
-            of the orbit before.
     """
 
     forms: Forms
     links: tuple[Link, ...]
     directions: SymbolicMatrix
     integrals: tuple[FirstIntegral, ...]
-    certain: bool
 
     @property
     def logarithmic(self) -> bool:
@@ -89,11 +73,7 @@ def find_dual_coordinates(manifold: Manifold, search: IntegralSearch) -> DualCoo
     for links, forms in _candidates(manifold.problem):
         found = independent_on(manifold, search.find(linked_terms(manifold.problem, links, forms.expressions)))
         if len(found) == manifold.dimension:
-            directions = _complement(found, links, forms)
-            # On a curve the flow goes straight to the zero; beyond, it must not leave the orbit on the way.
-            stays = manifold.codimension == 1 or all(link.proper for link in links)
-            certain = stays and _is_convex(manifold, search, links, forms, directions)
-            return DualCoordinates(forms, links, directions, tuple(found), certain)
+            return DualCoordinates(forms, links, _complement(found, links, forms), tuple(found))
     return None
 
 
@@ -126,8 +106,7 @@ def _within(
     if len(found) < manifold.dimension:
         return None
     directions = sp.ImmutableDenseMatrix([_coprime(reduced.to_Matrix().row(i)) for i in range(len(pivots))])
-    certain = _is_convex(manifold, search, links, forms, directions)
-    return DualCoordinates(forms, links, directions, tuple(found), certain)
+    return DualCoordinates(forms, links, directions, tuple(found))
 
 
 def _cleared(weights: SymbolicMatrix, terms: SymbolicMatrix) -> Expression:
@@ -135,53 +114,6 @@ def _cleared(weights: SymbolicMatrix, terms: SymbolicMatrix) -> Expression:
     denominator = reduce(sp.lcm, [sp.denom(sp.together(w)) for w in weights])
     whole = [sp.radsimp(sp.cancel(w * denominator)) for w in weights]
     return sum((w * t for w, t in zip(_coprime(sp.Matrix([whole])), terms, strict=True)), sp.S.Zero)
-
-
-def _stays_smooth(manifold: Manifold, links: Sequence[Link], forms: Forms) -> bool:
-    """Whether an orbit cannot leave the part of space where the loss is smooth, and stated."""
-    problem = manifold.problem
-    jumps = any(node.op in JUMPS for node, _ in kinks([manifold.landscape.loss]))
-    signs = forms.are_parameters and not any(isinstance(link, Linear) for link in links)  # every link keeps the sign
-    return not jumps and (signs or not implied_conditions(problem.parameters))
-
-
-def _is_convex(
-    manifold: Manifold,
-    search: IntegralSearch,
-    links: Sequence[Link],
-    forms: Forms,
-    directions: SymbolicMatrix,
-) -> bool:
-    """Whether C with ∂gᵀ = (∂h)⁻¹Zᵀ C, and the curvatures k, are the same at random points."""
-    known, landscape = manifold.equations, manifold.landscape
-    if not _stays_smooth(manifold, links, forms):
-        return False
-    if constant_hessian(manifold.problem) is not None:
-        return True
-    if known.curvatures is None or directions.free_symbols:
-        return False
-    linked = [h.of(f) for h, f in zip(links, forms.expressions, strict=True)]
-    nodes = [from_sympy(without_moduli(e), landscape.graph) for e in linked]
-    program = Program.of(
-        {
-            "links": Matrix.of(jacobian(nodes, landscape.variables)),
-            "levels": Matrix.of(jacobian(known.levels, landscape.variables)),
-            "curvatures": Matrix.column(known.curvatures),
-        }
-    )
-    rows = search.random_points(PROBES)
-    rows[:, landscape.dimension :] = rows[0, landscape.dimension :]
-    seen = evaluate(program, manifold.problem.symbols, rows)
-    d, z = landscape.dimension, np.array(directions.tolist(), dtype=float)
-    fine = np.isfinite(seen["links"]).all(axis=1) & np.isfinite(seen["levels"]).all(axis=1)
-    slopes = seen["levels"].reshape(len(rows), -1, d)[fine]
-    with np.errstate(all="ignore"):
-        orbits = np.linalg.solve(seen["links"].reshape(-1, d, d)[fine], np.broadcast_to(z.T, (fine.sum(), *z.T.shape)))
-    c = np.linalg.pinv(orbits) @ slopes.transpose(0, 2, 1)
-    spanned = np.allclose(orbits @ c, slopes.transpose(0, 2, 1), rtol=0, atol=1e-9 * np.abs(slopes).max())
-    constant = np.allclose(c, c[0], rtol=0, atol=1e-9 * np.abs(c).max())
-    k = seen["curvatures"][fine]
-    return len(c) >= PROBES and spanned and constant and np.allclose(k, k[0], rtol=1e-12) and bool((k > 0).all())
 
 
 def _candidates(problem: Problem) -> Iterator[tuple[tuple[Link, ...], Forms]]:

@@ -44,6 +44,7 @@ def find_explicit(
     manifold: Manifold,
     equations: Sequence[Expression],
     dual: DualCoordinates | None,
+    certain: bool,
     integrals: Sequence[FirstIntegral],
     referee: Referee,
 ) -> ExplicitLimit | None:
@@ -53,6 +54,7 @@ def find_explicit(
         manifold: Γ.
         equations: g, M expressions that vanish on Γ.
         dual: dual coordinates, if there are any.
+        certain: whether the zero of g on an orbit is known to be where the flow ends.
         integrals: D − M independent first integrals.
         referee: the flow.
     """
@@ -64,8 +66,8 @@ def find_explicit(
         except (ValueError, ZeroDivisionError):  # a branch that is nowhere real, or nowhere finite
             continue
         if referee.accepts(lambda rows, value=value: evaluate(value, symbols, rows)["limit"]):
-            certain = dual is not None and dual.certain and dual.unbounded and road is not ELIMINATED
-            return ExplicitLimit(image, value, explicit_derivatives(manifold, tuple(image)), certain, road)
+            proved = certain and dual is not None and dual.unbounded and road is not ELIMINATED
+            return ExplicitLimit(image, value, explicit_derivatives(manifold, tuple(image)), proved, road)
     return None
 
 

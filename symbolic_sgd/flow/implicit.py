@@ -48,7 +48,11 @@ class Orbit:
 
 
 def implicit_limit(
-    manifold: Manifold, equations: Sequence[Node], integrals: Sequence[FirstIntegral], dual: DualCoordinates | None
+    manifold: Manifold,
+    equations: Sequence[Node],
+    integrals: Sequence[FirstIntegral],
+    dual: DualCoordinates | None,
+    certain: bool,
 ) -> ImplicitLimit:
     """The system of D equations, D − M of them by independent first integrals.
 
@@ -57,6 +61,7 @@ def implicit_limit(
         equations: g, M nodes that vanish on Γ.
         integrals: I.
         dual: dual coordinates, if there are any.
+        certain: whether the zero of g on an orbit is known to be where the flow ends.
     """
     images = image_symbols(manifold.problem)
     landscape = manifold.landscape
@@ -71,7 +76,7 @@ def implicit_limit(
     stated = Program.of({"equations": on_manifold}).expand("equations").flat()
     # Where forms are sums of parameters, what is small in them is lost by ∂Φ B ∂Φᵀ, which the logarithms would divide by.
     coordinates = dual if dual is not None and dual.forms.are_parameters else None
-    orbit = _orbit(manifold, equations, dual) if dual is not None and dual.certain else None
+    orbit = _orbit(manifold, equations, dual) if dual is not None and certain else None
     return ImplicitLimit(
         images,
         (*stated, *conserved),

@@ -14,6 +14,7 @@ from symbolic_sgd.derive.manifold import Manifold, find_manifold
 from symbolic_sgd.derive.normal_frame import normal_frame
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.flow.ansatz import ansatz, families
+from symbolic_sgd.flow.convexity import ends_at_the_zero
 from symbolic_sgd.flow.dual_coordinates import find_dual_coordinates
 from symbolic_sgd.flow.explicit import ExplicitLimit, find_explicit
 from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, independent_on
@@ -82,13 +83,14 @@ def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
     referee = observe(manifold, loss, search, np.random.default_rng(SEED))
     # Orbits on which Φ is M equations in M unknowns.
     dual = find_dual_coordinates(manifold, search)
+    certain = dual is not None and ends_at_the_zero(manifold, search, dual)
     known = integrals if len(integrals) == manifold.dimension or dual is None else list(dual.integrals)
     # A formula if there is one; a system where there are integrals enough; else only numbers.
     equations = _equations(manifold)
     stated = _written(equations)
     enough = stated is not None and len(known) == manifold.dimension
-    system = implicit_limit(manifold, equations, known, dual) if enough else None
-    explicit = find_explicit(manifold, stated, dual, known, referee) if stated is not None else None
+    system = implicit_limit(manifold, equations, known, dual, certain) if enough else None
+    explicit = find_explicit(manifold, stated, dual, certain, known, referee) if stated is not None else None
     return FlowLimit(
         problem=problem,
         codimension=manifold.codimension,
