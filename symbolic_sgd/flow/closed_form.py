@@ -85,10 +85,10 @@ def roots(equation: Expression, unknown: sp.Symbol) -> list[Expression]:
         return at_zero if step == 0 else []
     c0, c1, c2 = (powers.get(k * step, sp.S.Zero) for k in range(3))
     squares = [-c0 / c1] if c2 == 0 else _quadratic(c2, c1, c0)
-    found = [_root(square, step) for square in squares]
-    if unknown.is_positive or step % 2:
-        return found + at_zero
-    return [*found, *[-root for root in found], *at_zero]
+    if unknown.is_positive or step % 2 == 0:
+        found = [sp.root(square, step) for square in squares]
+        return found if unknown.is_positive else [*found, *[-root for root in found], *at_zero]
+    return [*(sp.sign(square) * sp.root(sp.Abs(square), step) if step > 1 else square for square in squares), *at_zero]
 
 
 def _quadratic(a: Expression, b: Expression, c: Expression) -> list[Expression]:
@@ -99,10 +99,6 @@ def _quadratic(a: Expression, b: Expression, c: Expression) -> list[Expression]:
     if half.is_negative:
         return [opposite / (radical - half), (half - radical) / a]
     return [(half + radical) / a, (half - radical) / a]
-
-
-def _root(square: Expression, step: int) -> Expression:
-    return square if step == 1 else sp.root(square, step)
 
 
 def contracted(expression: Expression) -> Expression:

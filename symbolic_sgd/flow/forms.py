@@ -96,7 +96,7 @@ def _residuals(problem: Problem) -> list[Expression]:
     found: dict[Expression, None] = {}
     pending = list(stated_expressions(problem))
     while pending:
-        expression = pending.pop()
+        expression = pending.pop(0)
         if not expression.free_symbols & set(problem.parameters):
             continue
         if expression.is_polynomial(*problem.parameters):

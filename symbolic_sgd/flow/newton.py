@@ -16,7 +16,7 @@ from symbolic_sgd.export.callables import evaluate
 STEPS = 200
 """Newton steps at the most; a damped phase may be long."""
 
-HALVINGS = 30
+HALVINGS = 60
 """How often a step is halved before a point is given up."""
 
 SETTLED = 1e-14
