@@ -129,7 +129,14 @@ class LimitingSDE:
     @cached_property
     def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:
         """b − ½ Σ_k (∂A_k)A_k for A = ∂Φ σ, D×1: the drift of dY = A ∘ dW + … in Stratonovich's sense, tangent to Γ."""
-        return stratonovich_program(self.derivation).expand("stratonovich_drift")
+        program = stratonovich_program(self.derivation)
+        try:
+            return program.expand("stratonovich_drift")
+        except ExpressionTooLarge as error:
+            raise ExpressionTooLarge(
+                f"the Stratonovich drift holds {program.expanded_size('stratonovich_drift'):.3g} operations when written out: "
+                "use sde.lambdify().stratonovich_drift(x) for its values"
+            ) from error
 
     def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
         """Every term as numbers at one point of Γ (symbol → number, constants included).

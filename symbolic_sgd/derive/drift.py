@@ -48,4 +48,4 @@ def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
     kept = [without_zeros(manifold, term, size) for term in terms]
     compensation, mixed, normal_term = (matrix for matrix, _ in kept)
     assumed = tuple(node for _, gone in kept for node in gone)
-    return DriftTerms(compensation, mixed, normal_term, across, (*assumed, *across.assumed))
+    return DriftTerms(compensation, mixed, normal_term, across, assumed)

@@ -59,17 +59,20 @@ def find_regularizer(derivation: Derivation) -> Regularizer:
         return Regularizer(None, f"the regularization is no gradient: its curl on Γ is {curl} at {where}")
     raise Undecided(
         "whether a regularizer exists was not decided: the regularization is closed as a 1-form at every point of Γ examined, "
-        "but it has none of the structures for which R is known (Σ_⊥ = c∇²L, Σ_⊥ = s²(I − ∂Φ))"
+        "but no structure for which R is known (Σ_⊥ = c∇²L or s²(I − ∂Φ), with a constant c or s²) was recognised"
     )
 
 
 def _trace(derivation: Derivation) -> Expression:
-    """tr ∇²L on Γ."""
-    hessian = derivation.blocks.select("hessian").on(Graph())["hessian"]
-    total = hessian[0, 0]
-    for i in range(1, hessian.shape[0]):
-        total = total + hessian[i, i]
-    return sp.expand(Program.of({"trace": Matrix.column([total])}).expand("trace")[0, 0])
+    """tr ∇²L, where that is shorter without what vanishes on Γ."""
+    written = []
+    for program in (derivation.blocks, derivation.guard):
+        hessian = program.select("hessian").on(Graph())["hessian"]
+        total = hessian[0, 0]
+        for i in range(1, hessian.shape[0]):
+            total = total + hessian[i, i]
+        written.append(sp.expand(Program.of({"trace": Matrix.column([total])}).expand("trace")[0, 0]))
+    return min(reversed(written), key=sp.count_ops)
 
 
 def _volume(derivation: Derivation) -> Expression:

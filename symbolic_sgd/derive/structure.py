@@ -1,4 +1,9 @@
-"""Structure of the noise across Γ that spares the Lyapunov equation, proved at the points of Γ and never by its looks."""
+"""Structure of the noise across Γ that spares the Lyapunov equation, used only where it is an identity.
+
+What holds at the points of Γ that were found need not hold on other parts of Γ, nor for other values of the constants. So
+Σ_⊥ and ∇²L are compared where they are restricted to Γ by the equations that the loss contains, but at random points of
+all of space and with random constants: analytic functions that agree there are the same.
+"""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -6,22 +11,34 @@ from fractions import Fraction
 from itertools import product
 
 import mpmath
+import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
-from symbolic_sgd.algebra.graph import Node
-from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.graph import Node, reachable
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.inverses import NormalHessian
 from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, squared_norm
-from symbolic_sgd.derive.precise import DIGITS, HIGH
+from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.derive.precise import DIGITS, HIGH, PrecisePoint
+from symbolic_sgd.errors import ComplexValue, NotSmooth
+from symbolic_sgd.problems.noise import IsotropicNoise, LabelNoise
+
+PROBES = 4
+"""Random points at which an identity is tested, to 50 digits."""
+
+DRAWS = 200
+"""How many are drawn until so many lie where everything is real."""
 
 LARGEST_DENOMINATOR = 10**12
 """A constant is recognised as a rational up to this denominator: 50 digits are known."""
 
 POWERS = (0, 1, 2, -1, -2, 4)
 """Powers of the problem's constants that c in Σ_⊥ = c∇²L is tried with."""
+
+MOST_CONSTANTS = 3
+"""Constants whose powers are tried together."""
 
 
 @dataclass(frozen=True)
@@ -33,7 +50,6 @@ class NormalNoise:
         source: a matrix B with P T[B] = P T[S], as small as the structure allows (P T[P] = 0 on Γ).
         proportion: c where Σ_⊥ = cH with a constant c, as an expression; else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) with a constant s², as an expression; else None.
-        assumed: what was recognised to vanish on Γ, squared and relative.
         words: what was recognised.
     """
 
@@ -41,97 +57,112 @@ class NormalNoise:
     source: Matrix
     proportion: Expression | None
     isotropy: Expression | None
-    assumed: tuple[Node, ...]
     words: str
 
 
 def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
-    """S by the first structure that Σ_⊥ has: Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥H = HΣ_⊥; else by the Lyapunov equation."""
+    """S by the first structure that Σ_⊥ has: Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ); else by the Lyapunov equation."""
     frame, y, core = normal.frame, noise.normal_covariance, normal.core
-    graph, d = frame.manifold.landscape.graph, frame.manifold.landscape.dimension
+    manifold, lengths = frame.manifold, frame.orthogonal.lengths
+    graph, d = manifold.landscape.graph, manifold.landscape.dimension
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
-        return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, (), "Σ_⊥ = 0 on Γ")
-    lengths = frame.orthogonal.lengths
-    unit = Matrix.diagonal(graph, [1 / length for length in lengths])
-    isotropy = _constant_ratio(frame.manifold, y, unit)
-    proportion = _constant_ratio(frame.manifold, y, core)
+        return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
+    isotropy = _constant_ratio(manifold, y, Matrix.diagonal(graph, [1 / length for length in lengths]))
+    proportion = _constant_ratio(manifold, y, core)
     if proportion is not None:
-        c = from_sympy(proportion, graph)
-        half, multiple = c / 2, core.map(lambda e: c * e)
-        assumed = (squared_norm(y - multiple) / squared_norm(multiple),)
-        normal_projection = frame.orthogonal.columns @ frame.dual.T
+        half = from_sympy(proportion, graph) / 2
+        projection = frame.orthogonal.columns @ frame.dual.T
         words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
-        solution, source = normal_projection.map(lambda e: half * e), Matrix.diagonal(graph, [half] * d)
-        return NormalNoise(solution, source, proportion, isotropy, assumed, words)
-    skew, size = _commutator(y, core, lengths)
-    if all(frame.manifold.vanishes(skew, size)):
-        # C X G + G X C = Y with G = diag(d)⁻¹ and C G⁻¹Y = Y G⁻¹C: X = ½ C⁻¹Y G⁻¹.
-        scaled = Matrix.of([entry * length for entry, length in zip(row, lengths, strict=True)] for row in y.rows)
-        x = Fraction(1, 2) * normal.factor.solve(scaled)
-        symmetric = Matrix.of([x[min(i, j), max(i, j)] for j in range(len(lengths))] for i in range(len(lengths)))
-        solution = frame.dual @ symmetric @ frame.dual.T
-        assumed = (dot(skew, skew) / size,) if skew else ()
-        words = "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L†Σ_⊥"
-        if isotropy is not None:
-            words = (
-                f"Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {isotropy}: S = (s²/2)∇²L†, "
-                "normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
-            )
-            multiple = unit.map(lambda e: from_sympy(isotropy, graph) * e)
-            assumed = (*assumed, squared_norm(y - multiple) / squared_norm(multiple))
-        return NormalNoise(solution, solution, None, isotropy, assumed, words)
+        solution, source = projection.map(lambda e: half * e), Matrix.diagonal(graph, [half] * d)
+        return NormalNoise(solution, source, proportion, isotropy, words)
+    if isotropy is not None:
+        half = from_sympy(isotropy, graph) / 2
+        solution = normal.pseudo_inverse(Matrix.diagonal(graph, [half] * d))
+        words = (
+            f"Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {isotropy}: S = (s²/2)∇²L†, normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
+        )
+        return NormalNoise(solution, solution, None, isotropy, words)
     solution = normal.lyapunov_inverse(y)
-    return NormalNoise(solution, solution, None, None, (), "Σ_⊥ has no structure: S solves the Lyapunov equation")
+    return NormalNoise(
+        solution, solution, None, None, "No structure of Σ_⊥ was recognised: S solves the Lyapunov equation"
+    )
 
 
-def _commutator(y: Matrix, core: Matrix, lengths: tuple[Node, ...]) -> tuple[list[Node], Node]:
-    """What vanishes where Σ_⊥H = HΣ_⊥, that is where C G⁻¹Y is symmetric, G⁻¹ = diag(lengths); and its squared size."""
-    m = range(len(lengths))
-    scaled = Matrix.of([lengths[i] * y[i, j] for j in m] for i in m)
-    weighted = core @ scaled
-    skew = [weighted[i, j] - weighted[j, i] for i in m for j in m if i < j]
-    return skew, squared_norm(core) * squared_norm(scaled)
-
-
-def _constant_ratio(manifold: Manifold, y: Matrix, core: Matrix) -> Expression | None:
-    """c with Y = cC for one constant c, recognised at every point of Γ found; else None."""
-    m = range(core.shape[0])
+def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Expression | None:
+    """c with Y = c·reference identically, for one c that depends on the problem's constants only; else None."""
+    if any(node.op in ("Abs", "sign") for node in reachable([*y.entries, *reference.entries])):
+        return None  # not analytic: what holds here need not hold there
+    m = range(y.shape[0])
     upper = [(i, j) for i in m for j in m if i <= j]
-    traces = [sum((matrix[i, i] for i in m[1:]), matrix[0, 0]) for matrix in (y, core)]
-    crossed = [y[i, j] * traces[1] - core[i, j] * traces[0] for i, j in upper]
-    if not all(manifold.vanishes(crossed, squared_norm(y) * squared_norm(core))):
+    y_trace, trace = _trace(y), _trace(reference)
+    crossed = [y[i, j] * trace - reference[i, j] * y_trace for i, j in upper]
+    points = _random_points(manifold, [*crossed, trace, y_trace])
+    if len(points) < PROBES or not all(all(point.zeros(crossed)) for point in points):
         return None
-    constants = manifold.problem.constants
     with mpmath.workdps(HIGH):
-        found = [point.high(traces) for point in manifold.points]
-        ratios = [a / b for a, b in found]
-        for factor in _factors(constants):
-            values = [_value(factor, point.assignment) for point in manifold.points]
-            rational = _rational(ratios[0] / values[0])
-            tiny = mpmath.mpf(10) ** -DIGITS
-            if rational is not None and all(
-                abs(r / v - mpmath.mpf(rational.numerator) / rational.denominator) <= tiny * abs(r / v)
-                for r, v in zip(ratios, values, strict=True)
-            ):
+        ratios = [a / b for a, b in (point.high([y_trace, trace]) for point in points)]
+        return _recognised(manifold, ratios, points)
+
+
+def _trace(matrix: Matrix) -> Node:
+    total = matrix[0, 0]
+    for i in range(1, matrix.shape[0]):
+        total = total + matrix[i, i]
+    return total
+
+
+def _random_points(manifold: Manifold, nodes: list[Node]) -> list[PrecisePoint]:
+    """Points of all of space, with constants, where the nodes are real and finite."""
+    problem, rng = manifold.problem, np.random.default_rng(0)
+    found: list[PrecisePoint] = []
+    for _ in range(DRAWS):
+        values = rng.standard_normal(len(problem.symbols)) * rng.choice([0.5, 1.0, 2.0])
+        signed = [
+            abs(a) if s.is_nonnegative else -abs(a) if s.is_nonpositive else a
+            for s, a in zip(problem.symbols, values, strict=True)
+        ]
+        point = PrecisePoint({s: mpmath.mpf(float(a)) for s, a in zip(problem.symbols, signed, strict=True)})
+        try:
+            point.zeros(nodes)
+        except (ComplexValue, NotSmooth):
+            continue
+        found.append(point)
+        if len(found) == PROBES:
+            break
+    return found
+
+
+def _recognised(manifold: Manifold, ratios: list[PreciseNumber], points: list[PrecisePoint]) -> Expression | None:
+    """A rational times an expression in the constants that has these values."""
+    graph, tiny = manifold.landscape.graph, mpmath.mpf(10) ** -DIGITS
+    for factor in _factors(manifold):
+        values = [point.high([from_sympy(factor, graph)])[0] for point in points]
+        if not all(values):
+            continue
+        rational = _rational(ratios[0] / values[0])
+        if rational is not None:
+            exact = mpmath.mpf(rational.numerator) / rational.denominator
+            if all(abs(r - exact * v) <= tiny * abs(r) for r, v in zip(ratios, values, strict=True)):
                 return sp.Rational(rational.numerator, rational.denominator) * factor
     return None
 
 
-def _factors(constants: tuple[sp.Symbol, ...]) -> Iterator[Expression]:
-    for powers in product(POWERS, repeat=min(len(constants), 3)):
-        yield sp.Mul(*[s**k for s, k in zip(constants, powers, strict=False)])
-
-
-def _value(factor: Expression, assignment) -> PreciseNumber:
-    value = mpmath.mpf(1)
-    for base, power in factor.as_powers_dict().items():
-        if base != 1:
-            value *= assignment[base] ** int(power)
-    return value
+def _factors(manifold: Manifold) -> Iterator[Expression]:
+    """What the noise model says of its size, then monomials in the constants."""
+    noise, constants = manifold.problem.noise, manifold.problem.constants[:MOST_CONSTANTS]
+    if isinstance(noise, LabelNoise):
+        yield sp.sympify(noise.amplitude, strict=True) ** 2
+    if (
+        isinstance(noise, IsotropicNoise)
+        and not set(manifold.problem.parameters) & sp.sympify(noise.scale, strict=True).free_symbols
+    ):
+        yield sp.sympify(noise.scale, strict=True) ** 2
+    for powers in product(POWERS, repeat=len(constants)):
+        yield sp.Mul(*[s**k for s, k in zip(constants, powers, strict=True)])
 
 
 def _rational(value: PreciseNumber) -> Fraction | None:
     exact = Fraction(int(mpmath.nint(value * mpmath.mpf(10) ** HIGH)), 10**HIGH)
     simple = exact.limit_denominator(LARGEST_DENOMINATOR)
-    return simple if abs(simple - exact) <= Fraction(1, 10**DIGITS) * abs(exact) else None
+    return simple if simple and abs(simple - exact) <= Fraction(1, 10**DIGITS) * abs(exact) else None

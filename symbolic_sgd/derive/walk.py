@@ -15,6 +15,9 @@ from symbolic_sgd.problems.problem import Problem
 LENGTHS = (0.3, 0.1, 0.02, 1e-3)
 """Lengths of the steps, relative to 1 + |x|, tried in turn."""
 
+CONSTANTS = 0.05
+"""How far the constants go with each step, relative to their values."""
+
 
 def steps_along(
     target: Landscape, floats: FloatLandscape, problem: Problem, point: np.ndarray, rank: int, rng: np.random.Generator
@@ -39,6 +42,8 @@ def steps_along(
         moved = point.copy()
         # Lengths vary, so that on a curve two walks do not end at the same point.
         moved[:d] += rng.uniform(0.5, 1) * length * (1 + largest) * direction / np.linalg.norm(direction)
+        # What holds for one value of a constant need not hold for others, and near= may have fixed them all.
+        moved[d:] *= 1 + CONSTANTS * rng.uniform(-1, 1, len(moved) - d)
         if floats(moved[None, :]).admissible[0]:
             assignment = dict(zip(problem.symbols, map(float, moved), strict=True))
             reached = sharpen(target, assignment, rank, curvature, reach=2 * length)

@@ -11,6 +11,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.derive.derivation import TERMS, Derivation
+from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.errors import BadInput, BadPoint, ExpressionTooLarge, OffManifold, SingularPoint
 
 BLOCK = 4096
@@ -81,16 +82,27 @@ class NumericFunctions:
         """−½ ∂Φ T[𝓛_H⁻¹(Σ_⊥)], (..., D)."""
         return self.term("normal_regularization", x, **constants)
 
+    def stratonovich_drift(self, x: Any, /, **constants: Any) -> np.ndarray:
+        """The drift in Stratonovich's sense, ½∂²Φ[Σ] − ½ Σ_k (∂A_k)A_k with A = ∂Φ σ, (..., D)."""
+        if "stratonovich_drift" not in self._parts:
+            self._parts["stratonovich_drift"] = stratonovich_program(self.derivation)
+        return self._evaluated("stratonovich_drift", x, constants)
+
     def term(self, name: str, x: Any, /, **constants: Any) -> np.ndarray:
         """Any term of the theorem, by its name."""
+        names = [term.name for term in TERMS]
+        if name not in names:
+            raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
+        if name not in self._parts:
+            self._parts[name] = self.derivation.program.select(name)
+        return self._evaluated(name, x, constants)
+
+    def _evaluated(self, name: str, x: Any, constants: Mapping[str, Any]) -> np.ndarray:
         problem = self.derivation.problem
         points = as_points(x, problem.dimension)
         given = constant_columns(problem.constants, constants, points.shape[:-1])
         flat = points.reshape(-1, problem.dimension)
-        names = [term.name for term in TERMS]
-        if name not in names:
-            raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
-        program = self._parts.get(name) or self._parts.setdefault(name, self.derivation.program.select(name))
+        program = self._parts[name]
         (output,) = program.outputs
         rows, width = output.shape
         result = np.empty((len(flat), rows * width))
