@@ -94,6 +94,16 @@ def test_minima_where_the_curvature_fades_are_refused():
         assert phi([1.0, 1.2]).min() > 0 or phi.problem.loss.subs({u: 1, v: 1}) != 0
 
 
+def test_starts_beside_a_degenerate_minimum_are_refused_though_the_flow_stands_still():
+    """v² + u⁴ is flatter than quadratic at 0; at 10⁻⁵ from there rounding takes the gradient for zero."""
+    loss = (v**2 + u**4) * ((u - 4) ** 2 + (v - 4) ** 2 - 1) ** 2
+    phi = gradient_flow_limit(Problem(loss=loss, parameters=(u, v), noise=IsotropicNoise(), near={u: 4, v: 5}))
+    np.testing.assert_allclose(phi([[4, 5], [5, 4]]), [[4, 5], [5, 4]])
+    for start in ([1e-5, 0], [0, 0], [1e-3, 1e-3]):
+        with pytest.raises(FlowDidNotConverge, match="flatter than quadratic"):
+            phi(start)
+
+
 def test_orbits_that_end_before_the_zero_are_left_to_the_flow():
     """p^{3/2}: the flow reaches p = 0, where the loss ends, in finite time, though the orbit goes on to a zero."""
     p, q, r = sp.symbols("p q r", positive=True)

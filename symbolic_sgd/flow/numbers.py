@@ -22,6 +22,15 @@ from symbolic_sgd.problems.symbols import implied_conditions
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.simulate.precise_flow import precise_limit
 
+STILL = 1e-3
+"""Starts that the flow moves by less, relative to 1 + |Φ|, are tested at this distance along the kernel of ∇²L."""
+
+RETURNS = 8
+"""Newton steps in the normal directions from there."""
+
+LEFT = 1e-12
+"""Gradient along the kernel, relative to λ₁(1 + |Φ|), that is no rounding."""
+
 BLOCK = 4096
 """Points at a time, so that memory does not grow with the batch beyond the result."""
 
@@ -235,8 +244,39 @@ class LimitNumbers:
         if not flow.reached.all():
             k = int(np.argmin(flow.reached))
             raise FlowDidNotConverge(f"from {self._place(rows[k])} the flow does not reach Γ: {flow.reasons[k]}")
+        self._check_regular(rows, flow.points)
         wanted: Any = flow.jacobian if first else flow.points if directions is None else flow.second
         return wanted
+
+    def _check_regular(self, rows: np.ndarray, ends: np.ndarray) -> None:
+        """Refuse starts that the flow hardly moved although Γ is no manifold there: beside them, along the kernel of H,
+        the gradient does not vanish when its normal part does (the minimum is flatter than quadratic)."""
+        d = self.limit.problem.dimension
+        extent = 1 + np.linalg.norm(ends, axis=1)
+        still = np.flatnonzero(np.linalg.norm(ends - rows[:, :d], axis=1) <= STILL * extent)
+        flatter = still[self._gradient_is_left(np.concatenate([ends, rows[:, d:]], axis=1)[still], extent[still])]
+        if len(flatter):
+            raise FlowDidNotConverge(
+                f"{self._place(rows[flatter[0]])} is beside a minimum that is degenerate (flatter than quadratic), and not on Γ"
+            )
+
+    def _gradient_is_left(self, at: np.ndarray, extent: np.ndarray) -> np.ndarray:
+        """Which points of Γ, moved along the kernel of H and back to where the normal gradient vanishes, have a gradient."""
+        d, m, loss = self.limit.problem.dimension, self.limit.codimension, self.limit.loss
+        direction = np.linalg.eigh(loss.hessian(at))[1][:, :, :-m] @ np.random.default_rng(1).standard_normal(d - m)
+        moved = at.copy()
+        moved[:, :d] += STILL * extent[:, None] * direction / np.linalg.norm(direction, axis=1, keepdims=True)
+        curvature, axes = _finite_eigh(loss.hessian(moved))
+        shift = np.full((len(at), d), np.nan)
+        with np.errstate(all="ignore"):
+            for _ in range(RETURNS):
+                along = np.einsum("bij,bi->bj", axes[:, :, -m:], loss.gradient(moved)) / curvature[:, -m:]
+                shift = np.einsum("bij,bj->bi", axes[:, :, -m:], along)
+                moved[:, :d] -= shift
+            arrived = np.linalg.norm(shift, axis=1) <= ON_MANIFOLD * extent
+            slope = np.einsum("bij,bi->bj", _finite_eigh(loss.hessian(moved))[1], loss.gradient(moved))
+            left = np.linalg.norm(slope[:, :-m], axis=1) > LEFT * np.abs(curvature).max(axis=1) * extent
+        return arrived & left
 
     def _check_starts(self, rows: np.ndarray) -> None:
         conditions = implied_conditions(self.limit.problem.symbols)
@@ -279,3 +319,10 @@ class LimitNumbers:
     @cached_property
     def _slope(self) -> Program:
         return Program.of({"gradient": self.limit.problem.landscape().gradient})
+
+
+def _finite_eigh(matrices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Eigenvalues and eigenvectors, nan where a matrix is not finite."""
+    finite = np.all(np.isfinite(matrices), axis=(1, 2), keepdims=True)
+    values, vectors = np.linalg.eigh(np.where(finite, matrices, 0.0))
+    return np.where(finite[:, 0], values, np.nan), np.where(finite, vectors, np.nan)
