@@ -91,7 +91,6 @@ def test_minima_where_the_curvature_fades_are_refused():
         for ask in (phi, phi.jacobian_at, lambda x, phi=phi: phi.precisely(x, 20)):
             with pytest.raises(FlowDidNotConverge, match="flatter than quadratic"):
                 ask(start)
-        assert phi([1.0, 1.2]).min() > 0 or phi.problem.loss.subs({u: 1, v: 1}) != 0
 
 
 def test_starts_beside_a_degenerate_minimum_are_refused_though_the_flow_stands_still():

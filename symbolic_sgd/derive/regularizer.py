@@ -38,7 +38,7 @@ def find_regularizer(derivation: Derivation) -> Regularizer:
     """R by the structure of the noise, or None where the regularization is not closed as a 1-form on Γ.
 
     Σ_⊥ = cH gives R = (c/4) tr ∇²L, Σ_⊥ = s²Q gives R = (s²/4) ln|∇²L|₊ (the product of the nonzero eigenvalues); both
-    where the mixed regularization vanishes (Li, Wang & Arora 2022, and MATH §3).
+    where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S], Li, Wang & Arora 2022).
 
     Raises:
         Undecided: the 1-form is closed at every point examined, but no R was recognised.

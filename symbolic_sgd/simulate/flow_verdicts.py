@@ -13,14 +13,14 @@ MOST_STEPS = 500
 ROUNDING_OF_DISTANCE = 30 * np.finfo(float).eps
 """Rounding of |H†∇L| relative to 1 + |x|, times λ_M / λ₁."""
 
-SADDLE_DISTANCE = 1e-14
-"""Newton distance at which a trajectory is on a saddle; one that passes it is judged by its twins."""
+STATIONARY = 1e-14
+"""Newton distance at which a trajectory is on a stationary point; one that only passes by never comes so near."""
 
 ROUNDED = 1e-7
 """Coordinates below this, beside the largest, are written as 0 in words."""
 
 SADDLE_CURVATURE = 1e-5
-"""Least ratio of the negative curvature to the largest there; at 10⁻⁸ from a curved Γ smaller ones are harmless."""
+"""Least ratio of the negative curvature to the largest there; smaller ones may be the rounding of a flat direction."""
 
 LEAST_NORMAL = 1e-8
 """Smallest ratio of the M-th curvature to the largest on Γ."""
@@ -104,12 +104,10 @@ class _Place:
         )
 
     def is_elsewhere(self) -> np.ndarray:
-        """Whether this is a stationary point that is not on Γ, or so close to a saddle that rounding decides."""
-        near = (self.distance < SADDLE_DISTANCE) & (self.remainder < SADDLE_DISTANCE)
-        at = (self.distance < np.clip(np.nan_to_num(self.resolution), SETTLED, SADDLE_DISTANCE)) & (
-            self.remainder <= QUIET
-        )
-        return near & (self.descent > SADDLE_CURVATURE) | at & ~self.rank_is_right
+        """Whether this is a stationary point that is not on Γ; a trajectory that only passes one is judged by its twins."""
+        stationary = self.distance < STATIONARY
+        saddle = (self.remainder < STATIONARY) & (self.descent > SADDLE_CURVATURE)
+        return stationary & (saddle | (self.remainder <= QUIET) & ~self.rank_is_right)
 
 
 def _relative(value: np.ndarray, unit: np.ndarray) -> np.ndarray:

@@ -58,8 +58,8 @@ FLOAT_DIGITS = 13
 TANGENT_CURVATURE = 1e4
 """At a distance δ from Γ the gradient along Γ is at most λ₁ times this times δ²; in a flat valley it is more."""
 
-SADDLE_DISTANCE = 1e-8
-"""Newton distance below which a trajectory is taken to end in a saddle."""
+ROUNDED = 1e-7
+"""Coordinates below this are written as 0 in words."""
 
 LEAST_NORMAL = 1e-8
 """Smallest ratio of the M-th curvature to the largest on Γ."""
@@ -380,5 +380,5 @@ def _damped(stiffness: np.ndarray, defect: np.ndarray) -> np.ndarray:
 
 
 def _place(x: list[Precise]) -> str:
-    values = [0.0 if abs(value) < 10 * SADDLE_DISTANCE else float(value) for value in x]
+    values = [0.0 if abs(value) < ROUNDED else float(value) for value in x]
     return "(" + ", ".join(f"{value:.4g}".replace("-", "−") for value in values) + ")"
