@@ -82,6 +82,10 @@ def _verify(options: argparse.Namespace) -> int:
     return DONE if certificate.passed else CHECK_FAILED
 
 
+SHOWN = 6000
+"""Characters of a matrix that is printed."""
+
+
 def _progress(doing: str) -> None:
     """What is being done, on one line of a terminal; nothing elsewhere."""
     if sys.stderr.isatty():
@@ -97,7 +101,7 @@ def _write(path: Path, text: str) -> None:
 
 def _written_out(sde: LimitingSDE, name: str) -> list[list[str]] | None:
     try:
-        return [[str(entry) for entry in row] for row in sde.program.expand(name).tolist()]
+        return [[str(entry) for entry in row] for row in getattr(sde, name).tolist()]
     except ExpressionTooLarge:
         return None
 
@@ -145,7 +149,7 @@ def _report(title: str | None, sde: LimitingSDE) -> str:
     lines.append(sde.explain())
     for name in ("drift", "tangent_noise"):
         rows = _written_out(sde, name)
-        if rows is not None and sde.program.expanded_size(name) <= 1000:
+        if rows is not None and sum(len(entry) for row in rows for entry in row) <= SHOWN:
             lines.append(f"{name} =")
             lines.extend("  [" + ", ".join(row) + "]" for row in rows)
     return "\n".join(lines)

@@ -9,6 +9,8 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.derive.canonical import Written, written
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
 from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
@@ -71,59 +73,79 @@ class LimitingSDE:
     @cached_property
     def tangent_projection(self) -> sp.ImmutableDenseMatrix:
         """∂Φ on Γ, the orthogonal projection on the tangent space, D×D."""
-        return self.program.expand("tangent_projection")
+        return self._form("tangent_projection").matrix
 
     @cached_property
     def hessian_pinv(self) -> sp.ImmutableDenseMatrix:
         """∇²L†, D×D."""
-        return self.program.expand("hessian_pinv")
+        return self._form("hessian_pinv").matrix
 
     @cached_property
     def lyapunov_solution(self) -> sp.ImmutableDenseMatrix:
         """𝓛_H⁻¹(Σ_⊥), D×D: HS + SH = Σ_⊥, S = QSQ."""
-        return self.program.expand("lyapunov_solution")
+        return self._form("lyapunov_solution").matrix
 
     @cached_property
     def tangent_noise(self) -> sp.ImmutableDenseMatrix:
         """∂Φ σ, D×Ξ."""
-        return self.program.expand("tangent_noise")
+        return self._form("tangent_noise").matrix
 
     @cached_property
     def tangent_noise_compensation(self) -> sp.ImmutableDenseMatrix:
         """−½ ∇²L† ∂²(∇L)[Σ_∥], D×1."""
-        return self.program.expand("tangent_noise_compensation")
+        return self._form("tangent_noise_compensation").matrix
 
     @cached_property
     def mixed_regularization(self) -> sp.ImmutableDenseMatrix:
         """−∂Φ ∂²(∇L)[∇²L† Σ_⊥∥], D×1."""
-        return self.program.expand("mixed_regularization")
+        return self._form("mixed_regularization").matrix
 
     @cached_property
     def normal_regularization(self) -> sp.ImmutableDenseMatrix:
         """−½ ∂Φ ∂²(∇L)[𝓛_H⁻¹(Σ_⊥)], D×1."""
-        return self.program.expand("normal_regularization")
+        return self._form("normal_regularization").matrix
 
     @cached_property
     def drift(self) -> sp.ImmutableDenseMatrix:
         """½∂²Φ[Σ], the sum of the last three, D×1."""
-        return self.program.expand("drift")
+        return self._form("drift").matrix
 
     @property
     def diffusion(self) -> sp.ImmutableDenseMatrix:
         """∂Φ σ, D×Ξ."""
         return self.tangent_noise
 
+    def _form(self, name: str) -> Written:
+        if name not in self._forms:
+            self._forms[name] = written(self.derivation, name)
+        return self._forms[name]
+
+    @cached_property
+    def _forms(self) -> dict[str, Written]:
+        return {}
+
+    def _matrix(self, name: str) -> SymbolicMatrix | None:
+        try:
+            return self._form(name).matrix
+        except ExpressionTooLarge:
+            return None
+
     @property
     def regularizer(self) -> sp.Expr | None:
         """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where it is proved that there is none.
 
         Raises:
-            Undecided: neither an R was recognised, nor was it shown that there is none.
+            Undecided: neither an R was found, nor was it shown that there is none.
         """
-        return self._regularizer.expression
+        return self.regularizer_evidence.expression
 
     @cached_property
-    def _regularizer(self) -> Regularizer:
+    def regularizer_evidence(self) -> Regularizer:
+        """The regularizer, or None, with what is known of it: words, the curl, the integral round a closed curve.
+
+        Raises:
+            Undecided: as `regularizer` does.
+        """
         return find_regularizer(self.derivation)
 
     @cached_property
@@ -173,34 +195,34 @@ class LimitingSDE:
 
     def latex(self) -> str:
         """The theorem with every block filled in: LaTeX that compiles with amsmath."""
-        return snippet(self.derivation)
+        return snippet(self.derivation, {term.name: self._matrix(term.name) for term in TERMS})
 
     def _repr_latex_(self) -> str:
         return self.latex()
 
     def explain(self) -> str:
-        """Which road was taken, in words, and how large each term is."""
+        """Which road was taken, in words, how large each term is, and in what form it is written out."""
         m, d = self.derivation.codimension, self.problem.dimension
         lines = [
             f"Γ has codimension M = {m} and dimension D - M = {d - m}; "
             f"it was examined at {len(self.derivation.points)} points, to 50 digits.",
-            f"The normal frame is made from {self.derivation.frame_origin}.",
+            f"The normal space is spanned by {self.derivation.frame_origin}.",
             f"The formulas hold {self._where()}.",
             f"{self.derivation.structure}.",
         ]
-        for term in TERMS:
-            part = self.program.select(term.name)
-            zero = all(
-                part.instructions[r].value == 0 and part.instructions[r].op == "constant"
-                for r in part.outputs[0].registers
-            )
-            size = (
-                "zero on Γ"
-                if zero
-                else f"{part.operations} operations as a program, {part.expanded_size(term.name):.3g} written out"
-            )
-            lines.append(f"{term.name}: {size}")
+        lines.extend(f"{term.name}: {self._size(term.name)}" for term in TERMS)
+        if "regularizer_evidence" in self.__dict__:  # only what has been asked for: the search takes seconds
+            lines.append(f"Regularizer: {self.regularizer_evidence}.")
         return "\n".join(lines)
+
+    def _size(self, name: str) -> str:
+        part = self.program.select(name)
+        program = f"{part.operations} operations as a program"
+        matrix = self._matrix(name)
+        if matrix is None:
+            return f"{program}, {part.expanded_size(name):.3g} written out"
+        form = self._form(name)
+        return "zero on Γ" if matrix.is_zero_matrix else f"{program}, {form.operations} as {form.road}"
 
     def _where(self) -> str:
         try:

@@ -1,5 +1,6 @@
 """The engine against the literal transcription of the theorem, at given points of Γ."""
 
+import contextlib
 from dataclasses import dataclass
 
 import mpmath
@@ -7,8 +8,11 @@ import numpy as np
 from theorem_literal import literal_terms
 
 from symbolic_sgd import Problem, derive_limiting_sde
-from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.derivation import TERMS
+from symbolic_sgd.errors import ExpressionTooLarge
 
 DRIFTS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
 
@@ -31,15 +35,28 @@ def compare(problem: Problem, sigma, points) -> Disagreement:
         with mpmath.workdps(55):
             assignment = dict(zip(problem.parameters, map(mpmath.mpf, point), strict=True))
             engine = sde.program.run(PRECISE, assignment)
+            formulas = written_out(sde, assignment)
         x = np.array([float(a) for a in point])
         for term in TERMS:
             truth = list(getattr(literal, term.name))
             size = max(max(abs(a) for name in scales(term.name) for a in getattr(literal, name)), mpmath.mpf("1e-30"))
             with mpmath.workdps(55):
-                precise.append(max(abs(a - b) for a, b in zip(engine[term.name], truth, strict=True)) / size)
+                for values in (engine[term.name], formulas.get(term.name, truth)):
+                    precise.append(max(abs(a - b) for a, b in zip(values, truth, strict=True)) / size)
             numbers = f.term(term.name, x).ravel()
             float64.append(float(max(abs(float(a) - float(b)) for a, b in zip(numbers, truth, strict=True)) / size))
     return Disagreement(float(max(precise)), max(float64))
+
+
+def written_out(sde, assignment) -> dict[str, list]:
+    """The values of the formulas that users see, for the terms that are small enough to be written out."""
+    values = {}
+    for term in TERMS:
+        with contextlib.suppress(ExpressionTooLarge):
+            graph = Graph()
+            nodes = [from_sympy(entry, graph) for entry in getattr(sde, term.name)]
+            values[term.name] = Valuation(PRECISE, assignment)(nodes)
+    return values
 
 
 def scales(name: str) -> tuple[str, ...]:

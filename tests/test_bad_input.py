@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
+from theorem_literal import literal_terms
 
 from symbolic_sgd import (
     GradientNoise,
@@ -1248,21 +1249,52 @@ def test_a_constant_where_there_is_none(functions):
         functions.drift([1, 1], s=1)
 
 
+PAIRS = [sp.symbols(f"p{k} q{k}") for k in range(4)]
+
+
+def circles():
+    """Σ(|x_k|² − 1)² expanded, four pairs: Γ is a product of circles, and a frame of columns of H is singular on some of it."""
+    loss = sp.expand(sum((p**2 + q**2 - 1) ** 2 for p, q in PAIRS))
+    start = {s: a for pair in PAIRS for s, a in zip(pair, (1, 0), strict=True)}
+    problem = Problem(
+        loss=loss, parameters=tuple(s for pair in PAIRS for s in pair), noise=IsotropicNoise(), near=start
+    )
+    return derive_limiting_sde(problem)
+
+
 def test_singular_point():
-    """(|x|² − 1)² expanded: Γ is the circle, and a frame made from one column of H vanishes at two of its points."""
-    expanded = sp.expand((u**2 + v**2 - 1) ** 2)
-    sde = stated(loss=expanded, near={u: 1, v: 0})()
+    """Drift −½x on each circle, by hand (Brownian motion on S¹)."""
+    sde = circles()
     f = sde.lambdify()
     assert sde.valid_where
-    np.testing.assert_allclose(f.drift([[1, 0], [0.6, 0.8]]), [[-0.5, 0], [-0.3, -0.4]], atol=1e-12)
+    regular = np.array([0.6, 0.8] * 4)
+    np.testing.assert_allclose(f.drift(regular), -regular / 2, atol=1e-12)
+    singular = np.array([0.6, 0.8] * 3 + [0, 1])
     with pytest.raises(errors.SingularPoint) as caught:
-        f.drift([[1, 0], [0, 1]])
-    assert "u = 0, v = 1" in str(caught.value) and str(sde.valid_where[0]) in str(caught.value)
-    assert "near=" in str(caught.value)
+        f.drift([regular, singular])
+    assert "q3 = 1" in str(caught.value) and "near=" in str(caught.value)
     with pytest.raises(errors.SingularPoint):
-        sde.at({u: 0, v: 1})
-    elsewhere = stated(loss=expanded, near={u: 0, v: 1})().lambdify()
-    np.testing.assert_allclose(elsewhere.drift([0, 1]), [0, -0.5], atol=1e-12)
+        sde.at(dict(zip((s for pair in PAIRS for s in pair), singular, strict=True)))
+
+
+@pytest.mark.parametrize(
+    ("loss", "point", "drift"),
+    [
+        (sp.expand((u**2 + v**2 - 1) ** 2), [0, 1], [0, -0.5]),
+        (sp.expand((u**2 + v**2 + w**2 - 1) ** 2), [0, 0, -1], [0, 0, 1]),
+        (sp.expand((u**2 + v**2 - 1) ** 2 + 2 * (u**2 + v**2 - 1) * w + 2 * w**2), [0, 1, 0], None),
+    ],
+)
+def test_where_a_pivot_vanishes_the_formulas_hold(loss, point, drift):
+    """The column of H that a frame would be made of is zero there; the literal theorem knows nothing of frames."""
+    parameters = sorted(loss.free_symbols, key=str)
+    sde = derive_limiting_sde(Problem(loss=loss, parameters=parameters, noise=IsotropicNoise()))
+    assert sde.valid_where == ()
+    expected = literal_terms(loss, parameters, sp.eye(len(parameters)), [sp.Integer(a) for a in point], digits=30)
+    found = sde.lambdify().drift(point)
+    np.testing.assert_allclose(found, [float(a) for a in expected.drift], atol=1e-12)
+    if drift is not None:
+        np.testing.assert_allclose(found, drift, atol=1e-12)
 
 
 def test_another_branch_and_the_crossing():

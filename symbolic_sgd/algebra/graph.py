@@ -140,6 +140,8 @@ class Graph:
             return self.add(a, b.args[0])
         if a.op == "neg":
             return self.negate(self.add(a.args[0], b))
+        if b.op == "sub" and b.args[0] is a:
+            return b.args[1]
         return self._intern("sub", (a, b))
 
     def negate(self, a: Node) -> Node:

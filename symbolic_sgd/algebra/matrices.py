@@ -67,7 +67,10 @@ class Matrix:
     def __neg__(self) -> "Matrix":
         return self.map(lambda a: -a)
 
-    def __rmul__(self, factor: Node | Exact) -> "Matrix":
+    def __rmul__(self, factor: Exact) -> "Matrix":
+        return self.scaled(factor)
+
+    def scaled(self, factor: Node | Exact) -> "Matrix":
         return self.map(lambda a: factor * a)
 
     def __matmul__(self, other: "Matrix") -> "Matrix":

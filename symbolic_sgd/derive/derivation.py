@@ -13,7 +13,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.drift import DriftTerms, drift_terms
-from symbolic_sgd.derive.inverses import NormalHessian, normal_hessian
+from symbolic_sgd.derive.inverses import FramelessHessian, NormalHessian, normal_hessian
 from symbolic_sgd.derive.manifold import find_manifold
 from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.derive.normal_frame import NormalFrame, normal_frame
@@ -50,7 +50,7 @@ TERMS: tuple[Term, ...] = (
         r"\partial\Phi",
         r"I - \nabla^2 L\,\nabla^2 L^{\dagger}",
         "Lemma 2",
-        lambda normal, noise, drift: normal.frame.tangent_part(_identity(normal)),
+        lambda normal, noise, drift: normal.tangent_part(_identity(normal)),
     ),
     Term(
         "hessian_pinv",
@@ -120,12 +120,13 @@ class Derivation:
         equations: the program of M expressions that vanish on Γ.
         program: the straight-line program of every term.
         guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
-            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0, `frame` of
-            full rank, `assumed` = 0.
-        blocks: the program of the matrices from which the terms are composed: σ, N, C and H on Γ, and the curvatures k
-            where H = Σ k_i f_i f_iᵀ is known for the columns f of the frame.
+            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0, `assumed`
+            = 0, and, where there is a frame, `frame` of full rank.
+        blocks: the program of the matrices from which the terms are composed: σ and H on Γ, and the curvatures k
+            where H = Σ k_i f_i f_iᵀ is known for the columns f of the frame; where there is no frame, `symmetric`, the
+            sums e_1 … e_M of the principal minors of H.
         minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
-        frame_origin: in words, from what the normal frame was made.
+        frame_origin: in words, what spans the normal space.
         proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ with a constant s²; else None.
         structure: in words, what was recognised of the noise.
@@ -170,7 +171,7 @@ def derive(problem: Problem) -> Derivation:
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
     normal = normal_hessian(frame)
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
-    noise = noise_on_manifold(frame)
+    noise = noise_on_manifold(normal)
     # The blocks of ½∂²Φ[Σ].
     drift = drift_terms(normal, noise)
     return _collect(frame, normal, noise, drift)
@@ -187,15 +188,16 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
         "equations": Matrix.column(manifold.equations.vanishing),
         "slopes": Matrix.of(jacobian(manifold.equations.vanishing, landscape.variables)),
         "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
-        "frame": frame.raw,
         "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
     }
+    if frame.raw is not None:
+        guard["frame"] = frame.raw
     blocks = {
         "noise_factor": noise.stated.factor,
-        "normal_frame": frame.orthogonal.columns,
-        "normal_hessian": normal.core,
         "hessian": manifold.restrict(landscape.hessian),
     }
+    if isinstance(normal, FramelessHessian):
+        blocks["symmetric"] = Matrix.column(normal.symmetric)
     if manifold.equations.curvatures is not None:
         blocks["curvatures"] = manifold.restrict(Matrix.column(manifold.equations.curvatures))
     return Derivation(

@@ -34,14 +34,13 @@ class DriftTerms:
 
 def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
     """The blocks of ½∂²Φ[Σ] by the corrected theorem (Li, Wang & Arora 2022, with erratum 1: mixed factor −1, not −½)."""
-    frame = normal.frame
-    manifold = frame.manifold
+    manifold = normal.frame.manifold
     curvature: Callable[[Matrix], Matrix] = lambda b: manifold.restrict(manifold.landscape.third_derivative(b))  # noqa: E731
     across = normal_noise(normal, noise)
     terms = (
         -HALF * normal.pseudo_inverse(curvature(noise.tangent_covariance)),
-        -frame.tangent_part(curvature(frame.dual @ normal.factor.solve(noise.cross))),
-        -HALF * frame.tangent_part(curvature(across.source)),
+        -normal.tangent_part(curvature(normal.inverse(noise.cross))),
+        -HALF * normal.tangent_part(curvature(across.source)),
     )
     extent = 1 + squared_norm(Matrix.column(manifold.landscape.variables))
     size = squared_norm(noise.stated.columns) * squared_norm(noise.stated.columns) / extent

@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import gradient
-from symbolic_sgd.algebra.graph import Node, reachable
+from symbolic_sgd.algebra.graph import Node, reachable, replace_nodes, symbols_of
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.precise import PrecisePoint
 from symbolic_sgd.problems.landscape import Landscape
@@ -29,8 +29,8 @@ class Equations:
         vanishing: nodes that are zero on Γ.
         levels: M nodes that are constant on Γ, with independent gradients at every point found (these are normal to
             Γ); empty where there are not enough.
-        curvatures: k_1 … k_M where L = ½ Σ k_i g_i² with exactly the M levels g, all zero on Γ, so that
-            H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
+        curvatures: k_1 … k_M where L = ½ Σ k_i g_i², or Σ h_i(g_i) with h_i″(0) = k_i, with exactly the M levels g, all
+            zero on Γ, so that H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
     """
 
     vanishing: tuple[Node, ...]
@@ -49,7 +49,7 @@ def find_equations(
         points: points of Γ.
         codimension: M.
     """
-    squares = _squared_terms(problem, landscape)
+    squares = _squared_terms(problem, landscape) or _composed_terms(problem, landscape, points)
     if len(squares) == codimension and all(_vanishes(s, points) for s in squares):
         return Equations(tuple(squares), tuple(squares), tuple(squares.values()))
     stated = [from_sympy(e, landscape.graph) for e in problem.manifold] + [s for s in squares if _vanishes(s, points)]
@@ -83,6 +83,42 @@ def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
         weight = from_sympy(sp.Mul(*[f for f in factors if f not in square]), graph)
         squares[node] = squares.get(node, graph.constant(0)) + 2 * weight
     return squares
+
+
+def _composed_terms(problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint]) -> dict[Node, Node]:
+    """{f_i: k_i} when L = Σ h_i(f_i, x) with f_i = 0 on Γ, h_i(0, x) constant and ∂_1h_i(0, x) = 0; k_i = ∂_1²h_i(0, x).
+
+    Then H = Σ k_i ∇f_i∇f_iᵀ on {f = 0}, as for ½ Σ k_i f_i²: all other terms of ∂²h_i(f_i, x) vanish there.
+    """
+    trained = set(problem.parameters)
+    found: dict[Node, Node] = {}
+    for term in sp.Add.make_args(problem.loss):
+        if not term.free_symbols & trained:
+            continue
+        inner = sorted((e for e in term.atoms(sp.Add) if e.free_symbols & trained), key=sp.count_ops)
+        for candidate in (from_sympy(e, landscape.graph) for e in inner[:CANDIDATES]):
+            curvature = _curvature(from_sympy(term, landscape.graph), candidate, landscape)
+            if curvature is not None and _vanishes(candidate, points):
+                found[candidate] = found.get(candidate, landscape.graph.constant(0)) + curvature
+                break
+        else:
+            return {}
+    return found
+
+
+def _curvature(term: Node, inner: Node, landscape: Landscape) -> Node | None:
+    """∂_t²h(0, x) for term = h(inner, x), if h(0, x) does not depend on x and ∂_th(0, x) is 0 by the rules of the graph."""
+    graph = landscape.graph
+    t, zero = graph.symbol(sp.Dummy("t")), graph.constant(0)
+    (outer,) = replace_nodes([term], {inner: t})
+    (slope,) = gradient(outer, [t])
+    (bend,) = gradient(slope, [t])
+    try:
+        value, slope, bend = replace_nodes([outer, slope, bend], {t: zero})
+    except ZeroDivisionError:
+        return None
+    constant = not set(symbols_of([value])) & {node.value for node in landscape.variables}
+    return bend if constant and slope.is_zero else None
 
 
 def _inner_expressions(landscape: Landscape) -> Iterator[Node]:

@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.derive.inverses import NormalHessian
 from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.derive.normal_frame import NormalFrame
 from symbolic_sgd.errors import NotSmooth
 from symbolic_sgd.problems.noise import NoiseColumns
 
@@ -14,14 +14,14 @@ SINGULAR = {"div": "it divides by zero", "pow": "it takes a fractional power of 
 
 @dataclass(frozen=True)
 class NoiseOnManifold:
-    """The noise on Γ and the blocks of Σ = σσᵀ, in the dual frame N̂ where they are normal.
+    """The noise on Γ and the blocks of Σ = σσᵀ, in the coordinates A of the normal space where they are normal.
 
     Args:
         stated: σ on Γ, D×Ξ, as columns and weights.
         tangent: Pσ, likewise.
         tangent_covariance: Σ_∥ = PΣP, D×D.
-        cross: N̂ᵀΣP, M×D; Σ_⊥∥ = N N̂ᵀΣP.
-        normal_covariance: N̂ᵀΣN̂, M×M; Σ_⊥ = N N̂ᵀΣN̂ Nᵀ.
+        cross: AΣP, the coordinates of Σ_⊥∥.
+        normal_covariance: AΣAᵀ, the coordinates of Σ_⊥.
         assumed: quantities that were found to vanish on Γ and are left out of every formula, squared and relative to
             their natural size; where one of them does not vanish, the formulas do not apply.
     """
@@ -34,15 +34,15 @@ class NoiseOnManifold:
     assumed: tuple[Node, ...]
 
 
-def noise_on_manifold(frame: NormalFrame) -> NoiseOnManifold:
+def noise_on_manifold(hessian: NormalHessian) -> NoiseOnManifold:
     """The blocks of Σ, without what vanishes on Γ."""
-    manifold = frame.manifold
+    manifold = hessian.frame.manifold
     stated = manifold.problem.noise.columns(manifold.problem, manifold.landscape)
     _check_finite(manifold, stated.columns)
     stated = stated.map(manifold.restrict)
-    normal = stated.map(lambda s: frame.dual.T @ s)
+    normal = stated.map(hessian.coordinates)
     size, normal_size = squared_norm(stated.columns), squared_norm(normal.columns)
-    along, gone = without_zeros(manifold, frame.tangent_part(stated.columns), size)
+    along, gone = without_zeros(manifold, hessian.tangent_part(stated.columns), size)
     tangent = stated.map(lambda _: along)
     cross, gone_across = without_zeros(manifold, normal.weighted @ along.T, normal_size * size)
     within, gone_within = without_zeros(manifold, normal.weighted @ normal.columns.T, normal_size * normal_size)

@@ -1,4 +1,4 @@
-"""Step 2: a normal frame, orthogonal columns N that span the range of H on Γ, with rational entries."""
+"""Step 2: a normal frame, columns that span the range of H on Γ, with rational entries."""
 
 from dataclasses import dataclass, replace
 
@@ -7,7 +7,8 @@ import mpmath
 from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node
-from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
+from symbolic_sgd.algebra.lyapunov import CLOSED_FORM
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.precise import HIGH
 
@@ -15,36 +16,40 @@ SINGULAR = 1e-30
 """A minor smaller than this beside the largest at the same point counts as zero."""
 
 
+FRAMELESS_CODIMENSION = CLOSED_FORM
+"""Largest M for formulas in powers of H instead of a frame that is singular somewhere."""
+
+FRAMELESS_DIMENSION = 12
+"""Largest D for them: a power of H costs D³ operations."""
+
+
 @dataclass(frozen=True)
 class NormalFrame:
-    """N with orthogonal columns, range N = range H on Γ, and its dual N̂ = N(NᵀN)⁻¹; poles on Γ can only arise here.
+    """F, whose columns span range H on Γ; poles on Γ can only arise here.
 
     Args:
         manifold: Γ.
-        raw: F, D×M, the columns from which N is made: gradients of equations, or columns of H.
-        orthogonal: F = N U.
-        dual: N̂, D×M; Q = N N̂ᵀ is the normal projection.
+        raw: F, D×M: gradients of equations, or columns of H; None where no such F is known to have full rank on all
+            of Γ, and formulas in powers of H take its place.
         equations: M equations of Γ whose gradients are independent where the frame is valid.
         minor: A, M×M, such that the frame is valid where det A ≠ 0; None where it is valid on all of Γ.
-        origin: in words, what the raw columns are.
+        origin: in words, what spans the normal space.
     """
 
     manifold: Manifold
-    raw: Matrix
-    orthogonal: Orthogonal
-    dual: Matrix
+    raw: Matrix | None
     equations: tuple[Node, ...]
     minor: Matrix | None
     origin: str
 
-    def tangent_part(self, right: Matrix) -> Matrix:
-        """∂Φ right (Lemma 2: on Γ, ∂Φ is the orthogonal projection on the tangent space, I − N N̂ᵀ)."""
-        return right - self.orthogonal.columns @ (self.dual.T @ right)
-
 
 def normal_frame(manifold: Manifold) -> NormalFrame:
-    """A frame from the gradients of M levels of Γ where the loss contains them, else from M columns of the Hessian."""
-    return _from_levels(manifold) if manifold.equations.levels else _from_hessian(manifold)
+    """The gradients of M levels of Γ where the loss contains them, else H itself or, where that is too large, M columns."""
+    frame = _from_levels(manifold) if manifold.equations.levels else _from_hessian(manifold)
+    small = manifold.codimension <= FRAMELESS_CODIMENSION and manifold.landscape.dimension <= FRAMELESS_DIMENSION
+    if frame.minor is not None and small:
+        return NormalFrame(manifold, None, frame.equations, None, "powers of the Hessian, without a frame")
+    return frame
 
 
 def _from_levels(manifold: Manifold) -> NormalFrame:
@@ -53,18 +58,18 @@ def _from_levels(manifold: Manifold) -> NormalFrame:
     independent = known.curvatures is not None
     vanishing = all(level in known.vanishing for level in known.levels)
     equations = known.levels if vanishing else _gradient_entries(manifold, _best_pivots(manifold)[0])
-    return _frame(
-        manifold, raw, equations, None if independent else raw.T @ raw, "gradients of inner expressions of the loss"
-    )
+    minor = None if independent else raw.T @ raw
+    return NormalFrame(manifold, raw, equations, minor, "gradients of inner expressions of the loss")
 
 
 def _from_hessian(manifold: Manifold) -> NormalFrame:
     chosen, regular = _best_pivots(manifold)
     # Points where this minor is singular lie on a part of Γ that the frame cannot speak of.
-    manifold = replace(manifold, points=tuple(p for p, fine in zip(manifold.points, regular, strict=True) if fine))
+    regular_part = replace(manifold, points=tuple(p for p, fine in zip(manifold.points, regular, strict=True) if fine))
     raw = manifold.restrict(manifold.landscape.hessian).columns(chosen)
     minor = Matrix(tuple(raw.rows[i] for i in chosen))
-    return _frame(manifold, raw, _gradient_entries(manifold, chosen), minor, f"{len(chosen)} columns of the Hessian")
+    origin = f"{len(chosen)} columns of the Hessian"
+    return NormalFrame(regular_part, raw, _gradient_entries(manifold, chosen), minor, origin)
 
 
 def _gradient_entries(manifold: Manifold, chosen: tuple[int, ...]) -> tuple[Node, ...]:
@@ -94,10 +99,3 @@ def _best_pivots(manifold: Manifold) -> tuple[tuple[int, ...], list[bool]]:
 
 def _determinants(h: PreciseMatrix, candidates: list[tuple[int, ...]]) -> list[PreciseNumber]:
     return [abs(mpmath.det(mpmath.matrix([[h[i, j] for j in c] for i in c]))) for c in candidates]
-
-
-def _frame(
-    manifold: Manifold, raw: Matrix, equations: tuple[Node, ...], minor: Matrix | None, origin: str
-) -> NormalFrame:
-    orthogonal = Orthogonal.factor(raw)
-    return NormalFrame(manifold, raw, orthogonal, orthogonal.dual, equations, minor, origin)

@@ -1,24 +1,44 @@
 """The function that the regularization descends: R with mixed + normal = −∂Φ∇R on Γ, or the proof that there is none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import combinations, islice
 
-import mpmath
+import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.derive.derivation import Derivation
-from symbolic_sgd.derive.precise import HIGH, PrecisePoint
+from symbolic_sgd.derive.loops import CurveTracer, Loop
+from symbolic_sgd.derive.potential import Potential, PotentialSearch
+from symbolic_sgd.derive.precise import PrecisePoint
+from symbolic_sgd.derive.regularization_form import RegularizationForm
+from symbolic_sgd.derive.scatter import FloatManifold
 from symbolic_sgd.errors import ExpressionTooLarge, Undecided
+
+SEED = 20221
+"""The decision is the same in every run."""
 
 LARGEST_DETERMINANT = 4
 """Rows of a determinant that is written out."""
 
-CLOSED = 40
-"""Digits to which a 1-form has to be closed."""
+PROBED = 4
+"""Points of Γ, beside those of the derivation, at which the curl is computed."""
+
+FAR_POINTS = 24
+"""Further points of Γ at which a regularization that seems to vanish is computed."""
+
+CURVES = 3
+"""Components of a one-dimensional Γ that are followed."""
+
+SEGMENTS = 240
+"""Segments of a curve that are tried (about two seconds)."""
+
+PLANES, PLANE_SEGMENTS = 16, 80
+"""Planes with which a larger Γ is cut, and segments of each of these curves."""
 
 
 @dataclass(frozen=True)
@@ -28,39 +48,153 @@ class Regularizer:
     Args:
         expression: R in the user's symbols, valid on Γ up to a constant; None if there is none.
         words: what it is, or the evidence against it.
+        curl: the largest curl of the regularization as a 1-form on Γ that was found, at the point that `words` names; None
+            where it vanishes, or was not needed.
+        loop_integral: ∮⟨mixed + normal regularization, dY⟩ round the closed curve that `words` names, in the direction in
+            which it is positive; None where no such integral is known to differ from zero.
+        loop_error: a bound of its error.
     """
 
     expression: Expression | None
     words: str
+    curl: float | None = None
+    loop_integral: float | None = None
+    loop_error: float | None = None
+
+    def __str__(self) -> str:
+        return f"no regularizer: {self.words}" if self.expression is None else f"R = {self.expression}: {self.words}"
+
+
+VANISHING = Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
 
 
 def find_regularizer(derivation: Derivation) -> Regularizer:
-    """R by the structure of the noise, or None where the regularization is not closed as a 1-form on Γ.
+    """R by the structure of the noise or by a verified ansatz, or None where there is none.
 
     Σ_⊥ = cH gives R = (c/4) tr ∇²L, Σ_⊥ = s²Q gives R = (s²/4) ln|∇²L|₊ (the product of the nonzero eigenvalues); both
-    where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S], Li, Wang & Arora 2022).
+    where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S], Li, Wang & Arora 2022). There is none where the 1-form
+    ⟨mixed + normal, dY⟩ on Γ is not closed, or where its integral round a closed curve on Γ is not zero.
 
     Raises:
-        Undecided: the 1-form is closed at every point examined, but no R was recognised.
+        Undecided: neither a closed form of R was found, nor that there is none.
         ExpressionTooLarge: R does not expand within the budget.
     """
-    graph = Graph()
-    terms = derivation.program.select("mixed_regularization", "normal_regularization").on(graph)
-    mixed, normal = terms["mixed_regularization"], terms["normal_regularization"]
-    if all(entry.is_zero for entry in (*mixed.entries, *normal.entries)):
-        return Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
-    if all(entry.is_zero for entry in mixed.entries):
-        if derivation.proportion is not None:
-            return Regularizer(derivation.proportion / 4 * _trace(derivation), "R = (c/4) tr ∇²L")
-        if derivation.isotropy is not None:
-            return Regularizer(derivation.isotropy / 4 * sp.log(_volume(derivation)), "R = (s²/4) ln|∇²L|₊")
-    curl, where = _largest_curl(derivation, mixed + normal)
-    if curl:
-        return Regularizer(None, f"the regularization is no gradient: its curl on Γ is {curl} at {where}")
-    raise Undecided(
-        "whether a regularizer exists was not decided: the regularization is closed as a 1-form at every point of Γ examined, "
-        "but no structure for which R is known (Σ_⊥ = c∇²L or s²(I − ∂Φ), with a constant c or s²) was recognised"
-    )
+    form = RegularizationForm.of(derivation)
+    by_structure = _by_structure(derivation, form)
+    return by_structure if by_structure is not None else _Decision(derivation, form).decide()
+
+
+def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regularizer | None:
+    mixed = derivation.program.select("mixed_regularization").on(Graph())["mixed_regularization"]
+    if all(entry.is_zero for entry in form.field.entries):
+        return VANISHING
+    if not all(entry.is_zero for entry in mixed.entries) or form.vanishes(map(PrecisePoint, derivation.points)):
+        return None
+    if derivation.proportion is not None:
+        return Regularizer(derivation.proportion / 4 * _trace(derivation), "R = (c/4) tr ∇²L")
+    if derivation.isotropy is not None:
+        return Regularizer(derivation.isotropy / 4 * sp.log(_volume(derivation)), "R = (s²/4) ln|∇²L|₊")
+    return None
+
+
+class _Decision:
+    """The decision for a noise without structure."""
+
+    def __init__(self, derivation: Derivation, form: RegularizationForm):
+        self.derivation = derivation
+        self.form = form
+        self.rng = np.random.default_rng(SEED)
+        self.manifold = FloatManifold(derivation)
+        self.tracer = CurveTracer(self.manifold, form)
+        self.bases = self.manifold.bases(self.rng)
+        self.closed: list[Loop] = []
+
+    def decide(self) -> Regularizer:
+        if self._vanishes():
+            return VANISHING
+        none = self._by_curves() if self.manifold.dimension == 1 else self._by_curl()
+        if none is not None:
+            return none
+        search = PotentialSearch(self.form, self.manifold, self.bases, self.rng)
+        # The quicker road first; what holds on one side of a kink need not hold on the other.
+        roads = (
+            [search.by_ansatz, self._by_planes, search.by_integration] if self.form.is_analytic else [self._by_planes]
+        )
+        for road in roads:
+            found = road()
+            if isinstance(found, Potential):
+                words = f"verified at {found.points} points of Γ, to 50 digits"
+                return Regularizer(found.expression, words)
+            if found is not None:
+                return found
+        raise Undecided(
+            f"a regularizer was neither found nor excluded: {self._known()}, but no closed form of it was found"
+        )
+
+    def _vanishes(self) -> bool:
+        """Whether the regularization is zero at the points of the derivation, and then also far from them."""
+        if not self.form.vanishes(map(PrecisePoint, self.derivation.points)):
+            return False
+        return self.form.vanishes(
+            self.manifold.sharpened(self.manifold.scatter(self.bases, FAR_POINTS, self.rng).points)
+        )
+
+    def _known(self) -> str:
+        if self.manifold.dimension > 1:
+            return "the regularization is closed as a 1-form at every point of Γ examined"
+        if self.closed:
+            return (
+                "it exists as far as numbers tell (the integral of the regularization round the closed curve Γ is "
+                f"{self.closed[0].integral:.1g} ± {self.closed[0].error:.1g})"
+            )
+        return "Γ is a curve that was not seen to close, and on an open curve there always is one"
+
+    def _by_curl(self) -> Regularizer | None:
+        further = self.manifold.scatter(self.bases, PROBED, self.rng).points
+        points = [*(PrecisePoint(p) for p in self.derivation.points), *self.manifold.sharpened(further)]
+        curl = self.form.curl(points)
+        if curl is None:
+            return None
+        words = f"the regularization is no gradient: its curl on Γ is {curl.size:.6g} at {curl.where}"
+        return Regularizer(None, words, curl=curl.size)
+
+    def _by_curves(self) -> Regularizer | None:
+        cuts = np.zeros((0, self.derivation.problem.dimension))
+        for start in self.bases.points:
+            if len(self.closed) < CURVES and not any(loop.passes(start) for loop in self.closed):
+                loop, _ = self.tracer.loop(start, cuts, SEGMENTS)
+                if loop is None:
+                    break
+                if loop.turns and self.tracer.confirmed(loop, cuts, SEGMENTS):
+                    return self._turning(loop)
+                self.closed.append(loop)
+        return None
+
+    def _by_planes(self) -> Regularizer | None:
+        if self.manifold.dimension == 1:
+            return None
+        for start in self.bases.points[:2]:
+            for cuts in islice(self._planes(), PLANES):
+                loop, _ = self.tracer.loop(start, cuts, PLANE_SEGMENTS)
+                if loop is not None and loop.turns and self.tracer.confirmed(loop, cuts, PLANE_SEGMENTS):
+                    return self._turning(loop)
+        return None
+
+    def _planes(self) -> Iterator[np.ndarray]:
+        """Coordinate planes, then random ones: rows A with A(x − x₀) = 0."""
+        d, count = self.derivation.problem.dimension, self.manifold.dimension - 1
+        for fixed in islice(combinations(range(d), count), 3 * PLANES // 4):
+            yield np.eye(d)[list(fixed)]
+        while True:
+            yield np.linalg.qr(self.rng.standard_normal((d, count)))[0].T
+
+    def _turning(self, loop: Loop) -> Regularizer:
+        where = PrecisePoint(dict(zip(self.derivation.problem.symbols, loop.start, strict=True)))
+        words = (
+            f"the integral of the regularization round a closed curve on Γ is {abs(loop.integral):.12g} (± {loop.error:.1g}), "
+            f"not zero: the curve of length {loop.length:.6g} through {where.describe(self.derivation.problem.symbols)}"
+        )
+        return Regularizer(None, words, loop_integral=abs(float(loop.integral)), loop_error=float(loop.error))
 
 
 def _trace(derivation: Derivation) -> Expression:
@@ -76,8 +210,11 @@ def _trace(derivation: Derivation) -> Expression:
 
 
 def _volume(derivation: Derivation) -> Expression:
-    """|∇²L|₊: det K det FᵀF where ∇²L = F K Fᵀ with a diagonal K is known, else det(Fᵀ∇²L F)/det FᵀF; no divisions else."""
-    blocks, frame = derivation.blocks, derivation.guard.expand("frame")
+    """|∇²L|₊: det K det FᵀF where ∇²L = F K Fᵀ with a diagonal K is known, else det(Fᵀ∇²L F)/det FᵀF, or e_M without a frame."""
+    blocks = derivation.blocks
+    if any(output.name == "symmetric" for output in blocks.outputs):
+        return blocks.expand("symmetric")[-1, 0]
+    frame = derivation.guard.expand("frame")
     if frame.cols > LARGEST_DETERMINANT:
         raise ExpressionTooLarge(
             f"ln|∇²L|₊ is the logarithm of a {frame.cols}×{frame.cols} determinant, too large to be written out: "
@@ -91,20 +228,3 @@ def _volume(derivation: Derivation) -> Expression:
 
 def _determinant(matrix: SymbolicMatrix) -> Expression:
     return sp.factor_terms(matrix.applyfunc(sp.expand).det(method="berkowitz"))
-
-
-def _largest_curl(derivation: Derivation, field: Matrix) -> tuple[str, str]:
-    """The largest t₁ᵀ(∂b − ∂bᵀ)t₂ over tangent vectors at the points of Γ, as text, and where; '' if it vanishes."""
-    graph = field[0, 0].graph
-    variables = [graph.symbol(s) for s in derivation.problem.parameters]
-    slopes = Matrix.of(jacobian(field.entries, variables))
-    projection = derivation.program.select("tangent_projection").on(graph)["tangent_projection"]
-    for assignment in derivation.points:
-        point = PrecisePoint(assignment)
-        with mpmath.workdps(HIGH):
-            p, s = point.matrix(projection), point.matrix(slopes)
-            skew = p * (s - s.T) * p
-            size, largest = max(map(abs, s)), max(map(abs, skew))
-            if largest > size * mpmath.mpf(10) ** -CLOSED:
-                return str(mpmath.nstr(largest, 6)), point.describe(derivation.problem.symbols)
-    return "", ""

@@ -61,20 +61,23 @@ class NormalNoise:
 
 
 def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
-    """S by the first structure that Σ_⊥ has: Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ); else by the Lyapunov equation."""
-    frame, y, core = normal.frame, noise.normal_covariance, normal.core
-    manifold, lengths = frame.manifold, frame.orthogonal.lengths
+    """S by the first structure that Σ_⊥ has, else by the Lyapunov equation.
+
+    Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ), or HΣ_⊥ = Σ_⊥H.
+    """
+    y, manifold = noise.normal_covariance, normal.frame.manifold
     graph, d = manifold.landscape.graph, manifold.landscape.dimension
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
         return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
-    isotropy = _constant_ratio(manifold, y, Matrix.diagonal(graph, [1 / length for length in lengths]))
-    proportion = _constant_ratio(manifold, y, core)
+    isotropy = _constant_ratio(manifold, y, normal.metric)
+    proportion = _constant_ratio(manifold, y, normal.core)
     if proportion is not None:
         half = from_sympy(proportion, graph) / 2
-        projection = frame.orthogonal.columns @ frame.dual.T
         words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
-        solution, source = projection.map(lambda e: half * e), Matrix.diagonal(graph, [half] * d)
+        identity = Matrix.diagonal(graph, [1] * d)
+        solution = (identity - normal.tangent_part(identity)).scaled(half)
+        source = identity.scaled(half)
         return NormalNoise(solution, source, proportion, isotropy, words)
     if isotropy is not None:
         half = from_sympy(isotropy, graph) / 2
@@ -83,6 +86,9 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
             f"Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {isotropy}: S = (s²/2)∇²L†, normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
         )
         return NormalNoise(solution, solution, None, isotropy, words)
+    if y.shape[0] > 1 and _vanishes_identically(manifold, _asymmetry(normal.product(y))):
+        solution = normal.commuting_inverse(y)
+        return NormalNoise(solution, solution, None, None, "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L† Σ_⊥")
     solution = normal.lyapunov_inverse(y)
     return NormalNoise(
         solution, solution, None, None, "No structure of Σ_⊥ was recognised: S solves the Lyapunov equation"
@@ -103,6 +109,18 @@ def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Express
     with mpmath.workdps(HIGH):
         ratios = [a / b for a, b in (point.high([y_trace, trace]) for point in points)]
         return _recognised(manifold, ratios, points)
+
+
+def _asymmetry(matrix: Matrix) -> list[Node]:
+    n = range(matrix.shape[0])
+    return [matrix[i, j] - matrix[j, i] for i in n for j in n if i < j]
+
+
+def _vanishes_identically(manifold: Manifold, nodes: list[Node]) -> bool:
+    if any(node.op in ("Abs", "sign") for node in reachable(nodes)):
+        return False
+    points = _random_points(manifold, nodes)
+    return len(points) == PROBES and all(all(point.zeros(nodes)) for point in points)
 
 
 def _trace(matrix: Matrix) -> Node:

@@ -264,8 +264,9 @@ def check_points(derivation: Derivation, points: np.ndarray) -> None:
     off = np.abs(equations) > (ON_MANIFOLD * extent)[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
     _refuse(off.any(axis=1), points, ELSEWHERE)
     _refuse(~(here.values["kinks"] > KINK).all(axis=1), points, "the loss or the noise is not smooth there")
-    frame = here.values["frame"].reshape(len(points), d, -1)
-    _check_frame(derivation, frame, here.axes[:, :, :-rank], allowance, points)
+    if "frame" in here.values:
+        frame = here.values["frame"].reshape(len(points), d, -1)
+        _check_frame(derivation, frame, here.axes[:, :, :-rank], allowance, points)
     elsewhere = (here.values["assumed"] > (100 * allowance[:, None]) ** 2).any(axis=1)
     _refuse(elsewhere, points, ELSEWHERE)
 

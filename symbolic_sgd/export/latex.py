@@ -1,12 +1,13 @@
 """The theorem with every block filled in, as LaTeX that compiles with amsmath."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import product
 from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.derive.derivation import TERMS, Derivation, Term
 
 PRINTED = 1500
@@ -16,19 +17,24 @@ LINE = 75
 """LaTeX characters that make about one line of text, apart from commands."""
 
 
-def snippet(derivation: Derivation) -> str:
+def snippet(derivation: Derivation, matrices: Mapping[str, SymbolicMatrix | None]) -> str:
     """The limiting SDE: its statement, Γ, and one display for each block of the theorem.
+
+    Args:
+        derivation: the limiting SDE.
+        matrices: name of a term → its expressions, or None where they are too large to be written out.
 
     A block that is small is written out. A large one is stated by its definition, and then σ, ∇²L and the frame F of
     the normal space are written out too, so that every block is determined by what is printed.
     """
     parts = [_statement(derivation), _manifold(derivation)]
-    large = [term for term in TERMS if derivation.program.expanded_size(term.name) > PRINTED]
+    printed = {name: matrix for name, matrix in matrices.items() if matrix is not None and _size(matrix) <= PRINTED}
+    large = [term for term in TERMS if term.name not in printed]
     if large:
         parts.extend(_ground(derivation))
     for term in TERMS:
         if term not in large:
-            parts.append(_block(derivation.program, term))
+            parts.append(_block(printed[term.name], term))
         elif term.definition != term.symbol:  # otherwise the ground states it
             parts.append(display(rf"{term.symbol} = {term.definition}"))
     if derivation.minor is not None and derivation.minor.expanded_size("minor") <= PRINTED:
@@ -129,19 +135,38 @@ def _manifold(derivation: Derivation) -> str:
 
 
 def _ground(derivation: Derivation) -> Iterator[str]:
-    yield r"With a matrix $F$ whose columns span the range of $\nabla^2 L$ on $\Gamma$:"
-    yield from _matrix("F", derivation.guard, "frame")
     yield from _matrix(r"\nabla^2 L", derivation.blocks, "hessian")
     yield from _matrix(r"\sigma", derivation.blocks, "noise_factor")
-    yield aligned(
-        [
+    if any(output.name == "frame" for output in derivation.guard.outputs):
+        yield r"With a matrix $F$ whose columns span the range of $\nabla^2 L$ on $\Gamma$:"
+        yield from _matrix("F", derivation.guard, "frame")
+        inverses = [
             r"\partial\Phi &= I - F (F^{\top}F)^{-1} F^{\top}",
             r"\nabla^2 L^{\dagger} &= F \bigl(F^{\top}\,\nabla^2 L\,F\bigr)^{-1} F^{\top}",
+        ]
+    else:
+        m = derivation.codimension
+        yield rf"With $e_k$, the sum of the principal $k\times k$ minors of $\nabla^2 L$, and $r = {_resolvent(m)}$:"
+        inverses = [
+            r"\partial\Phi &= I - r\,\nabla^2 L",
+            r"\nabla^2 L^{\dagger} &= r^2\,\nabla^2 L",
+        ]
+    yield aligned(
+        [
+            *inverses,
             r"\Sigma_{\parallel} &= \partial\Phi\,\sigma\sigma^{\top}\partial\Phi,\quad "
             r"\Sigma_{\perp\parallel} = (I-\partial\Phi)\,\sigma\sigma^{\top}\partial\Phi,\quad "
             r"\Sigma_{\perp} = (I-\partial\Phi)\,\sigma\sigma^{\top}(I-\partial\Phi)",
         ]
     )
+
+
+def _resolvent(m: int) -> str:
+    """r(∇²L), with r(H)H = I − ∂Φ by Cayley–Hamilton: (e_{M−1} − e_{M−2}H + …)/e_M."""
+    powers = ["I", r"\nabla^2 L", *(rf"(\nabla^2 L)^{{{k}}}" for k in range(2, m))]
+    coefficients = [f"e_{{{m - 1 - k}}}\\," if k < m - 1 else "" for k in range(m)]
+    terms = [f"{'-' if k % 2 else '+'} {c}{p}" for k, (c, p) in enumerate(zip(coefficients, powers, strict=False))]
+    return rf"\bigl({' '.join(terms).removeprefix('+ ')}\bigr)/e_{{{m}}}"
 
 
 def _matrix(symbol: str, program: Program, name: str) -> list[str]:
@@ -150,9 +175,13 @@ def _matrix(symbol: str, program: Program, name: str) -> list[str]:
     return matrix_display(symbol, "", program.expand(name))
 
 
-def _block(program: Program, term: Term) -> str:
+def _size(matrix: SymbolicMatrix) -> int:
+    return sum(int(sp.count_ops(entry)) for entry in matrix.flat())
+
+
+def _block(matrix: SymbolicMatrix, term: Term) -> str:
     definition = "" if term.definition == term.symbol else f"{term.definition} = "
-    return "\n".join(matrix_display(term.symbol, definition, program.expand(term.name)))
+    return "\n".join(matrix_display(term.symbol, definition, matrix))
 
 
 def matrix_display(symbol: str, definition: str, matrix: Any) -> list[str]:

@@ -1,0 +1,108 @@
+"""The Lyapunov equation BZ + ZBᵀ = Y: in closed form for small matrices, and by elimination for all."""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
+
+CLOSED_FORM = 3
+"""The largest M for the closed form: beyond it the coefficients lose too many digits in float64."""
+
+
+def elementary_symmetric(matrix: Matrix, count: int) -> tuple[Node, ...]:
+    """e_1 … e_count of the eigenvalues of a matrix: the sums of its principal minors of each order (count ≤ 3)."""
+    n = range(matrix.shape[0])
+    orders = (
+        [matrix[i, i] for i in n],
+        [_minor(matrix, (i, j)) for i in n for j in n if i < j],
+        [_minor(matrix, (i, j, k)) for i in n for j in n for k in n if i < j < k],
+    )
+    return tuple(_sum(minors) for minors in orders[:count])
+
+
+def _minor(a: Matrix, rows: tuple[int, ...]) -> Node:
+    if len(rows) == 2:
+        i, j = rows
+        return a[i, i] * a[j, j] - a[i, j] * a[j, i]
+    i, j, k = rows
+    return (
+        a[i, i] * (a[j, j] * a[k, k] - a[j, k] * a[k, j])
+        - a[i, j] * (a[j, i] * a[k, k] - a[j, k] * a[k, i])
+        + a[i, k] * (a[j, i] * a[k, j] - a[j, j] * a[k, i])
+    )
+
+
+def _sum(nodes: Sequence[Node]) -> Node:
+    total = nodes[0]
+    for node in nodes[1:]:
+        total = total + node
+    return total
+
+
+def closed_form(b: Matrix, e: Sequence[Node], y: Matrix) -> Matrix:
+    """Z = Σ_{i,j<M} c_ij B^i Y (Bᵀ)^j, the solution of BZ + ZBᵀ = Y where B has M nonzero eigenvalues, all positive.
+
+    c solves Cc + cCᵀ = e₀e₀ᵀ for C, the multiplication by t modulo t^M − e₁t^{M−1} + e₂t^{M−2} − …; its denominators,
+    2e_M times a Hurwitz determinant, are positive wherever the M eigenvalues are. B may be larger than M×M and singular:
+    then Y has to lie in its range on both sides.
+
+    Args:
+        b: B.
+        e: e_1 … e_M, the elementary symmetric functions of the nonzero eigenvalues of B, M ≤ 3.
+        y: Y.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd.algebra.graph import Graph
+    >>> graph = Graph(); b, y = (graph.symbol(s) for s in sp.symbols("b y"))
+    >>> closed_form(Matrix.of([[b]]), [b], Matrix.of([[y]]))[0, 0] is y / (2 * b)
+    True
+    """
+    if len(e) == 1:
+        return y.map(lambda entry: entry / (2 * e[0]))
+    left = b @ y
+    around = left @ b.T
+    if len(e) == 2:
+        e1, e2 = e
+        inner = y.scaled(e1 * e1 + e2) - (left + left.T).scaled(e1) + around
+        return inner.map(lambda entry: entry / (2 * e1 * e2))
+    e1, e2, e3 = e
+    hurwitz = e1 * e2 - e3
+    twice = b @ left
+    beside = b @ around
+    inner = (
+        y.scaled(e1 * e1 * e3 + e2 * hurwitz)
+        - (left + left.T).scaled(e1 * e1 * e2)
+        + (twice + twice.T).scaled(hurwitz)
+        + around.scaled(e1 * e1 * e1 + e3)
+        - (beside + beside.T).scaled(e1 * e1)
+        + (beside @ b.T).scaled(e1)
+    )
+    return inner.map(lambda entry: entry / (2 * e3 * hurwitz))
+
+
+def solve_lyapunov(w: Matrix, g: tuple[Node, ...], v: Matrix) -> Matrix:
+    """The symmetric Z with W Z G + G Z W = V, for W > 0, G = diag(g) > 0 and V symmetric.
+
+    On the packed entries z_ab (a ≤ b) the operator is symmetric and positive definite in the trace inner product, so
+    that its pivots are positive wherever W and G are: ½⟨E_ab, W E_cd G + G E_cd W⟩ = Σ W_qr G_sp over the orderings
+    (p, q) of (a, b) and (r, s) of (c, d).
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd.algebra.graph import Graph
+    >>> graph = Graph(); a, v = (graph.symbol(s) for s in sp.symbols("a v"))
+    >>> solve_lyapunov(Matrix.of([[a]]), (graph.constant(1),), Matrix.of([[v]]))[0, 0] is v / (2 * a)
+    True
+    """
+    n = len(g)
+    packed = [(a, b) for a in range(n) for b in range(a, n)]
+    orderings = {pair: dict.fromkeys([pair, pair[::-1]]) for pair in packed}
+
+    def entry(left: tuple[int, int], right: tuple[int, int]) -> Node:
+        terms = [(w[q, r], g[p]) for p, q in orderings[left] for r, s in orderings[right] if s == p]
+        return dot([a for a, _ in terms], [b for _, b in terms]) if terms else 0 * g[0]
+
+    system = Matrix.of([entry(left, right) for right in packed] for left in packed)
+    right_side = Matrix.column(Fraction(1, 2) * v[a, b] if a == b else v[a, b] for a, b in packed)
+    solution = dict(zip(packed, PositiveDefinite.factor(system).solve(right_side).entries, strict=True))
+    return Matrix.of([solution[min(i, j), max(i, j)] for j in range(n)] for i in range(n))

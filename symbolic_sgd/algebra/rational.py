@@ -1,0 +1,26 @@
+"""Rational numbers recognised from their digits."""
+
+from fractions import Fraction
+
+import mpmath
+
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
+
+KNOWN = 100
+"""Digits of the values that are given (at that working precision or more)."""
+
+AGREED = 50
+"""Digits in which a value and the fraction agree: an irrational number is some q⁻² from the nearest fraction with a
+denominator up to q."""
+
+
+def rational(value: PreciseNumber, largest_denominator: int) -> Fraction | None:
+    """The fraction with a denominator up to a bound that a value is, if it is one.
+
+    >>> with mpmath.workdps(110):
+    ...     rational(mpmath.mpf(3) / 7, 10**9), rational(mpmath.sqrt(2), 10**9)
+    (Fraction(3, 7), None)
+    """
+    exact = Fraction(int(mpmath.nint(value * mpmath.mpf(10) ** KNOWN)), 10**KNOWN)
+    simple = exact.limit_denominator(largest_denominator)
+    return simple if abs(simple - exact) <= Fraction(1, 10**AGREED) * (1 + abs(exact)) else None

@@ -1,0 +1,133 @@
+"""R = F(τ) for one function τ on Γ, by integration: where b = −g(τ)∂Φ∇τ with a rational g, F = ∫g.
+
+On a curve with a rational parametrisation by one of the coordinates this is every R. The function g is fitted to its
+values at precise points of Γ: a linear system whose solution is rational.
+"""
+
+from collections.abc import Iterator, Sequence
+from itertools import combinations, islice
+
+import mpmath
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
+from symbolic_sgd.algebra.differentiate import gradient
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.rational import rational
+from symbolic_sgd.algebra.rational_integral import antiderivative
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.derive.candidates import Ingredients
+from symbolic_sgd.derive.precise import HIGH, PrecisePoint
+from symbolic_sgd.derive.regularization_form import RegularizationForm
+from symbolic_sgd.errors import ComplexValue, NotSmooth
+
+DEGREES = (4, 10, 18, 26)
+"""Degrees of the numerator and of the denominator of g that are tried, the highest for the parameters only."""
+
+SPARE = 6
+"""Points beyond the unknowns of a fit."""
+
+POINTS = 2 * DEGREES[-1] + 2 + SPARE
+"""Points of Γ that the widest fit needs."""
+
+MOST = 16
+"""Functions τ that are tried."""
+
+PARALLEL, SINGULAR, LARGEST_DENOMINATOR = 60, 65, 10**12
+"""Digits to which b is parallel to ∂Φ∇τ and to which a pivot counts as zero; of coefficients that are recognised."""
+
+
+def composed(form: RegularizationForm, given: Ingredients, points: Sequence[PrecisePoint]) -> Iterator[Expression]:
+    """∫g(τ)dτ for each τ for which there is a rational g; problems with constants are left to other roads."""
+    if form.derivation.problem.constants:
+        return
+    for tau in islice(_functions(given), MOST):
+        samples = _samples(form, tau, points)
+        for degree in DEGREES if tau.is_Symbol else DEGREES[:-1]:
+            if len(samples) < 2 * degree + 2 + SPARE:
+                break
+            fitted = _fit(samples[: 2 * degree + 2 + SPARE], degree)
+            primitive = None if fitted is None else antiderivative(*fitted)
+            if fitted is not None and primitive is not None:
+                yield primitive.subs(fitted[0].gen, tau)
+            if fitted is not None:
+                break
+
+
+def _functions(given: Ingredients) -> Iterator[Expression]:
+    """The letters, sums and differences of two parameters, and the natural quantities."""
+    yield from given.letters
+    yield from (e for a, b in combinations(given.derivation.problem.parameters, 2) for e in (a + b, a - b))
+    yield from given.natural
+
+
+def _samples(
+    form: RegularizationForm, tau: Expression, points: Sequence[PrecisePoint]
+) -> list[tuple[PreciseNumber, PreciseNumber]]:
+    """(τ, g) at the points; () where b is not parallel to ∂Φ∇τ at one of them."""
+    node = from_sympy(tau, form.graph)
+    slope = (form.projection @ Matrix.column(gradient(node, form.variables))).entries
+    samples = []
+    for point in points:
+        try:
+            values = point.high([node, *slope, *form.field.entries])
+        except (ComplexValue, NotSmooth):
+            return []
+        with mpmath.workdps(HIGH):
+            p, b = values[1 : 1 + len(slope)], values[1 + len(slope) :]
+            square = mpmath.fdot(p, p)
+            if square < mpmath.mpf(10) ** -PARALLEL:
+                return []
+            g = -mpmath.fdot(p, b) / square
+            off = max(abs(y + g * x) for x, y in zip(p, b, strict=True))
+            if off > max(map(abs, b)) * mpmath.mpf(10) ** -PARALLEL:
+                return []
+            samples.append((values[0], g))
+    return samples
+
+
+def _fit(samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int) -> tuple[sp.Poly, sp.Poly] | None:
+    """A and D over ℚ, up to this degree, with A(τ) = g D(τ) at all samples."""
+    with mpmath.workdps(HIGH):
+        rows = mpmath.matrix(
+            [[t**k for k in range(degree + 1)] + [-g * t**k for k in range(degree + 1)] for t, g in samples]
+        )
+        for i in range(rows.rows):
+            largest = max(abs(rows[i, k]) for k in range(rows.cols))
+            for k in range(rows.cols):
+                rows[i, k] /= largest
+        solution = _null_vector(rows)
+        coefficients = [rational(c, LARGEST_DENOMINATOR) for c in solution]
+    known = [sp.Rational(c.numerator, c.denominator) for c in coefficients if c is not None]
+    if not known or len(known) < len(coefficients):
+        return None
+    variable = sp.Dummy("t")
+    numerator, denominator = (
+        sp.Poly(list(reversed(part)), variable, domain="QQ") for part in (known[: degree + 1], known[degree + 1 :])
+    )
+    if denominator.is_zero:
+        return None
+    common = numerator.gcd(denominator)
+    return numerator.quo(common), denominator.quo(common)
+
+
+def _null_vector(a: PreciseMatrix) -> list[PreciseNumber]:
+    """A solution of Ax = 0 with a 1 in the first column that depends on those before it, by elimination; [] if there is none."""
+    pivots: list[int] = []
+    for column in range(a.cols):
+        row = len(pivots)
+        best = max(range(row, a.rows), key=lambda i: abs(a[i, column]))
+        if abs(a[best, column]) < mpmath.mpf(10) ** -SINGULAR:
+            return [-a[pivots.index(k), column] if k in pivots else mpmath.mpf(int(k == column)) for k in range(a.cols)]
+        for k in range(a.cols):
+            a[row, k], a[best, k] = a[best, k], a[row, k]
+        scale = a[row, column]
+        for k in range(column, a.cols):
+            a[row, k] /= scale
+        for i in range(a.rows):
+            if i != row and a[i, column]:
+                factor = a[i, column]
+                for k in range(column, a.cols):
+                    a[i, k] -= factor * a[row, k]
+        pivots.append(column)
+    return []

@@ -1,0 +1,106 @@
+"""The formulas as they are written out: how large they are, and that every form of them is the same function on Γ.
+
+`tests/comparison.py` compares them with the literal theorem for every fixed and random loss.
+"""
+
+import random
+
+import pytest
+import sympy as sp
+
+from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
+from symbolic_sgd.algebra import fractions
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.lyapunov import closed_form, elementary_symmetric
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.derive.canonical import operations
+
+u, v, w = sp.symbols("u v w")
+
+LIBRARIES = [fractions.flint, None] if fractions.flint else [None]
+
+
+def overparametrised(n, d, noise, seed):
+    rng = random.Random(seed)
+    rows = [[0] * d] * n
+    while sp.Matrix(rows).rank() < n:
+        rows = [[rng.choice([-1, 1]) for _ in range(d)] for _ in range(n)]
+    us, vs = sp.symbols(f"u1:{d + 1}"), sp.symbols(f"v1:{d + 1}")
+    residuals = [sum(z * (p**2 - q**2) for z, p, q in zip(row, us, vs, strict=True)) - 1 for row in rows]
+    return Problem.least_squares(residuals, parameters=(*us, *vs), noise=noise)
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: "flint" if library else "sympy")
+@pytest.mark.parametrize(
+    ("problem", "most"),
+    [
+        (Problem.least_squares([u * v - 1], parameters=(u, v), noise=IsotropicNoise()), 21),
+        (Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise()), 12),
+        *((overparametrised(2, 4, IsotropicNoise(), seed), 180) for seed in range(3)),
+        *((overparametrised(2, 4, LabelNoise(), seed), 84) for seed in range(3)),
+    ],
+)
+def test_operations_of_the_drift(problem, most, library, monkeypatch):
+    monkeypatch.setattr(fractions, "flint", library)
+    assert operations(derive_limiting_sde(problem).drift) <= most
+
+
+def test_the_hyperbola_with_label_noise_reads_as_in_a_paper():
+    sde = derive_limiting_sde(Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise()))
+    square = u**2 + v**2
+    assert sde.drift == sp.ImmutableMatrix([v / square - u / 2, u / square - v / 2])
+
+
+def test_the_sphere_reads_as_in_a_textbook():
+    """Brownian motion on S²: drift −(D − 1)/2 x."""
+    loss = (u**2 + v**2 + w**2 - 1) ** 2 / 8
+    sde = derive_limiting_sde(Problem(loss=loss, parameters=(u, v, w), noise=IsotropicNoise()))
+    assert sde.drift == sp.ImmutableMatrix([-u, -v, -w])
+    assert "reduced by the equations of Γ" in sde.explain()
+
+
+def test_functions_are_generators():
+    """Roots, exponentials and constants with names stay as they are; what they multiply is cancelled."""
+    a = sp.Symbol("a", positive=True)
+    loss = (sp.exp(u) * v - a) ** 2 / 2
+    sde = derive_limiting_sde(Problem(loss=loss, parameters=(u, v), noise=IsotropicNoise(sp.sqrt(a)), constants=(a,)))
+    normal = sp.Matrix([a, sp.exp(u)])
+    projection = sp.eye(2) - normal * normal.T / (normal.T * normal)[0]
+    point = {u: sp.log(2), v: a / 2}
+    assert (sde.tangent_projection.subs(point) - projection.subs(point)).applyfunc(sp.simplify).is_zero_matrix
+    assert operations(sde.drift) <= 30
+
+
+@pytest.mark.parametrize(("m", "d"), [(1, 1), (1, 3), (2, 2), (2, 4), (3, 3), (3, 5)])
+def test_the_closed_form_of_the_lyapunov_equation(m, d):
+    """BZ + ZBᵀ = Y in rational arithmetic, for B of rank m with positive eigenvalues."""
+    rng = random.Random(10 * m + d)
+    frame = sp.Matrix(d, m, lambda i, j: rng.randint(-5, 5))
+    b, y = frame * frame.T, frame * sp.Matrix(m, m, lambda i, j: i + j + 1) * frame.T
+    graph = Graph()
+    exact = lambda a: Matrix.of([[graph.constant(int(e)) for e in a.row(i)] for i in range(d)])  # noqa: E731
+    z = closed_form(exact(b), elementary_symmetric(exact(b), m), exact(y))
+    found = sp.Matrix(d, d, [sp.Rational(e.value.numerator, e.value.denominator) for e in z.entries])
+    assert b * found + found * b.T == y and found == found.T
+
+
+@pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: "flint" if library else "sympy")
+def test_rational_functions_past_the_budget_are_given_up(library, monkeypatch):
+    monkeypatch.setattr(fractions, "flint", library)
+    graph = Graph()
+    nodes = [graph.symbol(s) for s in sp.symbols("x1:9")]
+    total = nodes[0]
+    for k, node in enumerate(nodes[1:], start=2):
+        total = total + node * k
+    power = (total**12) / (nodes[0] + nodes[1])
+    with pytest.raises(fractions.ExpressionTooLarge):
+        fractions.run_exactly(Program.of({"f": Matrix.column([power])}))
+
+
+def test_division_leaves_what_no_leading_monomial_divides():
+    """u³ = (u² + v²)·u − uv², and uv = 1 makes the rest −v: exponents of (u, v)."""
+    quotients, rest = fractions.divided(
+        {(3, 0): 1}, [{(2, 0): 1, (0, 2): 1}, {(1, 1): 1, (0, 0): -1}], fractions.led_by(0)
+    )
+    assert quotients[0] == {(1, 0): 1} and rest == {(0, 1): -1}
