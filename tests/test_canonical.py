@@ -72,6 +72,29 @@ def test_functions_are_generators():
     assert operations(sde.drift) <= 30
 
 
+def test_relations_between_functions_are_used():
+    """√(u² + v²) = 1 on the circle, and sin² + cos² = 1: neither remains, and the values are the program's."""
+    radius = sp.sqrt(u**2 + v**2)
+    circle = derive_limiting_sde(
+        Problem(loss=(radius - 1) ** 2 / 2 + w**2 * (2 + u / radius), parameters=(u, v, w), noise=IsotropicNoise())
+    )
+    assert not circle.drift.atoms(sp.Pow) & {radius, 1 / radius}
+    f = circle.lambdify()
+    point = {u: sp.Rational(3, 5), v: sp.Rational(-4, 5), w: 0}
+    assert (
+        max(
+            abs(a - float(b))
+            for a, b in zip(f.drift(list(map(float, point.values()))), circle.drift.subs(point), strict=True)
+        )
+        < 1e-14
+    )
+    wave = Problem(
+        loss=(v - sp.sin(u)) ** 2 / 2 + (w - sp.cos(u)) ** 2 / 2, parameters=(u, v, w), noise=IsotropicNoise()
+    )
+    helix = derive_limiting_sde(wave)
+    assert helix.tangent_projection[0, 0] == sp.Rational(1, 2)
+
+
 @pytest.mark.parametrize(("m", "d"), [(1, 1), (1, 3), (2, 2), (2, 4), (3, 3), (3, 5)])
 def test_the_closed_form_of_the_lyapunov_equation(m, d):
     """BZ + ZBᵀ = Y in rational arithmetic, for B of rank m with positive eigenvalues."""

@@ -224,8 +224,23 @@ class Ratio:
         return self * Ratio(self.field, other.denominator, other.numerator)
 
 
-def run_exactly(program: Program) -> tuple[Field, dict[str, list[Ratio]]]:
-    """A program's outputs as cancelled fractions in its symbols and in the functions it calls.
+@dataclass(frozen=True)
+class ExactRun:
+    """A program's outputs as cancelled fractions.
+
+    Args:
+        field: of which they are elements.
+        outputs: by name, row by row.
+        relations: polynomials that vanish because the functions among the generators are what they are: √a² = a, …
+    """
+
+    field: Field
+    outputs: Mapping[str, list[Ratio]]
+    relations: tuple[Polynomial, ...]
+
+
+def run_exactly(program: Program) -> ExactRun:
+    """A program in its symbols and in the functions it calls, as independent generators.
 
     Raises:
         ExpressionTooLarge: an intermediate result outgrew the budget.
@@ -234,15 +249,34 @@ def run_exactly(program: Program) -> tuple[Field, dict[str, list[Ratio]]]:
     at = iter(field.ring.generators)
     one = field.ring.constant(1)
     registers: list[Ratio] = []
+    called: dict[tuple[str, tuple[int, ...]], Polynomial] = {}
     for i in program.instructions:
         if i.op == "constant":
             registers.append(field.constant(i.value))
         elif i.op in _OPERATIONS:
             registers.append(_OPERATIONS[i.op](*(registers[a] for a in i.args)))
         else:
-            registers.append(Ratio(field, next(at), one))
-    return field, {o.name: [registers[r] for r in o.registers] for o in program.outputs}
+            generator = called[i.op, i.args] = next(at)
+            registers.append(Ratio(field, generator, one))
+    relations = tuple(_relations(called, registers, one))
+    return ExactRun(field, {o.name: [registers[r] for r in o.registers] for o in program.outputs}, relations)
 
+
+def _relations(
+    called: Mapping[tuple[str, tuple[int, ...]], Polynomial], registers: Sequence[Ratio], one: Polynomial
+) -> Iterator[Polynomial]:
+    for (name, args), g in called.items():
+        if name == "sqrt":
+            inner = registers[args[0]]
+            yield g * g * inner.denominator - inner.numerator
+        if name in _PYTHAGORAS:
+            partner, sign = _PYTHAGORAS[name]
+            if (partner, args) in called:
+                yield called[partner, args] * called[partner, args] + sign * g * g - one
+
+
+_PYTHAGORAS = {"sin": ("cos", 1), "sinh": ("cosh", -1)}
+"""f → (g, ±1) with g² ± f² = 1."""
 
 _OPERATIONS: Mapping[str, Callable[..., Ratio]] = {
     "add": Ratio.__add__,

@@ -105,11 +105,13 @@ def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterato
     graph = Graph()
     joint = part.on(graph) | {"Γ": derivation.equations.on(graph)["equations"]}
     try:
-        field, values = run_exactly(Program.of(joint))
-        ratios = values[name]
+        run = run_exactly(Program.of(joint))
+        field, ratios = run.field, run.outputs[name]
         if sum(len(r.numerator) + len(r.denominator) for r in ratios) > MOST_TERMS:
             return
-        writer = _Writer(field, _reduced([_terms(field, e.numerator) for e in values["Γ"]]))
+        vanishing = (*(e.numerator for e in run.outputs["Γ"]), *run.relations)
+        rules = _reduced([_terms(field, p) for p in vanishing])
+        writer = _Writer(field, _reduced([_positive_root(field, rule) for rule in rules]))
         lowered = [writer.lowered(r) for r in ratios]
     except (ExpressionTooLarge, ZeroDivisionError):
         return
@@ -132,6 +134,18 @@ def _reduced(equations: list[Terms]) -> list[Terms]:
         others = rules[:k] + rules[k + 1 :]
         rules[k] = (divided(rules[k], others, graded)[1] if others else rules[k]) or rules[k]
     return rules
+
+
+def _positive_root(field: Field, rule: Terms) -> Terms:
+    """√a − q, where the rule is (√a)² − q² with a rational q ≥ 0: a square root is not negative."""
+    (square, lead), *rest = rule.items()
+    if len(rest) != 1 or any(rest[0][0]) or sorted(square)[-2:] != [0, 2][-len(square) :]:
+        return rule
+    meaning, value = field.meanings[square.index(2)], -rest[0][1] / lead
+    root: Expression = sp.sqrt(sp.Rational(value.numerator, value.denominator))
+    if not (meaning.is_Pow and meaning.exp == sp.Rational(1, 2) and root.is_Rational):
+        return rule
+    return {tuple(e // 2 for e in square): Fraction(1), rest[0][0]: -Fraction(int(root.p), int(root.q))}
 
 
 @dataclass(frozen=True)
