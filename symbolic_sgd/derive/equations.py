@@ -31,11 +31,13 @@ class Equations:
             Γ); empty where there are not enough.
         curvatures: k_1 … k_M where L = ½ Σ k_i g_i², or Σ h_i(g_i) with h_i″(0) = k_i, with exactly the M levels g, all
             zero on Γ, so that H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
+        squares: whether L = ½ Σ k_i g_i² and a constant, everywhere.
     """
 
     vanishing: tuple[Node, ...]
     levels: tuple[Node, ...]
     curvatures: tuple[Node, ...] | None
+    squares: bool
 
 
 def find_equations(
@@ -49,16 +51,17 @@ def find_equations(
         points: points of Γ.
         codimension: M.
     """
-    squares = _squared_terms(problem, landscape) or _composed_terms(problem, landscape, points)
-    if len(squares) == codimension and all(_vanishes(s, points) for s in squares):
-        return Equations(tuple(squares), tuple(squares), tuple(squares.values()))
+    squares = _squared_terms(problem, landscape)
+    composed = squares or _composed_terms(problem, landscape, points)
+    if len(composed) == codimension and all(_vanishes(s, points) for s in composed):
+        return Equations(tuple(composed), tuple(composed), tuple(composed.values()), bool(squares))
     stated = [from_sympy(e, landscape.graph) for e in problem.manifold] + [s for s in squares if _vanishes(s, points)]
     candidates = list(dict.fromkeys([*stated, *_inner_expressions(landscape)]))
     levels: tuple[Node, ...] = ()
     for independent in INDEPENDENT:
         levels = levels or _independent_levels(candidates, landscape, points, codimension, independent)
     vanishing = dict.fromkeys([*stated, *(level for level in levels if _vanishes(level, points))])
-    return Equations(tuple(vanishing), levels, None)
+    return Equations(tuple(vanishing), levels, None, False)
 
 
 def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:

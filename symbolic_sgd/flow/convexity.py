@@ -50,7 +50,7 @@ def _stays_smooth(manifold: Manifold, dual: DualCoordinates) -> bool:
 def _is_convex(manifold: Manifold, search: IntegralSearch, dual: DualCoordinates) -> bool:
     """Whether C and k are the same at random points."""
     known, landscape = manifold.equations, manifold.landscape
-    if known.curvatures is None or dual.directions.free_symbols:
+    if not known.squares or known.curvatures is None or dual.directions.free_symbols:
         return False
     linked = [from_sympy(without_moduli(e), landscape.graph) for e in dual.linked()]
     outputs = {
