@@ -405,3 +405,38 @@ def test_random_losses_with_a_known_regularizer(seed):
     for _ in range(3):
         at = {q: sp.Rational(integer(-30, 30), 7) for q in base}
         assert all(abs(sp.N(e.subs(at), 30)) < 1e-20 for e in slopes)
+
+
+@pytest.mark.parametrize("seed", range(10))
+def test_random_noise_on_ellipses(seed):
+    """Never None where the integral of the literal theorem round Γ is zero, never an R where it is not."""
+    check_random_ellipse(seed)
+
+
+@pytest.mark.campaign
+def test_many_random_noises_on_ellipses():
+    for seed in range(10, 150):
+        check_random_ellipse(seed)
+
+
+def check_random_ellipse(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    integer = lambda low, high: int(rng.integers(low, high))  # noqa: E731
+    p, q, r = sp.Integer(integer(1, 4)), sp.Integer(integer(-1, 2)), sp.Integer(integer(1, 4))
+    weight = [sp.S.One, sp.S.One, 1 + x**2, 2 + sp.sin(x)][integer(0, 4)]
+    second = sp.sin(t) / sp.sqrt(r - q**2 / (4 * p))
+    curve = (sp.cos(t) / sp.sqrt(p) - q / (2 * p) * second, second)
+    letters = [sp.S.One, x, y, x * y]
+    noise = sp.Matrix(2, integer(1, 3), lambda i, j: sum(integer(-2, 3) * m for m in letters[: integer(1, 5)]))
+    sde = sde_of((p * x**2 + q * x * y + r * y**2 - 1) ** 2 / 2 * weight, (x, y), noise)
+    expected = sum(line_integral(sde.problem, curve, k * np.pi / 2, (k + 1) * np.pi / 2) for k in range(4))
+    try:
+        evidence = sde.regularizer_evidence
+    except Undecided:
+        assert abs(expected) < 1e-9
+        return
+    if evidence.expression is None:
+        assert evidence.loop_integral == pytest.approx(abs(expected), rel=1e-7) and abs(expected) > 1e-9
+    else:
+        assert abs(expected) < 1e-9
+        check_gradient(sde.problem, evidence.expression, [[c.subs(t, k) for c in curve] for k in (1, 3, 5)])

@@ -10,7 +10,7 @@ from itertools import combinations, islice
 import mpmath
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.rational import rational
@@ -22,7 +22,8 @@ from symbolic_sgd.derive.regularization_form import RegularizationForm
 from symbolic_sgd.errors import ComplexValue, NotSmooth
 
 DEGREES = (4, 10, 18, 26)
-"""Degrees of the numerator and of the denominator of g that are tried, the highest for the parameters only."""
+"""Degrees of the numerator and of the denominator of g that are tried, the last for the parameters only, the last but one
+in a plane too."""
 
 SPARE = 6
 """Points beyond the unknowns of a fit."""
@@ -33,7 +34,7 @@ POINTS = 2 * DEGREES[-1] + 2 + SPARE
 MOST = 16
 """Functions τ that are tried."""
 
-PARALLEL, SINGULAR, LARGEST_DENOMINATOR = 60, 65, 10**12
+PARALLEL, SINGULAR, LARGEST_DENOMINATOR = 60, 65, 10**18
 """Digits to which b is parallel to ∂Φ∇τ and to which a pivot counts as zero; of coefficients that are recognised."""
 
 
@@ -43,7 +44,7 @@ def composed(form: RegularizationForm, given: Ingredients, points: Sequence[Prec
         return
     for tau in islice(_functions(given), MOST):
         samples = _samples(form, tau, points)
-        for degree in DEGREES if tau.is_Symbol else DEGREES[:-1]:
+        for degree in DEGREES[: 4 if tau.is_Symbol else 3 if len(given.derivation.problem.parameters) == 2 else 2]:
             if len(samples) < 2 * degree + 2 + SPARE:
                 break
             fitted = _fit(samples[: 2 * degree + 2 + SPARE], degree)
@@ -89,13 +90,12 @@ def _samples(
 def _fit(samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int) -> tuple[sp.Poly, sp.Poly] | None:
     """A and D over ℚ, up to this degree, with A(τ) = g D(τ) at all samples."""
     with mpmath.workdps(HIGH):
-        rows = mpmath.matrix(
-            [[t**k for k in range(degree + 1)] + [-g * t**k for k in range(degree + 1)] for t, g in samples]
-        )
-        for i in range(rows.rows):
-            largest = max(abs(rows[i, k]) for k in range(rows.cols))
-            for k in range(rows.cols):
-                rows[i, k] /= largest
+        rows = []
+        for t, g in samples:
+            powers = [t**k for k in range(degree + 1)]
+            row = [*powers, *(-g * p for p in powers)]
+            largest = max(map(abs, row))
+            rows.append([e / largest for e in row])
         solution = _null_vector(rows)
         coefficients = [rational(c, LARGEST_DENOMINATOR) for c in solution]
     known = [sp.Rational(c.numerator, c.denominator) for c in coefficients if c is not None]
@@ -111,23 +111,27 @@ def _fit(samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int) ->
     return numerator.quo(common), denominator.quo(common)
 
 
-def _null_vector(a: PreciseMatrix) -> list[PreciseNumber]:
+def _null_vector(rows: list[list[PreciseNumber]]) -> list[PreciseNumber]:
     """A solution of Ax = 0 with a 1 in the first column that depends on those before it, by elimination; [] if there is none."""
-    pivots: list[int] = []
-    for column in range(a.cols):
-        row = len(pivots)
-        best = max(range(row, a.rows), key=lambda i: abs(a[i, column]))
-        if abs(a[best, column]) < mpmath.mpf(10) ** -SINGULAR:
-            return [-a[pivots.index(k), column] if k in pivots else mpmath.mpf(int(k == column)) for k in range(a.cols)]
-        for k in range(a.cols):
-            a[row, k], a[best, k] = a[best, k], a[row, k]
-        scale = a[row, column]
-        for k in range(column, a.cols):
-            a[row, k] /= scale
-        for i in range(a.rows):
-            if i != row and a[i, column]:
-                factor = a[i, column]
-                for k in range(column, a.cols):
-                    a[i, k] -= factor * a[row, k]
-        pivots.append(column)
+    width = len(rows[0])
+    for column in range(width):
+        best = max(range(column, len(rows)), key=lambda i: abs(rows[i][column]))
+        rows[column], rows[best] = rows[best], rows[column]
+        pivot = rows[column]
+        if abs(pivot[column]) < mpmath.mpf(10) ** -SINGULAR:
+            return _back_substituted(rows, column)
+        for i in range(column + 1, len(rows)):
+            factor = rows[i][column] / pivot[column]
+            rows[i] = [
+                *rows[i][: column + 1],
+                *(a - factor * b for a, b in zip(rows[i][column + 1 :], pivot[column + 1 :], strict=True)),
+            ]
     return []
+
+
+def _back_substituted(rows: list[list[PreciseNumber]], column: int) -> list[PreciseNumber]:
+    """The x with x = 1 in this column and 0 in those after it, for rows that are triangular up to it."""
+    x = [mpmath.mpf(int(k == column)) for k in range(len(rows[0]))]
+    for i in reversed(range(column)):
+        x[i] = -mpmath.fdot(rows[i][i + 1 : column + 1], x[i + 1 : column + 1]) / rows[i][i]
+    return x

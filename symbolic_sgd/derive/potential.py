@@ -23,18 +23,14 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.candidates import FAMILIES, Ingredients, constant_factors
 from symbolic_sgd.derive.composed import POINTS, composed
 from symbolic_sgd.derive.precise import DIGITS, HIGH, PrecisePoint
+from symbolic_sgd.derive.proposals import FITS, MOST_TERMS, balanced, proposals
 from symbolic_sgd.derive.regularization_form import RegularizationForm
 from symbolic_sgd.derive.scatter import Batch, FloatManifold, evaluated
+from symbolic_sgd.derive.singularities import meets_singularities
 from symbolic_sgd.errors import ComplexValue, NotSmooth
 
-FITS = 1e-8
-"""A proposal leaves at most this part of the regularization."""
-
-DEPENDENT = 1e-7
-"""A candidate whose slope along Γ is, up to this part of it, a combination of those before is left out."""
-
-PRESENT = 1e-7
-"""A coefficient smaller than this beside the largest, each times the size of its term, is zero."""
+FOR_SINGULARITIES = 60
+"""Points from which singularities are looked for."""
 
 LARGEST = 1e60
 """Slopes of candidates that are used in float64 are below this."""
@@ -42,21 +38,11 @@ LARGEST = 1e60
 NEAR = 3.0
 """Points of the float64 system are within so much of the nearest ones."""
 
-MOST_TERMS = 24
-"""Terms of an R that is still a formula."""
-
-PAIRS = 4
-"""Sums of two candidates that are tried."""
-
 VERIFIED_AT = 24  # not fewer than there are bases, so that all components found are seen
 """Fresh points of Γ at which R is tested, beyond as many as R has terms."""
 
-FAR, NEWTON_STEPS, VANISHING, CONDITIONED = 20.0, 40, 1e-7, 1e-4
-"""A function vanishes on Γ if Newton's method along Γ, so many steps of it and not further than this, makes it so small
-where the nonzero eigenvalues of ∇²L do not differ by more than the last."""
-
-LARGEST_DENOMINATOR = 10**9
-"""Coefficients are recognised as rationals up to this denominator: an irrational number is some 10⁻¹⁸ from the nearest
+LARGEST_DENOMINATOR = 10**18
+"""Coefficients are recognised as rationals up to this denominator: an irrational number is some 10⁻³⁶ from the nearest
 of them, far from the 10⁻⁵⁰ to which coefficients are known."""
 
 
@@ -133,44 +119,13 @@ class PotentialSearch:
                 tiny = max(values[len(residual) :]) * mpmath.mpf(10) ** -DIGITS
                 if not max(map(abs, values[: len(residual)])) <= tiny:
                     return None
-        if len(points) < count - 4 or self._meets_singularities(expression):
+        if len(points) < count - 4 or self._is_singular(expression):
             return None
         return Potential(expression, len(points))
 
-    def _meets_singularities(self, expression: Expression) -> bool:
-        """Whether the argument of a logarithm, or a denominator, was seen to vanish on Γ (R itself is smooth there)."""
-        batch = self.manifold.scatter(self.bases, 60, self.rng)
-        for argument in _singular_arguments(expression):
-            node = from_sympy(argument, self.form.graph)
-            slope = gradient(node, self.form.variables)
-            program = Program.of({"value": Matrix.column([node]), "slope": Matrix.column(slope)})
-            if self._descends_to_zero(program, batch):
-                return True
-        return False
-
-    def _descends_to_zero(self, program: Program, batch: Batch) -> bool:
-        """Newton's method for f = 0 along Γ, from every point of a batch."""
-        d, limit = self.manifold.problem.dimension, FAR * (1 + np.abs(batch.points).max())
-        typical = np.median(np.abs(evaluated(program, self.symbols, batch.points)["value"]))
-        for _ in range(NEWTON_STEPS):
-            seen = evaluated(program, self.symbols, batch.points)
-            along = np.einsum("sd,sdk->sk", seen["slope"], batch.tangent)
-            size = np.sum(along**2, axis=1)[:, None] + 1e-300
-            step = -np.einsum("sdk,sk->sd", batch.tangent, along * seen["value"] / size)
-            longest = 0.3 * (1 + np.abs(batch.points[:, :d]).max(axis=1))[:, None]
-            step *= np.minimum(1, longest / (np.linalg.norm(step, axis=1)[:, None] + 1e-300))
-            moved = batch.points.copy()
-            moved[:, :d] += step
-            batch = self.manifold.settle(moved)
-            stiffness = self.manifold.frame(batch.points)[1]
-            # Where the rank drops Γ ends, and |∇²L|₊ goes to zero on the way.
-            inside = stiffness[:, 0] > CONDITIONED * stiffness[:, -1]
-            batch = batch.take(batch.valid & inside & (np.abs(batch.points).max(axis=1) < limit))
-            if not len(batch.points):
-                return False
-            if np.any(np.abs(evaluated(program, self.symbols, batch.points)["value"]) < VANISHING * typical):
-                return True
-        return False
+    def _is_singular(self, expression: Expression) -> bool:
+        batch = self.manifold.scatter(self.bases, FOR_SINGULARITIES, self.rng)
+        return meets_singularities(expression, self.form, self.manifold, batch)
 
     # --- the linear system ------------------------------------------------------------------
 
@@ -213,7 +168,7 @@ class PotentialSearch:
         moving = np.abs(along).max(axis=1) > FITS * np.where(finite, np.abs(slopes).max(axis=2), 0)
         kept = np.flatnonzero(finite & moving.any(axis=0))
         along, right = along[:, :, kept], -np.einsum("sd,sdk->sk", field, tangent)
-        along, right = _balanced(along, right)
+        along, right = balanced(along, right)
         return along.reshape(-1, len(kept)), right.reshape(-1), kept
 
     def _proposals(self, terms: Sequence[Expression], batch: Batch) -> Iterator[list[Expression]]:
@@ -271,78 +226,6 @@ class PotentialSearch:
             rows = [[values[k * d + i] for k in range(len(projected) + 1)] for i in range(d)]
             scale = max(abs(v) for row in rows for v in row) or mpmath.mpf(1)
             return [[v / scale for v in row] for row in rows]
-
-
-def _balanced(along: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every point's equations divided by their largest number, once columns have the same typical size."""
-    columns = np.median(np.linalg.norm(along, axis=1), axis=0) + 1e-300
-    steepest = np.abs(along / columns).max(axis=(1, 2), initial=0)
-    size = np.maximum(steepest, np.abs(right).max(axis=1) / (np.abs(right).max() + 1e-300)) + 1e-300
-    return along / size[:, None, None], right / size[:, None]
-
-
-def proposals(matrix: np.ndarray, right: np.ndarray) -> Iterator[list[int]]:
-    """Columns whose combination is `right`: single ones, pairs, and then as many as needed, the first ones preferred.
-
-    >>> columns = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
-    >>> next(proposals(columns, np.array([0.0, 3.0, 0.0])))
-    [1]
-    """
-    lengths = np.linalg.norm(matrix, axis=0) + 1e-300
-    unit, goal = matrix / lengths, right / np.linalg.norm(right)
-    overlap = unit.T @ goal
-    single = np.linalg.norm(unit * overlap - goal[:, None], axis=0)
-    yield from ([int(k)] for k in np.flatnonzero(single <= FITS))
-    yield from _pairs(unit, goal, overlap)
-    basis = _first_independent(unit)
-    if len(unit) < len(basis) + 10:
-        return
-    solution = np.linalg.lstsq(unit[:, basis], goal, rcond=None)[0]
-    if np.linalg.norm(unit[:, basis] @ solution - goal) > FITS:
-        return
-    present = np.abs(solution) > PRESENT * np.abs(solution).max()
-    if present.sum() <= MOST_TERMS:
-        yield [int(k) for k in np.array(basis)[present]]
-
-
-def _pairs(unit: np.ndarray, goal: np.ndarray, overlap: np.ndarray) -> Iterator[list[int]]:
-    gram = unit.T @ unit
-    first, second = np.triu_indices(len(gram), 1)
-    between = gram[first, second]
-    free = np.abs(between) < 1 - 1e-9
-    first, second, between = first[free], second[free], between[free]
-    a, b = overlap[first], overlap[second]
-    left = 1 - (a * a + b * b - 2 * a * b * between) / (1 - between**2)
-    found = 0
-    for k in np.flatnonzero(left < 1e-9):
-        pair = [int(first[k]), int(second[k])]
-        solution = np.linalg.lstsq(unit[:, pair], goal, rcond=None)[0]
-        if np.linalg.norm(unit[:, pair] @ solution - goal) <= FITS:
-            yield pair
-            found += 1
-            if found == PAIRS:
-                return
-
-
-def _first_independent(unit: np.ndarray) -> list[int]:
-    """The columns that are no combination of those before them (Gram–Schmidt, twice)."""
-    basis = np.empty((len(unit), 0))
-    chosen = []
-    for k in range(unit.shape[1]):
-        rest = unit[:, k].copy()
-        for _ in range(2):
-            rest -= basis @ (basis.T @ rest)
-        size = np.linalg.norm(rest)
-        if size > DEPENDENT and basis.shape[1] < len(unit):
-            basis = np.concatenate([basis, (rest / size)[:, None]], axis=1)
-            chosen.append(k)
-    return chosen
-
-
-def _singular_arguments(expression: Expression) -> list[Expression]:
-    """The arguments of logarithms and the bases of negative powers."""
-    logs = [f.args[0].args[0] if isinstance(f.args[0], sp.Abs) else f.args[0] for f in expression.atoms(sp.log)]
-    return list(dict.fromkeys([*logs, *(p.args[0] for p in expression.atoms(sp.Pow) if p.args[1].is_negative)]))
 
 
 def _magnitude(node: Node) -> Node:

@@ -37,7 +37,7 @@ CURVES = 3
 SEGMENTS = 240
 """Segments of a curve that are tried (about two seconds)."""
 
-PLANES, PLANE_SEGMENTS = 16, 80
+PLANES, PLANE_SEGMENTS = 10, 80
 """Planes with which a larger Γ is cut, and segments of each of these curves."""
 
 
