@@ -14,6 +14,9 @@ from symbolic_sgd.problems.problem_file import read_problem_file
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 
+SHOWN = 6000
+"""Characters of a matrix that is printed."""
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 0 for done, 1 for a failed check, 2 for bad input."""
@@ -80,10 +83,6 @@ def _verify(options: argparse.Namespace) -> int:
         print(stated.title or options.file)
         print(certificate)
     return DONE if certificate.passed else CHECK_FAILED
-
-
-SHOWN = 6000
-"""Characters of a matrix that is printed."""
 
 
 def _progress(doing: str) -> None:

@@ -8,14 +8,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.derive.canonical import Written, written
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
 from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
-from symbolic_sgd.export.callables import NumericFunctions, check_finite, check_points, evaluate
+from symbolic_sgd.export.callables import NumericFunctions, check_finite, check_points
 from symbolic_sgd.export.latex import snippet
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.verify import checks
@@ -70,42 +70,42 @@ class LimitingSDE:
         """Conditions under which the formulas hold, () if on all of Γ."""
         return self.derivation.conditions()
 
-    @cached_property
+    @property
     def tangent_projection(self) -> sp.ImmutableDenseMatrix:
         """∂Φ on Γ, the orthogonal projection on the tangent space, D×D."""
         return self._form("tangent_projection").matrix
 
-    @cached_property
+    @property
     def hessian_pinv(self) -> sp.ImmutableDenseMatrix:
         """∇²L†, D×D."""
         return self._form("hessian_pinv").matrix
 
-    @cached_property
+    @property
     def lyapunov_solution(self) -> sp.ImmutableDenseMatrix:
         """𝓛_H⁻¹(Σ_⊥), D×D: HS + SH = Σ_⊥, S = QSQ."""
         return self._form("lyapunov_solution").matrix
 
-    @cached_property
+    @property
     def tangent_noise(self) -> sp.ImmutableDenseMatrix:
         """∂Φ σ, D×Ξ."""
         return self._form("tangent_noise").matrix
 
-    @cached_property
+    @property
     def tangent_noise_compensation(self) -> sp.ImmutableDenseMatrix:
         """−½ ∇²L† ∂²(∇L)[Σ_∥], D×1."""
         return self._form("tangent_noise_compensation").matrix
 
-    @cached_property
+    @property
     def mixed_regularization(self) -> sp.ImmutableDenseMatrix:
         """−∂Φ ∂²(∇L)[∇²L† Σ_⊥∥], D×1."""
         return self._form("mixed_regularization").matrix
 
-    @cached_property
+    @property
     def normal_regularization(self) -> sp.ImmutableDenseMatrix:
         """−½ ∂Φ ∂²(∇L)[𝓛_H⁻¹(Σ_⊥)], D×1."""
         return self._form("normal_regularization").matrix
 
-    @cached_property
+    @property
     def drift(self) -> sp.ImmutableDenseMatrix:
         """½∂²Φ[Σ], the sum of the last three, D×1."""
         return self._form("drift").matrix

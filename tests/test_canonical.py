@@ -4,6 +4,7 @@
 """
 
 import random
+from dataclasses import replace
 
 import pytest
 import sympy as sp
@@ -127,3 +128,12 @@ def test_division_leaves_what_no_leading_monomial_divides():
         {(3, 0): 1}, [{(2, 0): 1, (0, 2): 1}, {(1, 1): 1, (0, 0): -1}], fractions.led_by(0)
     )
     assert quotients[0] == {(1, 0): 1} and rest == {(0, 1): -1}
+
+
+@pytest.mark.parametrize("products", range(0, 2400, 50))
+def test_wherever_the_budget_ends_the_program_is_still_written_out(products, monkeypatch):
+    """The exact arithmetic may be given up at any step, also when the forms are made from its result."""
+    sde = derive_limiting_sde(Problem.least_squares([u * v + w**2 - 1], parameters=(u, v, w), noise=IsotropicNoise()))
+    limited = lambda names, whole=fractions.ring: replace(whole(names), budget=fractions.Budget(400, products))  # noqa: E731
+    monkeypatch.setattr(fractions, "ring", limited)
+    assert operations(sde.drift) <= operations(sde.program.expand("drift"))

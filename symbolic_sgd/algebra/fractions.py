@@ -106,7 +106,7 @@ def _sympy_ring(names: Sequence[str]) -> Ring:
 
 
 Terms = dict[tuple[int, ...], Fraction]
-"""A polynomial with rational coefficients, exponents → coefficient, the largest monomial first."""
+"""A polynomial with rational coefficients, exponents → coefficient."""
 
 
 def divided(
@@ -231,7 +231,7 @@ class ExactRun:
     Args:
         field: of which they are elements.
         outputs: by name, row by row.
-        relations: polynomials that vanish because the functions among the generators are what they are: √a² = a, …
+        relations: polynomials that vanish because the functions among the generators are what they are: (√a)² = a, …
     """
 
     field: Field

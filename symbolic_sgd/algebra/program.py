@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import Arithmetic
+from symbolic_sgd.algebra.arithmetic import FLOAT64, Arithmetic
 from symbolic_sgd.algebra.graph import Graph, Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import sympy_operation
@@ -75,6 +76,11 @@ class Program:
     def operations(self) -> int:
         """The number of arithmetic operations and function calls."""
         return sum(bool(instruction.args) for instruction in self.instructions)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of its outputs."""
+        return tuple(output.name for output in self.outputs)
 
     @property
     def symbols(self) -> frozenset[sp.Symbol]:
@@ -185,3 +191,15 @@ class Program:
         definitions, outputs = self.to_sympy()
         lines = [f"{name} = {value}" for name, value in definitions]
         return "\n".join(lines + [f"{name} = {matrix.flat()}" for name, matrix in outputs.items()])
+
+
+def evaluate(program: Program, symbols: tuple[sp.Symbol, ...], points: np.ndarray) -> dict[str, np.ndarray]:
+    """Every output of a program at B points (one a row), as B×entries arrays."""
+    with np.errstate(all="ignore"):
+        values = program.run(FLOAT64, dict(zip(symbols, points.T, strict=True)))
+    return {
+        name: np.stack([np.broadcast_to(e, len(points)) for e in entries], axis=1)
+        if entries
+        else np.empty((len(points), 0))
+        for name, entries in values.items()
+    }

@@ -14,8 +14,8 @@ AGREED = 50
 denominator up to q."""
 
 
-def rational(value: PreciseNumber, largest_denominator: int) -> Fraction | None:
-    """The fraction with a denominator up to a bound that a value is, if it is one.
+def rational(value: PreciseNumber, largest_denominator: int, *, agreed: int = AGREED) -> Fraction | None:
+    """The fraction with a denominator up to a bound that a value is, to so many digits, if it is one.
 
     >>> with mpmath.workdps(110):
     ...     rational(mpmath.mpf(3) / 7, 10**9), rational(mpmath.sqrt(2), 10**9)
@@ -23,4 +23,4 @@ def rational(value: PreciseNumber, largest_denominator: int) -> Fraction | None:
     """
     exact = Fraction(int(mpmath.nint(value * mpmath.mpf(10) ** KNOWN)), 10**KNOWN)
     simple = exact.limit_denominator(largest_denominator)
-    return simple if abs(simple - exact) <= Fraction(1, 10**AGREED) * (1 + abs(exact)) else None
+    return simple if abs(simple - exact) <= Fraction(1, 10**agreed) * (1 + abs(exact)) else None

@@ -75,7 +75,8 @@ class Ingredients:
 
     @cached_property
     def natural(self) -> tuple[Expression, ...]:
-        """tr ∇²L, the diagonal of ∇²L, the curvatures, the minors of FᵀF, tr Σ and tr ∇²LΣ, where they are short."""
+        """Where they are short: tr ∇²L, the diagonal of ∇²L, the curvatures, the minors of FᵀF (without a frame, e_1 … e_M),
+        tr Σ and tr ∇²LΣ."""
         blocks = self.derivation.blocks
         hessian, factor = _expanded(blocks, "hessian"), _expanded(blocks, "noise_factor")
         diagonal = [] if hessian is None else [hessian[i, i] for i in range(hessian.rows)]
@@ -183,7 +184,7 @@ def _is_letter(f: sp.Basic, trained: set[sp.Symbol]) -> bool:
 
 
 def _expanded(program: Program, name: str) -> SymbolicMatrix | None:
-    if not any(output.name == name for output in program.outputs):
+    if name not in program.names:
         return None
     return program.expand(name) if program.expanded_size(name) <= 40 * SHORT else None
 

@@ -1,11 +1,11 @@
 """The shortest way to write a term of the limiting SDE: a rational form, cancelled, and reduced by the equations of Γ.
 
 On Γ a formula is defined only up to multiples of the equations of Γ, and no single form is the shortest for all losses.
-So several are made, each is compared with the straight-line program at points of Γ to 50 digits, and the one with the
+So several are made, each is compared with the straight-line program at points of Γ to 40 digits, and the one with the
 fewest operations is kept. None of them has a pole that the program has not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from math import lcm
@@ -100,24 +100,31 @@ def _agrees_at(point: PrecisePoint, form: Sequence[Node], reference: Sequence[No
 
 
 def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[tuple[str, list[Expression]]]:
-    if part.expanded_size(name) > LARGEST_TREE:
-        return
-    graph = Graph()
-    joint = part.on(graph) | {"Γ": derivation.equations.on(graph)["equations"]}
+    """Every rational form that stays within the budget, the least rewritten first."""
     try:
-        run = run_exactly(Program.of(joint))
-        field, ratios = run.field, run.outputs[name]
-        if sum(len(r.numerator) + len(r.denominator) for r in ratios) > MOST_TERMS:
-            return
-        vanishing = (*(e.numerator for e in run.outputs["Γ"]), *run.relations)
-        rules = _reduced([_terms(field, p) for p in vanishing])
-        writer = _Writer(field, _reduced([_positive_root(field, rule) for rule in rules]))
-        lowered = [writer.lowered(r) for r in ratios]
+        writer, ratios = _exact_value(derivation, part, name)
     except (ExpressionTooLarge, ZeroDivisionError):
         return
-    yield "a cancelled rational form", [writer.factored(r) for r in ratios]
-    yield "a cancelled rational form, reduced by the equations of Γ", [writer.factored(r) for r in lowered]
-    yield "polynomials and proper fractions, reduced by the equations of Γ", [writer.proper(r) for r in lowered]
+    for road, form in FORMS:
+        try:
+            entries = [form(writer, ratio) for ratio in ratios]
+        except ExpressionTooLarge:
+            continue
+        yield road, entries
+
+
+def _exact_value(derivation: Derivation, part: Program, name: str) -> "tuple[_Writer, list[Ratio]]":
+    if part.expanded_size(name) > LARGEST_TREE:
+        raise ExpressionTooLarge("a program is too large for its exact form")
+    graph = Graph()
+    joint = part.on(graph) | {"Γ": derivation.equations.on(graph)["equations"]}
+    run = run_exactly(Program.of(joint))
+    field, ratios = run.field, run.outputs[name]
+    if sum(len(r.numerator) + len(r.denominator) for r in ratios) > MOST_TERMS:
+        raise ExpressionTooLarge("a matrix of rational functions has too many terms")
+    vanishing = (*(e.numerator for e in run.outputs["Γ"]), *run.relations)
+    rules = _reduced([_terms(field, p) for p in vanishing])
+    return _Writer(field, _reduced([_positive_root(field, rule) for rule in rules])), ratios
 
 
 def _terms(field: Field, p: Polynomial) -> Terms:
@@ -138,14 +145,14 @@ def _reduced(equations: list[Terms]) -> list[Terms]:
 
 def _positive_root(field: Field, rule: Terms) -> Terms:
     """√a − q, where the rule is (√a)² − q² with a rational q ≥ 0: a square root is not negative."""
-    (square, lead), *rest = rule.items()
-    if len(rest) != 1 or any(rest[0][0]) or sorted(square)[-2:] != [0, 2][-len(square) :]:
+    constant, square = min(rule, key=graded), max(rule, key=graded)
+    if len(rule) != 2 or any(constant) or sorted(square)[-2:] != [0, 2][-len(square) :]:
         return rule
-    meaning, value = field.meanings[square.index(2)], -rest[0][1] / lead
+    meaning, value = field.meanings[square.index(2)], -rule[constant] / rule[square]
     root: Expression = sp.sqrt(sp.Rational(value.numerator, value.denominator))
     if not (meaning.is_Pow and meaning.exp == sp.Rational(1, 2) and root.is_Rational):
         return rule
-    return {tuple(e // 2 for e in square): Fraction(1), rest[0][0]: -Fraction(int(root.p), int(root.q))}
+    return {tuple(e // 2 for e in square): Fraction(1), constant: -Fraction(int(root.p), int(root.q))}
 
 
 @dataclass(frozen=True)
@@ -201,3 +208,17 @@ class _Writer:
     def _term(self, exponents: tuple[int, ...], c: Fraction) -> Expression:
         powers = [m**e for m, e in zip(self.field.meanings, exponents, strict=False) if e]
         return sp.Mul(sp.Rational(c.numerator, c.denominator), *powers)
+
+
+FORMS: tuple[tuple[str, Callable[[_Writer, Ratio], Expression]], ...] = (
+    ("a cancelled rational form", _Writer.factored),
+    (
+        "a cancelled rational form, reduced by the equations of Γ",
+        lambda writer, ratio: writer.factored(writer.lowered(ratio)),
+    ),
+    (
+        "polynomials and proper fractions, reduced by the equations of Γ",
+        lambda writer, ratio: writer.proper(writer.lowered(ratio)),
+    ),
+)
+"""(name, construction) of each rational form: adding one is adding a row."""

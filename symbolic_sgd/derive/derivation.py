@@ -179,41 +179,46 @@ def derive(problem: Problem) -> Derivation:
 
 def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, drift: DriftTerms) -> Derivation:
     manifold = frame.manifold
-    landscape = manifold.landscape
-    equations = Matrix.column(frame.equations)
-    guard = {
-        "gradient": landscape.gradient,
-        "hessian": landscape.hessian,
-        "conditions": Matrix.column(node for node, _ in manifold.problem.condition_nodes(landscape.graph)),
-        "equations": Matrix.column(manifold.equations.vanishing),
-        "slopes": Matrix.of(jacobian(manifold.equations.vanishing, landscape.variables)),
-        "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
-        "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
-    }
-    if frame.raw is not None:
-        guard["frame"] = frame.raw
-    blocks = {
-        "noise_factor": noise.stated.factor,
-        "hessian": manifold.restrict(landscape.hessian),
-    }
-    if isinstance(normal, FramelessHessian):
-        blocks["symmetric"] = Matrix.column(normal.symmetric)
-    if manifold.equations.curvatures is not None:
-        blocks["curvatures"] = manifold.restrict(Matrix.column(manifold.equations.curvatures))
     return Derivation(
         problem=manifold.problem,
         codimension=manifold.codimension,
         points=tuple(p.assignment for p in manifold.points),
-        equations=Program.of({"equations": equations}),
+        equations=Program.of({"equations": Matrix.column(frame.equations)}),
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
-        guard=Program.of(guard),
-        blocks=Program.of(blocks),
+        guard=Program.of(_guard(frame, noise, drift)),
+        blocks=Program.of(_blocks(normal, noise)),
         minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
         frame_origin=frame.origin,
         proportion=drift.normal_noise.proportion,
         isotropy=drift.normal_noise.isotropy,
         structure=drift.normal_noise.words,
     )
+
+
+def _guard(frame: NormalFrame, noise: NoiseOnManifold, drift: DriftTerms) -> dict[str, Matrix]:
+    manifold = frame.manifold
+    landscape, vanishing = manifold.landscape, manifold.equations.vanishing
+    return {
+        "gradient": landscape.gradient,
+        "hessian": landscape.hessian,
+        "conditions": Matrix.column(node for node, _ in manifold.problem.condition_nodes(landscape.graph)),
+        "equations": Matrix.column(vanishing),
+        "slopes": Matrix.of(jacobian(vanishing, landscape.variables)),
+        "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
+        "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
+        **({} if frame.raw is None else {"frame": frame.raw}),
+    }
+
+
+def _blocks(normal: NormalHessian, noise: NoiseOnManifold) -> dict[str, Matrix]:
+    manifold = normal.frame.manifold
+    curvatures = manifold.equations.curvatures
+    return {
+        "noise_factor": noise.stated.factor,
+        "hessian": manifold.restrict(manifold.landscape.hessian),
+        **({"symmetric": Matrix.column(normal.symmetric)} if isinstance(normal, FramelessHessian) else {}),
+        **({} if curvatures is None else {"curvatures": manifold.restrict(Matrix.column(curvatures))}),
+    }
 
 
 def _kinks(roots: Sequence[Node]) -> list[Node]:

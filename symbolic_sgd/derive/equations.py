@@ -98,9 +98,10 @@ def _composed_terms(problem: Problem, landscape: Landscape, points: Sequence[Pre
     for term in sp.Add.make_args(problem.loss):
         if not term.free_symbols & trained:
             continue
+        node = from_sympy(term, landscape.graph)
         inner = sorted((e for e in term.atoms(sp.Add) if e.free_symbols & trained), key=sp.count_ops)
         for candidate in (from_sympy(e, landscape.graph) for e in inner[:CANDIDATES]):
-            curvature = _curvature(from_sympy(term, landscape.graph), candidate, landscape)
+            curvature = _curvature(node, candidate, landscape)
             if curvature is not None and _vanishes(candidate, points):
                 found[candidate] = found.get(candidate, landscape.graph.constant(0)) + curvature
                 break

@@ -17,7 +17,7 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.candidates import FAMILIES, Ingredients, constant_factors
@@ -25,7 +25,7 @@ from symbolic_sgd.derive.composed import POINTS, composed
 from symbolic_sgd.derive.precise import DIGITS, HIGH, PrecisePoint
 from symbolic_sgd.derive.proposals import FITS, MOST_TERMS, balanced, proposals
 from symbolic_sgd.derive.regularization_form import RegularizationForm
-from symbolic_sgd.derive.scatter import Batch, FloatManifold, evaluated
+from symbolic_sgd.derive.scatter import Batch, FloatManifold
 from symbolic_sgd.derive.singularities import meets_singularities
 from symbolic_sgd.errors import ComplexValue, NotSmooth
 
@@ -158,7 +158,7 @@ class PotentialSearch:
         """
         entries = [node for term in terms for node in self._slope(term)]
         program = Program.of({"slopes": Matrix.column(entries)})
-        slopes = evaluated(program, self.symbols, batch.points)["slopes"].reshape(len(batch.points), len(terms), -1)
+        slopes = evaluate(program, self.symbols, batch.points)["slopes"].reshape(len(batch.points), len(terms), -1)
         field = self.form.floats(batch.points)
         real = np.isfinite(field).all(axis=1)
         slopes, field, tangent = slopes[real], field[real], batch.tangent[real]

@@ -9,10 +9,9 @@ import numpy as np
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint
-from symbolic_sgd.derive.scatter import evaluated
 
 CLOSED = 40
 """Digits to which a 1-form has to be closed."""
@@ -36,6 +35,7 @@ class RegularizationForm:
         variables: the parameters there.
         field: b, D×1.
         projection: ∂Φ, D×D.
+        program: that of b, as `field`.
     """
 
     derivation: Derivation
@@ -61,7 +61,7 @@ class RegularizationForm:
 
     def floats(self, points: np.ndarray) -> np.ndarray:
         """b at S points, S×D."""
-        return evaluated(self.program, self.derivation.problem.symbols, points)["field"]
+        return evaluate(self.program, self.derivation.problem.symbols, points)["field"]
 
     def vanishes(self, points: Iterable[PrecisePoint]) -> bool:
         """Whether b is zero at every one of the points."""

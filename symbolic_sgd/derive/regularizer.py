@@ -212,7 +212,7 @@ def _trace(derivation: Derivation) -> Expression:
 def _volume(derivation: Derivation) -> Expression:
     """|∇²L|₊: det K det FᵀF where ∇²L = F K Fᵀ with a diagonal K is known, else det(Fᵀ∇²L F)/det FᵀF, or e_M without a frame."""
     blocks = derivation.blocks
-    if any(output.name == "symmetric" for output in blocks.outputs):
+    if "symmetric" in blocks.names:
         return blocks.expand("symmetric")[-1, 0]
     frame = derivation.guard.expand("frame")
     if frame.cols > LARGEST_DETERMINANT:
@@ -221,7 +221,7 @@ def _volume(derivation: Derivation) -> Expression:
             "use sde.lambdify() for the regularization itself"
         )
     gram = _determinant(frame.T * frame)
-    if any(output.name == "curvatures" for output in blocks.outputs):
+    if "curvatures" in blocks.names:
         return sp.Mul(*blocks.expand("curvatures").flat()) * gram
     return _determinant(frame.T * blocks.expand("hessian") * frame) / gram
 

@@ -1,11 +1,10 @@
 """Γ in float64: whole batches of points are put on it, and walked along it, far and without a jump to another part."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.precise import PrecisePoint, sharpen
 from symbolic_sgd.derive.search import FloatLandscape, descend, starts
@@ -151,7 +150,7 @@ class FloatManifold:
 
     def _on_equations(self, x: np.ndarray) -> np.ndarray:
         """Γ is also where the equations hold that the derivation has used; other stationary points are not meant."""
-        values = evaluated(self._guard, self.problem.symbols, x)
+        values = evaluate(self._guard, self.problem.symbols, x)
         g = values["equations"]
         if not g.shape[1]:
             return np.ones(len(x), dtype=bool)
@@ -221,14 +220,3 @@ def _farthest(points: np.ndarray, kept: int, most: int) -> np.ndarray:
         chosen.append(int(np.argmax(distance)))
         distance = np.minimum(distance, np.linalg.norm(points - points[chosen[-1]], axis=1))
     return np.array(chosen, dtype=int)
-
-
-def evaluated(program, symbols: Sequence, points: np.ndarray) -> dict[str, np.ndarray]:
-    """A program's outputs in float64 at S points, each S×(number of entries)."""
-    with np.errstate(all="ignore"):
-        values = program.run(FLOAT64, dict(zip(symbols, points.T, strict=True)))
-    size = len(points)
-    return {
-        name: np.array([np.broadcast_to(e, size) for e in entries], dtype=float).reshape(len(entries), size).T
-        for name, entries in values.items()
-    }

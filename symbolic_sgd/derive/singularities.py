@@ -5,10 +5,10 @@ import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.regularization_form import RegularizationForm
-from symbolic_sgd.derive.scatter import Batch, FloatManifold, evaluated
+from symbolic_sgd.derive.scatter import Batch, FloatManifold
 
 FAR, NEWTON_STEPS, VANISHING, CONDITIONED = 20.0, 40, 1e-7, 1e-4
 """A function vanishes on Γ if Newton's method along Γ, so many steps of it and not further than this, makes it so small
@@ -31,9 +31,9 @@ def meets_singularities(
 def _descends_to_zero(program: Program, manifold: FloatManifold, batch: Batch) -> bool:
     """Newton's method for f = 0 along Γ, from every point of a batch."""
     d, limit = manifold.problem.dimension, FAR * (1 + np.abs(batch.points).max())
-    typical = np.median(np.abs(evaluated(program, manifold.problem.symbols, batch.points)["value"]))
+    typical = np.median(np.abs(evaluate(program, manifold.problem.symbols, batch.points)["value"]))
     for _ in range(NEWTON_STEPS):
-        seen = evaluated(program, manifold.problem.symbols, batch.points)
+        seen = evaluate(program, manifold.problem.symbols, batch.points)
         along = np.einsum("sd,sdk->sk", seen["slope"], batch.tangent)
         size = np.sum(along**2, axis=1)[:, None] + 1e-300
         step = -np.einsum("sdk,sk->sd", batch.tangent, along * seen["value"] / size)
@@ -48,7 +48,7 @@ def _descends_to_zero(program: Program, manifold: FloatManifold, batch: Batch) -
         batch = batch.take(batch.valid & inside & (np.abs(batch.points).max(axis=1) < limit))
         if not len(batch.points):
             return False
-        if np.any(np.abs(evaluated(program, manifold.problem.symbols, batch.points)["value"]) < VANISHING * typical):
+        if np.any(np.abs(evaluate(program, manifold.problem.symbols, batch.points)["value"]) < VANISHING * typical):
             return True
     return False
 

@@ -7,7 +7,6 @@ all of space and with random constants: analytic functions that agree there are 
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from fractions import Fraction
 from itertools import product
 
 import mpmath
@@ -17,13 +16,13 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.inverses import NormalHessian
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.derive.precise import DIGITS, HIGH, PrecisePoint
 from symbolic_sgd.errors import ComplexValue, NotSmooth
-from symbolic_sgd.problems.noise import IsotropicNoise, LabelNoise
 
 PROBES = 4
 """Random points at which an identity is tested, to 50 digits."""
@@ -97,8 +96,6 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
 
 def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Expression | None:
     """c with Y = c·reference identically, for one c that depends on the problem's constants only; else None."""
-    if any(node.op in ("Abs", "sign") for node in reachable([*y.entries, *reference.entries])):
-        return None  # not analytic: what holds here need not hold there
     m = range(y.shape[0])
     upper = [(i, j) for i in m for j in m if i <= j]
     y_trace, trace = _trace(y), _trace(reference)
@@ -117,8 +114,6 @@ def _asymmetry(matrix: Matrix) -> list[Node]:
 
 
 def _vanishes_identically(manifold: Manifold, nodes: list[Node]) -> bool:
-    if any(node.op in ("Abs", "sign") for node in reachable(nodes)):
-        return False
     points = _random_points(manifold, nodes)
     return len(points) == PROBES and all(all(point.zeros(nodes)) for point in points)
 
@@ -131,7 +126,9 @@ def _trace(matrix: Matrix) -> Node:
 
 
 def _random_points(manifold: Manifold, nodes: list[Node]) -> list[PrecisePoint]:
-    """Points of all of space, with constants, where the nodes are real and finite."""
+    """Points of all of space, with constants, where the nodes are real and finite; none if they are not analytic."""
+    if any(node.op in ("Abs", "sign") for node in reachable(nodes)):
+        return []  # what holds here need not hold there
     problem, rng = manifold.problem, np.random.default_rng(0)
     found: list[PrecisePoint] = []
     for _ in range(DRAWS):
@@ -158,29 +155,18 @@ def _recognised(manifold: Manifold, ratios: list[PreciseNumber], points: list[Pr
         values = [point.high([from_sympy(factor, graph)])[0] for point in points]
         if not all(values):
             continue
-        rational = _rational(ratios[0] / values[0])
-        if rational is not None:
-            exact = mpmath.mpf(rational.numerator) / rational.denominator
+        ratio = rational(ratios[0] / values[0], LARGEST_DENOMINATOR)
+        if ratio:
+            exact = mpmath.mpf(ratio.numerator) / ratio.denominator
             if all(abs(r - exact * v) <= tiny * abs(r) for r, v in zip(ratios, values, strict=True)):
-                return sp.Rational(rational.numerator, rational.denominator) * factor
+                return sp.Rational(ratio.numerator, ratio.denominator) * factor
     return None
 
 
 def _factors(manifold: Manifold) -> Iterator[Expression]:
     """What the noise model says of its size, then monomials in the constants."""
-    noise, constants = manifold.problem.noise, manifold.problem.constants[:MOST_CONSTANTS]
-    if isinstance(noise, LabelNoise):
-        yield sp.sympify(noise.amplitude, strict=True) ** 2
-    if (
-        isinstance(noise, IsotropicNoise)
-        and not set(manifold.problem.parameters) & sp.sympify(noise.scale, strict=True).free_symbols
-    ):
-        yield sp.sympify(noise.scale, strict=True) ** 2
+    problem = manifold.problem
+    yield from problem.noise.variances(problem)
+    constants = problem.constants[:MOST_CONSTANTS]
     for powers in product(POWERS, repeat=len(constants)):
         yield sp.Mul(*[s**k for s, k in zip(constants, powers, strict=True)])
-
-
-def _rational(value: PreciseNumber) -> Fraction | None:
-    exact = Fraction(int(mpmath.nint(value * mpmath.mpf(10) ** HIGH)), 10**HIGH)
-    simple = exact.limit_denominator(LARGEST_DENOMINATOR)
-    return simple if simple and abs(simple - exact) <= Fraction(1, 10**DIGITS) * abs(exact) else None

@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.arithmetic import RELATIONS
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.derive.derivation import TERMS, Derivation
 from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.errors import BadInput, BadPoint, ExpressionTooLarge, OffManifold, SingularPoint
@@ -120,18 +120,6 @@ class NumericFunctions:
     @cached_property
     def _parts(self) -> dict[str, Program]:
         return {}
-
-
-def evaluate(program: Program, symbols: tuple[sp.Symbol, ...], points: np.ndarray) -> dict[str, np.ndarray]:
-    """Every output of a program at B points (one a row), as B×entries arrays."""
-    with np.errstate(all="ignore"):
-        values = program.run(FLOAT64, dict(zip(symbols, points.T, strict=True)))
-    return {
-        name: np.stack([np.broadcast_to(e, len(points)) for e in entries], axis=1)
-        if entries
-        else np.empty((len(points), 0))
-        for name, entries in values.items()
-    }
 
 
 def as_points(x: Any, dimension: int) -> np.ndarray:

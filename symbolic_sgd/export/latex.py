@@ -20,12 +20,13 @@ LINE = 75
 def snippet(derivation: Derivation, matrices: Mapping[str, SymbolicMatrix | None]) -> str:
     """The limiting SDE: its statement, Γ, and one display for each block of the theorem.
 
+    A block that is small is written out. A large one is stated by its definition, and then σ, ∇²L and the frame F of
+    the normal space (or, without a frame, ∂Φ and ∇²L† by powers of ∇²L) are stated too, so that every block is determined
+    by what is printed.
+
     Args:
         derivation: the limiting SDE.
         matrices: name of a term → its expressions, or None where they are too large to be written out.
-
-    A block that is small is written out. A large one is stated by its definition, and then σ, ∇²L and the frame F of
-    the normal space are written out too, so that every block is determined by what is printed.
     """
     parts = [_statement(derivation), _manifold(derivation)]
     printed = {name: matrix for name, matrix in matrices.items() if matrix is not None and _size(matrix) <= PRINTED}
@@ -137,7 +138,7 @@ def _manifold(derivation: Derivation) -> str:
 def _ground(derivation: Derivation) -> Iterator[str]:
     yield from _matrix(r"\nabla^2 L", derivation.blocks, "hessian")
     yield from _matrix(r"\sigma", derivation.blocks, "noise_factor")
-    if any(output.name == "frame" for output in derivation.guard.outputs):
+    if "frame" in derivation.guard.names:
         yield r"With a matrix $F$ whose columns span the range of $\nabla^2 L$ on $\Gamma$:"
         yield from _matrix("F", derivation.guard, "frame")
         inverses = [

@@ -5,10 +5,9 @@ import numpy as np
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.dual_coordinates import DualCoordinates
 from symbolic_sgd.flow.first_integrals import IntegralSearch, without_moduli
 from symbolic_sgd.flow.forms import constant_hessian

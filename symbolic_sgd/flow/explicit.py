@@ -6,10 +6,9 @@ from dataclasses import dataclass
 import sympy as sp
 
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.affine_equations import straightened
 from symbolic_sgd.flow.closed_form import candidates, contracted
 from symbolic_sgd.flow.derivatives import DerivativesOfLimit, explicit_derivatives

@@ -13,17 +13,16 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint
 from symbolic_sgd.derive.search import FloatLandscape
 from symbolic_sgd.errors import BadInput, ComplexValue, NotSmooth
-from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.ansatz import Term
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
@@ -220,8 +219,8 @@ class IntegralSearch:
                 solution = mpmath.lu_solve(matrix, right)
             except ZeroDivisionError:
                 return None
-            rational = [_recognised(c) for c in solution]
-        return None if any(c is None for c in rational) else [c for c in rational if c is not None] + [Fraction(1)]
+            exact = [rational(c, LARGEST_RATIONAL, agreed=HIGH - 15) for c in solution]
+        return None if any(c is None for c in exact) else [c for c in exact if c is not None] + [Fraction(1)]
 
     def _precise(self, x: np.ndarray) -> PrecisePoint:
         return PrecisePoint({s: mpmath.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)})
@@ -279,12 +278,6 @@ def _reduced(echelon: list[np.ndarray]) -> list[np.ndarray]:
         for j in range(i):
             echelon[j] = echelon[j] - echelon[j][leads[i]] / echelon[i][leads[i]] * echelon[i]
     return echelon
-
-
-def _recognised(value: PreciseNumber) -> Fraction | None:
-    exact = Fraction(int(mpmath.nint(value * mpmath.mpf(10) ** HIGH)), 10**HIGH)
-    simple = exact.limit_denominator(LARGEST_RATIONAL)
-    return simple if abs(simple - exact) <= Fraction(1, 10 ** (HIGH - 15)) * (1 + abs(exact)) else None
 
 
 def _combination(terms: Sequence[tuple[Fraction, Term]]) -> Expression:

@@ -9,9 +9,8 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import implied_conditions

@@ -9,9 +9,8 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.errors import ComplexValue, FlowDidNotConverge
-from symbolic_sgd.export.callables import evaluate
 
 STEPS = 200
 """Newton steps at the most; a damped phase may be long."""

@@ -11,10 +11,9 @@ from symbolic_sgd.algebra.arithmetic import RELATIONS
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.first_integrals import IntegralSearch
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.simulate.flow_state import SmoothLoss

@@ -14,7 +14,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.symbols import check_expression
@@ -72,6 +72,10 @@ class Noise(ABC):
     def check(self, problem: "Problem") -> None:
         """Raise where the model does not fit the problem."""
 
+    def variances(self, problem: "Problem") -> tuple[Expression, ...]:
+        """Expressions without parameters to which Σ may be proportional, in I or in ∇²L, as far as the model tells."""
+        return ()
+
 
 @dataclass(frozen=True)
 class GradientNoise(Noise):
@@ -110,8 +114,16 @@ class IsotropicNoise(Noise):
     def check(self, problem: "Problem") -> None:
         check_expression(self.scale, problem.symbols, where="noise: scale")
 
+    def variances(self, problem: "Problem") -> tuple[Expression, ...]:
+        varies = self._scale.free_symbols & set(problem.parameters)
+        return () if varies else (self._scale**2,)
+
+    @property
+    def _scale(self) -> Expression:
+        return sp.sympify(self.scale, strict=True)
+
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
-        scale = from_sympy(sp.sympify(self.scale, strict=True), landscape.graph)
+        scale = from_sympy(self._scale, landscape.graph)
         d = landscape.dimension
         return NoiseColumns(Matrix.diagonal(landscape.graph, [scale] * d), (Fraction(1),) * d, drawn=False)
 
@@ -141,9 +153,16 @@ class LabelNoise(Noise):
                 "use a number or a constant, or state σ(x) as a matrix"
             )
 
+    def variances(self, problem: "Problem") -> tuple[Expression, ...]:
+        return (self._amplitude**2,)
+
+    @property
+    def _amplitude(self) -> Expression:
+        return sp.sympify(self.amplitude, strict=True)
+
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         graph = landscape.graph
-        amplitude = from_sympy(sp.sympify(self.amplitude, strict=True), graph)
+        amplitude = from_sympy(self._amplitude, graph)
         columns = []
         for expression in problem.residuals:
             residual = from_sympy(expression, graph)

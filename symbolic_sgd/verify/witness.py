@@ -12,11 +12,10 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.walk import wander
-from symbolic_sgd.export.callables import evaluate
 from symbolic_sgd.flow.loss_functions import loss_functions, symmetric_symbols
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
 from symbolic_sgd.simulate.flow_state import SmoothLoss
