@@ -112,3 +112,14 @@ class SingularPoint(SymbolicSGDError):
 
 class FlowDidNotConverge(SymbolicSGDError):
     """The gradient flow from a point was not seen to reach Γ."""
+
+
+# --- charts ---------------------------------------------------------------------------------
+
+
+class NotDeterministic(SymbolicSGDError):
+    """Fixed points were asked of an SDE that has noise."""
+
+
+class NoStationaryDensity(SymbolicSGDError):
+    """There is no stationary density: none is normalisable, the noise is singular, or probability leaves at an end."""

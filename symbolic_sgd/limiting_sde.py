@@ -10,7 +10,9 @@ import sympy as sp
 
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.chart_sde import ChartSDE
 from symbolic_sgd.derive.canonical import Written, written
+from symbolic_sgd.derive.charts import find_chart
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
 from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
@@ -159,6 +161,38 @@ class LimitingSDE:
                 f"the Stratonovich drift holds {program.expanded_size('stratonovich_drift'):.3g} operations when written out: "
                 "use sde.lambdify().stratonovich_drift(x) for its values"
             ) from error
+
+    def in_chart(
+        self,
+        coordinates: Any = None,
+        *,
+        embedding: Any = None,
+        near: Mapping[sp.Symbol, Any] | None = None,
+        interval: Any = None,
+        period: Any = None,
+    ) -> ChartSDE:
+        """The same SDE in n = D − M coordinates θ of Γ: dθ = ψ'⁺(b − ½ψ''[Σ_θ]) dt + ψ'⁺ ∂Φ σ dW for x = ψ(θ).
+
+        Args:
+            coordinates: n parameters, over which Γ is written as a graph (None: chosen, rational charts first); with
+                `embedding`, the n symbols θ in their order.
+            embedding: ψ as {parameter: expression in θ} or a D×1 matrix; it is checked, never believed.
+            near: a point (symbol → number) beside the branch meant.
+            interval: (low, high), the range of a single coordinate, where it is not found or one side is meant.
+            period: T with ψ(θ + T) = ψ(θ), for closed curves whose period is not found from sines and cosines.
+
+        Raises:
+            NoClosedForm: Γ was not solved for the other parameters; state `embedding`.
+            ManifoldMismatch: `embedding` does not lie on Γ, or is singular.
+            BadInput: and its subclasses, naming what is wrong.
+
+        >>> from symbolic_sgd import IsotropicNoise
+        >>> u, v, t, p = sp.symbols("u v t p")
+        >>> problem = Problem(loss=(u**2 + v**2 - 1)**2/8, parameters=(u, v), noise=IsotropicNoise(1))
+        >>> derive_limiting_sde(problem).in_chart(embedding={u: sp.cos(t), v: sp.sin(t)}).diffusion
+        Matrix([[-sin(t), cos(t)]])
+        """
+        return ChartSDE(find_chart(self.derivation, coordinates, embedding, near, interval, period))
 
     def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
         """Every term as numbers at one point of Γ (symbol → number, constants included).

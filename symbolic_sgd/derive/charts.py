@@ -1,0 +1,184 @@
+"""What the user asks for: a chart by coordinates or by a parametrisation, checked at the door."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.derive.chart import Chart, coefficients
+from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.derive.embedding import draws, tested, unchecked
+from symbolic_sgd.derive.graph_chart import graph_chart
+from symbolic_sgd.derive.interval import with_range
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
+from symbolic_sgd.problems.problem import real_number
+from symbolic_sgd.problems.symbols import check_atoms, check_expression, check_no_twins, check_symbols
+
+
+def find_chart(
+    derivation: Derivation, coordinates: Any, embedding: Any, near: Any, interval: Any, period: Any
+) -> Chart:
+    """The SDE in a graph chart, or in the user's parametrisation; see `LimitingSDE.in_chart`."""
+    n = derivation.problem.dimension - derivation.codimension
+    if embedding is None:
+        chosen = None if coordinates is None else _parameters(derivation, coordinates, n)
+        bounds = _interval(derivation, chosen or (), interval, n)
+        found = graph_chart(derivation, chosen, _near(derivation.problem.parameters, derivation, near))
+    else:
+        expressions = _expressions(derivation, embedding)
+        chosen = _free(derivation, expressions, coordinates, n)
+        bounds = _interval(derivation, chosen, interval, n)
+        stated = unchecked(derivation, chosen, expressions)
+        start = _near(chosen, derivation, near) or {}
+        limits = None if bounds is None else _numbers(derivation, bounds)
+        found = replace(stated, points=tested(stated, draws(stated, start, limits)))
+        found = replace(found, words=f"Γ is parametrised by {', '.join(map(str, chosen))}, as stated and checked")
+    return with_range(Chart(found, coefficients(found)), bounds, _period(derivation, period, n, bounds))
+
+
+def _parameters(derivation: Derivation, coordinates: Any, n: int) -> tuple[sp.Symbol, ...]:
+    chosen = check_symbols(coordinates, where="coordinates")
+    unknown = [t for t in chosen if t not in derivation.problem.parameters]
+    if unknown:
+        raise BadSymbol(
+            f"coordinates: {unknown[0]} is no parameter of this problem; name {n} of "
+            f"{', '.join(map(str, derivation.problem.parameters))}, or state a parametrisation with embedding="
+        )
+    return _counted(chosen, n)
+
+
+def _counted(chosen: tuple[sp.Symbol, ...], n: int) -> tuple[sp.Symbol, ...]:
+    if len(chosen) != n:
+        raise BadInput(f"Γ has dimension {n}, but coordinates names {len(chosen)} of them: name {n}")
+    return chosen
+
+
+def _expressions(derivation: Derivation, embedding: Any) -> tuple[Expression, ...]:
+    parameters = derivation.problem.parameters
+    if isinstance(embedding, Mapping):
+        missing = [x for x in parameters if x not in embedding]
+        unknown = [x for x in embedding if x not in parameters]
+        if missing or unknown:
+            named = (
+                f"has no entry for {missing[0]}" if missing else f"has an entry for {unknown[0]}, which is no parameter"
+            )
+            raise BadInput(f"embedding= {named}: give one expression for each of {', '.join(map(str, parameters))}")
+        entries: Sequence[Any] = [embedding[x] for x in parameters]
+    elif isinstance(embedding, sp.MatrixBase):
+        if embedding.shape != (len(parameters), 1):
+            raise BadShape(
+                f"embedding= has shape {embedding.shape}; it has to be {len(parameters)}×1, one entry a parameter"
+            )
+        entries = embedding.flat()
+    else:
+        raise BadInput(
+            f"embedding= is a {type(embedding).__name__}; give a dict {{parameter: expression in θ}} or a SymPy Matrix of one column"
+        )
+    free: set[Any] = set().union(*(e.free_symbols for e in entries if isinstance(e, sp.Expr)))
+    names = sorted(free | set(derivation.problem.constants), key=lambda s: s.name)
+    for x, entry in zip(parameters, entries, strict=True):
+        check_expression(entry, names, where=f"embedding[{x}]")
+        if x in free and entry != x:
+            raise BadSymbol(
+                f"embedding= uses the parameter {x} as a coordinate, but sets it to {entry}: use a new symbol"
+            )
+    return tuple(sp.sympify(entry) for entry in entries)
+
+
+def _free(derivation: Derivation, expressions: Sequence[Expression], coordinates: Any, n: int) -> tuple[sp.Symbol, ...]:
+    """θ: as named, or the one free symbol that is no constant."""
+    used: set[sp.Symbol] = set().union(*(e.free_symbols for e in expressions)) - set(derivation.problem.constants)
+    if coordinates is None:
+        if len(used) != 1 or n != 1:
+            named = ", ".join(sorted(map(str, used))) or "none"
+            raise BadInput(
+                f"Γ has dimension {n}, and embedding= is written in the symbols {named}: name the {n} coordinates in their order "
+                "with coordinates= (and everything else among the problem's constants)"
+            )
+        return tuple(used)
+    chosen = _counted(check_symbols(coordinates, where="coordinates"), n)
+    check_no_twins([*chosen, *derivation.problem.symbols])
+    unknown = sorted(used - set(chosen), key=str)
+    if unknown:
+        raise BadSymbol(
+            f"embedding= depends on {unknown[0]}, which is neither in coordinates nor a constant of the problem"
+        )
+    constant = [t for t in chosen if t in derivation.problem.constants]
+    if constant:
+        raise BadSymbol(f"coordinates: {constant[0]} is a constant of the problem")
+    return chosen
+
+
+def _near(symbols: Iterable[sp.Symbol], derivation: Derivation, near: Any) -> dict[sp.Symbol, float] | None:
+    if near is None:
+        return None
+    if not isinstance(near, Mapping):
+        raise BadInput(f"near is a {type(near).__name__}; give a dict from symbols to numbers")
+    missing = [s for s in symbols if s not in near]
+    if missing:
+        raise BadInput(f"near has no value for {', '.join(map(str, missing))}")
+    unknown = [s for s in near if s not in (*symbols, *derivation.problem.symbols)]
+    if unknown:
+        raise BadSymbol(f"near: {unknown[0]} is neither a coordinate nor a symbol of the problem")
+    return {s: real_number(value, where=f"near[{s}]") for s, value in near.items()}
+
+
+def _interval(
+    derivation: Derivation, chosen: Sequence[sp.Symbol], interval: Any, n: int
+) -> tuple[Expression, Expression] | None:
+    if interval is None:
+        return None
+    if n != 1:
+        raise BadInput(f"interval= belongs to one-dimensional charts; Γ has dimension {n}")
+    if not isinstance(interval, (tuple, list)) or len(interval) != 2:
+        raise BadInput(f"interval is {interval!r}; give the pair (low, high), with sympy.oo for infinity")
+    low, high = (_exact(derivation, end, "interval") for end in interval)
+    numbers = _numbers(derivation, (low, high))
+    if not numbers[0] < numbers[1]:
+        raise BadInput(f"interval is ({low}, {high}): its first end has to be below the second")
+    return low, high
+
+
+def _exact(derivation: Derivation, value: Any, where: str) -> Expression:
+    if value in (sp.oo, -sp.oo, float("inf"), -float("inf")):
+        return sp.oo if value > 0 else -sp.oo
+    expression = sp.sympify(value) if isinstance(value, int) else value
+    check_expression(expression, derivation.problem.constants, where=where)
+    return expression
+
+
+def _numbers(derivation: Derivation, ends: tuple[Expression, Expression]) -> tuple[float, float]:
+    known = {s: sp.Float(str(derivation.points[0][s]), 20) for s in derivation.problem.constants}
+    low, high = (float(sp.N(end.xreplace(known))) for end in ends)
+    return low, high
+
+
+def _period(derivation: Derivation, period: Any, n: int, bounds: Any) -> Expression | None:
+    if period is None:
+        return None
+    if n != 1:
+        raise BadInput(f"period= belongs to one-dimensional charts; Γ has dimension {n}")
+    if bounds is not None:
+        raise BadInput("a chart has an interval= or a period=, not both")
+    expression = _exact(derivation, period, "period")
+    if not expression.is_positive:
+        raise BadInput(f"period is {period}; it has to be positive")
+    return expression
+
+
+def chart_expression(chart: Chart, expression: Any, *, where: str) -> Expression:
+    """An expression in the chart's coordinates or the ambient parameters, as a function of θ.
+
+    Raises:
+        BadInput: and its subclasses, as for everything that is stated.
+    """
+    derivation = chart.embedding.derivation
+    symbols = list(dict.fromkeys([*chart.embedding.coordinates, *derivation.problem.symbols]))
+    given: Expression = sp.sympify(expression) if isinstance(expression, int) else expression
+    if not isinstance(given, sp.Expr):
+        raise BadInput(f"{where} is a {type(expression).__name__}; give a SymPy expression")
+    check_atoms(given, symbols, where=where)
+    place = dict(zip(derivation.problem.parameters, chart.embedding.expressions, strict=True))
+    return given.xreplace(place)

@@ -1,0 +1,289 @@
+"""Deterministic limits θ̇ = b(θ): their fixed points, exactly where the equations are solved, and their stability."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.elimination import eliminations
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.real_zeros import between
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.derive.chart import Assignment, Chart, derivative, vanish
+from symbolic_sgd.derive.interval import values_at, zeros_in
+from symbolic_sgd.derive.precise import HIGH, PrecisePoint
+from symbolic_sgd.errors import NotDeterministic, SymbolicSGDError, Undecided
+
+SEED = 5003
+
+STARTS = 40
+"""Starts of Newton's method."""
+
+STEPS, LENGTH = 400, 0.1
+"""Euler steps towards where Newton's method begins, and their length in time (and at most, relative to 1 + |θ|)."""
+
+SOLUTIONS = 32
+"""Exact solutions that are looked at."""
+
+HYPERBOLIC = 1e-20
+"""An eigenvalue whose real part is smaller than this beside the largest entry decides nothing."""
+
+
+@dataclass(frozen=True)
+class FixedPoint:
+    """A zero of b.
+
+    Args:
+        coordinates: θ*, as expressions; numbers to 30 digits where `exact` is False.
+        ambient: ψ(θ*).
+        eigenvalues: of ∂b(θ*), as expressions for one coordinate, else as numbers.
+        stability: "stable" (all real parts negative), "unstable" (one is positive), or "undecided".
+        exact: whether θ* is known in closed form.
+    """
+
+    coordinates: tuple[Expression, ...]
+    ambient: tuple[Expression, ...]
+    eigenvalues: tuple[Any, ...]
+    stability: str
+    exact: bool
+
+
+@dataclass(frozen=True)
+class FixedPoints:
+    """The fixed points that were found, in a tuple's manner, and whether they are all there are.
+
+    Args:
+        points: sorted by their coordinates where these are numbers.
+        complete: whether it was proved that there are no others in the chart.
+    """
+
+    points: tuple[FixedPoint, ...]
+    complete: bool
+
+    def __iter__(self) -> Iterator[FixedPoint]:
+        return iter(self.points)
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def __getitem__(self, i: int) -> FixedPoint:
+        return self.points[i]
+
+
+def find_fixed_points(chart: Chart) -> FixedPoints:
+    """The zeros of b where the limit has no noise.
+
+    Raises:
+        NotDeterministic: it has noise.
+        Undecided: every θ is a fixed point, so that their stability says nothing.
+    """
+    graph = Graph()
+    if not vanish(chart.program.select("diffusion").on(graph)["diffusion"].entries, chart.points):
+        raise NotDeterministic(
+            "the limit is not deterministic: the noise has a part along Γ (tangent_noise is not zero), so that there are no "
+            "fixed points; ask for stationary_density"
+        )
+    if vanish(chart.program.select("drift").on(graph)["drift"].entries, chart.points):
+        raise Undecided(
+            "the drift vanishes in the whole chart: every point is fixed, and nothing moves on this time scale"
+        )
+    found, complete = _exact(chart)
+    if not complete:
+        found.extend(_numerical(chart, found))
+    order = lambda p: tuple(float(sp.N(c.xreplace(values_at(chart.points[0])))) for c in p.coordinates)  # noqa: E731
+    return FixedPoints(tuple(sorted(found, key=order)), complete)
+
+
+def _exact(chart: Chart) -> tuple[list[FixedPoint], bool]:
+    drift = chart.written("drift").flat()
+    coordinates = chart.embedding.coordinates
+    if len(coordinates) == 1:
+        zeros = zeros_in(chart, drift[0], chart.bounds if chart.stated else None, chart.period)
+        if zeros is not None:
+            candidates = _once(chart, zeros)
+            examined = [_examined(chart, (z,)) for z in candidates]
+            dropped = [z for z, point in zip(candidates, examined, strict=True) if point is None]
+            return [point for point in examined if point is not None], not any(_depends(chart, z) for z in dropped)
+    numerators = [sp.numer(sp.together(b)) for b in drift]
+    found = []
+    for solution in islice(eliminations(numerators, coordinates), SOLUTIONS):
+        values = tuple(solution[t] for t in coordinates)
+        if not any(set(coordinates) & v.free_symbols for v in values):
+            point = _examined(chart, values)
+            if point is not None and point.coordinates not in [p.coordinates for p in found]:
+                found.append(point)
+    return found, False
+
+
+def _depends(chart: Chart, zero: Expression) -> bool:
+    """Whether it may be for some values of the constants only that a zero is not in the chart."""
+    problem = chart.embedding.derivation.problem
+    constants = set(problem.constants)
+    return bool(constants & set().union(zero.free_symbols, *(c.free_symbols for c in problem.domain)))
+
+
+def _once(chart: Chart, zeros: Sequence[Expression]) -> list[Expression]:
+    """On a closed curve, zeros of functions of sine and cosine come from (−π, π], which may hold several periods."""
+    if chart.period is None:
+        return list(zeros)
+    shifted = (z if not z.is_number else sp.Mod(z, chart.period) for z in zeros)
+    return list(dict.fromkeys(shifted))
+
+
+def _in_range(chart: Chart, values: Sequence[Expression], known: Assignment) -> bool:
+    if not chart.stated or chart.bounds is None:
+        return True
+    return bool(between(values, *chart.bounds, values_at(known)))
+
+
+def _examined(chart: Chart, values: tuple[Expression, ...]) -> FixedPoint | None:
+    """The point, if ψ(θ*) is a regular point of Γ and b vanishes there, at every value of the constants looked at."""
+    slopes = []
+    for known in chart.points:
+        point = _assigned(chart, values, known)
+        try:
+            if point is None or not _in_range(chart, values, known) or not _passes(chart, point):
+                return None
+            slopes.append(_slope(chart, point))
+        except (SymbolicSGDError, ZeroDivisionError, OverflowError):
+            return None
+    place = dict(zip(chart.embedding.coordinates, values, strict=True))
+    ambient = tuple(e.xreplace(place) for e in chart.embedding.expressions)
+    constants = bool(chart.embedding.derivation.problem.constants)
+    if len(values) == 1 and constants:
+        eigenvalue = _symbolic_slope(chart, place)
+        return FixedPoint(values, ambient, (eigenvalue,), _sign(eigenvalue), True)
+    eigenvalues, verdict = _spectrum(slopes[0])
+    return FixedPoint(values, ambient, eigenvalues, "undecided" if constants else verdict, True)
+
+
+def _assigned(chart: Chart, values: Sequence[Expression], known: Any) -> PrecisePoint | None:
+    constants = {s: sp.Float(mpmath.nstr(known[s], 130), 125) for s in chart.embedding.derivation.problem.constants}
+    assignment = {}
+    for symbol, value in zip(chart.embedding.coordinates, values, strict=True):
+        number = sp.N(value.xreplace(constants), 125)
+        if not number.is_real:
+            return None
+        with mpmath.workdps(125):
+            assignment[symbol] = mpmath.mpf(str(number))
+    return PrecisePoint({**assignment, **{s: known[s] for s in constants}})
+
+
+def _passes(chart: Chart, point: PrecisePoint) -> bool:
+    requirements = chart.embedding.requirements
+    if not requirements.admissible(point):
+        return False
+    requirements.check(point)
+    graph = Graph()
+    drift = chart.program.select("drift").on(graph)["drift"]
+    return all(PrecisePoint(point.assignment).zeros(drift.entries))
+
+
+def _slope(chart: Chart, point: PrecisePoint) -> Any:
+    """∂b at a point, n×n."""
+    graph = Graph()
+    drift = chart.program.select("drift").on(graph)["drift"]
+    slopes = Matrix.of(jacobian(drift.entries, [graph.symbol(t) for t in chart.embedding.coordinates]))
+    return PrecisePoint(point.assignment).matrix(slopes)
+
+
+def _symbolic_slope(chart: Chart, place: dict[sp.Symbol, Expression]) -> Expression:
+    (variable,) = chart.embedding.coordinates
+    slope = derivative(chart.written("drift")[0, 0], variable).xreplace(place)
+    return sp.factor(sp.cancel(slope)) if sp.count_ops(slope) < 100 else slope
+
+
+def _sign(value: Expression) -> str:
+    return "stable" if value.is_negative else "unstable" if value.is_positive else "undecided"
+
+
+def _spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
+    with mpmath.workdps(HIGH):
+        values = mpmath.eig(slope, left=False, right=False) if slope.rows > 1 else [slope[0, 0]]
+        small = HYPERBOLIC * max(map(abs, slope))
+        parts = [mpmath.re(v) for v in values]
+        verdict = "undecided"
+        if any(p > small for p in parts):
+            verdict = "unstable"
+        elif all(p < -small for p in parts):
+            verdict = "stable"
+    return tuple(sp.sympify(mpmath.mpmathify(v)).n(15) for v in values), verdict
+
+
+# --- numerically ----------------------------------------------------------------------------
+
+
+def _numerical(chart: Chart, known: Sequence[FixedPoint]) -> Iterator[FixedPoint]:
+    """Zeros that Newton's method finds where the flow of b, or of −b, has come to rest, where there are no constants."""
+    if chart.embedding.derivation.problem.constants:
+        return
+    seen = [[float(c) for c in p.coordinates] for p in known]
+    for start in _starts(chart):
+        found = _newton(chart, [mpmath.mpf(float(a)) for a in start])
+        if found is None:
+            continue
+        place = [float(a) for a in found]
+        if any(np.allclose(place, other, rtol=1e-9, atol=1e-9) for other in seen):
+            continue
+        seen.append(place)
+        point = PrecisePoint(dict(zip(chart.embedding.coordinates, found, strict=True)))
+        if _in_range(chart, [sp.Float(place[0])], {}) and chart.embedding.requirements.admissible(point):
+            values = tuple(sp.Float(mpmath.nstr(a, 40), 30) for a in found)
+            ambient = tuple(sp.Float(mpmath.nstr(a, 40), 30) for a in chart.embedding.ambient(point.assignment))
+            eigenvalues, stability = _spectrum(_slope(chart, point))
+            if stability != "undecided":  # else it may be one of a continuum of fixed points
+                yield FixedPoint(values, ambient, eigenvalues, stability, exact=False)
+
+
+def _starts(chart: Chart) -> np.ndarray:
+    """Where θ̇ = b and θ̇ = −b lead from beside the points of the chart (and where they began), one a row."""
+    rng = np.random.default_rng(SEED)
+    symbols = chart.embedding.symbols
+    known = np.array([[float(p[s]) for s in symbols] for p in chart.points])
+    begin = known[np.arange(STARTS) % len(known)] * (1 + rng.normal(size=(STARTS, len(symbols))) / 2)
+    program, ends = chart.program.select("drift"), [begin]
+    with np.errstate(all="ignore"):
+        for sign in (1, -1):
+            current = begin
+            for _ in range(STEPS):
+                values = program.run(FLOAT64, dict(zip(symbols, current.T, strict=True)))["drift"]
+                speed = np.stack([np.broadcast_to(v, STARTS) for v in values], axis=1)
+                longest = LENGTH * (1 + np.abs(current))
+                current = current + np.clip(sign * LENGTH * speed, -longest, longest)
+            ends.append(current)
+    together = np.concatenate(ends[::-1])
+    rounded = np.round(together[np.isfinite(together).all(axis=1)], 3)
+    return np.unique(rounded, axis=0)
+
+
+def _newton(chart: Chart, start: list[Any]) -> list[Any] | None:
+    """A zero of b to 100 digits, or None."""
+    graph = Graph()
+    drift = chart.program.select("drift").on(graph)["drift"]
+    slopes = Matrix.of(jacobian(drift.entries, [graph.symbol(t) for t in chart.embedding.coordinates]))
+    current = mpmath.matrix(start)
+    with mpmath.workdps(HIGH + 10):
+        for _ in range(40):
+            point = PrecisePoint(dict(zip(chart.embedding.coordinates, current, strict=True)))
+            try:
+                value = mpmath.matrix(point.high(drift.entries))
+                width = len(start)
+                flat = point.high(slopes.entries)
+                slope = mpmath.matrix([flat[i * width : (i + 1) * width] for i in range(width)])
+                step = mpmath.lu_solve(slope, value)
+            except (SymbolicSGDError, ZeroDivisionError, OverflowError):
+                return None
+            current = current - step
+            size = 1 + max(map(abs, current))
+            if not mpmath.isfinite(size) or size > 1e6:
+                return None
+            if max(map(abs, step)) < size * mpmath.mpf(10) ** (5 - HIGH):
+                return list(current)
+    return None
