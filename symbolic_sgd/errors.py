@@ -36,6 +36,10 @@ class ProblemFileError(BadInput):
     """A problem file with an unknown key, a missing key, or a value of the wrong kind."""
 
 
+class CoupledCoordinates(BadInput):
+    """A residual of a family that is no sum of functions of single coordinates."""
+
+
 class ProblemTooLarge(BadInput):
     """A problem beyond the stated size limits."""
 

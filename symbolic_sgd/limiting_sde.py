@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import sympy as sp
@@ -14,11 +14,14 @@ from symbolic_sgd.chart_sde import ChartSDE
 from symbolic_sgd.derive.canonical import Written, written
 from symbolic_sgd.derive.charts import find_chart
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
+from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.export.callables import NumericFunctions, check_finite, check_points
 from symbolic_sgd.export.latex import snippet
+from symbolic_sgd.family_sde import FamilySDE
+from symbolic_sgd.problems.family import Family
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.verify import checks
 from symbolic_sgd.verify.certificate import Certificate
@@ -291,13 +294,21 @@ class PointReport:
     __repr__ = __str__
 
 
-def derive_limiting_sde(problem: Problem) -> LimitingSDE:
-    """The limiting SDE of a problem.
+@overload
+def derive_limiting_sde(problem: Problem) -> LimitingSDE: ...
+
+
+@overload
+def derive_limiting_sde(problem: Family) -> FamilySDE: ...
+
+
+def derive_limiting_sde(problem: Problem | Family) -> LimitingSDE | FamilySDE:
+    """The limiting SDE of a problem, or of a family of problems for every n and d.
 
     Γ's codimension, a frame of its normal space and every rank are decided here; formulas are written out later.
 
     Args:
-        problem: a loss and the noise of SGD.
+        problem: a loss and the noise of SGD, or a `Family` of them.
 
     Raises:
         NoManifold: (and subclasses) the loss has no manifold of minimizers to which the theorem applies.
@@ -310,8 +321,10 @@ def derive_limiting_sde(problem: Problem) -> LimitingSDE:
     >>> sde.lambdify().drift([2, 0.5]).round(6)
     array([-0.882353,  0.220588])
     """
+    if isinstance(problem, Family):
+        return FamilySDE(Summand.of(problem))
     if not isinstance(problem, Problem):
-        raise BadInput(f"derive_limiting_sde takes a Problem, not a {type(problem).__name__}")
+        raise BadInput(f"derive_limiting_sde takes a Problem or a Family, not a {type(problem).__name__}")
     return LimitingSDE(derive(problem))
 
 

@@ -16,7 +16,7 @@ def block(marker: str) -> str:
     return found.group(1)
 
 
-@pytest.mark.parametrize("marker", ["example", "regularizer", "limit", "chart"])
+@pytest.mark.parametrize("marker", ["example", "regularizer", "limit", "chart", "family"])
 def test_an_example_prints_what_it_says(tmp_path, marker):
     code = block(marker)
     done = subprocess.run(

@@ -1,0 +1,423 @@
+"""The limiting SDE of a family as array code: O(n²d) time and O(nd) memory a point, for n and d of any size."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+from scipy import linalg, sparse
+from scipy.linalg import lapack
+
+from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.derive.family_summand import Summand
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint
+from symbolic_sgd.export.callables import ON_MANIFOLD
+from symbolic_sgd.export.family_gradients import FullGradients, Gradients, SplitGradients, Vector
+from symbolic_sgd.problems.family_noise import Isotropic
+
+SMALLEST_RCOND = 1e-14
+"""G with a smaller reciprocal condition number counts as singular: no digit of G⁻¹ is left."""
+
+
+@dataclass(frozen=True)
+class Whitening:
+    """B ↦ L⁻¹B with G = LLᵀ."""
+
+    lower: np.ndarray
+
+    def __call__(self, right: np.ndarray) -> np.ndarray:
+        return linalg.solve_triangular(self.lower, right, lower=True, check_finite=False)
+
+    def back(self, right: np.ndarray) -> np.ndarray:
+        """L⁻ᵀB."""
+        return linalg.solve_triangular(self.lower, right, lower=True, trans=1, check_finite=False)
+
+    def solve(self, right: np.ndarray) -> np.ndarray:
+        """G⁻¹B."""
+        return self.back(self(right))
+
+
+@dataclass(frozen=True)
+class FamilyArrays:
+    """The terms of a family's limiting SDE on float64 arrays, for given data.
+
+    Every method takes one array (…, d) for each parameter of a coordinate, in the family's order, and returns a tuple of
+    arrays of these shapes. With `AnyNoise`, sigma is a tuple of arrays (d, Ξ) too, the rows of σ.
+
+    Args:
+        summand: φ and ℓ″(0).
+        values: data and constants by name; data indexed (i, j) are n×d, dense or SciPy sparse.
+        check: whether points are tested: on Γ, with independent gradients.
+
+    Raises:
+        BadPoint: wrong shapes, not real or not finite.
+        OffManifold: a point off Γ.
+        SingularPoint: the gradients of the residuals are dependent.
+    """
+
+    summand: Summand
+    values: Mapping[str, Any]
+    check: bool = True
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "values", _checked(self.summand, self.values))
+        n, d = self.shape
+        if n > d * len(self.summand.parameters):
+            raise BadInput(
+                f"there are {n} samples and D = {d * len(self.summand.parameters)} parameters: the gradients of more residuals "
+                "than parameters are dependent, and Γ has no tangent space"
+            )
+        if not (self.curvature > 0).all():
+            raise BadInput(f"ℓ″(0) is not positive for sample {int(np.argmin(self.curvature)) + 1}")
+
+    # --- the terms --------------------------------------------------------------------------
+
+    def drift(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+        """½∂²Φ[Σ]."""
+        return self._batched(x, sigma, lambda p: _added(p.compensation(), p.mixed(), p.normal()))
+
+    def tangent_noise_compensation(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+        """−½ ∇²L† T[Σ_∥]."""
+        return self._batched(x, sigma, _Point.compensation)
+
+    def mixed_regularization(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+        """−∂Φ T[∇²L†Σ_⊥∥]."""
+        return self._batched(x, sigma, _Point.mixed)
+
+    def normal_regularization(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+        """−½ ∂Φ T[𝓛⁻¹(Σ_⊥)]."""
+        return self._batched(x, sigma, _Point.normal)
+
+    def tangent_projection(self, *x: Any, vectors: Any) -> tuple[np.ndarray, ...]:
+        """∂Φ applied to vectors, one array (d) or (d, k) for each parameter, at a single point."""
+        point = self._point([_row(a) for a in x], None)
+        given = [np.asarray(v, dtype=float) for v in vectors]
+        return tuple(point.projected(given))
+
+    def residuals(self, *x: Any) -> np.ndarray:
+        """f_1 … f_n, (…, n)."""
+        points = _points(x, len(self.summand.parameters), self.shape[1])
+        rows = [self._residual([p[k] for p in points]) for k in range(len(points[0]))]
+        return np.stack(rows).reshape(*np.shape(x[0])[:-1], self.shape[0])
+
+    def corrected(self, *x: Any) -> tuple[np.ndarray, ...]:
+        """x − Jᵀ G⁻¹ f: one Newton step along the normals of Γ, at a single point."""
+        rows = [_row(a) for a in x]
+        point = _Point(self, self._gradients(rows), None)
+        step = point.gradients.back(point.whitening.solve(self._residual(rows)))
+        return tuple(a - s for a, s in zip(rows, step, strict=True))
+
+    # --- data -------------------------------------------------------------------------------
+
+    @cached_property
+    def shape(self) -> tuple[int, int]:
+        """(n, d)."""
+        family = self.summand.family
+        sizes: dict[sp.Symbol, int] = {}
+        for place in family.data:
+            for index, length in zip(place.indices, self.values[str(place.base.label)].shape, strict=True):
+                if sizes.setdefault(index, length) != length:
+                    raise BadShape(f"the data disagree on the range of {index}: {sizes[index]} and {length}")
+        missing = [t for t in (family.i, family.j) if t not in sizes]
+        if missing:
+            raise BadInput(f"no data carry the index {missing[0]}, so that its range is not known")
+        return sizes[family.i], sizes[family.j]
+
+    @cached_property
+    def curvature(self) -> np.ndarray:
+        """κ_i, (n)."""
+        return np.broadcast_to(self._evaluated([self.summand.curvature])[0], (self.shape[0], 1)).ravel().astype(float)
+
+    @cached_property
+    def variance(self) -> np.ndarray | None:
+        """ν_i, (n), for redrawn labels."""
+        if self.summand.variance is None:
+            return None
+        return np.broadcast_to(self._evaluated([self.summand.variance])[0], (self.shape[0], 1)).ravel().astype(float)
+
+    @cached_property
+    def proportion(self) -> float | None:
+        """c."""
+        c = self.summand.proportion
+        return None if c is None else float(self._evaluated([c])[0])
+
+    @cached_property
+    def isotropy(self) -> float | None:
+        """s²."""
+        noise = self.summand.family.noise
+        return float(self._evaluated([noise.scale**2])[0]) if isinstance(noise, Isotropic) else None
+
+    def _evaluated(self, expressions: Sequence[Expression]) -> list[Any]:
+        return _Evaluator(expressions)(self._assignment)
+
+    @cached_property
+    def _assignment(self) -> dict[sp.Symbol, Any]:
+        family = self.summand.family
+        assignment: dict[sp.Symbol, Any] = {s: self.values[s.name] for s in family.constants}
+        for place, symbol in zip(family.data, self.summand.data, strict=True):
+            value = self.values[str(place.base.label)]
+            assignment[symbol] = value[:, None] if place.indices == (family.i,) else value
+        return assignment
+
+    @cached_property
+    def _factor(self) -> Any:
+        """a(z), n×d."""
+        split = self.summand.split
+        assert split is not None
+        n, d = self.shape
+        dense = [v for v in self._assignment.values() if not sparse.issparse(v)]
+        scattered = [s for s, v in self._assignment.items() if sparse.issparse(v)]
+        if not scattered:
+            return np.ascontiguousarray(np.broadcast_to(self._evaluated([split[0]])[0], (n, d)), dtype=float)
+        (symbol,) = scattered
+        matrix = self._assignment[symbol]
+        others = split[0].free_symbols - {symbol} - set(self.summand.family.constants)
+        if others or split[0].xreplace({symbol: sp.S.Zero}) != 0 or len(dense) < len(self._assignment) - 1:
+            raise BadInput(
+                f"{symbol.name} is sparse, but zero entries would not stay zero in {self.summand.family.summand}; give it dense"
+            )
+        values = _Evaluator([split[0]])({**self._assignment, symbol: matrix.data})[0]
+        return sparse.csr_array(
+            (np.broadcast_to(values, matrix.data.shape), matrix.indices, matrix.indptr), shape=(n, d)
+        )
+
+    @cached_property
+    def _squares(self) -> Any:
+        return (
+            self._factor * self._factor
+            if isinstance(self._factor, np.ndarray)
+            else self._factor.multiply(self._factor).tocsr()
+        )
+
+    # --- points -----------------------------------------------------------------------------
+
+    @cached_property
+    def _summand_evaluator(self) -> "_Evaluator":
+        s = self.summand
+        body = s.value if s.split is None else s.split[1]
+        slopes = [sp.diff(body, x) for x in s.parameters]
+        return _Evaluator([body, *slopes, *(sp.diff(b, x) for b in slopes for x in s.parameters)])
+
+    @cached_property
+    def _offset_evaluator(self) -> "_Evaluator":
+        return _Evaluator([self.summand.plain(self.summand.family.offset)])
+
+    def _at(self, x: Vector) -> list[np.ndarray]:
+        shape = self.shape[1:] if self.summand.split is not None else self.shape
+        given = {k: v for k, v in self._assignment.items() if not sparse.issparse(v)}
+        values = self._summand_evaluator(given | dict(zip(self.summand.parameters, x, strict=True)))
+        return [np.broadcast_to(v, shape) for v in values]
+
+    def _gradients(self, x: Vector) -> Gradients:
+        count = len(self.summand.parameters)
+        _, *rest = self._at(x)
+        slopes, second = rest[:count], rest[count:]
+        curvatures = [second[g * count : (g + 1) * count] for g in range(count)]
+        if self.summand.split is None:
+            return FullGradients(slopes, curvatures)
+        return SplitGradients(self._factor, slopes, curvatures, self._squares)
+
+    def _residual(self, x: Vector) -> np.ndarray:
+        value = self._at(x)[0]
+        total = value.sum(axis=1) if self.summand.split is None else self._factor @ value
+        return total + np.broadcast_to(self._offset_evaluator(self._assignment)[0], (self.shape[0], 1)).ravel()
+
+    def _point(self, x: Vector, sigma: Vector | None) -> "_Point":
+        point = _Point(self, self._gradients(x), sigma)
+        if self.check:
+            step = point.gradients.back(point.whitening.solve(self._residual(x)))
+            away = np.sqrt(sum(float(s @ s) for s in step)) / (1 + np.sqrt(sum(float(a @ a) for a in x)))
+            if not away <= ON_MANIFOLD:
+                raise OffManifold(
+                    f"the point is not on Γ: the step JᵀG⁻¹f to it is {away:.3g} of 1 + |x|, and at most {ON_MANIFOLD:g} is "
+                    "allowed; take corrected(…) steps first"
+                )
+        return point
+
+    def _batched(self, x: Any, sigma: Any, term: Any) -> tuple[np.ndarray, ...]:
+        points = _points(x, len(self.summand.parameters), self.shape[1])
+        rows = self._sigma(sigma)
+        found = [term(self._point([p[k] for p in points], rows)) for k in range(len(points[0]))]
+        shape = np.shape(x[0])
+        return tuple(np.stack([f[g] for f in found]).reshape(shape) for g in range(len(points)))
+
+    def _sigma(self, sigma: Any) -> Vector | None:
+        stated = self.proportion is not None or self.isotropy is not None or self.variance is not None
+        if (sigma is None) != stated:
+            raise BadInput(
+                "the noise is stated by the family; leave sigma= out"
+                if stated
+                else "AnyNoise: give sigma=, one array (d, Ξ) for each parameter"
+            )
+        if sigma is None:
+            return None
+        rows = [np.asarray(s, dtype=float) for s in sigma]
+        if len(rows) != len(self.summand.parameters) or any(
+            r.ndim != 2 or r.shape != (self.shape[1], rows[0].shape[1]) for r in rows
+        ):
+            raise BadShape(
+                f"sigma has shapes {[r.shape for r in rows]}; it takes one array ({self.shape[1]}, Ξ) for each parameter"
+            )
+        return rows
+
+
+class _Point:
+    """The theorem at one point."""
+
+    def __init__(self, arrays: FamilyArrays, gradients: Gradients, sigma: Vector | None):
+        self.arrays, self.gradients, self.sigma = arrays, gradients, sigma
+
+    @cached_property
+    def gram(self) -> np.ndarray:
+        return self.gradients.gram()
+
+    @cached_property
+    def whitening(self) -> Whitening:
+        gram = self.gram
+        if np.isfinite(gram).all():
+            factor, condition = lapack.get_lapack_funcs(("potrf", "pocon"), (gram,))
+            lower, failed = factor(gram, lower=1, clean=1)
+            rcond = 0.0 if failed else condition(lower, np.abs(gram).sum(axis=0).max(), uplo="L")[0]
+            if rcond > SMALLEST_RCOND:
+                return Whitening(lower)
+        else:
+            rcond = float("nan")
+        raise SingularPoint(
+            f"the gradients of the {len(gram)} residuals are dependent there (reciprocal condition number of JJᵀ: {rcond:.2g}): "
+            "the theorem does not hold at such a point. Either the data allow no more than a smaller rank, or the point is singular"
+        )
+
+    def projected(self, vector: Vector) -> list[np.ndarray]:
+        """v − JᵀG⁻¹Jv."""
+        back = self.gradients.back(self.whitening.solve(self.gradients.along(vector)))
+        return [v - b for v, b in zip(vector, back, strict=True)]
+
+    @cached_property
+    def _tangent_noise(self) -> list[np.ndarray]:
+        assert self.sigma is not None
+        return self.projected(self.sigma)
+
+    @cached_property
+    def _leverage(self) -> tuple[list[np.ndarray], np.ndarray]:
+        return self.gradients.leverage(self.whitening)
+
+    def compensation(self) -> list[np.ndarray]:
+        """−½ JᵀG⁻¹τ."""
+        if self.sigma is not None:
+            noise = self._tangent_noise
+            tau = self.gradients.traces([[np.einsum("jx,jx->j", a, b) for b in noise] for a in noise])
+        elif self.arrays.isotropy is not None:
+            tau = self.arrays.isotropy * self._leverage[1]
+        else:
+            return self._zero()
+        return [-0.5 * b for b in self.gradients.back(self.whitening.solve(tau))]
+
+    def mixed(self) -> list[np.ndarray]:
+        """−∂Φ N[∂Φ Σ JᵀG⁻¹]."""
+        if self.sigma is None:
+            return self._zero()
+        across = self.whitening.solve(self.gradients.along(self.sigma))
+        columns = [t @ across.T for t in self._tangent_noise]
+        return [-v for v in self.projected(self.gradients.contracted(columns))]
+
+    def normal(self) -> list[np.ndarray]:
+        """−∂Φ N[JᵀZGK]."""
+        n = len(self.gram)
+        if self.arrays.proportion is not None:
+            field = self.gradients.weighted(self.arrays.proportion / 2 * self.arrays.curvature / n)
+        elif self.arrays.isotropy is not None:
+            field = [self.arrays.isotropy / 2 * v for v in self._leverage[0]]
+        else:
+            field = self.gradients.contracted(self.gradients.back(self._solved()))
+        return [-v for v in self.projected(field)]
+
+    def _solved(self) -> np.ndarray:
+        """ZGK of KGZ + ZGK = G⁻¹JΣJᵀG⁻¹, by the eigenvectors of K^½GK^½."""
+        root = np.sqrt(self.arrays.curvature / len(self.gram))
+        if self.sigma is not None:
+            across = self.whitening.solve(self.gradients.along(self.sigma))
+            right = across @ across.T
+        else:
+            assert self.arrays.variance is not None
+            right = np.diag(self.arrays.variance / len(self.gram))
+        values, axes = np.linalg.eigh(root[:, None] * self.gram * root)
+        inner = axes.T @ (right / np.outer(root, root)) @ axes / (values[:, None] + values)
+        z = root[:, None] * (axes @ inner @ axes.T) * root
+        return z @ self.gram * (root * root)
+
+    def _zero(self) -> list[np.ndarray]:
+        return [np.zeros(self.arrays.shape[1]) for _ in self.arrays.summand.parameters]
+
+
+class _Evaluator:
+    """Expressions as a program on arrays that broadcast against each other."""
+
+    def __init__(self, expressions: Sequence[Expression]):
+        graph = Graph()
+        self.program = Program.of({"values": Matrix.column([from_sympy(e, graph) for e in expressions])})
+
+    def __call__(self, assignment: Mapping[sp.Symbol, Any]) -> list[Any]:
+        with np.errstate(all="ignore"):
+            return self.program.run(FLOAT64, assignment)["values"]
+
+
+def _added(*vectors: Vector) -> list[np.ndarray]:
+    return [np.add.reduce(parts) for parts in zip(*vectors, strict=True)]
+
+
+def _row(value: Any) -> np.ndarray:
+    return _points([value], 1, np.shape(value)[-1])[0][0]
+
+
+def _points(x: Sequence[Any], count: int, d: int) -> list[np.ndarray]:
+    if len(x) != count:
+        raise BadPoint(f"a point has {count} arrays, one for each parameter of a coordinate; {len(x)} were given")
+    arrays = []
+    for value in x:
+        array = np.asarray(value)
+        if array.dtype.kind not in "fiu" or array.ndim == 0 or array.shape[-1] != d or array.shape != np.shape(x[0]):
+            raise BadPoint(
+                f"a parameter has shape {array.shape} and type {array.dtype}; all of them are real, of one shape (…, {d})"
+            )
+        if not np.isfinite(array).all():
+            raise BadPoint("a parameter has an entry that is not finite")
+        arrays.append(array.astype(float).reshape(-1, d))
+    return arrays
+
+
+def _checked(summand: Summand, values: Mapping[str, Any]) -> dict[str, Any]:
+    family = summand.family
+    arrays = {str(a.base.label): len(a.indices) for a in family.data}
+    names = [*arrays, *(s.name for s in family.constants)]
+    unknown = [name for name in values if name not in names]
+    missing = [name for name in names if name not in values]
+    if unknown or missing:
+        raise BadInput(
+            f"{unknown[0]!r} is no array or constant of the family"
+            if unknown
+            else f"no value for {missing[0]}: pass it by keyword"
+        )
+    checked: dict[str, Any] = {}
+    for name in names:
+        value = values[name]
+        if sparse.issparse(value):
+            array = sparse.csr_array(value, dtype=float)
+            finite = np.isfinite(array.data).all()
+        else:
+            try:
+                array = np.asarray(value, dtype=float)
+            except (TypeError, ValueError) as error:
+                raise BadInput(f"{name} is no array of real numbers") from error
+            finite = np.isfinite(array).all()
+        if array.ndim != arrays.get(name, 0):
+            raise BadShape(f"{name} has {array.ndim} dimensions; it takes {arrays.get(name, 0)}")
+        if not finite:
+            raise BadInput(f"{name} holds an entry that is not finite")
+        checked[name] = array
+    return checked

@@ -1,0 +1,409 @@
+"""Families with symbolic n and d against the explicit engine at given sizes, term by term, and the printed formulas too."""
+
+import itertools
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy import sparse
+
+from symbolic_sgd import (
+    AnyNoise,
+    Family,
+    IsotropicNoise,
+    LabelNoise,
+    RedrawnLabels,
+    SymbolicSGDError,
+    derive_limiting_sde,
+)
+from symbolic_sgd.errors import (
+    BadInput,
+    BadPoint,
+    BadShape,
+    BadSymbol,
+    CoupledCoordinates,
+    DegenerateMinimum,
+    InexactNumber,
+    NoMinimum,
+    OffManifold,
+    SingularPoint,
+)
+
+i, j = sp.symbols("i j", integer=True)
+n, d = sp.symbols("n d", integer=True, positive=True)
+u, v, y, z, q = map(sp.IndexedBase, "uvyzq")
+up, vp = sp.IndexedBase("u", positive=True), sp.IndexedBase("v", positive=True)
+r, p = sp.symbols("r p")
+
+OLM = sp.Sum(z[i, j] * (u[j] ** 2 - v[j] ** 2), (j, 1, d)) - y[i]
+PRINTED = sp.Lambda(r, r**2)
+TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
+SIZES = [(1, 2), (2, 3), (2, 4), (3, 5)]
+HALF = sp.Rational(1, 2)
+
+ODDS = q[i] / (1 - q[i])
+LOGISTIC = RedrawnLabels(
+    (
+        (q[i], sp.Lambda(r, sp.log(1 + sp.exp(-r) / ODDS))),
+        (1 - q[i], sp.Lambda(r, sp.log(1 + sp.exp(r) * ODDS))),
+    )
+)
+SKEWED = RedrawnLabels(((HALF, sp.Lambda(r, (r - q[i]) ** 2)), (HALF, sp.Lambda(r, (r + q[i]) ** 2))))
+
+
+def family(residual=OLM, parameters=(u, v), noise=None, **further):
+    return Family(residual=residual, sample=(i, 1, n), parameters=parameters, noise=noise or LabelNoise(), **further)
+
+
+def of_depth(power, noise):
+    """u^p − v^p with a symbolic p."""
+    residual = sp.Sum(z[i, j] * (up[j] ** p - vp[j] ** p), (j, 1, d)) - y[i]
+    return family(residual, (up, vp), noise, constants=(p,)), {"p": power}
+
+
+CASES = {
+    **{
+        f"OLM {name} {loss_name}": (family(noise=noise, loss=loss), {})
+        for (name, noise), (loss_name, loss) in itertools.product(
+            {"label": LabelNoise(HALF), "isotropic": IsotropicNoise(HALF), "dense": AnyNoise()}.items(),
+            {"as printed": PRINTED, "halved": sp.Lambda(r, r**2 / 2)}.items(),
+        )
+    },
+    "depth 3 label": of_depth(3, LabelNoise()),
+    "depth 3 isotropic": of_depth(3, IsotropicNoise()),
+    "depth 4 dense": of_depth(4, AnyNoise()),
+    "v∘v label": (family(sp.Sum(z[i, j] * v[j] ** 2, (j, 1, d)) - y[i], (v,)), {}),
+    "logistic redrawn": (
+        family(sp.Sum(z[i, j] * (u[j] ** 2 - v[j] ** 2), (j, 1, d)) - sp.log(ODDS), noise=LOGISTIC),
+        {},
+    ),
+    "labels of unequal variance": (family(noise=SKEWED), {}),
+    "tanh, data inside, label": (family(sp.Sum(v[j] * sp.tanh(z[i, j] * u[j]), (j, 1, d)) - y[i]), {}),
+    "tanh, data inside, isotropic": (
+        family(sp.Sum(v[j] * sp.tanh(z[i, j] * u[j]), (j, 1, d)) - y[i], noise=IsotropicNoise(2)),
+        {},
+    ),
+    "tanh, data inside, dense": (
+        family(sp.Sum(v[j] * sp.tanh(z[i, j] * u[j]), (j, 1, d)) - y[i], noise=AnyNoise()),
+        {},
+    ),
+    "z tanh(uv), dense": (family(sp.Sum(z[i, j] * sp.tanh(u[j] * v[j]), (j, 1, d)) - y[i], noise=AnyNoise()), {}),
+}
+
+
+class Member:
+    """A family at one size, with a point of Γ: y is what the sum is at rational parameters, or Newton steps lead there."""
+
+    def __init__(self, stated, constants, size, seed=0):
+        self.family, self.size = stated, size
+        rng = np.random.default_rng([seed, *size])
+        samples, coordinates = size
+        self.x = [rng.integers(3, 12, coordinates) / 8 for _ in stated.parameters]
+        names = {str(a.base.label) for a in stated.data}
+        matrix = rng.integers(-4, 5, size)
+        while np.linalg.matrix_rank(matrix) < min(size):
+            matrix = rng.integers(-4, 5, size)
+        self.constants = constants
+        self.data = {"z": matrix / 2}
+        if "q" in names:
+            self.data["q"] = rng.integers(1, 8, samples) / 8
+        if "y" in names:
+            self.data["y"] = self.plain_sum()
+        functions = self.arrays()
+        for _ in range(12):
+            self.x = list(functions.corrected(*self.x))
+        self.sigma = (
+            rng.integers(-3, 4, (coordinates * len(stated.parameters), 3))
+            if isinstance(stated.noise, AnyNoise)
+            else None
+        )
+
+    def plain_sum(self):
+        """Σ_j φ at the point, in float64; residuals are what is left of it."""
+        symbols = [*(base[j] for base in self.family.parameters), z[i, j], *self.family.constants]
+        values = [*self.x, self.data["z"], *self.constants.values()]
+        stand_ins = [sp.Dummy() for _ in symbols]
+        phi = self.family.summand.xreplace(dict(zip(symbols, stand_ins, strict=True)))
+        return sp.lambdify(stand_ins, phi)(*values).sum(axis=1)
+
+    @property
+    def rows(self):
+        if self.sigma is None:
+            return {}
+        blocks = np.split(self.sigma.astype(float), len(self.x))
+        return {"sigma": blocks}
+
+    def arrays(self):
+        return derive_limiting_sde(self.family).lambdify(**self.data, **self.constants)
+
+    def explicit(self):
+        exact = {
+            name: np.vectorize(lambda a: sp.Rational(float(a)), otypes=[object])(array)
+            for name, array in self.data.items()
+        }
+        sigma = None if self.sigma is None else sp.Matrix(self.sigma.tolist())
+        problem = self.family.problem(**exact, **{k: sp.Integer(c) for k, c in self.constants.items()}, sigma=sigma)
+        return derive_limiting_sde(problem)
+
+
+@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]},{s[1]}")
+@pytest.mark.parametrize("name", CASES)
+def test_array_code_and_the_explicit_engine_agree_term_by_term(name, size):
+    member = Member(*CASES[name], size)
+    arrays, explicit = member.arrays(), member.explicit().lambdify()
+    scale = np.abs(explicit.drift(np.concatenate(member.x))).max()
+    for term in TERMS:
+        found = np.concatenate(getattr(arrays, term)(*member.x, **member.rows))
+        expected = getattr(explicit, term)(np.concatenate(member.x))
+        assert np.abs(found - expected).max() <= 1e-12 * max(scale, 1), term
+
+
+# --- the printed formulas -------------------------------------------------------------------
+
+
+def interpreted(expression, environment):
+    """A formula in sums and indexed quantities, read literally."""
+    if isinstance(expression, sp.Sum):
+        *inner, (index, first, last) = expression.limits
+        body = sp.Sum(expression.function, *inner) if inner else expression.function
+        size = int(interpreted(last, environment))
+        return sum(interpreted(body, {**environment, index: k}) for k in range(int(first), size + 1))
+    if isinstance(expression, sp.Indexed):
+        place = tuple(int(interpreted(k, environment)) - 1 for k in expression.indices)
+        return environment[str(expression.base.label)][place]
+    if expression.is_Symbol:
+        return environment[expression]
+    if expression.is_number:
+        return float(expression)
+    return float(expression.func(*(sp.Float(interpreted(a, environment), 17) for a in expression.args)))
+
+
+def definitions(vector, member, environment):
+    """The named arrays of a formula, each computed as it says."""
+    samples, coordinates = member.size
+    ranges = {i: samples, j: coordinates}
+    jacobian = jacobian_of(member)
+    for definition in vector.definitions:
+        name, indices = str(definition.place.base.label), definition.place.indices
+        if definition.value is None:
+            environment[name] = in_words(name, member, jacobian)
+            continue
+        shape = tuple(ranges.get(index, samples) for index in indices)
+        array = np.empty(shape)
+        for place in itertools.product(*map(range, shape)):
+            at = {index: k + 1 for index, k in zip(indices, place, strict=True)}
+            array[place] = interpreted(definition.value, {**environment, **at})
+        environment[name] = array
+    return environment
+
+
+def jacobian_of(member):
+    """J by its definition, n×D."""
+    symbols = [*(base[j] for base in member.family.parameters), z[i, j], *member.family.constants]
+    stand_ins = [sp.Dummy() for _ in symbols]
+    phi = member.family.summand.xreplace(dict(zip(symbols, stand_ins, strict=True)))
+    values = [*member.x, member.data["z"], *member.constants.values()]
+    blocks = [sp.lambdify(stand_ins, sp.diff(phi, s))(*values) for s in stand_ins[: len(member.x)]]
+    return np.concatenate([np.broadcast_to(b, member.size) for b in blocks], axis=1)
+
+
+def in_words(name, member, jacobian):
+    """The arrays that the formulas describe in words."""
+    gram = jacobian @ jacobian.T
+    if name == "G^{-1}":
+        return np.linalg.inv(gram)
+    coordinates = member.size[1]
+    labels = [str(b.label) for b in member.family.parameters]
+    projection = np.eye(jacobian.shape[1]) - jacobian.T @ np.linalg.inv(gram) @ jacobian
+    covariance = member.sigma @ member.sigma.T if member.sigma is not None else None
+    kind, _, which = name.partition("^")
+    rows = [slice(k * coordinates, (k + 1) * coordinates) for k in map(labels.index, which)]
+    if kind == "Sigma":
+        return (projection @ covariance @ projection)[rows[0], rows[1]]
+    if kind == "X":
+        return (projection @ covariance @ jacobian.T @ np.linalg.inv(gram))[rows[0]]
+    kappa = member.arrays().curvature / member.size[0]
+    if covariance is None:
+        covariance = jacobian.T @ np.diag(member.arrays().variance / member.size[0]) @ jacobian
+    right = np.linalg.inv(gram) @ jacobian @ covariance @ jacobian.T @ np.linalg.inv(gram)
+    left = np.kron(np.diag(kappa) @ gram, np.eye(len(gram))) + np.kron(np.eye(len(gram)), np.diag(kappa) @ gram)
+    solution = np.linalg.solve(left, right.ravel()).reshape(gram.shape)
+    return (jacobian.T @ solution @ gram @ np.diag(kappa))[rows[0]]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_printed_formulas_say_what_the_arrays_compute(name):
+    member = Member(*CASES[name], (2, 3))
+    sde, arrays = derive_limiting_sde(member.family), member.arrays()
+    base = {
+        n: member.size[0],
+        d: member.size[1],
+        **{str(b.label): x for b, x in zip(member.family.parameters, member.x, strict=True)},
+    }
+    base |= member.data | {c: member.constants[c.name] for c in member.family.constants}
+    for term in TERMS:
+        vector = getattr(sde, term)
+        environment = definitions(vector, member, dict(base))
+        found = [[interpreted(c, {**environment, j: k + 1}) for k in range(member.size[1])] for c in vector.components]
+        expected = getattr(arrays, term)(*member.x, **member.rows)
+        assert np.allclose(found, expected, rtol=1e-11, atol=1e-11), term
+
+
+@pytest.mark.parametrize("name", [k for k in CASES if "label" in k or "isotropic" in k or "redrawn" in k])
+def test_the_regularizer_has_the_slope_that_the_drift_descends(name):
+    if name == "labels of unequal variance":
+        with pytest.raises(SymbolicSGDError, match="regularizer"):
+            _ = derive_limiting_sde(CASES[name][0]).regularizer
+        return
+    member = Member(*CASES[name], (2, 3))
+    sde, arrays = derive_limiting_sde(member.family), member.arrays()
+
+    def potential(x):
+        environment = {
+            n: 2,
+            d: 3,
+            **{str(b.label): e for b, e in zip(member.family.parameters, x, strict=True)},
+        } | member.data
+        environment |= {c: member.constants[c.name] for c in member.family.constants}
+        if isinstance(member.family.noise, type(family(noise=IsotropicNoise()).noise)):
+            moved = Member.__new__(Member)
+            moved.__dict__ |= member.__dict__ | {"x": list(x)}
+            jacobian = jacobian_of(moved)
+            return float(member.family.noise.scale**2) / 4 * np.linalg.slogdet(jacobian @ jacobian.T)[1]
+        return interpreted(sde.regularizer, environment)
+
+    x, step = np.array(member.x), 1e-5
+    slope = np.zeros_like(x)
+    for place in np.ndindex(x.shape):
+        e = np.zeros_like(x)
+        e[place] = step
+        slope[place] = (potential(x + e) - potential(x - e)) / (2 * step)
+    descent = [-s for s in arrays.tangent_projection(*member.x, vectors=slope)]
+    found = arrays.normal_regularization(*member.x)
+    assert np.allclose(found, descent, rtol=1e-6, atol=1e-6)
+
+
+def test_the_poster_prints_this_regularizer():
+    """Li, Wang & Arora 2022: R(x) = (4/n) Σ_j (Σ_i z_ij²)(u_j² + v_j²), with the errata: this is ½ tr ∇²L for the printed loss."""
+    sde = derive_limiting_sde(family(loss=PRINTED))
+    expected = 4 / n * sp.Sum(sp.Sum(z[i, j] ** 2, (i, 1, n)) * (u[j] ** 2 + v[j] ** 2), (j, 1, d))
+    assert sde.summand.proportion == 2
+    assert sde.regularizer == expected
+    assert r"\sum_{j=1}^{d}" in sde.latex()
+    halved = derive_limiting_sde(family())
+    assert halved.summand.proportion == 1
+    assert sp.simplify(halved.regularizer / expected) == sp.Rational(1, 4)
+
+
+def test_redrawn_logistic_labels_have_the_covariance_of_the_hessian():
+    assert derive_limiting_sde(CASES["logistic redrawn"][0]).summand.proportion == 1
+
+
+# --- sparse data, batches, many coordinates -------------------------------------------------
+
+
+def at_random(samples, coordinates, *, density=None, noise=None, seed=1):
+    rng = np.random.default_rng(seed)
+    data = rng.standard_normal((samples, coordinates))
+    if density is not None:
+        data *= rng.random(data.shape) < density
+    x = rng.uniform(0.5, 1.5, (2, coordinates))
+    return derive_limiting_sde(family(noise=noise)), data, data @ (x[0] ** 2 - x[1] ** 2), x
+
+
+@pytest.mark.parametrize("noise", [LabelNoise(), IsotropicNoise(HALF), AnyNoise()], ids=["label", "isotropic", "dense"])
+def test_sparse_data_give_what_dense_data_give(noise):
+    sde, data, target, x = at_random(6, 40, density=0.3, noise=noise)
+    sigma = {"sigma": np.random.default_rng(0).standard_normal((2, 40, 3))} if isinstance(noise, AnyNoise) else {}
+    dense = sde.lambdify(z=data, y=target).drift(*x, **sigma)
+    scattered = sde.lambdify(z=sparse.csr_array(data), y=target).drift(*x, **sigma)
+    assert np.allclose(dense, scattered, rtol=1e-12, atol=1e-13)
+
+
+def test_points_come_in_batches():
+    sde, data, target, x = at_random(2, 5)
+    functions = sde.lambdify(z=data, y=target)
+    signs = np.array([[1.0], [-1.0]])
+    drift = functions.drift(x[0] * signs, x[1] * signs)
+    one = functions.drift(*x)
+    assert drift[0].shape == (2, 5)
+    assert np.allclose(drift[1], one[1] * signs, rtol=1e-14)
+
+
+def test_a_newton_step_leads_back_to_the_manifold():
+    sde, data, target, x = at_random(3, 8)
+    functions = sde.lambdify(z=data, y=target)
+    moved = x + 1e-3
+    with pytest.raises(OffManifold, match="corrected"):
+        functions.drift(*moved)
+    for _ in range(4):
+        moved = np.array(functions.corrected(*moved))
+    assert np.abs(functions.residuals(*moved)).max() < 1e-12
+    functions.drift(*moved)
+
+
+# --- what is refused ------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "residual, error, words",
+    [
+        (sp.Sum(z[i, j] * u[j] * u[j + 1], (j, 1, d)) - y[i], CoupledCoordinates, "couples"),
+        (sp.exp(sp.Sum(z[i, j] * u[j], (j, 1, d))) - y[i], CoupledCoordinates, "Sum"),
+        (sp.Sum(z[i, j] * u[j], (j, 1, d)) ** 2 - y[i], CoupledCoordinates, "Sum"),
+        (sp.Sum(z[i, j] * u[j], (j, 1, d)) * u[j], CoupledCoordinates, "outside"),
+        (sp.Sum(z[i, j] * u[j], (j, 1, d)) * sp.Sum(z[i, j] * v[j], (j, 1, d)), CoupledCoordinates, "Sum"),
+        (sp.Sum(z[i, j] * u[i], (j, 1, d)) - y[i], CoupledCoordinates, "index j only"),
+        (sp.Sum(z[j, i] * u[j], (j, 1, d)) - y[i], BadInput, "indexed by"),
+        (sp.Sum(z[i, j], (j, 1, d)) - y[i], BadInput, "any parameter"),
+        (sp.Sum(z[i, j] * u[j], (j, 0, d)) - y[i], BadInput, "runs over"),
+        (sp.Sum(z[i, j] * u[j] * p, (j, 1, d)) - y[i], BadSymbol, "constants="),
+        (sp.Sum(0.5 * z[i, j] * u[j], (j, 1, d)) - y[i], InexactNumber, "exactly"),
+        (u[j] - y[i], BadInput, "no Sum"),
+        ("sum", BadInput, "SymPy expression"),
+    ],
+)
+def test_what_is_no_family_is_refused(residual, error, words):
+    with pytest.raises(error, match=words):
+        family(residual)
+
+
+def test_losses_that_zero_does_not_minimise_are_refused():
+    with pytest.raises(NoMinimum, match="ℓ′"):
+        derive_limiting_sde(family(loss=sp.Lambda(r, (r - 1) ** 2)))
+    with pytest.raises(DegenerateMinimum, match="ℓ″"):
+        derive_limiting_sde(family(loss=sp.Lambda(r, r**4)))
+    with pytest.raises(BadInput, match="RedrawnLabels"):
+        derive_limiting_sde(family(loss=sp.Lambda(r, sp.cosh(r))))
+
+
+def test_dependent_data_are_refused_with_the_rank():
+    sde, data, target, x = at_random(2, 4)
+    data[1], target[1] = 2 * data[0], 2 * target[0]
+    with pytest.raises(SingularPoint, match="dependent"):
+        sde.lambdify(z=data, y=target).drift(*x)
+    with pytest.raises(BadInput, match="more residuals"):
+        sde.lambdify(z=np.ones((9, 4)), y=np.ones(9))
+
+
+def test_wrong_arrays_are_named():
+    sde, data, target, x = at_random(2, 4)
+    with pytest.raises(BadInput, match="no value for y"):
+        sde.lambdify(z=data)
+    with pytest.raises(BadInput, match="'w'"):
+        sde.lambdify(z=data, y=target, w=1)
+    with pytest.raises(BadShape, match="disagree"):
+        sde.lambdify(z=data, y=np.ones(3))
+    with pytest.raises(BadShape, match="dimensions"):
+        sde.lambdify(z=data[0], y=target)
+    functions = sde.lambdify(z=data, y=target)
+    with pytest.raises(BadPoint, match="one for each"):
+        functions.drift(x[0])
+    with pytest.raises(BadPoint, match="shape"):
+        functions.drift(x[0], x[1][:3])
+    with pytest.raises(BadPoint, match="finite"):
+        functions.drift(x[0] * np.nan, x[1])
+    with pytest.raises(BadInput, match="sigma"):
+        functions.drift(*x, sigma=np.ones((2, 4, 1)))
+    with pytest.raises(BadInput, match="sigma"):
+        derive_limiting_sde(family(noise=AnyNoise())).lambdify(z=data, y=target).drift(*x)
