@@ -4,10 +4,16 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import asdict
+from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
+from symbolic_sgd.experiments.thresholds import Threshold, fit, thresholds
 from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.problems.problem_file import read_problem_file
@@ -51,7 +57,62 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("--certificate", type=Path, metavar="F", help="write the certificate as JSON ('-' for stdout)")
     check.add_argument("--seed", type=int, default=0, help="seed of the random points of Γ (default 0)")
     check.set_defaults(run=_verify)
+    _add_recovery(commands)
     return parser
+
+
+def _add_recovery(commands: Any) -> None:
+    recovery = commands.add_parser(
+        "recovery", help="sparse recovery by label-noise SGD: the limiting flow of the OLM over n and d"
+    )
+    recovery.add_argument(
+        "file", type=Path, metavar="DIRECTORY", help="where results go; an interrupted run goes on there"
+    )
+    recovery.add_argument("--coordinates", type=int, nargs="+", default=[40, 80, 160], metavar="d")
+    recovery.add_argument("--sparsity", type=int, nargs="+", default=[2, 4], metavar="κ")
+    recovery.add_argument("--data", nargs="+", choices=sorted(DATA), default=["signs"])
+    recovery.add_argument("--repeats", type=int, default=10, help="trials for each n (default 10)")
+    recovery.add_argument("--seed", type=int, default=0)
+    recovery.add_argument("--workers", type=int, default=1, help="processes (default 1); results do not depend on it")
+    recovery.set_defaults(run=_recover)
+
+
+def _recover(options: argparse.Namespace) -> int:
+    options.file.mkdir(parents=True, exist_ok=True)
+    trials = ladder(options.coordinates, options.sparsity, options.data, options.repeats, options.seed)
+    executor = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
+    report = lambda done, of: _progress(f"trial {done} of {of}")  # noqa: E731
+    try:
+        outcomes = run_all(trials, options.file / "outcomes.jsonl", executor=executor, progress=report)
+    finally:
+        if executor is not None:
+            executor.shutdown(cancel_futures=True)
+    _progress("error bars")
+    found = thresholds(outcomes)
+    _progress("")
+    (options.file / "thresholds.json").write_text(json.dumps([asdict(t) for t in found], indent=1), encoding="utf-8")
+    for t in found:
+        print(f"{t.data:9} d = {t.coordinates:<5} κ = {t.sparsity:<3} {t.method:7} n = {t.samples:.1f} ± {t.error:.1f}")
+    for law in options.data:
+        _recovery_fits(law, [t for t in found if t.data == law], options.file)
+    return DONE
+
+
+def _recovery_fits(law: str, found: Sequence[Threshold], directory: Path) -> None:
+    limit = [t for t in found if t.method == "limit" and t.samples == t.samples]
+    kernel = [t for t in found if t.method == "kernel" and t.samples == t.samples]
+    if len(limit) > 2:
+        line = fit(limit, intercept=True)
+        print(f"{law}: label-noise limit n = ({line.slope:.3f} ± {line.slope_error:.3f}) κ ln d + {line.intercept:.2f}")
+    if kernel:
+        line = fit(kernel, intercept=False)
+        print(f"{law}: gradient flow without noise n = ({line.slope:.3f} ± {line.slope_error:.3f}) d")
+    try:
+        figure = import_module("symbolic_sgd.experiments.figure")
+    except ImportError:
+        print("no figure: it needs matplotlib, pip install 'symbolic-sgd[plot]'", file=sys.stderr)
+        return
+    figure.recovery_figure(found, law).savefig(directory / f"recovery_{law}.png", dpi=150)
 
 
 def _derive(options: argparse.Namespace) -> int:

@@ -320,6 +320,31 @@ def test_sparse_data_give_what_dense_data_give(noise):
     assert np.allclose(dense, scattered, rtol=1e-12, atol=1e-13)
 
 
+@pytest.mark.parametrize(
+    "name",
+    ["OLM label as printed", "v∘v label", "logistic redrawn", "labels of unequal variance", "tanh, data inside, label"],
+)
+def test_sample_gradients_average_to_the_gradient_and_vary_as_the_noise(name):
+    """Σ_i Σ_k p_k ∇ℓ_k(f_i)/n = 0 on Γ, and their second moments are Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n."""
+    stated, constants = CASES[name]
+    member = Member(stated, constants, (2, 3))
+    if name.startswith("logistic"):
+        with pytest.raises(BadInput, match="probabilities"):
+            _ = member.arrays().laws
+        return
+    arrays, jacobian = member.arrays(), jacobian_of(member)
+    first, second = 0.0, 0.0
+    for k, (weight, _) in enumerate(arrays.laws):
+        for sample in range(2):
+            x = [a[None] for a in member.x]
+            g = np.concatenate(arrays.sample_gradient(x, np.array([sample]), np.array([k])), axis=1)[0]
+            first, second = first + weight / 2 * g, second + weight / 2 * np.outer(g, g)
+    kappa = arrays.curvature
+    variance = arrays.variance if arrays.variance is not None else arrays.proportion * kappa
+    assert np.allclose(first, 0, atol=1e-12)
+    assert np.allclose(second, jacobian.T @ np.diag(variance / 2) @ jacobian, rtol=1e-11)
+
+
 def test_points_come_in_batches():
     sde, data, target, x = at_random(2, 5)
     functions = sde.lambdify(z=data, y=target)

@@ -19,7 +19,7 @@ from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint
 from symbolic_sgd.export.callables import ON_MANIFOLD
 from symbolic_sgd.export.family_gradients import FullGradients, Gradients, SplitGradients, Vector
-from symbolic_sgd.problems.family_noise import Isotropic
+from symbolic_sgd.problems.family_noise import Isotropic, LabelSigns, RedrawnLabels
 
 SMALLEST_RCOND = 1e-14
 """G with a smaller reciprocal condition number counts as singular: no digit of G⁻¹ is left."""
@@ -112,6 +112,49 @@ class FamilyArrays:
         point = _Point(self, self._gradients(rows), None)
         step = point.gradients.back(point.whitening.solve(self._residual(rows)))
         return tuple(a - s for a, s in zip(rows, step, strict=True))
+
+    def condition(self, *x: Any) -> float:
+        """A bound below of the condition number of JJᵀ at a single point, infinite where it is singular."""
+        point = _Point(self, self._gradients([_row(a) for a in x]), None)
+        try:
+            diagonal = np.diag(point.whitening.lower)
+        except SingularPoint:
+            return float("inf")
+        return float((diagonal.max() / diagonal.min()) ** 2)
+
+    def sample_gradient(self, x: Sequence[np.ndarray], sample: np.ndarray, label: np.ndarray) -> list[np.ndarray]:
+        """∇ of the loss of one sample with one of its labels, for R replicas: what a step of SGD with label noise descends.
+
+        Args:
+            x: one array (R, d) for each parameter of a coordinate.
+            sample: i − 1 for each replica, (R).
+            label: k − 1, which of the labels (`laws`) was drawn, (R).
+        """
+        values = self._rows(x, sample)
+        count = len(self.summand.parameters)
+        value, slopes = values[0], values[1 : 1 + count]
+        a = None if self.summand.split is None else _dense_rows(self._factor, sample)
+        total = value.sum(axis=1) if a is None else np.einsum("rj,rj->r", a, value)
+        residual = total + self._offsets[sample]
+        weight = self._label_slope(residual, sample, label)[:, None]
+        if a is not None:
+            weight = weight * a
+        return [weight * b for b in slopes]
+
+    @cached_property
+    def laws(self) -> tuple[tuple[float, sp.Lambda], ...]:
+        """(probability, loss) of each label of a sample, where the probabilities are the same for all samples.
+
+        Raises:
+            BadInput: the noise is no noise of labels.
+        """
+        noise = self.summand.family.noise
+        if not isinstance(noise, (LabelSigns, RedrawnLabels)):
+            raise BadInput("sample gradients belong to noise of labels: LabelNoise or RedrawnLabels")
+        laws = [(self.summand.plain(p), loss) for p, loss in noise.laws_of(self.summand.family.loss)]
+        if any(set(self.summand.data) & p.free_symbols for p, _ in laws):
+            raise BadInput("the probabilities of the labels differ between samples: draw the labels by them yourself")
+        return tuple((float(self._evaluated([p])[0]), loss) for p, loss in laws)
 
     # --- data -------------------------------------------------------------------------------
 
@@ -214,6 +257,34 @@ class FamilyArrays:
         values = self._summand_evaluator(given | dict(zip(self.summand.parameters, x, strict=True)))
         return [np.broadcast_to(v, shape) for v in values]
 
+    def _rows(self, x: Sequence[np.ndarray], sample: np.ndarray) -> list[np.ndarray]:
+        """φ (or b) and its slopes for replicas that look at one sample each."""
+        given = dict(self._assignment)
+        for place, symbol in zip(self.summand.family.data, self.summand.data, strict=True):
+            if self.summand.family.i in place.indices:
+                given[symbol] = given[symbol][sample]
+        shape = np.shape(x[0])
+        values = self._summand_evaluator(given | dict(zip(self.summand.parameters, x, strict=True)))
+        return [np.broadcast_to(v, shape) for v in values]
+
+    def _label_slope(self, residual: np.ndarray, sample: np.ndarray, label: np.ndarray) -> np.ndarray:
+        r, slopes = self._label_slopes
+        given = {k: v for k, v in self._assignment.items() if np.ndim(v) < 2}
+        for place, symbol in zip(self.summand.family.data, self.summand.data, strict=True):
+            if place.indices == (self.summand.family.i,):
+                given[symbol] = self._assignment[symbol][sample, 0]
+        values = slopes(given | {r: residual})
+        return np.choose(label, [np.broadcast_to(v, residual.shape) for v in values])
+
+    @cached_property
+    def _label_slopes(self) -> "tuple[sp.Symbol, _Evaluator]":
+        r = sp.Dummy("r", real=True)
+        return r, _Evaluator([self.summand.plain(sp.diff(loss(r), r)) for _, loss in self.laws])
+
+    @cached_property
+    def _offsets(self) -> np.ndarray:
+        return np.broadcast_to(self._offset_evaluator(self._assignment)[0], (self.shape[0], 1)).ravel()
+
     def _gradients(self, x: Vector) -> Gradients:
         count = len(self.summand.parameters)
         _, *rest = self._at(x)
@@ -226,7 +297,7 @@ class FamilyArrays:
     def _residual(self, x: Vector) -> np.ndarray:
         value = self._at(x)[0]
         total = value.sum(axis=1) if self.summand.split is None else self._factor @ value
-        return total + np.broadcast_to(self._offset_evaluator(self._assignment)[0], (self.shape[0], 1)).ravel()
+        return total + self._offsets
 
     def _point(self, x: Vector, sigma: Vector | None) -> "_Point":
         point = _Point(self, self._gradients(x), sigma)
@@ -365,6 +436,11 @@ class _Evaluator:
     def __call__(self, assignment: Mapping[sp.Symbol, Any]) -> list[Any]:
         with np.errstate(all="ignore"):
             return self.program.run(FLOAT64, assignment)["values"]
+
+
+def _dense_rows(matrix: Any, rows: np.ndarray) -> np.ndarray:
+    chosen = matrix[rows]
+    return chosen if isinstance(chosen, np.ndarray) else chosen.toarray()
 
 
 def _added(*vectors: Vector) -> list[np.ndarray]:

@@ -40,7 +40,7 @@ def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
     noise = family.noise
     (r,) = family.loss.variables
     if isinstance(noise, (LabelSigns, RedrawnLabels)):
-        laws = noise.laws if isinstance(noise, RedrawnLabels) else _signs(family.loss, noise.amplitude)
+        laws = noise.laws_of(family.loss)
         pairs = [
             (at(p, i, 0) / n, at(loss.expr, i, 0).xreplace({loss.variables[0]: residuals[i]}))
             for i in range(n)
@@ -54,11 +54,6 @@ def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
     stated = IsotropicNoise(at(noise.scale, 0, 0)) if isinstance(noise, Isotropic) else sigma
     loss = sp.Add(*(at(family.loss.expr, i, 0).xreplace({r: residuals[i]}) for i in range(n))) / n
     return Problem(loss=loss, parameters=tuple(symbols), noise=stated, manifold=tuple(residuals))
-
-
-def _signs(loss: sp.Lambda, amplitude: Expression) -> list[tuple[Expression, sp.Lambda]]:
-    (r,) = loss.variables
-    return [(sp.Rational(1, 2), sp.Lambda(r, loss(r + sign * amplitude))) for sign in (1, -1)]
 
 
 def _sizes(family: "Family", values: Mapping[str, np.ndarray]) -> tuple[int, int]:

@@ -36,6 +36,11 @@ class LabelSigns(FamilyNoise):
     def expressions(self) -> tuple[Expression, ...]:
         return (self.amplitude,)
 
+    def laws_of(self, loss: sp.Lambda) -> tuple[tuple[Expression, sp.Lambda], ...]:
+        """(½, ℓ(r + δ)) and (½, ℓ(r − δ))."""
+        (r,) = loss.variables
+        return tuple((sp.Rational(1, 2), sp.Lambda(r, loss(r + sign * self.amplitude))) for sign in (1, -1))
+
 
 @dataclass(frozen=True)
 class Isotropic(FamilyNoise):
@@ -84,6 +89,10 @@ class RedrawnLabels(FamilyNoise):
     @property
     def expressions(self) -> tuple[Expression, ...]:
         return tuple(e for p, loss in self.laws for e in (p, loss.expr))
+
+    def laws_of(self, loss: sp.Lambda) -> tuple[tuple[Expression, sp.Lambda], ...]:
+        """The laws, of which `loss` is the mean."""
+        return self.laws
 
     @property
     def loss(self) -> sp.Lambda:
