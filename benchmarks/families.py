@@ -65,7 +65,9 @@ def main():
     parser.add_argument("--samples", type=int, nargs="+", default=[100])
     chosen = parser.parse_args()
     has_jax = importlib.util.find_spec("jax") is not None
-    print(f"{'n':>5} {'d':>7} {'product s':>10} {'label':>7} {'isotropic':>9} {'jax label':>9}   peak memory, label, in n×d arrays")
+    print(
+        f"{'n':>5} {'d':>7} {'product s':>10} {'label':>7} {'isotropic':>9} {'jax label':>9}   peak memory, label, in n×d arrays"
+    )
     label, isotropic = olm(LabelNoise()), olm(IsotropicNoise())
     for n in chosen.samples:
         for d in chosen.coordinates:

@@ -101,9 +101,19 @@ def _recover(options: argparse.Namespace) -> int:
 def _recovery_fits(law: str, found: Sequence[Threshold], directory: Path) -> None:
     limit = [t for t in found if t.method == "limit" and t.samples == t.samples]
     kernel = [t for t in found if t.method == "kernel" and t.samples == t.samples]
-    if len(limit) > 2:
-        line = fit(limit, intercept=True)
-        print(f"{law}: label-noise limit n = ({line.slope:.3f} ± {line.slope_error:.3f}) κ ln d + {line.intercept:.2f}")
+    for name, points in (
+        ("", limit),
+        *(
+            (f", κ = {kappa}", [t for t in limit if t.sparsity == kappa])
+            for kappa in sorted({t.sparsity for t in limit})
+        ),
+    ):
+        if len(points) > 2:
+            line = fit(points, intercept=True)
+            print(
+                f"{law}: label-noise limit n = ({line.slope:.3f} ± {line.slope_error:.3f}) κ ln d {line.intercept:+.2f}{name}, "
+                f"misfit {line.misfit:.1%}"
+            )
     if kernel:
         line = fit(kernel, intercept=False)
         print(f"{law}: gradient flow without noise n = ({line.slope:.3f} ± {line.slope_error:.3f}) d")

@@ -17,7 +17,7 @@ def recovery_figure(found: Sequence[Threshold], data: str) -> Figure:
         data: the law of the data that is shown.
     """
     shown = [t for t in found if t.data == data]
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 4.2), layout="constrained")
+    figure, (left, right) = plt.subplots(1, 2, figsize=(12, 5.4), layout="constrained")
     colors = {d: plt.get_cmap("viridis")(x) for d, x in _spread(sorted({t.coordinates for t in shown}))}
     for t in shown:
         n, wins, trials = (np.array(column, dtype=float) for column in zip(*t.probabilities, strict=True))
@@ -26,7 +26,7 @@ def recovery_figure(found: Sequence[Threshold], data: str) -> Figure:
         left.plot(n, wins / trials, style, color=colors[t.coordinates], label=name, markersize=3, linewidth=1)
     left.set(xscale="log", xlabel="samples n", ylabel="fraction of trials that recover w*", title=f"data: {data}")
     left.plot([], [], ":", color="gray", label="gradient flow without noise")
-    left.legend(fontsize=7)
+    left.legend(fontsize=7, ncols=4, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     for kappa, marker in zip(sorted({t.sparsity for t in shown}), "osD^v", strict=False):
         for method, color in (("limit", "C0"), ("kernel", "C3")):
             points = [t for t in shown if t.sparsity == kappa and t.method == method and np.isfinite(t.samples)]
@@ -41,7 +41,10 @@ def recovery_figure(found: Sequence[Threshold], data: str) -> Figure:
             )
     _curves(right, shown)
     right.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="n at 50 % recovery")
-    right.legend(fontsize=7)
+    dimensions = sorted({t.coordinates for t in shown})
+    right.set_xticks(dimensions, [str(d) for d in dimensions])
+    right.minorticks_off()
+    right.legend(fontsize=7, ncols=3, loc="upper center", bbox_to_anchor=(0.5, -0.16))
     return figure
 
 
@@ -49,11 +52,12 @@ def _curves(axes, shown: Sequence[Threshold]) -> None:
     d = np.geomspace(min(t.coordinates for t in shown), max(t.coordinates for t in shown), 100)
     limit = [t for t in shown if t.method == "limit" and np.isfinite(t.samples)]
     kernel = [t for t in shown if t.method == "kernel" and np.isfinite(t.samples)]
-    if len(limit) > 2:
-        curve = fit(limit, intercept=True)
-        for kappa in sorted({t.sparsity for t in limit}):
-            axes.plot(d, curve.slope * kappa * np.log(d) + curve.intercept, "C0", linewidth=0.8)
-        axes.plot([], [], "C0", linewidth=0.8, label=f"{curve.slope:.2f} κ ln d + {curve.intercept:.1f}")
+    for kappa in sorted({t.sparsity for t in limit}):
+        points = [t for t in limit if t.sparsity == kappa]
+        if len(points) > 2:
+            curve = fit(points, intercept=True)
+            label = f"{curve.slope:.2f} κ ln d {curve.intercept:+.1f}, κ = {kappa}"
+            axes.plot(d, curve.slope * kappa * np.log(d) + curve.intercept, "C0", linewidth=0.8, label=label)
     if kernel:
         line = fit(kernel, intercept=False)
         axes.plot(d, line.slope * d, "C3", linewidth=0.8, label=f"{line.slope:.3f} d")
