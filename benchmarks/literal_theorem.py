@@ -50,8 +50,8 @@ def literal_drift(model: Model, algebra: MatrixAlgebra) -> sp.Matrix:
     pinv = dual.transpose() * dual * algebra.of(sp.eye(len(model.parameters)) / w)
     tangent = identity - hessian * pinv
     normal = identity - tangent
-    s = across * _lyapunov(gram, dual * noise * dual.transpose(), w, algebra) * j
-    t = lambda b: _third_derivative(model, b, algebra)  # noqa: E731
+    s = across * lyapunov_solution(gram, dual * noise * dual.transpose(), w, algebra) * j
+    t = lambda b: third_derivative(model, b, algebra)  # noqa: E731
     return algebra.expressions(
         -(pinv * t(tangent * noise * tangent)) * half
         - tangent * t(pinv * normal * noise * tangent)
@@ -63,7 +63,7 @@ def _hessian(model: Model) -> sp.Matrix:
     return model.weight * model.jacobian().T * model.jacobian()
 
 
-def _third_derivative(model: Model, b: Any, algebra: MatrixAlgebra) -> Any:
+def third_derivative(model: Model, b: Any, algebra: MatrixAlgebra) -> Any:
     total = algebra.of(sp.zeros(len(model.parameters), 1))
     for f in model.residuals:
         slope = algebra.of(model.weight * sp.Matrix([f.diff(x) for x in model.parameters]))
@@ -91,7 +91,7 @@ def unpacked(size: int) -> list[list[int]]:
     return [[place[min(a, b), max(a, b)] for b in range(size)] for a in range(size)]
 
 
-def _lyapunov(gram: Any, covariance: Any, weight: sp.Rational, algebra: MatrixAlgebra) -> Any:
+def lyapunov_solution(gram: Any, covariance: Any, weight: sp.Rational, algebra: MatrixAlgebra) -> Any:
     """The symmetric Z with w(G Z + Z G) = Y, by the Kronecker system on its packed entries."""
     g, y = algebra.rows(gram), algebra.rows(covariance)
     zero = g[0][0] - g[0][0]

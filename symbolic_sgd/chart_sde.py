@@ -7,15 +7,16 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.derive.chart import Chart, derivative, tidied
 from symbolic_sgd.derive.charts import chart_expression
 from symbolic_sgd.derive.fixed_points import FixedPoints, find_fixed_points
 from symbolic_sgd.derive.one_dimension import OneDimension, check_one_dimensional
 from symbolic_sgd.derive.stationary import zero_flux_density
 from symbolic_sgd.errors import ExpressionTooLarge, SingularPoint
-from symbolic_sgd.export.callables import BLOCK, as_points, constant_columns, evaluate
+from symbolic_sgd.export.host import BLOCK
 from symbolic_sgd.export.latex import display, expression_latex, matrix_display
+from symbolic_sgd.export.points import as_points, constant_columns
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def _add_recovery(commands: Any) -> None:
 def _recover(options: argparse.Namespace) -> int:
     options.file.mkdir(parents=True, exist_ok=True)
     trials = ladder(options.coordinates, options.sparsity, options.data, options.repeats, options.seed)
-    executor = ProcessPoolExecutor(options.workers) if options.workers > 1 else None
+    executor = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) if options.workers > 1 else None
     report = lambda done, of: _progress(f"trial {done} of {of}")  # noqa: E731
     try:
         outcomes = run_all(trials, options.file / "outcomes.jsonl", executor=executor, progress=report)

@@ -118,6 +118,10 @@ class FlowDidNotConverge(SymbolicSGDError):
     """The gradient flow from a point was not seen to reach Γ."""
 
 
+class MissingExtra(SymbolicSGDError, ImportError):
+    """An optional package that is not installed."""
+
+
 # --- charts ---------------------------------------------------------------------------------
 
 

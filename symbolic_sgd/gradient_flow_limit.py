@@ -15,7 +15,7 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, ExpressionTooLarge, NoClosedForm
-from symbolic_sgd.export.callables import as_points, constant_columns
+from symbolic_sgd.export.points import as_points, constant_columns
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit, find_limit

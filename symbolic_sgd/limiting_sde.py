@@ -18,13 +18,20 @@ from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
-from symbolic_sgd.export.callables import NumericFunctions, check_finite, check_points
+from symbolic_sgd.export.backend import Backend
+from symbolic_sgd.export.backends.register_machine import NumPy
+from symbolic_sgd.export.c_source import c_source
+from symbolic_sgd.export.callables import NumericFunctions
+from symbolic_sgd.export.guard import check_finite, check_points
 from symbolic_sgd.export.latex import snippet
 from symbolic_sgd.family_sde import FamilySDE
 from symbolic_sgd.problems.family import Family
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.verify import checks
 from symbolic_sgd.verify.certificate import Certificate
+
+NUMPY = NumPy()
+"""The back end that is always there."""
 
 
 @dataclass(frozen=True)
@@ -222,13 +229,27 @@ class LimitingSDE:
         shapes = {output.name: output.shape for output in self.program.outputs}
         return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
 
-    def lambdify(self, *, check: bool = True) -> NumericFunctions:
-        """Float64 functions of points on Γ.
+    def lambdify(self, *, check: bool = True, backend: Backend = NUMPY) -> NumericFunctions:
+        """Functions of points on Γ: `drift`, `diffusion`, and every term.
 
         Args:
             check: refuse points that are not on Γ, or where the formulas are singular.
+            backend: NumPy() by default; LLVM(threads=…) compiles to machine code,
+                JAX() and Torch() are differentiable, MPMath(digits) and Exact() are for exact points.
         """
-        return NumericFunctions(self.derivation, check=check)
+        if not isinstance(backend, Backend):
+            raise BadInput(f"backend is {backend!r}; give an object such as NumPy() or LLVM(), from symbolic_sgd")
+        return NumericFunctions(self.derivation, check=check, backend=backend)
+
+    def to_c(self) -> str:
+        """A self-contained C file: `sde_drift`, `sde_diffusion` and each term of the drift, at one point or (`…_batch`) at many.
+
+        `cc -O3 -shared -fPIC file.c -lm` compiles it. A point's parameters are followed by the constants, in the order
+        of `problem.symbols`; the code tests nothing, so that the points have to be on Γ.
+        """
+        names = {"drift": "drift", "diffusion": "tangent_noise", **{name: name for name in DRIFT_TERMS}}
+        programs = {f"sde_{public}": self.program.select(name) for public, name in names.items()}
+        return c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
 
     def latex(self) -> str:
         """The theorem with every block filled in: LaTeX that compiles with amsmath."""

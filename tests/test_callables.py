@@ -13,7 +13,7 @@ from symbolic_sgd import IsotropicNoise, LimitingSDE, Problem, derive_limiting_s
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import OffManifold
-from symbolic_sgd.export.callables import BLOCK
+from symbolic_sgd.export.host import BLOCK
 from symbolic_sgd.problems.problem_file import read_problem
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"

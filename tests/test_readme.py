@@ -16,8 +16,10 @@ def block(marker: str) -> str:
     return found.group(1)
 
 
-@pytest.mark.parametrize("marker", ["example", "regularizer", "limit", "chart", "family"])
+@pytest.mark.parametrize("marker", ["example", "regularizer", "limit", "chart", "family", "backends"])
 def test_an_example_prints_what_it_says(tmp_path, marker):
+    if marker == "backends":
+        pytest.importorskip("llvmlite")
     code = block(marker)
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True, timeout=120

@@ -2,6 +2,7 @@
 
 import json
 from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 
 import numpy as np
 import pytest
@@ -109,7 +110,7 @@ def test_interrupted_runs_go_on_and_do_not_depend_on_workers(tmp_path):
     run_all(trials[:3], half)
     with half.open("a") as file:
         file.write('{"trial": {"coordin')  # cut off in the middle of a line
-    with ProcessPoolExecutor(2) as executor:
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as executor:
         assert run_all(trials, half, executor=executor) == whole
     assert len(read(half)) == len(trials)
 

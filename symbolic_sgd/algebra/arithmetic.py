@@ -15,7 +15,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Exact, Node
-from symbolic_sgd.errors import ComplexValue
+from symbolic_sgd.errors import ComplexValue, InexactNumber
 
 PreciseNumber = Any
 """An `mpmath.mpf` (mpmath has no type information)."""
@@ -90,6 +90,34 @@ PRECISE = Arithmetic(
     },
 )
 """mpmath numbers at the working precision in force (`mpmath.workdps`)."""
+
+
+def _rational(name: str) -> Callable[..., Fraction]:
+    def exact(*args: Fraction) -> Fraction:
+        known = [sp.Rational(a.numerator, a.denominator) for a in args]
+        symbolic: Any = sp.Pow if name == "pow" else FUNCTIONS[name].symbolic if name in FUNCTIONS else None
+        value = CONSTANTS[name][0] if symbolic is None else symbolic(*known)
+        if not isinstance(value, sp.Rational):
+            shown = f"{name}({', '.join(map(str, args))})" if args else name
+            raise InexactNumber(f"{shown} is no rational number: evaluate with MPMath(digits=…) instead")
+        return Fraction(int(value.p), int(value.q))
+
+    return exact
+
+
+EXACT = Arithmetic(
+    constant=Fraction,
+    operations={
+        "add": operator.add,
+        "sub": operator.sub,
+        "mul": operator.mul,
+        "div": operator.truediv,
+        "neg": operator.neg,
+        "pow": _rational("pow"),
+        **{name: _rational(name) for name in (*FUNCTIONS, *CONSTANTS)},
+    },
+)
+"""Rationals; what leaves them raises `InexactNumber`."""
 
 
 class Valuation:

@@ -17,8 +17,8 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint
-from symbolic_sgd.export.callables import ON_MANIFOLD
 from symbolic_sgd.export.family_gradients import FullGradients, Gradients, SplitGradients, Vector
+from symbolic_sgd.export.guard import ON_MANIFOLD
 from symbolic_sgd.problems.family_noise import Isotropic, LabelSigns, RedrawnLabels
 
 SMALLEST_RCOND = 1e-14

@@ -12,7 +12,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.errors import FlowDidNotConverge
-from symbolic_sgd.export.callables import KINK
+from symbolic_sgd.export.guard import KINK
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit

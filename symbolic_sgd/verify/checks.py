@@ -5,11 +5,15 @@ from collections.abc import Callable
 import numpy as np
 
 from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.export.lowering import lower
 from symbolic_sgd.verify.certificate import Certificate, Check
 from symbolic_sgd.verify.flow_road import check_flow_road
 from symbolic_sgd.verify.identities import check_identities
 from symbolic_sgd.verify.one_step import check_one_step
 from symbolic_sgd.verify.witness import Witness
+
+SOURCES = ("drift", "tangent_noise")
+"""Terms whose compiled source is named by its SHA-256 in the certificate (cf. `sde.lambdify().source_hash`)."""
 
 POINTS = 2
 """Random points of Γ at which everything is checked."""
@@ -33,6 +37,7 @@ def verify(derivation: Derivation, rng: np.random.Generator, progress: Callable[
         "constants": [s.name for s in problem.constants],
         "noise": str(problem.noise),
         "codimension": derivation.codimension,
+        "source": {name: lower([derivation.program.select(name)], problem.symbols).source_hash for name in SOURCES},
         "holds": "on all of Γ" if derivation.minor is None else "where the minor of the frame is not singular",
     }
     done: list[Check] = []

@@ -1,0 +1,109 @@
+"""The same programs on mpmath numbers of any precision, and on rationals."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational
+from typing import Any
+
+import mpmath
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import EXACT, PRECISE, Arithmetic
+from symbolic_sgd.errors import BadInput, BadPoint, ComplexValue, SingularPoint
+from symbolic_sgd.export.backend import Backend, Evaluation, Part
+from symbolic_sgd.export.guard import check_points
+from symbolic_sgd.export.points import as_points, constant_columns
+
+GUARD_DIGITS = 10
+"""Digits carried beyond those that are asked for."""
+
+
+@dataclass(frozen=True)
+class MPMath(Backend):
+    """mpmath numbers; results are object arrays of `mpf`.
+
+    Args:
+        digits: of the result; ten more are carried, which a badly conditioned point may use up.
+    """
+
+    digits: int = 50
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.digits, int) or isinstance(self.digits, bool) or self.digits < 1:
+            raise BadInput(f"digits is {self.digits!r}; give an integer ≥ 1")
+
+    def compile(self, part: Part) -> Evaluation:
+        def evaluate(x: Any, constants: Mapping[str, Any]) -> np.ndarray:
+            with mpmath.workdps(self.digits + GUARD_DIGITS):
+                return _evaluated(part, PRECISE, _precise, x, constants)
+
+        return evaluate
+
+
+@dataclass(frozen=True)
+class Exact(Backend):
+    """Rational points, rational results: object arrays of `Fraction`. What is not rational is refused."""
+
+    def compile(self, part: Part) -> Evaluation:
+        return lambda x, constants: _evaluated(part, EXACT, _rational, x, constants)
+
+
+def _evaluated(
+    part: Part, arithmetic: Arithmetic, number: Callable[[Any], Any], x: Any, constants: Mapping[str, Any]
+) -> np.ndarray:
+    problem = part.derivation.problem
+    points = _numbers(x, number)
+    doubles = as_points(points.astype(object), problem.dimension)
+    given = {name: _numbers(value, number) for name, value in constants.items()}
+    rounded = constant_columns(problem.constants, given, points.shape[:-1])
+    if part.check:
+        check_points(part.derivation, np.concatenate([doubles.reshape(-1, problem.dimension), *rounded], axis=1))
+    columns = [np.broadcast_to(given[s.name], points.shape[:-1]).reshape(-1) for s in problem.constants]
+    flat = points.reshape(-1, problem.dimension)
+    result = np.empty((len(flat), len(part.output.registers)), dtype=object)
+    for i, row in enumerate(flat):
+        assignment = dict(zip(problem.symbols, [*row, *(column[i] for column in columns)], strict=True))
+        result[i] = _row(part, arithmetic, assignment)
+    return result.reshape(*points.shape[:-1], *part.shape)
+
+
+def _row(part: Part, arithmetic: Arithmetic, assignment: Mapping[sp.Symbol, Any]) -> list[Any]:
+    try:
+        return part.program.run(arithmetic, assignment)[part.output.name]
+    except (ZeroDivisionError, ComplexValue) as error:
+        where = ", ".join(f"{s} = {a}" for s, a in assignment.items())
+        raise SingularPoint(f"{part.output.name} is not a finite real number at {where}: {error}") from error
+
+
+def _numbers(x: Any, number: Callable[[Any], Any]) -> np.ndarray:
+    try:
+        array = np.array(x, dtype=object)
+    except ValueError as error:
+        raise BadPoint(f"x is no array of numbers: {error}") from error
+    result = np.empty(array.shape, dtype=object)
+    for index in np.ndindex(array.shape):
+        result[index] = number(array[index])
+    return result
+
+
+def _rational(value: Any) -> Fraction:
+    try:
+        if isinstance(value, sp.Rational):
+            return Fraction(int(value.p), int(value.q))
+        return Fraction(value) if isinstance(value, Rational | float | str) else Fraction(value.item())
+    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+        raise BadPoint(f"{value!r} is no rational number: give integers, fractions, or text such as '1/3'") from error
+
+
+def _precise(value: Any) -> Any:
+    if isinstance(value, mpmath.mpf):
+        return +value
+    try:
+        return PRECISE.constant(_rational(value))
+    except BadPoint:
+        try:
+            return mpmath.mpf(sp.sympify(value, strict=True)._to_mpmath(mpmath.mp.prec))
+        except (TypeError, ValueError, AttributeError, sp.SympifyError) as error:
+            raise BadPoint(f"{value!r} is no real number") from error

@@ -1,0 +1,69 @@
+"""What users give as points and constants, as float64 arrays."""
+
+from collections.abc import Mapping
+from math import isfinite
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import BadInput, BadPoint
+
+
+def as_points(x: Any, dimension: int) -> np.ndarray:
+    """x as float64 of shape (..., D), or `BadPoint`."""
+    if isinstance(x, np.ma.MaskedArray) and x.mask.any():
+        raise BadPoint("x has masked entries: fill or drop them first")
+    try:
+        array = np.asarray(x)
+    except ValueError as error:
+        raise BadPoint(f"x is no array of numbers: {error}") from error
+    if array.dtype == object:
+        array = _from_objects(array)
+    if array.dtype.kind not in "fiu":
+        raise BadPoint(f"x has entries of type {array.dtype}; the parameters are real numbers")
+    if array.ndim == 0 or array.shape[-1] != dimension:
+        raise BadPoint(
+            f"x has shape {array.shape}; its last dimension has to be {dimension}, one entry a parameter, as in (..., {dimension})"
+        )
+    with np.errstate(all="ignore"):
+        total = array.sum(dtype=float)  # as fast as memory is read, and without an array of bits
+    if not isfinite(total) and not np.isfinite(array).all():
+        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise BadPoint(f"x is not finite: entry {bad} is {array[bad]}")
+    return array.astype(float, copy=False)
+
+
+def _from_objects(array: np.ndarray) -> np.ndarray:
+    try:
+        return array.astype(float)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadPoint("x has entries that are no real numbers") from error
+
+
+def constant_columns(
+    declared: tuple[sp.Symbol, ...], given: Mapping[str, Any], batch: tuple[int, ...]
+) -> list[np.ndarray]:
+    """One column a constant, as many rows as points."""
+    names = [s.name for s in declared]
+    unknown = [name for name in given if name not in names]
+    if unknown:
+        known = f"the constants are {', '.join(names)}" if names else "the problem has no constants"
+        raise BadInput(f"{unknown[0]!r} is no constant of this problem: {known}")
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise BadInput(f"no value for the constant {missing[0]}: pass it by keyword, e.g. {missing[0]}=1.0")
+    return [_constant(name, given[name], batch) for name in names]
+
+
+def _constant(name: str, value: Any, batch: tuple[int, ...]) -> np.ndarray:
+    try:
+        array = np.asarray(value, dtype=float)
+        spread = np.broadcast_to(array, batch)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise BadInput(
+            f"the constant {name} is not real, or does not broadcast against the batch {batch}: {error}"
+        ) from error
+    if not np.isfinite(array).all():
+        raise BadInput(f"the constant {name} is not finite")
+    return spread.reshape(-1, 1)
