@@ -7,11 +7,12 @@ from typing import Any, overload
 
 import numpy as np
 import sympy as sp
+from sympy.printing.defaults import Printable
 
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.chart_sde import ChartSDE
-from symbolic_sgd.derive.canonical import Written, written
+from symbolic_sgd.derive.canonical import Written, shortest_program, written
 from symbolic_sgd.derive.charts import find_chart
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
 from symbolic_sgd.derive.family_summand import Summand
@@ -22,8 +23,9 @@ from symbolic_sgd.export.backend import Backend
 from symbolic_sgd.export.backends.register_machine import NumPy
 from symbolic_sgd.export.c_source import c_source
 from symbolic_sgd.export.callables import NumericFunctions
+from symbolic_sgd.export.display import display_latex, equation, fits
 from symbolic_sgd.export.guard import check_finite, check_points
-from symbolic_sgd.export.latex import snippet
+from symbolic_sgd.export.latex import COEFFICIENTS, snippet
 from symbolic_sgd.family_sde import FamilySDE
 from symbolic_sgd.problems.family import Family
 from symbolic_sgd.problems.problem import Problem, real_number
@@ -32,6 +34,9 @@ from symbolic_sgd.verify.certificate import Certificate
 
 NUMPY = NumPy()
 """The back end that is always there."""
+
+SHOWN = 2000
+"""Operations of the drift's program up to which `str` looks for a form that is short enough to be shown."""
 
 
 @dataclass(frozen=True)
@@ -49,11 +54,12 @@ class ManifoldSummary:
     codimension: int
 
 
-@dataclass(frozen=True)
-class LimitingSDE:
+@dataclass(frozen=True, repr=False)
+class LimitingSDE(Printable):
     """dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ: the limit of SGD at t = kη² (Li, Wang & Arora 2022, main theorem, corrected).
 
-    Matrices are exact, in the user's symbols, and valid on Γ. They are expanded when asked for.
+    Matrices are exact, in the user's symbols, and valid on Γ. They are expanded when asked for. SymPy's printers (str,
+    `sympy.latex`, `pprint`, Jupyter) show dY = …, in the settings they are given.
 
     Raises:
         ExpressionTooLarge: by a matrix that does not expand within the size budget; `program` and `lambdify` always work.
@@ -253,10 +259,35 @@ class LimitingSDE:
 
     def latex(self) -> str:
         """The theorem with every block filled in: LaTeX that compiles with amsmath."""
-        return snippet(self.derivation, {term.name: self._matrix(term.name) for term in TERMS})
+        matrices = {term.name: self._matrix(term.name) for term in TERMS}
+        return snippet(self.derivation, matrices, self._shortest_program)
 
-    def _repr_latex_(self) -> str:
-        return self.latex()
+    def _shortest_program(self, name: str) -> Program:
+        return shortest_program(self.derivation, name)
+
+    # --- what SymPy's printers call -----------------------------------------------------------
+
+    def _latex(self, printer: Any) -> str:
+        return display_latex(self._coefficients, self._shortest_program, printer._print)
+
+    def _sympystr(self, printer: Any) -> str:
+        return printer._print(self._shown)
+
+    _pretty = _sympystr
+
+    @property
+    def _coefficients(self) -> dict[str, SymbolicMatrix | None]:
+        return {name: self._matrix(name) for name in COEFFICIENTS}
+
+    @property
+    def _shown(self) -> sp.Basic:
+        """The equation, or where it is too large its sizes."""
+        m, d = self.derivation.codimension, self.problem.dimension
+        size = self.program.select("drift").operations
+        diffusion, drift = self._coefficients.values() if size <= SHOWN else (None, None)
+        if diffusion is not None and drift is not None and fits(diffusion) and fits(drift):
+            return equation(diffusion, drift)
+        return sp.Symbol(f"LimitingSDE(D={d}, M={m}, drift of {size} operations)")
 
     def explain(self) -> str:
         """Which road was taken, in words, how large each term is, and in what form it is written out."""
@@ -278,7 +309,10 @@ class LimitingSDE:
         program = f"{part.operations} operations as a program"
         matrix = self._matrix(name)
         if matrix is None:
-            return f"{program}, {part.expanded_size(name):.3g} written out"
+            shortest = self._shortest_program(name)
+            fewer = shortest.operations < part.operations
+            parts = f"{shortest.operations} by the formula for composed losses, " if fewer else ""
+            return f"{program}, {parts}{part.expanded_size(name):.3g} written out"
         form = self._form(name)
         return "zero on Γ" if matrix.is_zero_matrix else f"{program}, {form.operations} as {form.road}"
 
@@ -287,10 +321,6 @@ class LimitingSDE:
             return "where " + "; ".join(map(str, self.valid_where)) if self.valid_where else "on all of Γ"
         except ExpressionTooLarge:
             return "where a minor that is too large to print is not singular"
-
-    def __repr__(self) -> str:
-        m, d = self.derivation.codimension, self.problem.dimension
-        return f"LimitingSDE(D={d}, M={m}, drift of {self.program.select('drift').operations} operations)"
 
 
 @dataclass(frozen=True)

@@ -6,30 +6,27 @@
 import random
 from dataclasses import replace
 
+import mpmath
 import pytest
 import sympy as sp
+from overparametrised import overparametrised
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.algebra import fractions
+from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.linear_forms import combined, content, linear_forms
 from symbolic_sgd.algebra.lyapunov import closed_form, elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.derive.canonical import operations
+from symbolic_sgd.algebra.solvers import SOLVERS
+from symbolic_sgd.derive.canonical import composed_programs, operations
+from symbolic_sgd.derive.derivation import TERMS
+from symbolic_sgd.errors import ExpressionTooLarge
 
 u, v, w = sp.symbols("u v w")
 
 LIBRARIES = [fractions.flint, None] if fractions.flint else [None]
-
-
-def overparametrised(n, d, noise, seed):
-    rng = random.Random(seed)
-    rows = [[0] * d] * n
-    while sp.Matrix(rows).rank() < n:
-        rows = [[rng.choice([-1, 1]) for _ in range(d)] for _ in range(n)]
-    us, vs = sp.symbols(f"u1:{d + 1}"), sp.symbols(f"v1:{d + 1}")
-    residuals = [sum(z * (p**2 - q**2) for z, p, q in zip(row, us, vs, strict=True)) - 1 for row in rows]
-    return Problem.least_squares(residuals, parameters=(*us, *vs), noise=noise)
 
 
 @pytest.mark.parametrize("library", LIBRARIES, ids=lambda library: "flint" if library else "sympy")
@@ -45,6 +42,73 @@ def overparametrised(n, d, noise, seed):
 def test_operations_of_the_drift(problem, most, library, monkeypatch):
     monkeypatch.setattr(fractions, "flint", library)
     assert operations(derive_limiting_sde(problem).drift) <= most
+
+
+@pytest.mark.parametrize("data", [(-1, 1), (-1, 0, 1), (-2, -1, 0, 1, 2), (-3, -2, -1, 1, 2, 3)], ids=str)
+@pytest.mark.parametrize("seed", range(2))
+def test_the_overparametrised_model_with_four_samples_of_eight_features_is_printed(data, seed):
+    sde = derive_limiting_sde(overparametrised(4, 8, LabelNoise(), seed, data))
+    assert operations(sde.drift) <= 520
+    assert len(str(sde.drift)) < 10**6
+    assert "as a formula in F = (∇f_i)" in sde.explain()
+
+
+def test_a_formula_that_is_too_large_is_refused():
+    sde = derive_limiting_sde(overparametrised(5, 10, LabelNoise(), 0))
+    with pytest.raises(ExpressionTooLarge, match=r"sde\.program"):
+        _ = sde.drift
+
+
+COMPOSED = {
+    "curvatures that depend on x": (1 + w**2) * (u * v - 1) ** 2 / 2 + sp.exp(u) * (w - u) ** 2,
+    "no squares": sp.cosh(u * v - 1) + sp.log(1 + (w - v) ** 2) * 3,
+    "one level": (2 + sp.sin(u)) * (u * v * w - 1) ** 2,
+}
+NOISES = {
+    "dense": sp.Matrix([[1, u], [w, 2], [sp.Rational(1, 3), u * v]]),
+    "isotropic": IsotropicNoise(2),
+}
+
+
+@pytest.mark.parametrize("noise", NOISES)
+@pytest.mark.parametrize("loss", COMPOSED)
+def test_the_formulas_of_composed_losses_are_the_theorem(loss, noise):
+    """Without third derivatives of L, by both ways to solve, and every term: the program's values at points of Γ."""
+    problem = Problem(loss=COMPOSED[loss], parameters=(u, v, w), noise=NOISES[noise])
+    derivation = derive_limiting_sde(problem).derivation
+    for term in TERMS:
+        part, made = derivation.program.select(term.name), dict(composed_programs(derivation, term.name))
+        assert len(made) == len(SOLVERS)
+        for program in made.values():
+            for point in derivation.points:
+                with mpmath.workdps(60):
+                    ours, theirs = (p.run(PRECISE, point)[term.name] for p in (program, part))
+                    size = max(1, *map(abs, theirs))
+                    assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) < mpmath.mpf(10) ** -50 * size
+
+
+def test_both_ways_to_solve_a_linear_system():
+    rng = random.Random(1)
+    graph = Graph()
+    for m in range(1, 6):
+        frame = sp.Matrix(m, m + 1, lambda i, j: rng.randint(-5, 5))
+        a, right = frame * frame.T, sp.Matrix(m, 2, lambda i, j: rng.randint(-5, 5))
+        exact = lambda b: Matrix.of([[graph.constant(int(e)) for e in b.row(i)] for i in range(b.rows)])  # noqa: E731
+        for solve in SOLVERS.values():
+            x = solve(exact(a), exact(right)).value
+            found = sp.Matrix(m, 2, [sp.Rational(e.value.numerator, e.value.denominator) for e in x.entries])
+            assert a * found == right
+
+
+def test_sums_with_the_same_letters_share_them():
+    """x + 2y + 2z and 3x − 4y − 4z: y + z is added once."""
+    graph = Graph()
+    x, y, z = (graph.symbol(s) for s in sp.symbols("x y z"))
+    first, second = linear_forms([[x, 2 * y, 2 * z], [3 * x, -4 * y, -4 * z]])
+    assert first is x + 2 * (y + z) and second is 3 * x + -4 * (y + z)
+    assert linear_forms([[x], [y]]) == [x, y]
+    assert content([4 * x, 6 * y, graph.constant(0)]) == 2
+    assert combined(Matrix.of([[2 * x, -x]]), Matrix.column([y, z]))[0, 0] is x * (2 * y - z)
 
 
 def test_the_hyperbola_with_label_noise_reads_as_in_a_paper():

@@ -9,16 +9,25 @@ import sys
 from dataclasses import replace
 from pathlib import Path
 
+import mpmath
 import pytest
 import sympy as sp
 from known_limits import KNOWN
+from overparametrised import overparametrised
 
-from symbolic_sgd import IsotropicNoise, Problem, cli, derive_limiting_sde, gradient_flow_limit
+from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, cli, derive_limiting_sde, gradient_flow_limit
+from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.cli import main
 from symbolic_sgd.derive import derivation
+from symbolic_sgd.derive.canonical import shortest_program
 from symbolic_sgd.derive.derivation import TERMS
+from symbolic_sgd.export.named_parts import named_parts
 from symbolic_sgd.problems.expressions import parse_expression
 from symbolic_sgd.problems.problem_file import read_problem, read_problem_file
+
+u, v = sp.symbols("u v")
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
 FILES = sorted(DERIVATIONS.glob("*.toml"))
@@ -145,9 +154,104 @@ def test_latex_states_where_the_formulas_hold():
     assert whole.valid_where == () and "valid where" not in whole.latex()
 
 
-def test_jupyter_shows_the_same():
-    sde = derive_limiting_sde(read_problem(DERIVATIONS / "sphere.toml"))
-    assert sde._repr_latex_() == sde.latex()
+# --- large formulas ---------------------------------------------------------------------------------
+
+LARGE = [
+    overparametrised(4, 8, LabelNoise(), 0),
+    overparametrised(3, 5, IsotropicNoise(), 0),
+    overparametrised(3, 5, sp.Matrix(10, 2, lambda i, j: sp.Rational((7 * i + 3 * j) % 11 - 5, 10)), 0),
+]
+LARGE_NAMES = ["OLM 4,8 label", "OLM 3,5 isotropic", "OLM 3,5 dense"]
+
+
+@needs_tex
+@pytest.mark.parametrize("problem", LARGE, ids=LARGE_NAMES)
+def test_a_large_formula_is_printed_by_named_parts_on_lines_that_fit(problem, tmp_path):
+    text = derive_limiting_sde(problem).latex()
+    assert "that is, entry by entry" in text and "G_{1,1} &= " in text and rf"_{{{problem.dimension}}} &=" in text
+    done = compiled(text, tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert "Overfull" not in done.stdout
+
+
+@pytest.mark.parametrize("problem", LARGE, ids=LARGE_NAMES)
+def test_named_parts_are_the_formula(problem):
+    """Part after part evaluated at points of Γ, to 50 digits: the values of the derivation's own program."""
+    derivation = derive_limiting_sde(problem).derivation
+    named = named_parts(shortest_program(derivation, "drift"), "drift")
+    for point in derivation.points:
+        with mpmath.workdps(60):
+            values = dict(point)
+            for name, definition in named.parts:
+                (values[name],) = Valuation(PRECISE, values)([from_sympy(definition, Graph())])
+            graph = Graph()
+            ours = Valuation(PRECISE, values)([from_sympy(e, graph) for e in named.entries])
+            theirs = derivation.program.run(PRECISE, point)["drift"]
+            assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) < mpmath.mpf(10) ** -50
+
+
+def test_a_formula_past_the_budget_says_so():
+    sde = derive_limiting_sde(overparametrised(5, 10, IsotropicNoise(), 0))
+    assert "operations, more than the 2000 that are printed" in sde.latex()
+    assert r"operations, see sde.program" in sp.latex(sde)
+
+
+def test_the_loss_of_a_large_model_is_stated_by_its_residuals():
+    assert r"L &= \frac{r_{1}^{2}}{8} + " in derive_limiting_sde(LARGE[0]).latex()
+
+
+# --- SymPy's printers -------------------------------------------------------------------------------
+
+
+def hyperbola(noise):
+    return derive_limiting_sde(Problem.least_squares([u * v - 1], parameters=(u, v), noise=noise))
+
+
+def test_printers_show_the_equation():
+    sde = hyperbola(LabelNoise())
+    square = u**2 + v**2
+    shown = sp.Eq(
+        sp.MatrixSymbol("dY", 2, 1),
+        sp.MatMul(sp.Symbol("dt"), sp.ImmutableMatrix([v / square - u / 2, u / square - v / 2])),
+    )
+    assert str(sde) == repr(sde) == str(shown)
+    assert sp.pretty(sde) == sp.pretty(shown)
+    assert sp.latex(sde) == sp.latex(shown)
+    assert "dW" in str(hyperbola(IsotropicNoise()))
+
+
+@pytest.mark.parametrize("noise", [LabelNoise(), IsotropicNoise()], ids=["short", "in lines"])
+def test_printers_follow_the_users_settings(noise):
+    sde = hyperbola(noise)
+    text = sp.latex(sde, symbol_names={u: r"\mathcal{U}"}, mat_delim="(")
+    assert r"\mathcal{U}" in text and r"\left(\begin{matrix}" in text
+    assert r"\mathcal{U}" not in sp.latex(sde) and r"\left[\begin{matrix}" in sp.latex(sde)
+
+
+@needs_tex
+def test_jupyter_shows_the_equation_in_math_mode(tmp_path):
+    """As notebooks do, also where init_printing wraps what `latex` returns: between dollars."""
+    sdes = [
+        hyperbola(LabelNoise()),
+        hyperbola(IsotropicNoise()),
+        derive_limiting_sde(LARGE[0]),
+        derive_limiting_sde(overparametrised(2, 4, IsotropicNoise(), 0)),
+    ]
+    assert all(sde._repr_latex_() == rf"$\displaystyle {sp.latex(sde)}$" for sde in sdes)
+    assert r"\text{where}" in sdes[2]._repr_latex_()
+    done = compiled("\n\n".join(sde._repr_latex_() for sde in sdes), tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+
+
+def test_a_large_sde_prints_as_its_sizes():
+    assert str(derive_limiting_sde(LARGE[0])) == "LimitingSDE(D=16, M=4, drift of 1000 operations)"
+    assert "LimitingSDE(D=16, M=4" in sp.pretty(derive_limiting_sde(LARGE[0]))
+
+
+def test_nothing_moves():
+    x, y = sp.symbols("x y")
+    sde = derive_limiting_sde(Problem.least_squares([x + 2 * y], parameters=(x, y), noise=LabelNoise()))
+    assert sp.latex(sde) == r"dY = dt \left[\begin{matrix}0\\0\end{matrix}\right]"
 
 
 # --- derive -----------------------------------------------------------------------------------------

@@ -1,6 +1,6 @@
 """Straight-line programs: a graph's outputs as a list of instructions, frozen, printable, picklable."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -149,8 +149,19 @@ class Program:
             size.append(sum(size[a] for a in instruction.args) + bool(instruction.args))
         return sum(size[r] for output in self.outputs if output.name == name for r in output.registers)
 
-    def expand(self, name: str, *, budget: int = EXPANSION_BUDGET) -> sp.ImmutableDenseMatrix:
+    def expand(
+        self,
+        name: str,
+        *,
+        budget: int = EXPANSION_BUDGET,
+        operation: Callable[[str, Any, list[Any]], Any] = sympy_operation,
+    ) -> sp.ImmutableDenseMatrix:
         """An output as a matrix of SymPy expressions in the user's own symbols.
+
+        Args:
+            name: which output.
+            budget: the most operations.
+            operation: how one operation is applied to expressions.
 
         Raises:
             ExpressionTooLarge: it holds more than `budget` operations when written out.
@@ -164,7 +175,7 @@ class Program:
             )
         values: list[sp.Expr] = []
         for i in part.instructions:
-            values.append(sympy_operation(i.op, i.value, [values[a] for a in i.args]))
+            values.append(operation(i.op, i.value, [values[a] for a in i.args]))
         (output,) = part.outputs
         return sp.ImmutableDenseMatrix(*output.shape, [values[r] for r in output.registers])
 

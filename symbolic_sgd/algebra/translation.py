@@ -144,3 +144,20 @@ def sympy_operation(op: str, value: Any, args: list[Any]) -> Any:
     if op in CONSTANTS:
         return CONSTANTS[op][0]
     return _SYMPY_OPERATIONS[op](*args) if op in _SYMPY_OPERATIONS else FUNCTIONS[op].symbolic(*args)
+
+
+def bracketed_operation(op: str, value: Any, args: list[Any]) -> Any:
+    """The same, but a rational factor of a sum stays before its bracket, so that the sum remains one subexpression.
+
+    >>> x, y = sp.symbols("x y")
+    >>> bracketed_operation("sub", None, [x, bracketed_operation("add", None, [x, y])])
+    x - (x + y)
+    """
+    match op, args:
+        case "mul", [factor, total] if factor.is_Rational and total.is_Add:
+            return sp.Mul(factor, total, evaluate=False)
+        case "neg", [total] if total.is_Add:
+            return sp.Mul(-1, total, evaluate=False)
+        case "sub", [first, total] if total.is_Add:
+            return sp.Add(first, sp.Mul(-1, total, evaluate=False))
+    return sympy_operation(op, value, args)

@@ -10,6 +10,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node, reachable, replace_nodes, symbols_of
 from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.derive.exponential_levels import exponential_levels
 from symbolic_sgd.derive.precise import PrecisePoint
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
@@ -32,12 +33,14 @@ class Equations:
         curvatures: k_1 … k_M where L = ½ Σ k_i g_i², or Σ h_i(g_i) with h_i″(0) = k_i, with exactly the M levels g, all
             zero on Γ, so that H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
         squares: whether L = ½ Σ k_i g_i² and a constant, everywhere.
+        values: (node, its value on Γ), for nodes that are not zero there.
     """
 
     vanishing: tuple[Node, ...]
     levels: tuple[Node, ...]
     curvatures: tuple[Node, ...] | None
     squares: bool
+    values: tuple[tuple[Node, Node], ...] = ()
 
 
 def find_equations(
@@ -55,6 +58,10 @@ def find_equations(
     composed = squares or _composed_terms(problem, landscape, points)
     if len(composed) == codimension and all(_vanishes(s, points) for s in composed):
         return Equations(tuple(composed), tuple(composed), tuple(composed.values()), bool(squares))
+    exponential = exponential_levels(problem, landscape, points, codimension)
+    if exponential is not None:
+        levels = exponential.levels
+        return Equations(levels, levels, exponential.curvatures, False, exponential.values)
     stated = [from_sympy(e, landscape.graph) for e in problem.manifold] + [s for s in squares if _vanishes(s, points)]
     candidates = list(dict.fromkeys([*stated, *_inner_expressions(landscape)]))
     levels: tuple[Node, ...] = ()

@@ -66,11 +66,11 @@ class Manifold:
         return self.landscape.dimension - self.codimension
 
     def restrict(self, matrix: Matrix) -> Matrix:
-        """The matrix on Γ: everything that is known to vanish there, and stands in it, becomes zero."""
+        """The matrix on Γ: everything whose value there is known, and stands in it, becomes that value."""
         vanishing = [*self.equations.vanishing, *self.landscape.gradient.entries]
         zero = self.landscape.graph.constant(0)
         try:
-            return matrix.replace(dict.fromkeys(vanishing, zero))
+            return matrix.replace(dict.fromkeys(vanishing, zero) | dict(self.equations.values))
         except ZeroDivisionError as error:
             raise NotSmooth("a derivative of the loss, or the noise, divides by zero everywhere on Γ") from error
 

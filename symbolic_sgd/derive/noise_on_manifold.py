@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.derive.inverses import NormalHessian
@@ -40,6 +41,8 @@ def noise_on_manifold(hessian: NormalHessian) -> NoiseOnManifold:
     stated = manifold.problem.noise.columns(manifold.problem, manifold.landscape)
     _check_finite(manifold, stated.columns)
     stated = stated.map(manifold.restrict)
+    if all(all(point.zeros(stated.columns.entries)) for point in manifold.points):
+        return _silent(hessian, stated)
     normal = stated.map(hessian.coordinates)
     size, normal_size = squared_norm(stated.columns), squared_norm(normal.columns)
     along, gone = without_zeros(manifold, hessian.tangent_part(stated.columns), size)
@@ -50,6 +53,17 @@ def noise_on_manifold(hessian: NormalHessian) -> NoiseOnManifold:
     across = any(not entry.is_zero for entry in cross.entries)
     parallel = tangent.weighted @ (along if across else stated.columns).T
     return NoiseOnManifold(stated, tangent, parallel, cross, within, (*gone, *gone_across, *gone_within))
+
+
+def _silent(hessian: NormalHessian, stated: NoiseColumns) -> NoiseOnManifold:
+    """Noise that vanishes on Γ: what is left out is (σ/∂σ)², the squared distance from where it does, beside 1 + |x|²."""
+    variables = hessian.frame.manifold.landscape.variables
+    zero = stated.map(lambda columns: columns.map(lambda entry: 0 * entry))
+    normal, tangent = hessian.coordinates(zero.columns), zero.columns
+    size, slope = (squared_norm(m) for m in (stated.columns, Matrix.of(jacobian(stated.columns.entries, variables))))
+    extent = 1 + squared_norm(Matrix.column(variables))
+    assumed = () if size.is_zero else (size / (slope * extent),)
+    return NoiseOnManifold(zero, zero, tangent @ tangent.T, normal @ tangent.T, normal @ normal.T, assumed)
 
 
 def _check_finite(manifold: Manifold, columns: Matrix) -> None:

@@ -169,7 +169,7 @@ class PotentialSearch:
         kept = np.flatnonzero(finite & moving.any(axis=0))
         along, right = along[:, :, kept], -np.einsum("sd,sdk->sk", field, tangent)
         along, right = balanced(along, right)
-        return along.reshape(-1, len(kept)), right.reshape(-1), kept
+        return along.reshape(right.size, len(kept)), right.reshape(-1), kept
 
     def _proposals(self, terms: Sequence[Expression], batch: Batch) -> Iterator[list[Expression]]:
         """Sets of terms whose combination has the slope −b in float64: single ones, pairs, then those that come first."""

@@ -1,7 +1,7 @@
 """The theorem with every block filled in, as LaTeX that compiles with amsmath."""
 
-from collections.abc import Iterator, Mapping
-from itertools import product
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import count, product
 from typing import Any
 
 import sympy as sp
@@ -9,24 +9,44 @@ import sympy as sp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.derive.derivation import TERMS, Derivation, Term
+from symbolic_sgd.export.named_parts import named_parts
 
 PRINTED = 1500
 """A block with more operations than this when written out is given by its definition and the smaller blocks."""
 
 LINE = 75
-"""LaTeX characters that make about one line of text, apart from commands."""
+"""Characters, apart from commands, that make about one line of text."""
+
+SUM = 64
+"""Characters of a sum after which it is broken: the left-hand side stands on the same line."""
 
 
-def snippet(derivation: Derivation, matrices: Mapping[str, SymbolicMatrix | None]) -> str:
+NAMED = 2000
+"""Operations of a program up to which the SDE's coefficients are printed by named parts."""
+
+LINES = 12
+"""Lines of a display; more of them are several displays, between which a page may end."""
+
+COEFFICIENTS = ("tangent_noise", "drift")
+"""What the SDE is made of: these blocks are printed with named parts where they are too large to be written out."""
+
+Write = Callable[[Any], str]
+"""An expression in LaTeX."""
+
+
+def snippet(
+    derivation: Derivation, matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]
+) -> str:
     """The limiting SDE: its statement, Γ, and one display for each block of the theorem.
 
     A block that is small is written out. A large one is stated by its definition, and then σ, ∇²L and the frame F of
     the normal space (or, without a frame, ∂Φ and ∇²L† by powers of ∇²L) are stated too, so that every block is determined
-    by what is printed.
+    by what is printed. The drift and the tangent noise are printed with named parts as well, up to NAMED operations.
 
     Args:
         derivation: the limiting SDE.
         matrices: name of a term → its expressions, or None where they are too large to be written out.
+        program: name of a term → its shortest program.
     """
     parts = [_statement(derivation), _manifold(derivation)]
     printed = {name: matrix for name, matrix in matrices.items() if matrix is not None and _size(matrix) <= PRINTED}
@@ -36,6 +56,8 @@ def snippet(derivation: Derivation, matrices: Mapping[str, SymbolicMatrix | None
     for term in TERMS:
         if term not in large:
             parts.append(_block(printed[term.name], term))
+        elif term.name in COEFFICIENTS:
+            parts.extend(_named(term, program(term.name)))
         elif term.definition != term.symbol:  # otherwise the ground states it
             parts.append(display(rf"{term.symbol} = {term.definition}"))
     if derivation.minor is not None and derivation.minor.expanded_size("minor") <= PRINTED:
@@ -116,15 +138,26 @@ def aligned(lines: list[str]) -> str:
 
 
 def _statement(derivation: Derivation) -> str:
-    loss = broken_sum(derivation.problem.loss)
-    return aligned(
+    loss, residuals = _with_named_sums(derivation.problem.loss)
+    statement = aligned(
         [
             r"dY &= \Sigma_{\parallel}^{1/2}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",
             r"b &= b_{\parallel} + b_{\perp\parallel} + b_{\perp} = \tfrac12\,\partial^2\Phi[\Sigma]",
             r"\Sigma_{\perp} &= \nabla^2 L\,S + S\,\nabla^2 L,\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)",
-            *equation_lines("L", loss),
+            *equation_lines("L", broken_sum(loss)),
         ]
     )
+    return "\n".join([statement, *_where(residuals)])
+
+
+def _with_named_sums(expression: Any) -> tuple[Any, list[tuple[sp.Symbol, Any]]]:
+    """The expression with names r_1, r_2, … for sums inside its terms that are too long for a line."""
+    taken = {s.name for s in expression.free_symbols}
+    inner = [e for e in sp.preorder_traversal(expression) if e.is_Add and e is not expression]
+    wide = [e for e in dict.fromkeys(inner) if visible_length(expression_latex(e)) > SUM]
+    names = (sp.Symbol(n) for k in count(1) if (n := f"r{k}") not in taken)
+    named = dict(zip(wide, names, strict=False))
+    return expression.xreplace(named), [(name, e) for e, name in named.items()]
 
 
 def _manifold(derivation: Derivation) -> str:
@@ -162,6 +195,56 @@ def _ground(derivation: Derivation) -> Iterator[str]:
     )
 
 
+def _named(term: Term, program: Program) -> Iterator[str]:
+    """A large block by its definition and, within the budget, its entries with named parts."""
+    yield display(rf"{term.symbol} = {term.definition}")
+    if program.operations > NAMED:
+        yield (
+            f"The entries of ${term.symbol}$ take {program.operations} operations, more than the {NAMED} that are "
+            r"printed: see 	exttt{sde.program}."
+        )
+        return
+    yield "that is, entry by entry,"
+    yield from entry_displays(term.symbol, program, term.name)
+
+
+def entry_displays(symbol: str, program: Program, name: str) -> list[str]:
+    """The entries of an output of a program, and the parts in terms of which they are written."""
+    named = named_parts(program, name)
+    lines = entry_lines(symbol, named.shape, named.entries)
+    return [*displays(lines), *_where(named.parts)]
+
+
+def _where(parts: Sequence[tuple[Any, Any]]) -> list[str]:
+    lines = [equation_lines(expression_latex(name), broken_sum(value)) for name, value in parts]
+    return ["where", *displays(lines)] if lines else []
+
+
+def entry_lines(
+    symbol: str, shape: tuple[int, int], entries: Sequence[Any], write: Write | None = None
+) -> list[list[str]]:
+    """(symbol)_ij = …, the lines of each entry."""
+    places = product(range(1, shape[0] + 1), range(1, shape[1] + 1))
+    return [
+        equation_lines(rf"\bigl({symbol}\bigr)_{{{i if shape[1] == 1 else f'{i},{j}'}}}", broken_sum(entry, write))
+        for (i, j), entry in zip(places, entries, strict=True)
+    ]
+
+
+def displays(equations: Sequence[list[str]]) -> list[str]:
+    """Equations, each of one or more lines, in as many displays as keep them to LINES lines, fractions counted twice."""
+    blocks: list[list[str]] = []
+    filled = LINES
+    for lines in equations:
+        height = sum(2 if r"\frac" in line else 1 for line in lines)
+        if filled + height > LINES:
+            blocks.append([])
+            filled = 0
+        blocks[-1].extend(lines)
+        filled += height
+    return [aligned(block) for block in blocks]
+
+
 def _resolvent(m: int) -> str:
     """r(∇²L), with r(H)H = I − ∂Φ by Cayley–Hamilton: (e_{M−1} − e_{M−2}H + …)/e_M."""
     powers = ["I", r"\nabla^2 L", *(rf"(\nabla^2 L)^{{{k}}}" for k in range(2, m))]
@@ -197,13 +280,8 @@ def matrix_display(symbol: str, definition: str, matrix: Any) -> list[str]:
     named, entries = sp.cse(
         list(matrix.flat()), symbols=sp.numbered_symbols("t", start=1, exclude=matrix.free_symbols), order="none"
     )
-    lines = [rf"{symbol} &= {definition.removesuffix('= ')}"] if definition else []
-    places = product(range(matrix.rows), range(matrix.cols))
-    for (i, j), entry in zip(places, entries, strict=True):
-        index = f"{i + 1}" if matrix.cols == 1 else f"{i + 1},{j + 1}"
-        lines.extend(equation_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(entry)))
-    where = [line for name, value in named for line in equation_lines(expression_latex(name), broken_sum(value))]
-    return [aligned(lines), *(["where", aligned(where)] if where else [])]
+    first = [[rf"{symbol} &= {definition.removesuffix('= ')}"]] if definition else []
+    return [*displays([*first, *entry_lines(symbol, matrix.shape, tuple(entries))]), *_where(named)]
 
 
 def equation_lines(left: str, pieces: list[str]) -> list[str]:
@@ -211,19 +289,24 @@ def equation_lines(left: str, pieces: list[str]) -> list[str]:
     return [f"{left} &= {pieces[0]}", *(rf"&\quad {piece}" for piece in pieces[1:])]
 
 
-def broken_sum(expression: Any) -> list[str]:
+def broken_sum(expression: Any, write: Write | None = None) -> list[str]:
     """An expression as LaTeX, a sum broken after as many terms as fill a line.
+
+    Args:
+        expression: what is written.
+        write: how a term is written; by default with names as `symbol_latex` writes them.
 
     >>> u, v = sp.symbols("u v")
     >>> broken_sum(u - v)
     ['u - v']
     """
+    write = write or expression_latex
     lines, length = [""], 0
     terms: Any = expression.as_ordered_terms()
     for term in terms:
         negative = term.could_extract_minus_sign()
-        text = expression_latex(-term if negative else term)
-        if lines[-1] and length + visible_length(text) > LINE:
+        text = write(-term if negative else term)
+        if lines[-1] and length + visible_length(text) > SUM:
             lines.append("")
             length = 0
         sign = "-" if negative else "+"
