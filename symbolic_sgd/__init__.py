@@ -12,11 +12,20 @@ from symbolic_sgd.problems.family import Family
 from symbolic_sgd.problems.family_noise import AnyNoise, RedrawnLabels
 from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.processes.limit import WeakOrderOne, WeakOrderTwo
+from symbolic_sgd.processes.sgd import GaussianLaw, StatedLaw, TrueLaw
+from symbolic_sgd.processes.stability import StabilityWarning
+from symbolic_sgd.simulation import Run, simulate_canonical_sde, simulate_sde, simulate_sgd
+from symbolic_sgd.verify.checks import FULL, QUICK
+from symbolic_sgd.verify.recheck import recheck
 
 __all__ = [
+    "FULL",
+    "QUICK",
     "AnyNoise",
     "Family",
     "FamilySDE",
+    "GaussianLaw",
     "GradientFlowLimit",
     "GradientNoise",
     "IsotropicNoise",
@@ -24,10 +33,20 @@ __all__ = [
     "LimitingSDE",
     "Problem",
     "RedrawnLabels",
+    "Run",
+    "StabilityWarning",
+    "StatedLaw",
     "SymbolicSGDError",
+    "TrueLaw",
+    "WeakOrderOne",
+    "WeakOrderTwo",
     "derive_limiting_sde",
     "exact",
     "gradient_flow_limit",
+    "recheck",
+    "simulate_canonical_sde",
+    "simulate_sde",
+    "simulate_sgd",
     "verify",
 ]
 

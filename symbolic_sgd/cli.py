@@ -18,6 +18,9 @@ from symbolic_sgd.experiments.thresholds import Threshold, fit, thresholds
 from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.simulate_command import add_simulate
+from symbolic_sgd.verify.checks import FULL, QUICK
+from symbolic_sgd.verify.recheck import recheck
 
 DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
 
@@ -33,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SymbolicSGDError as error:
         named = str(error).startswith(f"{options.file}:")  # the reader of the file says where in it
         print("symbolic-sgd: " + ("" if named else f"{options.file}: ") + str(error), file=sys.stderr)
+    except UnicodeDecodeError:
+        print(f"symbolic-sgd: {options.file} is not UTF-8 text", file=sys.stderr)
     except OSError as error:
         print(f"symbolic-sgd: {error.filename}: {error.strerror}", file=sys.stderr)
     return BAD_INPUT
@@ -57,7 +62,14 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument("file", type=Path, metavar="FILE.toml")
     check.add_argument("--certificate", type=Path, metavar="F", help="write the certificate as JSON ('-' for stdout)")
     check.add_argument("--seed", type=int, default=0, help="seed of the random points of Γ (default 0)")
+    check.add_argument(
+        "--full", action="store_true", help="also several steps, float64 and its enclosure, and ensembles of SGD"
+    )
     check.set_defaults(run=_verify)
+    again = commands.add_parser("check", help="repeat what a certificate claims; a changed formula voids it")
+    again.add_argument("file", type=Path, metavar="CERTIFICATE")
+    again.set_defaults(run=_check)
+    add_simulate(commands)
     _add_recovery(commands)
     return parser
 
@@ -147,7 +159,8 @@ def _derive(options: argparse.Namespace) -> int:
 def _verify(options: argparse.Namespace) -> int:
     stated = read_problem_file(options.file)
     _progress("deriving")
-    certificate = verify(derive_limiting_sde(stated.problem), rng=options.seed, progress=_progress)
+    methods = FULL if options.full else QUICK
+    certificate = verify(derive_limiting_sde(stated.problem), checks=methods, rng=options.seed, progress=_progress)
     _progress("")
     if options.certificate is not None:
         _write(options.certificate, certificate.to_json())
@@ -155,6 +168,15 @@ def _verify(options: argparse.Namespace) -> int:
         print(stated.title or options.file)
         print(certificate)
     return DONE if certificate.passed else CHECK_FAILED
+
+
+def _check(options: argparse.Namespace) -> int:
+    result = recheck(options.file.read_text(encoding="utf-8"), progress=_progress)
+    _progress("")
+    print(f"{options.file}: " + ("holds" if result.holds else "VOID"))
+    for reason in result.void:
+        print(f"  {reason}")
+    return DONE if result.holds else CHECK_FAILED
 
 
 def _progress(doing: str) -> None:

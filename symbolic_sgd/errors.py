@@ -114,6 +114,22 @@ class SingularPoint(SymbolicSGDError):
     """A point of Γ where the condition in `valid_where` fails."""
 
 
+class Diverged(SymbolicSGDError):
+    """A simulated replica left the range of float64."""
+
+
+class BadCheckpoint(BadInput):
+    """A file that is no checkpoint, or that belongs to another run."""
+
+
+class BadCertificate(BadInput):
+    """A file that is no certificate, or one that no longer holds."""
+
+
+class MissingPackage(SymbolicSGDError):
+    """An optional package is not installed; the message names the extra that brings it."""
+
+
 class FlowDidNotConverge(SymbolicSGDError):
     """The gradient flow from a point was not seen to reach Γ."""
 

@@ -1,8 +1,9 @@
 """The façade: the limiting SDE as users hold it, with everything they can do with it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Integral
 from typing import Any, overload
 
 import numpy as np
@@ -29,8 +30,9 @@ from symbolic_sgd.export.latex import COEFFICIENTS, snippet
 from symbolic_sgd.family_sde import FamilySDE
 from symbolic_sgd.problems.family import Family
 from symbolic_sgd.problems.problem import Problem, real_number
-from symbolic_sgd.verify import checks
 from symbolic_sgd.verify.certificate import Certificate
+from symbolic_sgd.verify.checks import QUICK, Method
+from symbolic_sgd.verify.checks import verify as run_checks
 
 NUMPY = NumPy()
 """The back end that is always there."""
@@ -380,15 +382,21 @@ def derive_limiting_sde(problem: Problem | Family) -> LimitingSDE | FamilySDE:
 
 
 def verify(
-    sde: LimitingSDE, *, rng: np.random.Generator | int | None = None, progress: Callable[[str], None] | None = None
+    sde: LimitingSDE,
+    *,
+    checks: Sequence[Method] = QUICK,
+    rng: np.random.Generator | int | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Certificate:
     """Prove by computation that a limiting SDE is right.
 
-    Two roads that share nothing with the derivation but the loss: the algebraic identities of the theorem at random
-    points of Γ to 50 digits, and one exact step of SGD, averaged over its noise without Monte-Carlo error.
+    Roads that share nothing with the derivation but the loss: the algebraic identities of the theorem at random points of
+    Γ to 60 digits, the integrated gradient flow, and exact steps of SGD, averaged over their noise without Monte-Carlo
+    error; in the full set also what float64 costs, its rigorous enclosure, and ensembles of SGD.
 
     Args:
         sde: the formulas to test.
+        checks: the methods: QUICK (default, seconds), FULL, or any objects out of them, e.g. `[Ensembles(alpha=1e-4)]`.
         rng: a NumPy Generator or a seed (default 0); the points depend on it, the verdict should not.
         progress: told in words what is being done, for long runs.
 
@@ -397,11 +405,17 @@ def verify(
     """
     if not isinstance(sde, LimitingSDE):
         raise BadInput(f"verify takes a LimitingSDE (from derive_limiting_sde), not a {type(sde).__name__}")
-    try:
-        generator = np.random.default_rng(0 if rng is None else rng)
-    except (TypeError, ValueError) as error:
-        raise BadInput(f"rng is {rng!r}; give a NumPy Generator or a seed (an integer ≥ 0)") from error
-    return checks.verify(sde.derivation, generator, progress or (lambda _: None))
+    if isinstance(checks, str) or not isinstance(checks, Sequence) or not checks or not all(map(callable, checks)):
+        raise BadInput("checks is no list of checks; give QUICK, FULL, or a list such as [OneStep(), Ensembles()]")
+    return run_checks(sde.derivation, tuple(checks), _seed(rng), progress or (lambda _: None))
+
+
+def _seed(rng: Any) -> int:
+    if isinstance(rng, np.random.Generator):
+        return int.from_bytes(rng.bytes(16), "little")
+    if rng is None or (isinstance(rng, Integral) and not isinstance(rng, bool) and int(rng) >= 0):
+        return 0 if rng is None else int(rng)
+    raise BadInput(f"rng is {rng!r}; give a NumPy Generator or a seed (an integer ≥ 0)")
 
 
 __all__ = [

@@ -25,7 +25,7 @@ def hyperbola():
 def test_every_statement_is_confirmed_far_below_the_tolerance(hyperbola):
     checks = second_road(verify(hyperbola))
     assert len(checks) == 2 * len(ON_MANIFOLD + OFF_MANIFOLD)
-    assert all(check.verdict == "passed" for check in checks)
+    assert all(check.verdict == "measured" for check in checks)
     assert max(check.error for check in checks) <= TOLERANCE / 100
 
 

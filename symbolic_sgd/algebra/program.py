@@ -1,5 +1,6 @@
 """Straight-line programs: a graph's outputs as a list of instructions, frozen, printable, picklable."""
 
+import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -76,6 +77,16 @@ class Program:
     def operations(self) -> int:
         """The number of arithmetic operations and function calls."""
         return sum(bool(instruction.args) for instruction in self.instructions)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """SHA-256 of the program, instruction by instruction: the source of formulas and of callables."""
+        digest = hashlib.sha256()
+        for i in self.instructions:
+            digest.update(f"{i.op} {i.args} {i.value}\n".encode())
+        for o in self.outputs:
+            digest.update(f"{o.name} {o.shape} {o.registers}\n".encode())
+        return digest.hexdigest()
 
     @property
     def names(self) -> tuple[str, ...]:

@@ -2,9 +2,11 @@
 
 from fractions import Fraction
 
+import sympy as sp
+
 from symbolic_sgd.algebra.differentiate import pull_back
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.derive.derivation import Derivation
 
@@ -12,19 +14,18 @@ from symbolic_sgd.derive.derivation import Derivation
 def stratonovich_program(derivation: Derivation) -> Program:
     """b̃ = b − ½ Σ_k (∂A_k)A_k, D×1, for the columns A_k of A = ∂Φ σ; the program's output is `stratonovich_drift`.
 
-    The columns are tangent to Γ, so that their derivatives along each other need A on Γ only; b̃ is tangent, too. With the
-    derivative of A_ik along A_k as ⟨∇A_ik, A_k⟩.
+    The columns are tangent to Γ, so that their derivatives along each other need A on Γ only; b̃ is tangent, too.
+    (∂A_k)v is the gradient in c of ⟨(∂A_k)ᵀc, v⟩: two sweeps, whatever D is.
     """
     graph = Graph()
     terms = derivation.program.select("tangent_noise", "drift").on(graph)
     noise, drift = terms["tangent_noise"], terms["drift"]
     variables = [graph.symbol(s) for s in derivation.problem.parameters]
-    corrected = []
-    for i, entry in enumerate(drift.entries):
-        total = graph.constant(0)
-        for k in range(noise.shape[1]):
-            slope = pull_back([noise[i, k]], [graph.constant(1)], variables)
-            for j, partial in enumerate(slope):
-                total = total + partial * noise[j, k]
-        corrected.append(entry - Fraction(1, 2) * total)
+    cotangents = [graph.symbol(sp.Dummy(f"c{i}")) for i in range(len(variables))]
+    turning = [graph.constant(0)] * len(variables)
+    for column in noise.T.rows:
+        along = dot(pull_back(column, cotangents, variables), column)
+        turned = pull_back([along], [graph.constant(1)], cotangents)
+        turning = [total + part for total, part in zip(turning, turned, strict=True)]
+    corrected = [b - Fraction(1, 2) * turn for b, turn in zip(drift.entries, turning, strict=True)]
     return Program.of({"stratonovich_drift": Matrix.column(corrected)})

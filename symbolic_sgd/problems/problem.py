@@ -151,7 +151,7 @@ class Problem:
         if isinstance(losses, (str, set, frozenset, dict, sp.Expr)) or not isinstance(losses, Iterable):
             raise BadInput(f"sample losses are a {type(losses).__name__}; give a list of expressions")
         checked = tuple(check_expression(e, symbols, where=f"sample loss {i}") for i, e in enumerate(losses))
-        probabilities = _probabilities(weights, len(checked))
+        probabilities = exact_probabilities(weights, len(checked))
         loss = sp.Add(
             *[sp.Rational(p.numerator, p.denominator) * e for p, e in zip(probabilities, checked, strict=True)]
         )
@@ -217,7 +217,8 @@ def real_number(value: Any, *, where: str) -> float:
     raise BadInput(f"{where} is {value!r}, not a finite real number (of float64 size)")
 
 
-def _probabilities(weights: Any, count: int) -> tuple[Fraction, ...]:
+def exact_probabilities(weights: Any, count: int) -> tuple[Fraction, ...]:
+    """p_1 … p_K as fractions: positive rationals with sum 1 (None: 1/K each), or `BadInput`."""
     if count == 0:
         raise BadInput("there are no sample losses: give at least one")
     if weights is None:

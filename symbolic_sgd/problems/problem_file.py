@@ -121,8 +121,17 @@ def _text_of(path: str | Path) -> str:
         raise ProblemFileError(f"{path} is not UTF-8 text (byte {error.start + 1}); save it as UTF-8") from None
 
 
+def problem_from_document(content: Mapping[str, Any], *, source: str) -> Problem:
+    """The problem that the content of a problem file states; raises what `read_problem` raises."""
+    return _stated(content, source).problem
+
+
 def _translated(text: str, source: str) -> ProblemFile:
-    document = _Table(_parsed(text, source), source)
+    return _stated(_parsed(text, source), source)
+
+
+def _stated(content: Mapping[str, Any], source: str) -> ProblemFile:
+    document = _Table(content, source)
     document.check_keys(_KEYS)
     parameters, constants = _parameters(document), _constants(document)
     _check_names(parameters, constants, source)

@@ -1,11 +1,18 @@
 """What verification returns: a value. Printing is the command line's business."""
 
 import json
+import platform
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-FORMAT = 1
+FORMAT = 2
+
+HOLDS = ("proved", "enclosed", "measured", "consistent")
+"""Verdicts of a check that is passed, the strongest first."""
+
+BROKEN = ("failed", "undecided")
+"""Verdicts with which no certificate is passed. (What was "not run" neither helps nor harms.)"""
 
 
 @dataclass(frozen=True)
@@ -18,8 +25,11 @@ class Check:
         observed: what the independent road gave.
         error: their distance, relative to the natural size.
         tolerance: the largest error that passes.
-        verdict: "passed", "failed" or "undecided" (the independent road was itself not accurate enough).
+        verdict: "proved" (an identity of the formulas themselves), "enclosed" (bounded rigorously), "measured" (to the
+            accuracy stated, at the points looked at), "consistent" (a random test with the power stated), "undecided" (the
+            independent road was itself not accurate enough), "failed", or "not run".
         detail: where, and how accurate the independent road was.
+        method: by which method of the set it was made.
     """
 
     name: str
@@ -29,6 +39,7 @@ class Check:
     tolerance: float
     verdict: str
     detail: str = ""
+    method: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,38 +47,67 @@ class Certificate:
     """The outcome of `verify`.
 
     Args:
-        problem: the statement of the problem, as text.
+        problem: the content of a problem file that states the problem; None if it cannot be written as one.
+        problem_hash: SHA-256 of it.
+        formula_hash: SHA-256 of the straight-line program that is the formulas' source.
+        source_hashes: SHA-256 of the steps that every float64 callable runs, by term (`sde.lambdify().source_hash`).
+        assumptions: what was assumed of symbols and domain, and what the formulas rest on.
+        valid_where: conditions under which the formulas hold.
+        seed: the entropy that every random number comes from.
+        methods: the methods of the set that was asked for, with their settings.
         checks: every comparison made.
     """
 
-    problem: dict[str, Any]
+    problem: dict[str, Any] | None
+    problem_hash: str
+    formula_hash: str
+    source_hashes: dict[str, str]
+    assumptions: tuple[str, ...]
+    valid_where: tuple[str, ...]
+    seed: int
+    methods: tuple[dict[str, Any], ...]
     checks: tuple[Check, ...]
 
     @property
     def passed(self) -> bool:
-        """Nothing failed, and nothing is undecided."""
-        return bool(self.checks) and all(check.verdict == "passed" for check in self.checks)
+        """Nothing failed, nothing is undecided, and something was checked."""
+        verdicts = {check.verdict for check in self.checks}
+        return bool(verdicts & set(HOLDS)) and not verdicts - {*HOLDS, "not run"}
 
     def to_json(self) -> str:
         """The certificate as text, with the versions it was made with."""
         versions = {package: version(package) for package in ("sympy", "numpy", "mpmath", "scipy")}
-        return json.dumps({"format": FORMAT, "passed": self.passed, "versions": versions, **asdict(self)}, indent=1)
+        versions["python"] = platform.python_version()
+        content = {"format": FORMAT, "passed": self.passed, "versions": versions, **asdict(self)}
+        return json.dumps(_finite(content), indent=1, allow_nan=False)
 
     def __str__(self) -> str:
         width = max((len(check.name) for check in self.checks), default=0)
         lines = []
         for c in self.checks:
-            lines.append(f"{c.name:<{width}}  {c.verdict:<9}  error {c.error:.1e}  tolerance {c.tolerance:.0e}")
-            lines.extend([f"    {c.detail}"] if c.verdict != "passed" else [])
+            numbers = (
+                "" if c.verdict in ("proved", "not run") else f"  error {c.error:.1e}  tolerance {c.tolerance:.0e}"
+            )
+            lines.append(f"{c.name:<{width}}  {c.verdict:<10}{numbers}")
+            lines.extend([f"    {c.detail}"] if c.verdict not in ("proved", "enclosed", "measured") else [])
         return "\n".join([*lines, "certificate: " + ("passed" if self.passed else "NOT passed")])
+
+
+def _finite(value: Any) -> Any:
+    """The same with null for numbers that JSON does not know."""
+    if isinstance(value, dict):
+        return {key: _finite(entry) for key, entry in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(entry) for entry in value]
+    return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 
 def verdict(error: float, accuracy: float, tolerance: float) -> str:
     """What an observation of limited accuracy says: it cannot pass what it could not have failed.
 
     >>> verdict(1e-9, 1e-12, 1e-8), verdict(1e-9, 1e-7, 1e-8), verdict(1e-5, 1e-7, 1e-8)
-    ('passed', 'undecided', 'failed')
+    ('measured', 'undecided', 'failed')
     """
     if error <= tolerance and accuracy <= tolerance:
-        return "passed"
+        return "measured"
     return "failed" if error > max(tolerance, 10 * accuracy) else "undecided"

@@ -1,47 +1,129 @@
-"""All checks, in one table."""
+"""All methods of verification, in one table and two sets."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, replace
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
 from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.export.lowering import lower
+from symbolic_sgd.problems.document import document_hash, problem_document
 from symbolic_sgd.verify.certificate import Certificate, Check
-from symbolic_sgd.verify.flow_road import check_flow_road
-from symbolic_sgd.verify.identities import check_identities
-from symbolic_sgd.verify.one_step import check_one_step
+from symbolic_sgd.verify.enclosures import Enclosures
+from symbolic_sgd.verify.ensembles import Ensembles
+from symbolic_sgd.verify.exact_steps import ExactSteps
+from symbolic_sgd.verify.float_errors import FloatErrors
+from symbolic_sgd.verify.flow_road import SecondRoad
+from symbolic_sgd.verify.identities import Identities
+from symbolic_sgd.verify.one_step import OneStep
 from symbolic_sgd.verify.witness import Witness
 
 SOURCES = ("drift", "tangent_noise")
-"""Terms whose compiled source is named by its SHA-256 in the certificate (cf. `sde.lambdify().source_hash`)."""
+"""Terms whose compiled source is named in the certificate."""
 
 POINTS = 2
 """Random points of Γ at which everything is checked."""
 
-CHECKS: tuple[tuple[str, Callable[[Witness], list[Check]]], ...] = (
-    ("identities at random points of Γ", check_identities),
-    ("the gradient flow and its derivatives", check_flow_road),
-    ("one exact step of SGD", check_one_step),
-)
-"""(what it is called while it runs, how it is done): adding a check is adding a row."""
+
+class Method(Protocol):
+    """One way to check a derivation: a frozen dataclass whose fields are its settings, plain numbers.
+
+    Its class says in `name` what it is called while it runs.
+    """
+
+    name: ClassVar[str]
+
+    def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
+        """Its comparisons; every random number comes from `rng`."""
+        ...
 
 
-def verify(derivation: Derivation, rng: np.random.Generator, progress: Callable[[str], None]) -> Certificate:
-    """Every check of the table, at random points of Γ; `progress` is told what is being done."""
+METHODS: dict[str, Callable[..., Method]] = {
+    kind.__name__: kind for kind in (Identities, SecondRoad, OneStep, ExactSteps, FloatErrors, Enclosures, Ensembles)
+}
+"""Every method, by the name that stands in certificates: adding one is adding a row."""
+
+QUICK: tuple[Method, ...] = (Identities(), SecondRoad(), OneStep())
+"""Seconds; nothing random but the points of Γ."""
+
+FULL: tuple[Method, ...] = (*QUICK, ExactSteps(), FloatErrors(), Enclosures(), Ensembles())
+"""Everything."""
+
+
+def verify(
+    derivation: Derivation, methods: Sequence[Method], seed: int, progress: Callable[[str], None]
+) -> Certificate:
+    """Every method, at random points of Γ; `progress` is told what is being done."""
     progress("random points of Γ")
-    witness = Witness.of(derivation, rng, POINTS)
-    problem = derivation.problem
-    statement = {
-        "loss": str(problem.loss),
-        "parameters": [s.name for s in problem.parameters],
-        "constants": [s.name for s in problem.constants],
-        "noise": str(problem.noise),
-        "codimension": derivation.codimension,
-        "source": {name: lower([derivation.program.select(name)], problem.symbols).source_hash for name in SOURCES},
-        "holds": "on all of Γ" if derivation.minor is None else "where the minor of the frame is not singular",
-    }
+    witness = Witness.of(derivation, np.random.default_rng(seed), POINTS)
     done: list[Check] = []
-    for name, checks in CHECKS:
-        progress(name)
-        done.extend(checks(witness))
-    return Certificate(statement, tuple(done))
+    for number, method in enumerate(methods):
+        progress(method.name)
+        rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
+        done.extend(replace(check, method=type(method).__name__) for check in method(witness, rng))
+    return Certificate(
+        **stated(derivation),
+        seed=seed,
+        methods=tuple({"method": type(method).__name__, **_settings(method)} for method in methods),
+        checks=tuple(done),
+    )
+
+
+def stated(derivation: Derivation) -> dict[str, Any]:
+    """What a certificate says of the problem and of the formulas."""
+    try:
+        document: dict[str, Any] | None = problem_document(derivation.problem)
+    except BadInput:
+        document = None
+    return {
+        "problem": document,
+        "problem_hash": "" if document is None else document_hash(document),
+        "formula_hash": derivation.program.fingerprint,
+        "source_hashes": {
+            name: lower([derivation.program.select(name)], derivation.problem.symbols).source_hash for name in SOURCES
+        },
+        "assumptions": _assumptions(derivation),
+        "valid_where": _valid_where(derivation),
+    }
+
+
+def methods_named(entries: Sequence[Mapping[str, Any]]) -> tuple[Method, ...]:
+    """The methods of a certificate.
+
+    Raises:
+        BadInput: an unknown method, or settings that it does not have.
+    """
+    methods = []
+    for entry in entries:
+        settings = dict(entry)
+        name = settings.pop("method", None)
+        if name not in METHODS or not all(isinstance(a, (int, float)) for a in settings.values()):
+            raise BadInput(f"there is no method {name!r} with these settings; there are {', '.join(METHODS)}")
+        try:
+            methods.append(METHODS[name](**settings))
+        except TypeError as error:
+            raise BadInput(f"the method {name} does not have these settings: {error}") from error
+    return tuple(methods)
+
+
+def _settings(method: Any) -> dict[str, Any]:
+    return asdict(method)
+
+
+def _assumptions(derivation: Derivation) -> tuple[str, ...]:
+    conditions = tuple(map(str, derivation.problem.conditions))
+    return (
+        "every symbol stands for a real number",
+        *conditions,
+        f"Γ has codimension {derivation.codimension} (found, and confirmed at the points looked at)",
+        f"the normal space is spanned by {derivation.frame_origin}",
+    )
+
+
+def _valid_where(derivation: Derivation) -> tuple[str, ...]:
+    try:
+        return tuple(map(str, derivation.conditions()))
+    except ExpressionTooLarge:
+        return ("a minor that is too large to print is not singular",)

@@ -5,6 +5,8 @@ inverse nor the Lyapunov inverse enters.
 """
 
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import sympy as sp
@@ -41,13 +43,18 @@ ON_MANIFOLD = (
 OFF_MANIFOLD = ("∂Φ∇L = 0 (Lemma 1)", "Φ∘Φ = Φ")
 
 
-def check_flow_road(witness: Witness) -> list[Check]:
+@dataclass(frozen=True)
+class SecondRoad:
     """Φ, ∂Φ and ½∂²Φ[Σ] at every point of the witness, Lemma 1 and Φ∘Φ = Φ beside it."""
-    checks = []
-    for number, point in enumerate(witness.points, start=1):
-        checks.extend(_on_manifold(witness, point, f"at point {number}"))
-        checks.extend(_off_manifold(witness, point, f"near point {number}"))
-    return checks
+
+    name: ClassVar[str] = "the gradient flow and its derivatives"
+
+    def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
+        checks = []
+        for number, point in enumerate(witness.points, start=1):
+            checks.extend(_on_manifold(witness, point, f"at point {number}"))
+            checks.extend(_off_manifold(witness, point, f"near point {number}"))
+        return checks
 
 
 def _on_manifold(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], where: str) -> list[Check]:

@@ -6,6 +6,7 @@ From x ∈ Γ the gradient vanishes, so x⁺ = x − η s with s drawn by the no
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import numpy as np
 import sympy as sp
@@ -42,12 +43,17 @@ class Observation:
     accuracy: float
 
 
-def check_one_step(witness: Witness) -> list[Check]:
+@dataclass(frozen=True)
+class OneStep:
     """The drift, each of its terms, and the diffusion, at every point of the witness."""
-    checks = []
-    for number, point in enumerate(witness.points, start=1):
-        checks.extend(_check_point(witness, point, number))
-    return checks
+
+    name: ClassVar[str] = "one exact step of SGD"
+
+    def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
+        checks = []
+        for number, point in enumerate(witness.points, start=1):
+            checks.extend(_check_point(witness, point, number))
+        return checks
 
 
 def _check_point(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], number: int) -> list[Check]:

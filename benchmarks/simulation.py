@@ -1,0 +1,224 @@
+"""SGD on one core beside a naive NumPy loop and jax; the limit beside SGD; weak orders; the full set of checks.
+
+    python benchmarks/simulation.py [speed] [limit] [order] [checks]
+
+Everything runs on one core. jax is used if it is installed.
+"""
+
+import os
+
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "JAX_PLATFORMS": "cpu"}
+os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+
+import sys
+import time
+import tracemalloc
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd import FULL, LabelNoise, Problem, derive_limiting_sde, simulate_sde, simulate_sgd, verify
+from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd.processes.sgd import TrueLaw
+from symbolic_sgd.simulate.run import simulated
+from symbolic_sgd.verify.ensembles import LEVELS, Ensembles
+from symbolic_sgd.verify.witness import Witness
+
+try:
+    import jax
+    import jax.numpy as jnp
+except ImportError:
+    jax = None
+
+SAMPLES, FEATURES, REPLICAS, ETA = 4, 8, 4096, 1e-3
+DERIVATIONS = sorted((Path(__file__).parents[1] / "derivations").glob("*.toml"))
+ORDERS = ("hyperbola_label", "logistic_redrawn", "sphere")
+
+
+def data() -> tuple[np.ndarray, np.ndarray]:
+    """z ∈ {±1}^{n×d} and y = z w* for w* = e_1."""
+    z = np.random.default_rng(0).choice([-1.0, 1.0], (SAMPLES, FEATURES))
+    return z, z[:, 0].copy()
+
+
+def olm() -> Problem:
+    z, y = data()
+    u, v = sp.symbols(f"u1:{FEATURES + 1}"), sp.symbols(f"v1:{FEATURES + 1}")
+    residuals = [
+        sp.Add(*[int(a) * (p**2 - q**2) for a, p, q in zip(row, u, v, strict=True)]) - int(target)
+        for row, target in zip(z, y, strict=True)
+    ]
+    return Problem.least_squares(residuals, parameters=(*u, *v), noise=LabelNoise(1))
+
+
+def start() -> np.ndarray:
+    u, v = np.full(FEATURES, 0.5), np.full(FEATURES, 0.5)
+    u[0], v[0] = 1.0, 0.0
+    return np.concatenate([u, v])
+
+
+# --- speed --------------------------------------------------------------------------------------
+
+
+def naive(steps: int) -> np.ndarray:
+    (z, y), rng = data(), np.random.default_rng(0)
+    x = np.tile(start(), (REPLICAS, 1))
+    u, v = x[:, :FEATURES].copy(), x[:, FEATURES:].copy()
+    for _ in range(steps):
+        i = rng.integers(0, SAMPLES, REPLICAS)
+        sign = rng.choice([-1.0, 1.0], REPLICAS)
+        rows = z[i]
+        residual = ((rows * (u**2 - v**2)).sum(axis=1) - y[i] + sign)[:, None]
+        u, v = u - ETA * 2 * residual * rows * u, v + ETA * 2 * residual * rows * v
+    return np.concatenate([u, v], axis=1)
+
+
+def scanned() -> Callable[[int], np.ndarray]:
+    jax.config.update("jax_enable_x64", True)
+    z, y = map(jnp.array, data())
+
+    def step(state, key):
+        u, v = state
+        one, two = jax.random.split(key)
+        i = jax.random.randint(one, (REPLICAS,), 0, SAMPLES)
+        sign = 2.0 * jax.random.bernoulli(two, shape=(REPLICAS,)) - 1.0
+        rows = z.T[:, i]
+        residual = (rows * (u**2 - v**2)).sum(axis=0) - y[i] + sign
+        return (u - ETA * 2 * residual * rows * u, v + ETA * 2 * residual * rows * v), None
+
+    run = jax.jit(lambda state, keys: jax.lax.scan(step, state, keys)[0])
+    x = jnp.array(np.tile(start()[:, None], (1, REPLICAS)))
+
+    def whole(steps: int) -> np.ndarray:
+        keys = jax.random.split(jax.random.key(0), steps)
+        return np.concatenate([np.asarray(a) for a in run((x[:FEATURES], x[FEATURES:]), keys)]).T
+
+    return whole
+
+
+def ours() -> Callable[[int], np.ndarray]:
+    descent = TrueLaw().descent(olm(), Fraction(ETA), {})
+    starts = np.tile(start(), (REPLICAS, 1))
+    return lambda steps: simulated(descent, starts, [steps], np.array([1.0]), np.random.SeedSequence(0)).final
+
+
+def speed() -> None:
+    print(f"SGD, label noise, OLM n = {SAMPLES}, d = {FEATURES}, {REPLICAS} replicas, float64, one core")
+    runs = {"symbolic_sgd (NumPy)": ours(), "naive NumPy": naive} | ({"jax lax.scan": scanned()} if jax else {})
+    rates = {}
+    for name, run in runs.items():
+        run(1000)
+        best = 0.0
+        for _ in range(5):
+            begun = time.perf_counter()
+            final = run(1000)
+            best = max(best, REPLICAS * 1000 / (time.perf_counter() - begun))
+        rates[name] = best
+        print(
+            f"  {name:<22} {best:9.3g} replica-steps/s   mean u1 {final[:, 0].mean():.4f} ± {final[:, 0].std() / 64:.4f}"
+        )
+    first, *others = rates.items()
+    print("  ratios: " + ", ".join(f"{first[1] / rate:.2f} × {name}" for name, rate in others))
+    for steps in (500, 5000):
+        tracemalloc.start()
+        ours()(steps)
+        print(f"  peak of NumPy's memory in {steps} steps: {tracemalloc.get_traced_memory()[1] / 1e6:.2f} MB")
+        tracemalloc.stop()
+
+
+# --- the limit beside SGD -----------------------------------------------------------------------
+
+
+def limit() -> None:
+    problem, eta, duration = olm(), 0.01, 0.5
+    sde = derive_limiting_sde(problem)
+    base = [float(sde.derivation.points[0][s]) for s in problem.parameters]
+    common = {"replicas": REPLICAS, "rng": 0}
+    sde_run, sde_time = timed(lambda: simulate_sde(sde, base, time=duration, step=duration / 50, **common))
+    results = {}
+    for rate in (eta, eta / 2):
+        steps = round(duration / rate**2)
+        results[rate] = timed(lambda: simulate_sgd(problem, base, learning_rate=rate, steps=steps, **common))  # noqa: B023
+    sgd_run, sgd_time = results[eta]
+    spread = np.sqrt(np.diag(sgd_run.covariance[-1]) / REPLICAS)
+    print(f"OLM to T = {duration}, {REPLICAS} replicas: SGD at η = {eta} {sgd_time:.2f} s ({sgd_run.steps} steps)")
+    print(
+        f"  the limit {sde_time:.3f} s ({sde_run.steps} steps; nothing is random in it): ratio {sgd_time / sde_time:.1f}"
+    )
+    moved = np.abs(sde_run.mean[-1] - np.array(base)).max()
+    for rate, (run, _) in results.items():
+        apart = np.abs(run.mean[-1] - sde_run.mean[-1])
+        worst = int(apart.argmax())
+        print(
+            f"  η = {rate}: largest |E x − Y| = {apart[worst]:.5f} ± {spread[worst]:.5f}, where Y has moved by {moved:.3f}"
+        )
+    halves = 2 * results[eta / 2][0].mean[-1] - sgd_run.mean[-1]
+    apart = np.abs(halves - sde_run.mean[-1])
+    print(
+        f"  extrapolated from both: largest difference {apart.max():.5f} ± {np.sqrt(5) * spread[int(apart.argmax())]:.5f}"
+    )
+
+
+def timed(run: Callable):
+    begun = time.perf_counter()
+    result = run()
+    return result, time.perf_counter() - begun
+
+
+# --- weak orders --------------------------------------------------------------------------------
+
+
+def order(replicas: int = 2**19) -> None:
+    print("weak error of SGD against its limit, |E f(x) − E f(Y)| at η, η/2, η/4, and its order in η")
+    for name in ORDERS:
+        sde = derive_limiting_sde(read_problem(next(p for p in DERIVATIONS if p.stem == name)))
+        method = Ensembles(replicas=replicas, stiffness=0.2)
+        witness = Witness.of(sde.derivation, np.random.default_rng(0), 1)
+        seen = method.observe(witness, witness.points[0], np.random.default_rng(1))
+        checks = method.judge(sde.derivation, seen, np.random.default_rng(2))
+        predicted = np.array([check.predicted for check in checks])
+        bias = np.array([mean for mean, _ in seen.levels]) - predicted
+        error = np.array([spread for _, spread in seen.levels])
+        best = int(np.argmax(np.abs(bias[-1]) / error[-1]))
+        shown = ", ".join(f"{abs(b):.5f} ± {e:.5f}" for b, e in zip(bias[:, best], error[:, best], strict=True))
+        orders = ", ".join(f"{p:.3f} ± {slack:.3f}" for p, slack in local_orders(bias[:, best], error[:, best]))
+        test = checks[best].name.removeprefix("ensemble: ")
+        print(f"  {name:<18} {test:<16} η = {seen.rate:.3g}: {shown}\n{'':>22}orders {orders}", flush=True)
+
+
+def local_orders(bias: np.ndarray, error: np.ndarray) -> list[tuple[float, float]]:
+    """log(b_i/b_{i+1})/log(η_i/η_{i+1}) with its standard error, for each pair of neighbouring learning rates."""
+    relative = np.abs(error / bias)
+    steps = np.log(np.array(LEVELS[1:]) / np.array(LEVELS[:-1]))
+    orders = np.log(np.abs(bias[:-1] / bias[1:])) / steps
+    return list(zip(orders.tolist(), (np.hypot(relative[:-1], relative[1:]) / steps).tolist(), strict=True))
+
+
+# --- the full set of checks ---------------------------------------------------------------------
+
+
+def checks() -> None:
+    print("the full set of checks, wall time")
+    for path in DERIVATIONS:
+        sde, derived = timed(lambda: derive_limiting_sde(read_problem(path)))  # noqa: B023
+        certificate, verified = timed(lambda: verify(sde, checks=FULL))  # noqa: B023
+        words = {
+            v: sum(c.verdict == v for c in certificate.checks)
+            for v in dict.fromkeys(c.verdict for c in certificate.checks)
+        }
+        outcome = "passed" if certificate.passed else "NOT passed"
+        print(
+            f"  {path.stem:<20} {outcome}: derived in {derived:.2f} s, checked in {verified:.1f} s; {words}", flush=True
+        )
+
+
+SECTIONS = {"speed": speed, "limit": limit, "order": order, "checks": checks}
+
+if __name__ == "__main__":
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, {max(os.sched_getaffinity(0))})
+    for section in sys.argv[1:] or SECTIONS:
+        SECTIONS[section]()

@@ -1,0 +1,132 @@
+"""What a run is told beside its process: starts, seed, moments of recording; and the refusal of what makes no sense."""
+
+import hashlib
+import numbers
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import BadInput, BadPoint
+from symbolic_sgd.export.points import as_points, constant_columns
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.simulate.run import Run, fresh_entropy, simulated
+from symbolic_sgd.simulate.steps import Stepper
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run is told beside its process: starts (R×D), seed, marks, and the caller's wishes."""
+
+    start: np.ndarray
+    marks: tuple[int, ...]
+    entropy: int
+    stated_seed: bool
+    wishes: dict[str, Any]
+
+    def run(self, stepper: Stepper, times: np.ndarray, identity: Sequence[Any]) -> Run:
+        """The run of this stepper; `identity` is what a checkpoint of it is known by."""
+        seed = f"{self.entropy}" if self.stated_seed else "any"
+        text = "\n".join([*map(str, identity), seed])
+        seeds = np.random.SeedSequence(self.entropy)
+        return simulated(stepper, self.start, self.marks, times, seeds, identity=_digest(text), **self.wishes)
+
+
+def plan_of(
+    problem: Any,
+    start: Any,
+    steps: Any,
+    replicas: Any,
+    rng: Any,
+    records: Any,
+    *,
+    executor: Any,
+    paths: Any,
+    progress: Any,
+    checkpoint: Any,
+) -> Plan:
+    """The plan for what the caller states, or `BadInput`, `BadPoint`."""
+    if executor is not None and not callable(getattr(executor, "submit", None)):
+        raise BadInput(f"executor is {executor!r}; give an object with the protocol of concurrent.futures.Executor")
+    total, entropy = count(steps, "steps"), entropy_of(rng)
+    marks = np.unique(np.linspace(0, total, min(count(records, "records"), total) + 1).round().astype(int))
+    return Plan(
+        _starts(problem, start, count(replicas, "replicas")),
+        tuple(marks.tolist()),
+        entropy,
+        rng is not None,
+        {
+            "keep_paths": bool(paths),
+            "executor": executor,
+            "progress": progress,
+            "checkpoint": None if checkpoint is None else Path(checkpoint),
+        },
+    )
+
+
+def _starts(problem: Problem, start: Any, replicas: int) -> np.ndarray:
+    if isinstance(start, Mapping):
+        missing = [s for s in problem.parameters if s not in start]
+        if missing:
+            raise BadPoint(f"start has no value for {', '.join(map(str, missing))}")
+        start = [float(start[s]) for s in problem.parameters]
+    points = as_points(start, problem.dimension)
+    if points.ndim > 2 or (points.ndim == 2 and len(points) not in (1, replicas)):
+        raise BadPoint(
+            f"start has shape {points.shape}; give one point ({problem.dimension},), or one a replica, "
+            f"({replicas}, {problem.dimension})"
+        )
+    return np.broadcast_to(points, (replicas, problem.dimension)).copy()
+
+
+def positive(value: Any, name: str) -> float:
+    """A positive finite number, or `BadInput`."""
+    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
+    if not 0 < number < float("inf"):
+        raise BadInput(f"{name} is {value!r}; it has to be a positive number")
+    return number
+
+
+def count(value: Any, name: str) -> int:
+    """A whole number, at least 1, or `BadInput`."""
+    if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
+        raise BadInput(f"{name} is {value!r}; it has to be a whole number, at least 1")
+    return int(value)
+
+
+def entropy_of(rng: Any) -> int:
+    """The seed that a Generator, a seed, or None stands for."""
+    if rng is None:
+        return fresh_entropy()
+    if isinstance(rng, np.random.Generator):
+        return int.from_bytes(rng.bytes(16), "little")
+    if isinstance(rng, numbers.Integral) and not isinstance(rng, bool) and int(rng) >= 0:
+        return int(rng)
+    raise BadInput(f"rng is {rng!r}; give a NumPy Generator or a seed (an integer ≥ 0)")
+
+
+def values_of(problem: Any, constants: Mapping[str, Any]) -> dict[sp.Symbol, Fraction]:
+    """Values of the constants as the exact rationals that their floats are."""
+    if not isinstance(problem, Problem):
+        raise BadInput(f"this takes a Problem, not a {type(problem).__name__}")
+    columns = constant_columns(problem.constants, constants, ())
+    return {s: Fraction(float(column[0, 0])) for s, column in zip(problem.constants, columns, strict=True)}
+
+
+def rows_of(problem: Problem, points: np.ndarray, values: Mapping[sp.Symbol, Fraction]) -> np.ndarray:
+    """Points with the values of the constants behind them."""
+    constants = np.array([float(values[s]) for s in problem.constants])
+    return np.concatenate([points, np.tile(constants, (len(points), 1))], axis=1)
+
+
+def identity_of(problem: Problem, values: Mapping[sp.Symbol, Fraction]) -> list[Any]:
+    """What a problem is known by."""
+    return [sp.srepr(problem.loss), problem.parameters, problem.noise, sorted((s.name, a) for s, a in values.items())]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -1,0 +1,158 @@
+"""Many replicas of a process: chunks of a fixed size, each with its own seed, advanced by whoever is free.
+
+A task is a pure function of its chunk's state, so that the result has the same bits for any number of workers, for a chunk
+that was lost and done again, and for a run that was interrupted and resumed.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import BrokenExecutor, Executor
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+
+from symbolic_sgd.errors import Diverged
+from symbolic_sgd.simulate.increments import BLOCK
+from symbolic_sgd.simulate.statistics import Moments
+from symbolic_sgd.simulate.steps import Stepper
+
+CHUNK = 2048
+"""Replicas in one chunk: their arrays stay in a core's cache."""
+
+SEGMENTS = 20
+"""Into how many parts a run is cut that reports its progress or keeps checkpoints."""
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """Some replicas on their way: x (D×N), their generator's state at the last multiple of BLOCK steps, the steps done."""
+
+    x: np.ndarray
+    generator: dict[str, Any]
+    done: int
+
+
+@dataclass(frozen=True)
+class Ensemble:
+    """All replicas at one moment, and what has been recorded of them so far.
+
+    Args:
+        chunks: where they are.
+        moments: at the marks passed; None before the first.
+        paths: the positions at the marks passed, T×R×D; None unless they are kept.
+    """
+
+    chunks: tuple[Chunk, ...]
+    moments: Moments | None
+    paths: np.ndarray | None
+
+    @property
+    def final(self) -> np.ndarray:
+        """The positions, R×D."""
+        return np.concatenate([chunk.x for chunk in self.chunks], axis=1).T.copy()
+
+
+def started(start: np.ndarray, seed: np.random.SeedSequence, *, keep_paths: bool) -> Ensemble:
+    """Replicas at their starts (R×D), in chunks with seeds spawned from one."""
+    pieces = [start[i : i + CHUNK] for i in range(0, len(start), CHUNK)]
+    seeds = seed.spawn(len(pieces))
+    chunks = tuple(
+        Chunk(np.ascontiguousarray(piece.T), np.random.PCG64(own).state, 0)  # type: ignore[arg-type]
+        for piece, own in zip(pieces, seeds, strict=True)
+    )
+    return Ensemble(chunks, None, np.empty((0, *start.shape)) if keep_paths else None)
+
+
+def advanced(
+    stepper: Stepper,
+    ensemble: Ensemble,
+    marks: Sequence[int],
+    *,
+    executor: Executor | None = None,
+    told: Callable[[], None] = lambda: None,
+) -> Ensemble:
+    """The ensemble after the last of the marks (numbers of steps done), recorded at each of them.
+
+    Args:
+        stepper: how replicas move.
+        ensemble: where they are.
+        marks: ascending, none before what is done.
+        executor: any executor with the protocol of `concurrent.futures`; None computes here.
+        told: called once for each chunk that is done.
+
+    Raises:
+        Diverged: a replica is no longer finite.
+    """
+    keep = ensemble.paths is not None
+    chunks, moments, pieces = [], None, []
+    for chunk, recorded, path in _results(stepper, ensemble.chunks, marks, keep, executor):
+        chunks.append(chunk)
+        moments = recorded if moments is None else moments.merged(recorded)
+        pieces.append(path)
+        told()
+    assert moments is not None
+    joined = moments if ensemble.moments is None else Moments.joined([ensemble.moments, moments])
+    paths = np.concatenate([ensemble.paths, np.concatenate(pieces, axis=1)]) if ensemble.paths is not None else None
+    return Ensemble(tuple(chunks), joined, paths)
+
+
+Result = tuple[Chunk, Moments, np.ndarray | None]
+
+
+def _results(
+    stepper: Stepper, chunks: Sequence[Chunk], marks: Sequence[int], keep: bool, executor: Executor | None
+) -> Iterator[Result]:
+    if executor is None:
+        for chunk in chunks:
+            yield advance_chunk(stepper, chunk, marks, keep)
+        return
+    futures: list[Any] = []
+    with suppress(BrokenExecutor):  # its workers are gone: what was not handed over is computed here
+        futures.extend(executor.submit(advance_chunk, stepper, chunk, marks, keep) for chunk in chunks)
+    try:
+        for number, chunk in enumerate(chunks):
+            try:
+                result = futures[number].result() if number < len(futures) else None
+            except BrokenExecutor:
+                result = None
+            yield advance_chunk(stepper, chunk, marks, keep) if result is None else result
+    finally:
+        for future in futures:
+            future.cancel()
+
+
+def advance_chunk(stepper: Stepper, chunk: Chunk, marks: Sequence[int], keep: bool) -> Result:
+    """One chunk up to the last mark, with its moments (and on request its positions) at each."""
+    x, done, replicas = chunk.x.copy(), chunk.done, chunk.x.shape[1]
+    bits = np.random.PCG64()
+    bits.state = block_start = chunk.generator  # type: ignore[assignment]
+    fill = stepper.increments.stream(np.random.Generator(bits), replicas)
+    increments, step = np.empty((stepper.increments.rows, replicas)), stepper.bind(replicas)
+    for _ in range(done % BLOCK):  # what the steps already done have used of the block
+        fill(increments)
+    moments, positions = [], []
+    with np.errstate(all="ignore"):
+        for mark in marks:
+            for number in range(done, mark):
+                if number % BLOCK == 0:
+                    block_start = bits.state
+                fill(increments)
+                step(x, increments)
+            done = mark
+            _check_finite(x, mark)
+            moments.append(Moments.of(x))
+            positions.extend([x.T.copy()] if keep else [])
+    if done % BLOCK == 0:
+        block_start = bits.state
+    after = replace(chunk, x=x, generator=dict(block_start), done=done)
+    return after, Moments.joined(moments), np.stack(positions) if keep else None
+
+
+def _check_finite(x: np.ndarray, mark: int) -> None:
+    lost = int((~np.isfinite(x)).any(axis=0).sum())
+    if lost:
+        raise Diverged(
+            f"{lost} of {x.shape[1]} replicas have left the range of float64 by step {mark}: the step is beyond stability, or "
+            "the start is beyond the basin of Γ; make the learning rate (the step) smaller, or start nearer to Γ"
+        )

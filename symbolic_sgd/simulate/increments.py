@@ -1,0 +1,111 @@
+"""The random increments of a process: one column for each replica, drawn by a generator that belongs to its chunk."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+
+BLOCK = 32
+"""Steps whose discrete draws are made at once."""
+
+WIDE = 4096
+"""A table of outcomes is written out, one column for each equally likely draw, up to this width."""
+
+
+class Increments(ABC):
+    """A law of increments."""
+
+    @property
+    @abstractmethod
+    def rows(self) -> int:
+        """The number of random numbers that one step of one replica takes."""
+
+    @abstractmethod
+    def stream(self, rng: np.random.Generator, replicas: int) -> Callable[[np.ndarray], None]:
+        """A function that fills `out` (rows × replicas) with the next step's increments.
+
+        Draws are made for `BLOCK` steps at most; a stream that begins at a multiple of it has drawn nothing ahead there.
+        """
+
+
+@dataclass(frozen=True, eq=False)
+class Outcomes(Increments):
+    """Finitely many outcomes: the increment is column k of a table with probability c_k/Σc. The law is exact.
+
+    Args:
+        table: rows × K.
+        counts: c_1 … c_K, positive integers with a sum below 2⁶².
+    """
+
+    table: np.ndarray
+    counts: tuple[int, ...]
+
+    @property
+    def rows(self) -> int:
+        return len(self.table)
+
+    def stream(self, rng: np.random.Generator, replicas: int) -> Callable[[np.ndarray], None]:
+        total = sum(self.counts)
+        wide = total <= WIDE
+        table = np.ascontiguousarray(np.repeat(self.table, self.counts, axis=1) if wide else self.table)
+        ends = np.cumsum(np.array(self.counts, dtype=np.int64))
+        block = np.empty((BLOCK, replicas), dtype=np.intp)
+        left = [0]
+
+        def fill(out: np.ndarray) -> None:
+            if left[0] == 0:
+                drawn = uniform_integers(rng, total, block.shape)
+                block[:] = drawn if wide else np.searchsorted(ends, drawn, side="right")
+                left[0] = BLOCK
+            np.take(table, block[BLOCK - left[0]], axis=1, out=out, mode="clip")
+            left[0] -= 1
+
+        return fill
+
+
+@dataclass(frozen=True)
+class Normals(Increments):
+    """Independent standard normal increments."""
+
+    count: int
+
+    @property
+    def rows(self) -> int:
+        return self.count
+
+    def stream(self, rng: np.random.Generator, replicas: int) -> Callable[[np.ndarray], None]:
+        def fill(out: np.ndarray) -> None:
+            rng.standard_normal(out=out)
+
+        return fill
+
+
+@dataclass(frozen=True)
+class FairSignAndNormals(Increments):
+    """A fair sign ±1 in the first row, and independent standard normals in the others."""
+
+    count: int
+
+    @property
+    def rows(self) -> int:
+        return self.count + 1
+
+    def stream(self, rng: np.random.Generator, replicas: int) -> Callable[[np.ndarray], None]:
+        def fill(out: np.ndarray) -> None:
+            rng.standard_normal(out=out[1:])
+            out[0] = uniform_integers(rng, 2, (replicas,))
+            out[0] *= 2
+            out[0] -= 1
+
+        return fill
+
+
+def uniform_integers(rng: np.random.Generator, total: int, shape: tuple[int, ...]) -> np.ndarray:
+    """Integers 0 … total − 1, all equally likely; for powers of two up to 256 they are random bytes, masked."""
+    if total <= 256 and total & (total - 1) == 0:
+        count = int(np.prod(shape))
+        words = rng.integers(0, 2**64, (count + 7) // 8, dtype=np.uint64, endpoint=False)
+        return words.astype("<u8", copy=False).view(np.uint8)[:count].reshape(shape) & np.uint8(total - 1)
+    kind = next(kind for kind in (np.uint8, np.uint16, np.uint32, np.int64) if total <= np.iinfo(kind).max + 1)
+    return rng.integers(0, total, shape, dtype=kind)

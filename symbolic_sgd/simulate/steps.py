@@ -1,0 +1,202 @@
+"""One step of each process, for all replicas of a chunk at once. Steppers take increments; they own no generator.
+
+Arrays hold one row a coordinate and one column a replica. A stepper's `bind(replicas)` makes its work space and gives the
+function step(x, a) that changes x in place, a being the increments of the step.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+
+from symbolic_sgd.simulate.increments import FairSignAndNormals, Increments, Normals
+
+Field = Callable[[np.ndarray, np.ndarray], None]
+"""f(x, out): a vector field at x (D×R), written to `out` (D×R)."""
+
+DrivenField = Callable[[np.ndarray, np.ndarray, np.ndarray], None]
+"""f(x, a, out): a vector field that depends on increments a (K×R), written to `out` (D×R)."""
+
+Step = Callable[[np.ndarray, np.ndarray], None]
+"""step(x, a): moves x (D×R) in place."""
+
+NEWTON_STEPS = 4
+"""Steps back to Γ after each step along it; each squares the distance."""
+
+
+class Stepper(Protocol):
+    """A rule by which replicas move from one step to the next."""
+
+    @property
+    def dimension(self) -> int:
+        """D."""
+        ...
+
+    @property
+    def increments(self) -> Increments:
+        """The law of what one step takes."""
+        ...
+
+    def bind(self, replicas: int) -> Step:
+        """The step for so many replicas, with its own work space."""
+        ...
+
+
+@dataclass(frozen=True)
+class Descent:
+    """x ← x − m(x, a): SGD with m = η(∇L + noise), or the Euler–Maruyama step of its canonical SDE.
+
+    Args:
+        dimension: D.
+        move: m.
+        increments: the law of a.
+    """
+
+    dimension: int
+    move: DrivenField
+    increments: Increments
+
+    def bind(self, replicas: int) -> Step:
+        moved = np.empty((self.dimension, replicas))
+
+        def step(x: np.ndarray, a: np.ndarray) -> None:
+            self.move(x, a, moved)
+            np.subtract(x, moved, out=x)
+
+        return step
+
+
+@dataclass(frozen=True)
+class EulerMaruyama:
+    """Y ← π(Y + h b(Y) + √h A(Y) a), a ~ N(0, I), with π Newton steps along the normals; weak order 1.
+
+    The projection keeps the order: on Γ a scheme of weak order p has E[g(Y′)φ(Y′)] = O(h^{p+1}) for the equations g of Γ,
+    since the SDE's own g(Y) stays 0.
+
+    Args:
+        dimension: D.
+        sources: Ξ.
+        step: h.
+        drift: b.
+        noise: A(x)a.
+        newton: the step back to Γ is x − newton(x).
+
+    Source: Kloeden and Platen, Numerical Solution of Stochastic Differential Equations (1992), section 14.1.
+    """
+
+    dimension: int
+    sources: int
+    step: float
+    drift: Field
+    noise: DrivenField | None
+    newton: Field
+
+    @property
+    def increments(self) -> Increments:
+        return Normals(0 if self.noise is None else self.sources)
+
+    def bind(self, replicas: int) -> Step:
+        along, across = np.empty((2, self.dimension, replicas))
+        root = np.sqrt(self.step)
+
+        def step(x: np.ndarray, a: np.ndarray) -> None:
+            self.drift(x, along)
+            np.multiply(along, self.step, out=along)
+            if self.noise is not None:
+                self.noise(x, a, across)
+                np.multiply(across, root, out=across)
+                np.add(along, across, out=along)
+            np.add(x, along, out=x)
+            back_to_manifold(self.newton, x, along)
+
+        return step
+
+
+@dataclass(frozen=True)
+class NinomiyaVictoir:
+    """Y ← π exp(½hV₀) exp(√h a_Ξ A_Ξ) ⋯ exp(√h a_1 A_1) exp(½hV₀) Y, or its inverse order, each with probability ½; weak order 2.
+
+    V₀ is the Stratonovich drift and A_k are the columns of the diffusion, all tangent to Γ, so that each factor is a flow
+    along Γ. The flow of V₀ is followed by Heun's step (error h³), those of A_k by Runge's and Kutta's of order 4, whose
+    error (√h a)⁵ has mean zero. Projections keep the order as in `EulerMaruyama`.
+
+    Args:
+        dimension: D.
+        sources: Ξ.
+        step: h.
+        drift: V₀.
+        noise: A(x)a.
+        newton: the step back to Γ is x − newton(x).
+
+    Source: Ninomiya and Victoir, Applied Mathematical Finance 15 (2008) 107–121, theorem 2.1.
+    """
+
+    dimension: int
+    sources: int
+    step: float
+    drift: Field
+    noise: DrivenField | None
+    newton: Field
+
+    @property
+    def increments(self) -> Increments:
+        return FairSignAndNormals(0 if self.noise is None else self.sources)
+
+    def bind(self, replicas: int) -> Step:
+        shape = (self.dimension, replicas)
+        stages = [np.empty(shape) for _ in range(3)]
+        one = np.zeros((self.sources, replicas))
+        root = np.sqrt(self.step)
+
+        def step(x: np.ndarray, a: np.ndarray) -> None:
+            heun(self.drift, x, self.step / 2, stages)
+            if self.noise is not None:
+                forward, normals = a[0] > 0, a[1:]
+                for first in range(self.sources):
+                    last = self.sources - 1 - first
+                    one[:] = 0
+                    one[first] = np.where(forward, normals[first], 0)
+                    one[last] += np.where(forward, 0, normals[last])
+                    one[:] *= root
+                    runge_kutta(self.noise, x, one, stages)
+            heun(self.drift, x, self.step / 2, stages)
+            back_to_manifold(self.newton, x, stages[0])
+
+        return step
+
+
+def heun(field: Field, x: np.ndarray, h: float, stages: list[np.ndarray]) -> None:
+    """x ← x + ½h(k₁ + k₂), k₁ = f(x), k₂ = f(x + hk₁), in place."""
+    first, second, moved = stages
+    field(x, first)
+    np.multiply(first, h, out=moved)
+    np.add(moved, x, out=moved)
+    field(moved, second)
+    np.add(first, second, out=first)
+    np.multiply(first, h / 2, out=first)
+    np.add(x, first, out=x)
+
+
+RUNGE_KUTTA = ((0.5, 1 / 6), (0.5, 1 / 3), (1.0, 1 / 3), (0.0, 1 / 6))
+"""(where the next stage is taken, weight of this stage) of the classical method of order 4."""
+
+
+def runge_kutta(field: DrivenField, x: np.ndarray, a: np.ndarray, stages: list[np.ndarray]) -> None:
+    """One classical Runge–Kutta step of length 1 along x ↦ f(x, a), in place."""
+    slope, moved, total = stages
+    total[:] = x
+    for number, (where, weight) in enumerate(RUNGE_KUTTA):
+        field(moved if number else x, a, slope)
+        np.multiply(slope, where, out=moved)
+        np.add(moved, x, out=moved)
+        np.multiply(slope, weight, out=slope)
+        np.add(total, slope, out=total)
+    x[:] = total
+
+
+def back_to_manifold(newton: Field, x: np.ndarray, work: np.ndarray) -> None:
+    """x ← x − newton(x), a fixed number of times, in place."""
+    for _ in range(NEWTON_STEPS):
+        newton(x, work)
+        np.subtract(x, work, out=x)

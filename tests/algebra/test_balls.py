@@ -1,0 +1,58 @@
+"""Ball arithmetic contains the truth, function by function, and rationals are quotients, not floats."""
+
+from fractions import Fraction
+
+import mpmath
+import numpy as np
+import pytest
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
+
+balls = pytest.importorskip("symbolic_sgd.algebra.balls", reason="needs python-flint")
+ARGUMENTS = {"acosh": 1.7}
+
+
+def contains(ball, exact) -> bool:
+    middle, radius = mpmath.mpf(ball.mid().str(120, radius=False)), mpmath.mpf(ball.rad().str(20, radius=False))
+    return abs(middle - exact) <= radius * (1 + mpmath.mpf("1e-15")) + mpmath.mpf("1e-110")
+
+
+def test_every_operation_has_its_ball():
+    assert set(balls.BALLS.operations) == set(FLOAT64.operations)
+
+
+@pytest.mark.parametrize("name", sorted(balls.BALLS.operations))
+def test_every_operation_encloses_the_value_to_120_digits(name):
+    count = next(
+        n for n in (0, 1, 2) if n == {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "pi": 0, "E": 0}.get(name, 1)
+    )
+    given = [ARGUMENTS.get(name, 0.3), 0.7][:count]
+    with mpmath.workdps(120), balls.at_precision():
+        exact = PRECISE.operations[name](*map(mpmath.mpf, given))
+        ball = balls.BALLS.operations[name](*map(balls.exact_ball, given))
+        assert contains(ball, exact) and ball.rad() < 1e-90
+
+
+def test_a_rational_is_not_rounded_to_float64():
+    """x/3 + 2/7 through floats has an enclosure of radius 0 that misses the truth."""
+    x = sp.Symbol("x")
+    graph = Graph()
+    program = Program.of({"f": Matrix.column([from_sympy(x / 3 + sp.Rational(2, 7), graph)])})
+    with mpmath.workdps(120), balls.at_precision():
+        (ball,) = program.run(balls.BALLS, {x: balls.exact_ball(0.1)})["f"]
+        exact = mpmath.mpf(0.1) / 3 + mpmath.mpf(2) / 7
+        assert contains(ball, exact) and not ball.contains(balls.exact_ball(0.1 / 3 + 2 / 7))
+        distance = abs(mpmath.mpf(0.1 / 3 + 2 / 7) - exact)
+        assert distance <= balls.farthest(ball, 0.1 / 3 + 2 / 7) <= float(distance) * (1 + 1e-9) + 1e-300
+
+
+def test_what_is_not_finite_bounds_nothing():
+    with balls.at_precision():
+        zero = balls.BALLS.constant(Fraction(0))
+        assert balls.farthest(balls.BALLS.operations["div"](balls.exact_ball(1.0), zero), 1.0) == np.inf
+        assert balls.farthest(balls.BALLS.operations["log"](balls.exact_ball(-1.0)), 1.0) == np.inf

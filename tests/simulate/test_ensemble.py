@@ -1,0 +1,175 @@
+"""The same bits for any number of workers, after a lost worker, and after an interruption; statistics that are right."""
+
+import os
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from fractions import Fraction
+
+import numpy as np
+import pytest
+import sympy as sp
+from killing import KillsOnce
+from scipy.stats import chisquare
+
+from symbolic_sgd import IsotropicNoise, Problem
+from symbolic_sgd.errors import BadCheckpoint, Diverged
+from symbolic_sgd.processes.sgd import TrueLaw
+from symbolic_sgd.simulate import ensemble as ensembles
+from symbolic_sgd.simulate.increments import Normals, Outcomes, uniform_integers
+from symbolic_sgd.simulate.run import simulated
+from symbolic_sgd.simulate.statistics import Moments
+from symbolic_sgd.simulate.steps import Descent
+
+REPLICAS, STEPS = 3 * ensembles.CHUNK + 17, 75
+MARKS = [0, 7, 40, STEPS]
+
+
+def run(stepper, executor=None, *, replicas=REPLICAS, marks=MARKS, keep_paths=False, dimension=2, **wishes):
+    start = np.ones((replicas, dimension))
+    times = np.array(marks, float)
+    return simulated(
+        stepper, start, marks, times, np.random.SeedSequence(5), executor=executor, keep_paths=keep_paths, **wishes
+    )
+
+
+@pytest.fixture(scope="module")
+def stepper():
+    u, v = sp.symbols("u v")
+    problem = Problem.from_sample_losses(
+        [(u * v - 2) ** 2, (u * v) ** 2, sp.cos(u) + v**2],
+        parameters=(u, v),
+        weights=[sp.Rational(1, 2), sp.Rational(3, 8), sp.Rational(1, 8)],
+    )
+    return TrueLaw().descent(problem, Fraction(1, 50), {})
+
+
+def assert_same_bits(a, b):
+    for name in ("times", "mean", "covariance", "final"):
+        assert getattr(a, name).tobytes() == getattr(b, name).tobytes(), name
+
+
+def test_one_process_two_processes_and_threads_give_the_same_bits(stepper):
+    alone = run(stepper)
+    with ProcessPoolExecutor(2) as processes, ThreadPoolExecutor(3) as threads:
+        assert_same_bits(alone, run(stepper, processes))
+        assert_same_bits(alone, run(stepper, threads))
+    assert_same_bits(alone, run(stepper))
+
+
+def test_the_end_does_not_depend_on_what_is_recorded_on_the_way(stepper):
+    assert run(stepper).final.tobytes() == run(stepper, marks=[STEPS]).final.tobytes()
+
+
+def test_a_dask_cluster_of_two_processes_gives_the_same_bits_even_if_a_worker_dies(stepper):
+    distributed = pytest.importorskip("distributed")
+    alone = run(stepper, progress=lambda _: None)
+    with (
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, processes=True, dashboard_address=None) as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        assert_same_bits(alone, run(stepper, client.get_executor()))
+        told = []
+
+        def kill_one(fraction):
+            if not told:
+                pids = client.run(os.getpid)
+                os.kill(next(iter(pids.values())), 9)
+            told.append(fraction)
+
+        assert_same_bits(alone, run(stepper, client.get_executor(retries=3), progress=kill_one))
+        assert told
+
+
+def test_a_chunk_whose_worker_died_is_computed_again_to_the_same_bits(tmp_path):
+    calm = tmp_path / "calm"
+    calm.touch()
+    alone = run(Descent(2, KillsOnce(calm, os.getpid()), Normals(2)))
+    with ProcessPoolExecutor(2) as executor:
+        marker = tmp_path / "killed"
+        after = run(Descent(2, KillsOnce(marker, os.getpid()), Normals(2)), executor)
+    assert marker.exists()
+    assert_same_bits(alone, after)
+
+
+def test_an_interrupted_run_resumes_to_the_same_bits(stepper, tmp_path):
+    marks = list(range(STEPS + 1))
+    whole = run(stepper, marks=marks, keep_paths=True)
+    file = tmp_path / "run.npz"
+
+    def interrupt(fraction):
+        if fraction > 0.5:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run(stepper, marks=marks, keep_paths=True, checkpoint=file, progress=interrupt)
+    assert file.exists()
+    seen = []
+    resumed = run(stepper, marks=marks, keep_paths=True, checkpoint=file, progress=seen.append)
+    assert min(seen) > 0.3 and max(seen) == 1
+    assert_same_bits(whole, resumed)
+    assert whole.paths.tobytes() == resumed.paths.tobytes()
+    assert_same_bits(whole, run(stepper, marks=marks, keep_paths=True, checkpoint=file))  # nothing is left to do
+
+
+def test_a_checkpoint_of_another_run_or_no_checkpoint_is_refused(stepper, tmp_path):
+    file = tmp_path / "run.npz"
+    run(stepper, checkpoint=file, identity="one")
+    with pytest.raises(BadCheckpoint, match="another run"):
+        run(stepper, checkpoint=file, identity="two")
+    with pytest.raises(BadCheckpoint, match="another run"):
+        run(stepper, replicas=5, checkpoint=file, identity="one")
+    file.write_bytes(b"nonsense")
+    with pytest.raises(BadCheckpoint, match="no checkpoint"):
+        run(stepper, checkpoint=file, identity="one")
+    np.savez(file, head=np.array([{"a": 1}], dtype=object))  # a pickle is never read
+    with pytest.raises(BadCheckpoint, match="no checkpoint"):
+        run(stepper, checkpoint=file, identity="one")
+
+
+def test_a_replica_that_leaves_float64_is_an_error():
+    with pytest.raises(Diverged, match="smaller"):
+        run(Descent(2, lambda x, a, out: np.multiply(x, x * -9e9, out=out), Normals(1)), replicas=3)
+
+
+def test_moments_merge_to_those_of_all_replicas():
+    x = np.random.default_rng(0).standard_normal((3, 1000)) + 5
+    merged = Moments.of(x[:, :10]).merged(Moments.of(x[:, 10:600])).merged(Moments.of(x[:, 600:]))
+    np.testing.assert_allclose(merged.mean[0], x.mean(axis=1), rtol=1e-13)
+    np.testing.assert_allclose(merged.covariance[0], np.cov(x), rtol=1e-12)
+    assert np.isnan(Moments.of(x[:, :1]).covariance).all()
+
+
+@pytest.mark.parametrize("total", [2, 8, 6, 40, 256, 300, 70_000, 2**33])
+def test_integers_are_uniform(total):
+    rng = np.random.default_rng(total)
+    drawn = uniform_integers(rng, total, (3, 40_001)).astype(float)
+    assert drawn.shape == (3, 40_001) and drawn.min() >= 0 and drawn.max() < total
+    bins = min(total, 50)
+    counts = np.bincount((drawn.ravel() * bins // total).astype(int), minlength=bins)
+    sizes = np.bincount(np.arange(total) * bins // total, minlength=bins) if total < 1e6 else np.ones(bins)
+    assert chisquare(counts, sizes / sizes.sum() * drawn.size).pvalue > 1e-6
+
+
+@pytest.mark.parametrize("counts", [(1, 2, 5), (1000, 3000, 4001)], ids=["written out", "searched"])
+def test_outcomes_come_with_their_probabilities(counts):
+    law = Outcomes(np.array([[10.0, 20, 30]]), counts)
+    out = np.empty((1, 50_000))
+    fill = law.stream(np.random.default_rng(1), 50_000)
+    seen = []
+    for _ in range(4):
+        fill(out)
+        seen.append(out.copy())
+    values, numbers = np.unique(seen, return_counts=True)
+    assert values.tolist() == [10, 20, 30]
+    assert chisquare(numbers, np.array(counts) / sum(counts) * 200_000).pvalue > 1e-6
+
+
+def test_paths_are_kept_only_when_asked_for_and_memory_does_not_grow_with_the_steps():
+    u, v = sp.symbols("u v")
+    problem = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise())
+    stepper = TrueLaw().descent(problem, Fraction(1, 100), {})
+    short, long = (run(stepper, replicas=10, marks=[0, steps]) for steps in (5, 500))
+    assert short.paths is None and short.mean.shape == long.mean.shape == (2, 2)
+    kept = run(stepper, replicas=10, marks=[0, 2, 5], keep_paths=True)
+    assert kept.paths.shape == (3, 10, 2)
+    np.testing.assert_array_equal(kept.paths[-1], kept.final)
+    np.testing.assert_array_equal(kept.paths[0], 1)

@@ -1,0 +1,202 @@
+"""A certificate is data that can fail: it is repeated from its own content, and a change of anything voids it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import sympy as sp
+
+from symbolic_sgd import (
+    FULL,
+    QUICK,
+    GradientNoise,
+    IsotropicNoise,
+    LabelNoise,
+    Problem,
+    derive_limiting_sde,
+    recheck,
+    verify,
+)
+from symbolic_sgd.cli import main
+from symbolic_sgd.errors import BadCertificate, BadInput
+from symbolic_sgd.problems.document import problem_document
+from symbolic_sgd.problems.problem_file import problem_from_document, read_problem
+from symbolic_sgd.verify import checks, enclosures
+from symbolic_sgd.verify.certificate import Certificate, Check
+from symbolic_sgd.verify.checks import methods_named
+from symbolic_sgd.verify.enclosures import Enclosures
+from symbolic_sgd.verify.ensembles import Ensembles
+from symbolic_sgd.verify.exact_steps import ExactSteps
+from symbolic_sgd.verify.identities import Identities
+
+DERIVATIONS = Path(__file__).parents[1] / "derivations"
+u, v, w, s = sp.symbols("u v w s")
+SMALL = [Identities(), ExactSteps(), Enclosures(points=3)]
+
+
+@pytest.fixture(scope="module")
+def text():
+    sde = derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml"))
+    return verify(sde, checks=SMALL, rng=3).to_json()
+
+
+def changed(text, **entries):
+    return json.dumps(json.loads(text) | entries)
+
+
+def test_it_holds_what_it_promises(text):
+    content = json.loads(text)
+    assert content["format"] == 2 and content["passed"] is True and content["seed"] == 3
+    assert content["problem"]["loss"] and len(content["problem_hash"]) == len(content["formula_hash"]) == 64
+    assert [m["method"] for m in content["methods"]] == ["Identities", "ExactSteps", "Enclosures"]
+    assert content["assumptions"] and content["valid_where"] == []
+    assert {"sympy", "numpy", "mpmath", "scipy", "python"} == set(content["versions"])
+    for check in content["checks"]:
+        assert {"name", "predicted", "observed", "error", "tolerance", "verdict", "method"} <= set(check)
+    assert {check["verdict"] for check in content["checks"]} == {"proved", "measured", "enclosed"}
+
+
+def test_it_holds_again(text):
+    result = recheck(text)
+    assert result.holds and result.certificate is not None
+    assert json.loads(result.certificate.to_json())["checks"] == json.loads(text)["checks"]
+
+
+def test_a_changed_problem_or_formula_voids_it(text, monkeypatch):
+    content = json.loads(text)
+    other = content["problem"] | {"loss": "(u*v + w**2 - 2)**2/2"}
+    assert "problem was changed" in recheck(changed(text, problem=other)).void[0]
+    rehashed = changed(text, problem=other, problem_hash=checks.document_hash(other))
+    assert "hash of the program" in recheck(rehashed).void[0]
+    assert "hash of the program" in recheck(changed(text, formula_hash="0" * 64)).void[0]
+    assert "other steps" in recheck(changed(text, source_hashes={"drift": "0" * 64})).void[0]
+    # a package that derives something else
+    derive = recheck.__globals__["derive"]
+    wrong = derive(read_problem(DERIVATIONS / "sphere.toml"))
+    monkeypatch.setitem(recheck.__globals__, "derive", lambda problem: wrong)
+    assert "hash of the program" in recheck(text).void[0]
+
+
+def test_a_changed_verdict_voids_it(text):
+    content = json.loads(text)
+    content["checks"][0]["verdict"] = "proved"
+    assert "proved in the certificate, measured now" in recheck(json.dumps(content)).void[0]
+    content["checks"].pop()
+    assert any("not in the certificate" in word for word in recheck(json.dumps(content)).void)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("nonsense", "not JSON"),
+        ("[1]", "format"),
+        ('{"format": 1}', "format"),
+        ("[" * 100_000, "no certificate"),
+        ('{"format": 2, "problem": null}', "as data"),
+        ('{"format": 2, "problem": {}, "problem_hash": 3}', "damaged"),
+    ],
+)
+def test_what_is_no_certificate_is_refused(text, words):
+    with pytest.raises(BadCertificate, match=words):
+        recheck(text)
+
+
+def test_unknown_methods_and_code_in_a_certificate_are_refused(text):
+    for methods in (
+        [{"method": "os.system"}],
+        [{"method": "Ensembles", "alpha": "1"}],
+        [{"method": "Identities", "x": 1}],
+    ):
+        with pytest.raises(BadCertificate, match="cannot be repeated"):
+            recheck(changed(text, methods=methods))
+    hostile = json.loads(text)["problem"] | {"loss": "__import__('os').system('true')"}
+    void = recheck(changed(text, problem=hostile, problem_hash=checks.document_hash(hostile))).void
+    assert "no longer be derived" in void[0]
+
+
+@pytest.mark.parametrize(
+    "problem",
+    [
+        Problem.least_squares([u * v - 1, u + w], parameters=(u, v, w), noise=LabelNoise(s / 3), constants=(s,)),
+        Problem(loss=sp.exp(u * v) + sp.Abs(w) * sp.sqrt(2), parameters=(u, v, w), noise=IsotropicNoise(sp.pi)),
+        Problem(
+            loss=(u * v - 1) ** 2,
+            parameters=(u, v),
+            noise=GradientNoise(sp.Matrix([[u, 1], [sp.Rational(1, 3), v]])),
+            domain=[v > 0],
+            near={u: 1, v: 1},
+        ),
+        Problem.from_sample_losses(
+            [u**2, (v - u) ** 2], parameters=(u, v), weights=[sp.Rational(1, 3), sp.Rational(2, 3)]
+        ),
+        Problem(loss=(u * v - 1) ** 2, parameters=(u, v), noise=IsotropicNoise(), manifold=[u * v - 1]),
+    ],
+    ids=["labels", "functions", "matrix", "samples", "manifold"],
+)
+def test_problems_are_written_and_read_back(problem):
+    document = json.loads(json.dumps(problem_document(problem)))
+    again = problem_from_document(document, source="test")
+    assert [p.name for p in again.symbols] == [p.name for p in problem.symbols]
+    assert problem_document(again) == document
+
+
+def test_methods_are_objects_and_are_rebuilt_from_their_settings():
+    assert set(QUICK) < set(FULL)
+    assert methods_named([{"method": "Ensembles", "alpha": 1e-4}]) == (Ensembles(alpha=1e-4),)
+    with pytest.raises(BadInput, match="there are Identities"):
+        methods_named([{"method": "Nothing"}])
+
+
+def test_bad_requests():
+    sde = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml"))
+    for wrong in ("full", [], [3], None):
+        with pytest.raises(BadInput, match="QUICK, FULL"):
+            verify(sde, checks=wrong)
+
+
+def test_without_python_flint_the_enclosures_are_not_run(monkeypatch):
+    monkeypatch.setattr(enclosures, "ARITHMETIC", "symbolic_sgd.algebra.no_such_module")
+    certificate = verify(
+        derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml")), checks=[Identities(), Enclosures()]
+    )
+    last = certificate.checks[-1]
+    assert last.verdict == "not run" and "pip install" in last.detail and certificate.passed
+
+
+def test_what_has_too_many_outcomes_is_not_run():
+    sde = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml"))
+    certificate = verify(sde, checks=[ExactSteps(steps=3, most=7)])
+    assert {check.verdict for check in certificate.checks} == {"not run"} and not certificate.passed
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "passed"),
+    [
+        ((), False),
+        (("measured", "proved"), True),
+        (("measured", "undecided"), False),
+        (("consistent", "failed"), False),
+        (("not run",), False),
+        (("enclosed", "not run"), True),
+        (("unheard of", "proved"), False),
+    ],
+)
+def test_passed_means_nothing_failed_and_nothing_undecided(verdicts, passed):
+    made = tuple(Check("c", 0, 0, 0.0, 0.0, verdict) for verdict in verdicts)
+    assert Certificate(None, "", "", {}, (), (), 0, (), made).passed is passed
+
+
+def test_the_commands_verify_and_check(tmp_path, capsys):
+    file = tmp_path / "certificate.json"
+    assert main(["verify", str(DERIVATIONS / "hyperbola_label.toml"), "--full", "--certificate", str(file)]) == 0
+    assert "consistent" in capsys.readouterr().out
+    assert main(["check", str(file)]) == 0
+    assert "holds" in capsys.readouterr().out
+    file.write_text(file.read_text(encoding="utf-8").replace("u*v - 1", "u*v - 3"), encoding="utf-8")
+    assert main(["check", str(file)]) == 1
+    assert "VOID" in capsys.readouterr().out
+    file.write_bytes(b"\xff\xfe")
+    assert main(["check", str(file)]) == 2
+    assert main(["check", str(tmp_path / "none")]) == 2
+    out, err = capsys.readouterr()
+    assert out == "" and err.count("\n") == 2 and "Traceback" not in err

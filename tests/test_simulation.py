@@ -1,0 +1,232 @@
+"""The façades: agreement of the three processes, warnings, and every way to ask for the impossible."""
+
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+
+from symbolic_sgd import (
+    GaussianLaw,
+    IsotropicNoise,
+    LabelNoise,
+    Problem,
+    StabilityWarning,
+    StatedLaw,
+    WeakOrderOne,
+    derive_limiting_sde,
+    simulate_canonical_sde,
+    simulate_sde,
+    simulate_sgd,
+)
+from symbolic_sgd.cli import main
+from symbolic_sgd.errors import (
+    BadCheckpoint,
+    BadInput,
+    BadPoint,
+    Diverged,
+    FlowDidNotConverge,
+    OffManifold,
+    SymbolicSGDError,
+)
+
+DERIVATIONS = Path(__file__).parents[1] / "derivations"
+u, v, w, s = sp.symbols("u v w s")
+HYPERBOLA = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))
+SPHERE = Problem(loss=(u**2 + v**2 + w**2 - 1) ** 2 / 8, parameters=(u, v, w), noise=IsotropicNoise(s), constants=(s,))
+
+
+@pytest.fixture(scope="module")
+def limit():
+    return derive_limiting_sde(HYPERBOLA)
+
+
+@pytest.fixture(scope="module")
+def sphere():
+    return derive_limiting_sde(SPHERE)
+
+
+def sgd(problem=HYPERBOLA, start=(2, 0.5), **changed):
+    return simulate_sgd(problem, start, **{"learning_rate": 0.02, "steps": 50, "replicas": 20, "rng": 1} | changed)
+
+
+def test_sgd_the_canonical_sde_and_the_limit_agree_on_the_sphere(sphere):
+    """E x(t) = e^{−s²t} x(0) of the limit; SGD and its SDE differ from it by O(η)."""
+    time, eta, start, replicas = 0.5, 0.05, [0.6, 0.0, 0.8], 40_000
+    steps = round(time / eta**2)
+    common = {"replicas": replicas, "rng": 2, "s": 0.8, "records": 4}
+    exact = np.exp(-0.64 * time) * np.array(start)
+    y = simulate_sde(sphere, start, time=time, step=0.05, **common)
+    spread = np.sqrt(np.diag(y.covariance[-1]) / replicas)
+    assert (np.abs(y.mean[-1] - exact) < 4.5 * spread + 1e-4).all()
+    for run in (
+        simulate_sgd(SPHERE, start, learning_rate=eta, steps=steps, **common),
+        simulate_sgd(SPHERE, start, learning_rate=eta, steps=steps, law=GaussianLaw(), **common),
+        simulate_canonical_sde(SPHERE, start, learning_rate=eta, steps=steps, substeps=2, **common),
+    ):
+        assert run.times[-1] == pytest.approx(time)
+        np.testing.assert_allclose(run.mean[-1], exact, atol=0.04)
+        np.testing.assert_allclose(run.covariance[-1], y.covariance[-1], atol=0.06)
+
+
+def test_records_starts_and_seeds():
+    run = sgd(records=5, paths=True)
+    assert run.times.tolist() == pytest.approx((np.array([0, 10, 20, 30, 40, 50]) * 0.02**2).tolist())
+    assert run.mean.shape == (6, 2) and run.covariance.shape == (6, 2, 2) and run.final.shape == (20, 2)
+    assert run.paths.shape == (6, 20, 2)
+    np.testing.assert_allclose(run.mean[-1], run.final.mean(axis=0))
+    np.testing.assert_allclose(run.covariance[-1], np.cov(run.final.T), atol=1e-12)
+    assert np.array_equal(run.final, sgd().final) and not np.array_equal(run.final, sgd(rng=2).final)
+    fresh = sgd(rng=None)
+    assert np.array_equal(fresh.final, sgd(rng=fresh.seed).final)
+    rng = np.random.default_rng(4)
+    assert not np.array_equal(sgd(rng=rng).final, sgd(rng=rng).final)
+    several = sgd(start=np.tile([2, 0.5], (20, 1)))
+    assert np.array_equal(several.final, run.final)
+    assert np.array_equal(sgd(start={u: 2, v: 0.5}).final, run.final)
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"learning_rate": -0.1}, "learning_rate is -0.1"),
+        ({"learning_rate": 0}, "positive"),
+        ({"learning_rate": float("nan")}, "positive"),
+        ({"learning_rate": "0.1"}, "positive"),
+        ({"replicas": 0}, "replicas is 0"),
+        ({"replicas": 2.5}, "whole number"),
+        ({"steps": 0}, "steps is 0"),
+        ({"records": 0}, "records is 0"),
+        ({"rng": -1}, "seed"),
+        ({"rng": "x"}, "seed"),
+        ({"start": [2, np.nan]}, "not finite"),
+        ({"start": [2, 0.5, 1]}, "last dimension"),
+        ({"start": np.ones((3, 2))}, "one a replica"),
+        ({"start": {u: 2}}, "no value for v"),
+        ({"law": "gaussian"}, "GaussianLaw"),
+        ({"law": StatedLaw(sp.Matrix([[v, -v], [u, -u]]) * 2, [sp.S.Half, sp.S.Half])}, "another covariance"),
+        ({"executor": 3}, "concurrent.futures"),
+        ({"s": 1.0}, "no constant"),
+        ({"problem": "x"}, "Problem"),
+    ],
+)
+def test_bad_input_of_sgd(changed, words):
+    with pytest.raises(BadInput, match=words):
+        sgd(**changed)
+
+
+@pytest.mark.parametrize("start", [(0.0, 0.0), (1.0, -1.0)], ids=["saddle", "into the saddle"])
+def test_a_start_outside_the_basin(start):
+    with pytest.raises(FlowDidNotConverge, match="outside the basin"):
+        sgd(start=start)
+
+
+@pytest.mark.parametrize(
+    ("changed", "error", "words"),
+    [
+        ({"start": (2, 0.6)}, OffManifold, "gradient_flow_limit"),
+        ({"start": (0, 0)}, OffManifold, "not on Γ"),
+        ({"start": (2, np.inf)}, BadPoint, "not finite"),
+        ({"time": 0}, BadInput, "time is 0"),
+        ({"step": -1}, BadInput, "step is -1"),
+        ({"step": 2}, BadInput, "longer than"),
+        ({"replicas": 0}, BadInput, "replicas"),
+        ({"scheme": "euler"}, BadInput, "WeakOrderTwo"),
+        ({"sde": HYPERBOLA}, BadInput, "LimitingSDE"),
+    ],
+)
+def test_bad_input_of_the_limit(limit, changed, error, words):
+    given = {"sde": limit, "start": (2, 0.5), "time": 1.0, "step": 0.1, "replicas": 3, "rng": 0} | changed
+    with pytest.raises(error, match=words):
+        simulate_sde(given.pop("sde"), given.pop("start"), **given)
+
+
+def test_constants_have_to_be_given(sphere):
+    with pytest.raises(BadInput, match="no value for the constant s"):
+        simulate_sde(sphere, [1, 0, 0], time=1, step=0.1)
+    with pytest.raises(BadInput, match="no value for the constant s"):
+        simulate_sgd(SPHERE, [1, 0, 0], learning_rate=0.1, steps=3)
+
+
+def test_a_checkpoint_of_another_problem_is_refused(tmp_path, limit):
+    file = tmp_path / "run.npz"
+    first = sgd(checkpoint=file)
+    assert np.array_equal(first.final, sgd(checkpoint=file).final)
+    other = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(2))
+    for change in (
+        {"problem": other},
+        {"learning_rate": 0.01},
+        {"rng": 2},
+        {"steps": 49},
+        {"start": (1, 1)},
+        {"law": GaussianLaw()},
+    ):
+        with pytest.raises(BadCheckpoint, match="another run"):
+            sgd(checkpoint=file, **change)
+    with pytest.raises(BadCheckpoint, match="another run"):
+        simulate_sde(limit, (2, 0.5), time=1, step=0.1, replicas=20, rng=1, checkpoint=file)
+
+
+def test_stability_is_that_of_single_samples():
+    """Two samples with curvatures 8 and 0 in the only stiff direction: the mean allows η < 2/4, a sample only 2/8."""
+    problem = Problem.from_sample_losses([4 * (u - v) ** 2, sp.S.Zero * u], parameters=(u, v))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        sgd(problem, (1, 1), learning_rate=0.12)
+    with pytest.warns(StabilityWarning) as caught:
+        sgd(problem, (1, 1), learning_rate=0.2)
+    message = str(caught[0].message)
+    assert "0.2" in message and "0.125" in message and "0.25" in message
+
+
+def test_a_learning_rate_far_too_large_diverges_with_an_error():
+    with pytest.warns(StabilityWarning), pytest.raises(Diverged, match="learning rate"):
+        sgd(learning_rate=1.5, steps=500)
+
+
+def test_schemes_differ_by_their_order(limit):
+    one = simulate_sde(limit, (2, 0.5), time=1, step=0.05, replicas=1, rng=0, scheme=WeakOrderOne())
+    two = simulate_sde(limit, (2, 0.5), time=1, step=0.05, replicas=1, rng=0)
+    assert 1e-4 < abs(one.final - two.final).max() < 0.02
+    assert abs(two.final.prod() - 1) < 1e-13
+
+
+# --- the command --------------------------------------------------------------------------------
+
+
+def command(*options):
+    return main(["simulate", str(DERIVATIONS / "hyperbola_label.toml"), "--replicas", "50", "--seed", "3", *options])
+
+
+@pytest.mark.parametrize("process", ["sgd", "canonical", "limit"])
+def test_the_command_prints_a_table(process, tmp_path, capsys):
+    output = tmp_path / "run.npz"
+    options = ("--process", process, "--start", "u=2,v=0.5", "--time", "0.1", "--learning-rate", "0.05")
+    assert command(*options, "--output", str(output)) == 0
+    out, err = capsys.readouterr()
+    assert "50 replicas, seed 3" in out and err == ""
+    with np.load(output, allow_pickle=False) as file:
+        assert file["final"].shape == (50, 2)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--start", "u=2"), "no start for v"),
+        (("--start", "u=2,x=1"), "NAME=NUMBER"),
+        (("--start", "u=2,v=one"), "not a number"),
+        (("--process", "limit", "--start", "u=2,v=1"), "not on Γ"),
+        (("--learning-rate", "-1"), "positive"),
+        (("--processes", "0"), "at least 1"),
+        (("--constants", "s=1"), "none"),
+    ],
+)
+def test_bad_input_of_the_command(options, words, capsys):
+    assert command(*options) == 2
+    out, err = capsys.readouterr()
+    assert words in err and out == "" and err.count("\n") == 1
+
+
+def test_errors_of_simulation_are_errors_of_the_package():
+    assert issubclass(BadCheckpoint, SymbolicSGDError) and issubclass(Diverged, SymbolicSGDError)
