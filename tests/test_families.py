@@ -48,6 +48,7 @@ LOGISTIC = RedrawnLabels(
         (1 - q[i], sp.Lambda(r, sp.log(1 + sp.exp(r) * ODDS))),
     )
 )
+UNEVEN = sp.Lambda(r, q[i] * r**2)
 SKEWED = RedrawnLabels(((HALF, sp.Lambda(r, (r - q[i]) ** 2)), (HALF, sp.Lambda(r, (r + q[i]) ** 2))))
 
 
@@ -78,6 +79,13 @@ CASES = {
         {},
     ),
     "labels of unequal variance": (family(noise=SKEWED), {}),
+    "amplitudes of unequal size": (family(noise=LabelNoise(q[i])), {}),
+    "losses of unequal curvature": (family(loss=UNEVEN, noise=LabelNoise(HALF)), {}),
+    "losses of unequal curvature, isotropic": (family(loss=UNEVEN, noise=IsotropicNoise(HALF)), {}),
+    "weights of coordinates, dense": (
+        family(sp.Sum(q[j] * z[i, j] * v[j] ** 3, (j, 1, d)) - y[i], (v,), AnyNoise()),
+        {},
+    ),
     "tanh, data inside, label": (family(sp.Sum(v[j] * sp.tanh(z[i, j] * u[j]), (j, 1, d)) - y[i]), {}),
     "tanh, data inside, isotropic": (
         family(sp.Sum(v[j] * sp.tanh(z[i, j] * u[j]), (j, 1, d)) - y[i], noise=IsotropicNoise(2)),
@@ -106,7 +114,8 @@ class Member:
         self.constants = constants
         self.data = {"z": matrix / 2}
         if "q" in names:
-            self.data["q"] = rng.integers(1, 8, samples) / 8
+            places = {a.indices for a in stated.data if str(a.base.label) == "q"}
+            self.data["q"] = rng.integers(1, 8, coordinates if (j,) in places else samples) / 8
         if "y" in names:
             self.data["y"] = self.plain_sum()
         functions = self.arrays()
@@ -120,8 +129,8 @@ class Member:
 
     def plain_sum(self):
         """Σ_j φ at the point, in float64; residuals are what is left of it."""
-        symbols = [*(base[j] for base in self.family.parameters), z[i, j], *self.family.constants]
-        values = [*self.x, self.data["z"], *self.constants.values()]
+        symbols = [*(base[j] for base in self.family.parameters), z[i, j], q[j], *self.family.constants]
+        values = [*self.x, self.data["z"], self.data.get("q", 0), *self.constants.values()]
         stand_ins = [sp.Dummy() for _ in symbols]
         phi = self.family.summand.xreplace(dict(zip(symbols, stand_ins, strict=True)))
         return sp.lambdify(stand_ins, phi)(*values).sum(axis=1)
@@ -199,10 +208,10 @@ def definitions(vector, member, environment):
 
 def jacobian_of(member):
     """J by its definition, n×D."""
-    symbols = [*(base[j] for base in member.family.parameters), z[i, j], *member.family.constants]
+    symbols = [*(base[j] for base in member.family.parameters), z[i, j], q[j], *member.family.constants]
     stand_ins = [sp.Dummy() for _ in symbols]
     phi = member.family.summand.xreplace(dict(zip(symbols, stand_ins, strict=True)))
-    values = [*member.x, member.data["z"], *member.constants.values()]
+    values = [*member.x, member.data["z"], member.data.get("q", 0), *member.constants.values()]
     blocks = [sp.lambdify(stand_ins, sp.diff(phi, s))(*values) for s in stand_ins[: len(member.x)]]
     return np.concatenate([np.broadcast_to(b, member.size) for b in blocks], axis=1)
 
@@ -217,7 +226,8 @@ def in_words(name, member, jacobian):
     projection = np.eye(jacobian.shape[1]) - jacobian.T @ np.linalg.inv(gram) @ jacobian
     covariance = member.sigma @ member.sigma.T if member.sigma is not None else None
     kind, _, which = name.partition("^")
-    rows = [slice(k * coordinates, (k + 1) * coordinates) for k in map(labels.index, which)]
+    places = [labels.index(label) for label in which.strip("{}").split(",")]
+    rows = [slice(k * coordinates, (k + 1) * coordinates) for k in places]
     if kind == "Sigma":
         return (projection @ covariance @ projection)[rows[0], rows[1]]
     if kind == "X":
@@ -249,9 +259,11 @@ def test_the_printed_formulas_say_what_the_arrays_compute(name):
         assert np.allclose(found, expected, rtol=1e-11, atol=1e-11), term
 
 
-@pytest.mark.parametrize("name", [k for k in CASES if "label" in k or "isotropic" in k or "redrawn" in k])
+@pytest.mark.parametrize(
+    "name", [k for k in CASES if "label" in k or "isotropic" in k or "redrawn" in k or "equal" in k]
+)
 def test_the_regularizer_has_the_slope_that_the_drift_descends(name):
-    if name == "labels of unequal variance":
+    if "equal" in name and "isotropic" not in name:
         with pytest.raises(SymbolicSGDError, match="regularizer"):
             _ = derive_limiting_sde(CASES[name][0]).regularizer
         return
@@ -391,6 +403,138 @@ def test_a_newton_step_leads_back_to_the_manifold():
 def test_what_is_no_family_is_refused(residual, error, words):
     with pytest.raises(error, match=words):
         family(residual)
+
+
+@pytest.mark.parametrize(
+    "residual, error, words",
+    [
+        (sp.Sum(u[j] ** 2 * sp.Sum(z[i, j], (j, 1, d)), (j, 1, d)) - y[i], CoupledCoordinates, "inside"),
+        (sp.Sum(z[i, j] * sp.Product(u[j], (j, 1, d)), (j, 1, d)) - y[i], CoupledCoordinates, "inside"),
+        (OLM / d, BadInput, "only count"),
+        (sp.Sum(j * z[i, j] * u[j], (j, 1, d)) - y[i], BadInput, "only count"),
+        (sp.I * OLM, SymbolicSGDError, "imaginary"),
+        (sp.Sum(z[i, j] * sp.Function("h")(u[j]), (j, 1, d)) - y[i], BadInput, "h"),
+        (sp.Sum(z[i, j] * abs(u[j]), (j, 1, d)) - y[i], SymbolicSGDError, "kink"),
+        (sp.Sum(z[i, j] * u[j], (j, 1, -2)) - y[i], BadInput, "runs over"),
+    ],
+)
+def test_what_only_looks_like_a_family_is_refused(residual, error, words):
+    with pytest.raises(error, match=words):
+        family(residual)
+
+
+@pytest.mark.parametrize(
+    "further, error, words",
+    [
+        ({"noise": IsotropicNoise(u[j])}, BadInput, "parameter"),
+        ({"noise": IsotropicNoise(z[i, j])}, BadInput, "no meaning"),
+        ({"noise": IsotropicNoise(p)}, BadSymbol, "p"),
+        ({"noise": IsotropicNoise(0.5)}, InexactNumber, "0.5"),
+        ({"noise": IsotropicNoise(sp.I)}, SymbolicSGDError, "imaginary"),
+        ({"noise": IsotropicNoise("a")}, BadInput, "exact"),
+        ({"noise": LabelNoise(u[j])}, BadInput, "parameter"),
+        ({"noise": LabelNoise(i)}, BadInput, "only count"),
+        ({"noise": LabelNoise(sp.Symbol("m", integer=True))}, BadSymbol, "m"),
+        ({"loss": sp.Lambda(r, u[j] * r**2)}, BadInput, "parameter"),
+        ({"loss": sp.Lambda(r, z[i, j] * r**2)}, BadInput, "no meaning"),
+        ({"loss": sp.Lambda(r, abs(r) ** 3 + r**2)}, SymbolicSGDError, "kink"),
+        ({"constants": (sp.Symbol("n"),)}, BadSymbol, "named"),
+        ({"constants": "c"}, BadInput, "str"),
+        ({"noise": RedrawnLabels(((1, PRINTED), (1, PRINTED)))}, BadInput, "add up to 2"),
+        ({"noise": RedrawnLabels(((q[i], PRINTED), (q[i], PRINTED)))}, BadInput, "add up"),
+    ],
+)
+def test_noise_and_loss_know_residuals_only(further, error, words):
+    with pytest.raises(error, match=words):
+        derive_limiting_sde(family(**further))
+
+
+def test_probabilities_are_positive():
+    with pytest.raises(BadInput, match="positive"):
+        RedrawnLabels(((2, PRINTED), (-1, PRINTED)))
+    law = RedrawnLabels(((q[i], sp.Lambda(r, (r - 1 + q[i]) ** 2)), (1 - q[i], sp.Lambda(r, (r + q[i]) ** 2))))
+    with pytest.raises(BadInput, match="not positive"):
+        derive_limiting_sde(family(noise=law)).lambdify(z=[[1, 2]], y=[1], q=[2])
+
+
+def test_a_constant_may_be_called_like_the_variable_of_the_loss():
+    """The amplitude r is not the residual r."""
+    names = {c: family(loss=PRINTED, noise=LabelNoise(c), constants=(c,)) for c in (r, p)}
+    gradients = []
+    for c, stated in names.items():
+        functions = derive_limiting_sde(stated).lambdify(z=[[1, 2, 1]], y=[4], **{c.name: 2})
+        gradients.append(functions.sample_gradient([np.ones((1, 3)), np.zeros((1, 3))], np.array([0]), np.array([0])))
+    assert np.array_equal(gradients[0], gradients[1])
+    assert np.any(gradients[0])
+
+
+def test_sizes_that_are_stated_have_to_hold():
+    fixed = Family(
+        residual=sp.Sum(z[i, j] * u[j] ** 2, (j, 1, 3)) - y[i], sample=(i, 1, 2), parameters=(u,), noise=LabelNoise()
+    )
+    assert derive_limiting_sde(fixed).lambdify(z=np.eye(2, 3), y=[1, 1]).shape == (2, 3)
+    for shape in ((2, 4), (1, 3)):
+        with pytest.raises(BadShape, match="disagree"):
+            derive_limiting_sde(fixed).lambdify(z=np.ones(shape), y=np.ones(shape[0]))
+        with pytest.raises(BadShape, match="disagree"):
+            fixed.problem(z=np.ones(shape, int).tolist(), y=[1] * shape[0])
+    square = family(sp.Sum(z[i, j] * u[j] ** 2, (j, 1, n)) - y[i], (u,))
+    with pytest.raises(BadShape, match="disagree"):
+        derive_limiting_sde(square).lambdify(z=np.ones((1, 3)), y=[1])
+
+
+def test_repeated_entries_of_sparse_data_are_added_first():
+    dense = np.array([[1.0, 0, 2, 1], [1, 2, 0, -1]])
+    twice = sparse.csr_array(
+        (np.repeat(dense.ravel(), 2) / 2, np.tile(np.repeat(np.arange(4), 2), 2), [0, 8, 16]), shape=(2, 4)
+    )
+    stated = derive_limiting_sde(family(sp.Sum(z[i, j] ** 2 * (u[j] ** 2 - v[j] ** 2), (j, 1, d)) - y[i]))
+    x = np.array([1.0, 2, 0.5, 1]), np.array([0.5, 1, 1, 2])
+    target = dense**2 @ (x[0] ** 2 - x[1] ** 2)
+    expected, found = (stated.lambdify(z=data, y=target).drift(*x) for data in (dense, twice))
+    assert np.allclose(expected, found, rtol=1e-13)
+
+
+def test_what_is_declared_positive_is_positive():
+    stated = derive_limiting_sde(family(sp.Sum(sp.sqrt(up[j] ** 2) * z[i, j], (j, 1, d)) - y[i], (up,)))
+    with pytest.raises(BadPoint, match="positive"):
+        stated.lambdify(z=[[1, 2]], y=[-3]).drift([-1, -1])
+    zp = sp.IndexedBase("z", positive=True)
+    stated = derive_limiting_sde(family(sp.Sum(sp.sqrt(zp[i, j] ** 2) * u[j] ** 2, (j, 1, d)) - y[i], (u,)))
+    with pytest.raises(BadInput, match="positive"):
+        stated.lambdify(z=[[-1, -1]], y=[-2])
+
+
+def test_nothing_imaginary_masked_or_infinite_is_dropped():
+    stated = derive_limiting_sde(family())
+    for data in (
+        np.array([[1, 2 + 1j]]),
+        sparse.csr_array([[1, 2j]]),
+        [[1, np.nan]],
+        np.ma.array([[1, 2]], mask=[[0, 1]]),
+    ):
+        with pytest.raises(BadInput, match="z "):
+            stated.lambdify(z=data, y=[1])
+    general = derive_limiting_sde(family(noise=AnyNoise())).lambdify(z=[[1, 2, 1]], y=[4])
+    point = ([2.0, 1, 1], [1.0, 1, 0])
+    for sigma in (np.full((2, 3, 1), np.nan), np.ones((2, 3, 1)) * 1j, np.ones((2, 3, 0)), np.ones((1, 3, 1)), "ab"):
+        with pytest.raises(BadInput, match="sigma"):
+            general.drift(*point, sigma=sigma)
+    with pytest.raises(BadInput, match="vectors"):
+        general.tangent_projection(*point, vectors=[[1, 2, np.nan]] * 2)
+    with pytest.raises(BadPoint, match="single point"):
+        general.corrected(np.ones((2, 3)), np.ones((2, 3)))
+    assert stated.lambdify(z=[[1, 2, 1]], y=[4]).drift(np.ones((0, 3)), np.ones((0, 3)))[0].shape == (0, 3)
+
+
+def test_powers_with_a_symbol_are_finite_at_zero():
+    """p u^{p−1} at u = 0 for p = 2."""
+    stated, constants = of_depth(2, LabelNoise())
+    point = ([2.0, 1, 0], [1.0, 0.5, 0.5])
+    target = float(np.array([1, 2, 1]) @ (np.square(point[0]) - np.square(point[1])))
+    functions = derive_limiting_sde(stated).lambdify(z=[[1, 2, 1]], y=[target], **constants, check=False)
+    expected = derive_limiting_sde(family()).lambdify(z=[[1, 2, 1]], y=[target])
+    assert np.allclose(functions.drift(*point), expected.drift(*point), rtol=1e-14)
 
 
 def test_losses_that_zero_does_not_minimise_are_refused():

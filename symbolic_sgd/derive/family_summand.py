@@ -69,12 +69,12 @@ class Summand:
     @cached_property
     def slopes(self) -> tuple[Expression, ...]:
         """φ_g = ∂φ/∂x_g."""
-        return tuple(_derivative(self.value, x) for x in self.parameters)
+        return tuple(derivative(self.value, x) for x in self.parameters)
 
     @cached_property
     def curvatures(self) -> tuple[tuple[Expression, ...], ...]:
         """φ_gh = ∂²φ/∂x_g∂x_h."""
-        return tuple(tuple(_derivative(slope, x) for x in self.parameters) for slope in self.slopes)
+        return tuple(tuple(derivative(slope, x) for x in self.parameters) for slope in self.slopes)
 
     @cached_property
     def split(self) -> tuple[Expression, Expression] | None:
@@ -101,20 +101,18 @@ class Summand:
     @cached_property
     def proportion(self) -> Expression | None:
         """c with Σ = c∇²L on Γ, where label noise has one: ν_i = cκ_i for all samples."""
-        noise = self.family.noise
-        if isinstance(noise, LabelSigns):
-            variance = (self.curvature * noise.amplitude) ** 2
-        elif isinstance(noise, RedrawnLabels):
-            variance = self.plain(noise.variance)
-        else:
+        if self.variance is None:
             return None
-        ratio = reduced(variance / self.curvature)
+        ratio = reduced(self.variance / self.curvature)
         return None if set(self.data) & ratio.free_symbols else ratio
 
     @cached_property
     def variance(self) -> Expression | None:
-        """ν_i with Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ, for redrawn labels."""
-        return self.plain(self.family.noise.variance) if isinstance(self.family.noise, RedrawnLabels) else None
+        """ν_i with Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ, where labels are the only noise."""
+        noise = self.family.noise
+        if isinstance(noise, LabelSigns):
+            return (self.curvature * self.plain(noise.amplitude)) ** 2
+        return self.plain(noise.variance) if isinstance(noise, RedrawnLabels) else None
 
     def _check(self) -> None:
         slope = self._loss_derivative(1)
@@ -122,6 +120,7 @@ class Summand:
             raise NoMinimum(
                 f"loss: ℓ′(0) = {self.indexed(slope)} is not zero: f_{self.family.i} = 0 does not minimise ℓ"
             )
+        self._check_probabilities()
         if self.curvature.is_nonpositive:
             raise DegenerateMinimum(f"loss: ℓ″(0) = {self.curvature} is not positive")
         if isinstance(self.family.noise, LabelSigns) and self._loss_order() > 2:
@@ -129,6 +128,14 @@ class Summand:
                 "noise: LabelNoise moves labels by ±δ, which leaves the loss as it is for quadratic ℓ only; state the losses "
                 "of the labels with RedrawnLabels"
             )
+
+    def _check_probabilities(self) -> None:
+        if isinstance(self.family.noise, RedrawnLabels):
+            rest = reduced(sp.Add(*(self.plain(p) for p, _ in self.family.noise.laws)) - 1)
+            if rest != 0:
+                raise BadInput(
+                    f"noise: the probabilities of the labels add up to {self.indexed(rest + 1)} instead of 1"
+                )
 
     def _loss_order(self) -> int:
         (r,) = self.family.loss.variables
@@ -154,5 +161,6 @@ def reduced(expression: Expression) -> Expression:
     return found["value"][0]
 
 
-def _derivative(expression: Expression, symbol: sp.Symbol) -> Expression:
+def derivative(expression: Expression, symbol: sp.Symbol) -> Expression:
+    """∂f, with powers of the same base collected: p u^p/u is p u^{p−1}, which is finite at u = 0 for p ≥ 1."""
     return sp.powsimp(sp.factor_terms(sp.diff(expression, symbol)))

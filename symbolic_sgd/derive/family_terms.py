@@ -73,7 +73,7 @@ class FamilyTerms:
         self.groups = range(len(family.parameters))
         taken = {str(s) for s in (self.i, self.j, self.n, self.d, *family.constants)}
         taken |= {str(b.label) for b in (*family.parameters, *(a.base for a in family.data))}
-        names = [sp.Symbol(c, integer=True) for c in "kqmpslrt" if c not in taken]
+        names = [sp.Symbol(c, integer=True) for c in (*"kqmpslrt", "k_1", "q_1", "m_1") if c not in taken]
         self.k, self.q, self.m = names[:3]
         self.names = {
             meaning: sp.IndexedBase(next(name for name in (letter, letter + "'", letter + "''") if name not in taken))
@@ -212,14 +212,14 @@ class FamilyTerms:
         return self.over_samples(self.slope(h, self.k, j) * self.named("inverse")[self.k, i], self.k)
 
     def _solved(self, h: int) -> Array:
-        return sp.IndexedBase(f"V^{self.family.parameters[h].label}")
+        return sp.IndexedBase(f"V^{{{self.family.parameters[h].label}}}")
 
     def _crossed(self, h: int) -> Array:
-        return sp.IndexedBase(f"X^{self.family.parameters[h].label}")
+        return sp.IndexedBase(f"X^{{{self.family.parameters[h].label}}}")
 
     def _along(self, g: int, h: int) -> Array:
         labels = [str(self.family.parameters[k].label) for k in (g, h)]
-        return sp.IndexedBase("Sigma^" + "".join(labels))
+        return sp.IndexedBase(f"Sigma^{{{','.join(labels)}}}")
 
     def mixed_regularization(self) -> IndexedVector:
         """−∂Φ N[∂Φ Σ JᵀG⁻¹]."""

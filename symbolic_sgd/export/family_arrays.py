@@ -15,10 +15,11 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.derive.family_summand import Summand
-from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint
+from symbolic_sgd.derive.family_summand import Summand, derivative
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint, SymbolicSGDError
 from symbolic_sgd.export.family_gradients import FullGradients, Gradients, SplitGradients, Vector
 from symbolic_sgd.export.guard import ON_MANIFOLD
+from symbolic_sgd.problems.family_member import sizes_of
 from symbolic_sgd.problems.family_noise import Isotropic, LabelSigns, RedrawnLabels
 
 SMALLEST_RCOND = 1e-14
@@ -75,6 +76,18 @@ class FamilyArrays:
             )
         if not (self.curvature > 0).all():
             raise BadInput(f"ℓ″(0) is not positive for sample {int(np.argmin(self.curvature)) + 1}")
+        if self.summand.split is None and any(sparse.issparse(value) for value in self.values.values()):
+            raise BadInput(
+                "the residual is no product of data and parameters: its derivatives are not sparse; give the data dense"
+            )
+        self._check_probabilities()
+
+    def _check_probabilities(self) -> None:
+        noise = self.summand.family.noise
+        if isinstance(noise, RedrawnLabels):
+            for p in self._evaluated([self.summand.plain(p) for p, _ in noise.laws]):
+                if not (np.asarray(p) > 0).all():
+                    raise BadInput("noise: a label's probability is not positive for these data")
 
     # --- the terms --------------------------------------------------------------------------
 
@@ -96,26 +109,28 @@ class FamilyArrays:
 
     def tangent_projection(self, *x: Any, vectors: Any) -> tuple[np.ndarray, ...]:
         """∂Φ applied to vectors, one array (d) or (d, k) for each parameter, at a single point."""
-        point = self._point([_row(a) for a in x], None)
-        given = [np.asarray(v, dtype=float) for v in vectors]
+        point = self._point(self._single(x), None)
+        given = self._columns(vectors, "vectors", widths=(1, 2))
         return tuple(point.projected(given))
 
     def residuals(self, *x: Any) -> np.ndarray:
         """f_1 … f_n, (…, n)."""
         points = _points(x, len(self.summand.parameters), self.shape[1])
-        rows = [self._residual([p[k] for p in points]) for k in range(len(points[0]))]
-        return np.stack(rows).reshape(*np.shape(x[0])[:-1], self.shape[0])
+        found = np.empty((len(points[0]), self.shape[0]))
+        for k in range(len(found)):
+            found[k] = self._residual([p[k] for p in points])
+        return found.reshape(*np.shape(x[0])[:-1], self.shape[0])
 
     def corrected(self, *x: Any) -> tuple[np.ndarray, ...]:
         """x − Jᵀ G⁻¹ f: one Newton step along the normals of Γ, at a single point."""
-        rows = [_row(a) for a in x]
+        rows = self._single(x)
         point = _Point(self, self._gradients(rows), None)
         step = point.gradients.back(point.whitening.solve(self._residual(rows)))
         return tuple(a - s for a, s in zip(rows, step, strict=True))
 
     def condition(self, *x: Any) -> float:
         """A bound below of the condition number of JJᵀ at a single point, infinite where it is singular."""
-        point = _Point(self, self._gradients([_row(a) for a in x]), None)
+        point = _Point(self, self._gradients(self._single(x)), None)
         try:
             diagonal = np.diag(point.whitening.lower)
         except SingularPoint:
@@ -130,6 +145,16 @@ class FamilyArrays:
             sample: i − 1 for each replica, (R).
             label: k − 1, which of the labels (`laws`) was drawn, (R).
         """
+        n, (low, high) = self.shape[0], (int(np.min(sample, initial=0)), int(np.max(sample, initial=0)))
+        if (
+            np.asarray(sample).dtype.kind not in "iu"
+            or np.asarray(label).dtype.kind not in "iu"
+            or low < 0
+            or high >= n
+        ):
+            raise BadInput(f"sample and label are integers from 0, below n = {n} and {len(self.laws)}")
+        if not 0 <= int(np.min(label, initial=0)) <= int(np.max(label, initial=0)) < len(self.laws):
+            raise BadInput(f"label runs from 0 to {len(self.laws) - 1}, one for each label of a sample")
         values = self._rows(x, sample)
         count = len(self.summand.parameters)
         value, slopes = values[0], values[1 : 1 + count]
@@ -161,16 +186,7 @@ class FamilyArrays:
     @cached_property
     def shape(self) -> tuple[int, int]:
         """(n, d)."""
-        family = self.summand.family
-        sizes: dict[sp.Symbol, int] = {}
-        for place in family.data:
-            for index, length in zip(place.indices, self.values[str(place.base.label)].shape, strict=True):
-                if sizes.setdefault(index, length) != length:
-                    raise BadShape(f"the data disagree on the range of {index}: {sizes[index]} and {length}")
-        missing = [t for t in (family.i, family.j) if t not in sizes]
-        if missing:
-            raise BadInput(f"no data carry the index {missing[0]}, so that its range is not known")
-        return sizes[family.i], sizes[family.j]
+        return sizes_of(self.summand.family, {name: value.shape for name, value in self.values.items()})
 
     @cached_property
     def curvature(self) -> np.ndarray:
@@ -218,7 +234,9 @@ class FamilyArrays:
         scattered = [s for s, v in self._assignment.items() if sparse.issparse(v)]
         if not scattered:
             return np.ascontiguousarray(np.broadcast_to(self._evaluated([split[0]])[0], (n, d)), dtype=float)
-        (symbol,) = scattered
+        symbol = scattered[0]
+        if len(scattered) > 1:
+            raise BadInput(f"{', '.join(s.name for s in scattered)} are sparse; only one of the arrays may be")
         matrix = self._assignment[symbol]
         others = split[0].free_symbols - {symbol} - set(self.summand.family.constants)
         if others or split[0].xreplace({symbol: sp.S.Zero}) != 0 or len(dense) < len(self._assignment) - 1:
@@ -244,8 +262,8 @@ class FamilyArrays:
     def _summand_evaluator(self) -> "_Evaluator":
         s = self.summand
         body = s.value if s.split is None else s.split[1]
-        slopes = [sp.diff(body, x) for x in s.parameters]
-        return _Evaluator([body, *slopes, *(sp.diff(b, x) for b in slopes for x in s.parameters)])
+        slopes = [derivative(body, x) for x in s.parameters]
+        return _Evaluator([body, *slopes, *(derivative(b, x) for b in slopes for x in s.parameters)])
 
     @cached_property
     def _offset_evaluator(self) -> "_Evaluator":
@@ -302,7 +320,12 @@ class FamilyArrays:
     def _point(self, x: Vector, sigma: Vector | None) -> "_Point":
         point = _Point(self, self._gradients(x), sigma)
         if self.check:
-            step = point.gradients.back(point.whitening.solve(self._residual(x)))
+            residual = self._residual(x)
+            if not np.isfinite(residual).all():
+                raise SingularPoint(
+                    f"the residual f_{int(np.argmin(np.isfinite(residual))) + 1} is not a finite real number there"
+                )
+            step = point.gradients.back(point.whitening.solve(residual))
             away = np.sqrt(sum(float(s @ s) for s in step)) / (1 + np.sqrt(sum(float(a @ a) for a in x)))
             if not away <= ON_MANIFOLD:
                 raise OffManifold(
@@ -314,9 +337,36 @@ class FamilyArrays:
     def _batched(self, x: Any, sigma: Any, term: Any) -> tuple[np.ndarray, ...]:
         points = _points(x, len(self.summand.parameters), self.shape[1])
         rows = self._sigma(sigma)
-        found = [term(self._point([p[k] for p in points], rows)) for k in range(len(points[0]))]
-        shape = np.shape(x[0])
-        return tuple(np.stack([f[g] for f in found]).reshape(shape) for g in range(len(points)))
+        found = tuple(np.empty_like(p) for p in points)
+        for k in range(len(points[0])):
+            self._check_signs([p[k] for p in points])
+            for array, value in zip(found, term(self._point([p[k] for p in points], rows)), strict=True):
+                array[k] = value
+        return tuple(array.reshape(np.shape(x[0])) for array in found)
+
+    def _check_signs(self, x: Vector) -> None:
+        """SymPy has used that parameters declared positive are positive."""
+        for base, values in zip(self.summand.family.parameters, x, strict=True):
+            if self.check and base.is_positive and not (values > 0).all():
+                raise BadPoint(f"{base.label} is declared positive, and has the entry {values.min():.6g}")
+
+    def _single(self, x: Sequence[Any]) -> list[np.ndarray]:
+        if any(np.ndim(a) != 1 for a in x):
+            raise BadPoint("this is computed at a single point: give one array (d) for each parameter")
+        return [p[0] for p in _points(x, len(self.summand.parameters), self.shape[1])]
+
+    def _columns(self, given: Any, name: str, widths: tuple[int, ...]) -> list[np.ndarray]:
+        """One array (d) or (d, k) for each parameter."""
+        try:
+            rows = [real_array(r, name) for r in given]
+        except TypeError as error:
+            raise BadShape(f"{name}: give one array for each parameter") from error
+        good = len(rows) == len(self.summand.parameters) and rows[0].ndim in widths
+        if not good or any(r.shape != (self.shape[1], *rows[0].shape[1:]) or not r.size for r in rows):
+            raise BadShape(
+                f"{name} has shapes {[r.shape for r in rows]}; give one array for each parameter, with {self.shape[1]} rows"
+            )
+        return rows
 
     def _sigma(self, sigma: Any) -> Vector | None:
         stated = self.proportion is not None or self.isotropy is not None or self.variance is not None
@@ -328,14 +378,7 @@ class FamilyArrays:
             )
         if sigma is None:
             return None
-        rows = [np.asarray(s, dtype=float) for s in sigma]
-        if len(rows) != len(self.summand.parameters) or any(
-            r.ndim != 2 or r.shape != (self.shape[1], rows[0].shape[1]) for r in rows
-        ):
-            raise BadShape(
-                f"sigma has shapes {[r.shape for r in rows]}; it takes one array ({self.shape[1]}, Ξ) for each parameter"
-            )
-        return rows
+        return self._columns(sigma, "sigma", widths=(2,))
 
 
 class _Point:
@@ -351,14 +394,13 @@ class _Point:
     @cached_property
     def whitening(self) -> Whitening:
         gram = self.gram
-        if np.isfinite(gram).all():
-            factor, condition = lapack.get_lapack_funcs(("potrf", "pocon"), (gram,))
-            lower, failed = factor(gram, lower=1, clean=1)
-            rcond = 0.0 if failed else condition(lower, np.abs(gram).sum(axis=0).max(), uplo="L")[0]
-            if rcond > SMALLEST_RCOND:
-                return Whitening(lower)
-        else:
-            rcond = float("nan")
+        if not np.isfinite(gram).all():
+            raise SingularPoint("a derivative of a residual is not a finite real number there")
+        factor, condition = lapack.get_lapack_funcs(("potrf", "pocon"), (gram,))
+        lower, failed = factor(gram, lower=1, clean=1)
+        rcond = 0.0 if failed else condition(lower, np.abs(gram).sum(axis=0).max(), uplo="L")[0]
+        if rcond > SMALLEST_RCOND:
+            return Whitening(lower)
         raise SingularPoint(
             f"the gradients of the {len(gram)} residuals are dependent there (reciprocal condition number of JJᵀ: {rcond:.2g}): "
             "the theorem does not hold at such a point. Either the data allow no more than a smaller rank, or the point is singular"
@@ -447,24 +489,32 @@ def _added(*vectors: Vector) -> list[np.ndarray]:
     return [np.add.reduce(parts) for parts in zip(*vectors, strict=True)]
 
 
-def _row(value: Any) -> np.ndarray:
-    return _points([value], 1, np.shape(value)[-1])[0][0]
-
-
 def _points(x: Sequence[Any], count: int, d: int) -> list[np.ndarray]:
     if len(x) != count:
         raise BadPoint(f"a point has {count} arrays, one for each parameter of a coordinate; {len(x)} were given")
     arrays = []
     for value in x:
-        array = np.asarray(value)
-        if array.dtype.kind not in "fiu" or array.ndim == 0 or array.shape[-1] != d or array.shape != np.shape(x[0]):
-            raise BadPoint(
-                f"a parameter has shape {array.shape} and type {array.dtype}; all of them are real, of one shape (…, {d})"
-            )
-        if not np.isfinite(array).all():
-            raise BadPoint("a parameter has an entry that is not finite")
-        arrays.append(array.astype(float).reshape(-1, d))
+        array = real_array(value, "a parameter", BadPoint)
+        if array.ndim == 0 or array.shape[-1] != d or array.shape != np.shape(x[0]):
+            raise BadPoint(f"a parameter has shape {array.shape}; all of them have one shape (…, {d})")
+        arrays.append(array.reshape(-1, d))
     return arrays
+
+
+def real_array(value: Any, name: str, error: type[SymbolicSGDError] = BadInput) -> np.ndarray:
+    """An array of finite real numbers as float64; nothing imaginary, masked or not finite is dropped silently."""
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise error(f"{name} has masked entries: fill or drop them first")
+    try:
+        array = np.asarray(value)
+        array = array.astype(float) if array.dtype == object else array
+    except (TypeError, ValueError, OverflowError) as cause:
+        raise error(f"{name} is no array of real numbers") from cause
+    if array.dtype.kind not in "fiu":
+        raise error(f"{name} has entries of type {array.dtype}; they have to be real numbers")
+    if not np.isfinite(array).all():
+        raise error(f"{name} holds an entry that is not finite")
+    return array.astype(float)
 
 
 def _checked(summand: Summand, values: Mapping[str, Any]) -> dict[str, Any]:
@@ -482,18 +532,27 @@ def _checked(summand: Summand, values: Mapping[str, Any]) -> dict[str, Any]:
     checked: dict[str, Any] = {}
     for name in names:
         value = values[name]
-        if sparse.issparse(value):
-            array = sparse.csr_array(value, dtype=float)
-            finite = np.isfinite(array.data).all()
-        else:
-            try:
-                array = np.asarray(value, dtype=float)
-            except (TypeError, ValueError) as error:
-                raise BadInput(f"{name} is no array of real numbers") from error
-            finite = np.isfinite(array).all()
-        if array.ndim != arrays.get(name, 0):
-            raise BadShape(f"{name} has {array.ndim} dimensions; it takes {arrays.get(name, 0)}")
-        if not finite:
-            raise BadInput(f"{name} holds an entry that is not finite")
-        checked[name] = array
+        checked[name] = _sparse(value, name) if sparse.issparse(value) else real_array(value, name)
+        if checked[name].ndim != arrays.get(name, 0):
+            raise BadShape(f"{name} has {checked[name].ndim} dimensions; it takes {arrays.get(name, 0)}")
+    declared = {s.name: s for s in family.constants} | {str(a.base.label): a.base for a in family.data}
+    for name, symbol in declared.items():
+        for relation, words in SIGNS.items():
+            entries = checked[name].data if sparse.issparse(checked[name]) else checked[name]
+            if getattr(symbol, f"is_{words}") and not relation(entries, 0).all():
+                raise BadInput(f"{name} is declared {words}, and holds an entry that is not")
     return checked
+
+
+SIGNS = {np.greater: "positive", np.less: "negative", np.greater_equal: "nonnegative", np.less_equal: "nonpositive"}
+"""Relations to 0, and the assumptions of SymPy that state them."""
+
+
+def _sparse(value: Any, name: str) -> Any:
+    if value.dtype.kind not in "fiu":
+        raise BadInput(f"{name} has entries of type {value.dtype}; they have to be real numbers")
+    matrix = sparse.csr_array(value, dtype=float, copy=True)
+    matrix.sum_duplicates()
+    if not np.isfinite(matrix.data).all():
+        raise BadInput(f"{name} holds an entry that is not finite")
+    return matrix

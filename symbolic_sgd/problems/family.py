@@ -8,14 +8,29 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.errors import BadInput, BadSymbol, CoupledCoordinates, InexactNumber
+from symbolic_sgd.errors import BadInput, BadSymbol, CoupledCoordinates, InexactNumber, NotSmooth
 from symbolic_sgd.problems.family_member import member
-from symbolic_sgd.problems.family_noise import Array, FamilyNoise, Place, RedrawnLabels, family_noise
+from symbolic_sgd.problems.family_noise import (
+    RESIDUAL,
+    Array,
+    FamilyNoise,
+    Isotropic,
+    Place,
+    RedrawnLabels,
+    family_noise,
+    loss_of_residual,
+)
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.symbols import NAME
+from symbolic_sgd.problems.symbols import NAME, check_expression, check_symbols
 
-SQUARES = sp.Lambda(sp.Symbol("r"), sp.Symbol("r") ** 2 / 2)
+SQUARES = sp.Lambda(RESIDUAL, RESIDUAL**2 / 2)
 """ℓ(r) = r²/2."""
+
+RESERVED = frozenset({"self", "check", "sigma"})
+"""Names that data cannot have, since keyword arguments beside them do."""
+
+UNSMOOTH = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
+"""Functions with kinks, at which the theorem does not hold."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +73,7 @@ class Family:
         set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (the frozen class's own setter)
         set_field("parameters", _bases(self.parameters))
         set_field("sample", _range(self.sample, "sample"))
-        set_field("constants", tuple(self.constants))
+        set_field("constants", check_symbols(self.constants, where="constants"))
         if not isinstance(self.residual, sp.Expr):
             raise BadInput(f"residual is a {type(self.residual).__name__}; give a SymPy expression with a Sum over j")
         if self.residual.atoms(sp.Float):
@@ -69,6 +84,7 @@ class Family:
         set_field("loss", self._loss())
         self._check_symbols()
         self._check_indices()
+        self._check_expressions()
 
     # --- the parts of the residual ----------------------------------------------------------
 
@@ -162,9 +178,7 @@ class Family:
             if self.loss is not SQUARES:
                 raise BadInput("loss: RedrawnLabels states the loss already; leave loss= out")
             return implied
-        if not isinstance(self.loss, sp.Lambda) or len(self.loss.variables) != 1:
-            raise BadInput("loss: give ℓ as a SymPy Lambda of the residual, such as Lambda(r, r**2)")
-        return self.loss
+        return loss_of_residual(self.loss, "loss")
 
     def _check_symbols(self) -> None:
         indices = {self.i, self.j}
@@ -178,6 +192,11 @@ class Family:
             unknown = sorted(str(s) for s in plain - allowed)
             if unknown:
                 raise BadSymbol(f"{where} holds {unknown[0]}, which was not declared: name it in constants=")
+        reserved = sorted(RESERVED & {*map(str, self.constants), *(str(a.base.label) for a in self.data)})
+        if reserved:
+            raise BadSymbol(
+                f"data and constants are given by name, and {reserved[0]!r} means something else there: rename it"
+            )
         names = [str(b.label) for b in {*self.parameters, *(a.base for a in self.data)}] + [str(s) for s in allowed]
         repeated = sorted(name for name in set(names) if names.count(name) > 1)
         if repeated:
@@ -203,6 +222,44 @@ class Family:
         twice = [base for base, seen in patterns.items() if len(seen) > 1]
         if twice:
             raise BadInput(f"the data {twice[0]} stand with different indices: give each array one meaning")
+
+    def _check_expressions(self) -> None:
+        """Real, exact, smooth expressions, in parameters and data where these have a meaning."""
+        of_sample = {self.i}
+        self._check_expression(self.summand, "residual", {self.i, self.j}, trained=True)
+        self._check_expression(self.offset, "residual", of_sample)
+        self._check_expression(self.loss.expr, "loss", of_sample)
+        allowed = set() if isinstance(self.noise, Isotropic) else of_sample
+        for expression in self.noise.expressions:
+            self._check_expression(expression, "noise", allowed)
+
+    def _check_expression(self, expression: Any, where: str, indices: set[Any], *, trained: bool = False) -> None:
+        if expression.atoms(sp.Sum, sp.Product, sp.Integral, sp.Derivative):
+            raise CoupledCoordinates(
+                f"{where}: a sum or product stands inside of {expression}: a family has one Sum over {self.j}"
+            )
+        counted = {self.i, self.j, *self.samples.free_symbols, *self.coordinates.free_symbols} - set(self.constants)
+        plain = {RESIDUAL: sp.Dummy("the residual", real=True)}  # a constant may be called r
+        for place in expression.atoms(sp.Indexed):
+            if place.base in self.parameters and not trained:
+                raise BadInput(
+                    f"{where} depends on the parameter {place}: losses and noise of labels know residuals only"
+                )
+            if not set(place.indices) <= indices:
+                raise BadInput(f"{where} holds {place}, whose indices have no meaning there")
+            plain[place] = sp.Dummy(str(place.base.label), real=True)
+        inner: Any = expression.xreplace(plain)
+        numbers = sorted(str(s) for s in counted & inner.free_symbols)
+        if numbers:
+            raise BadInput(
+                f"{where}: {numbers[0]} stands there as a number; sizes and indices only count: put it into the data"
+            )
+        unsmooth = inner.atoms(*UNSMOOTH)
+        if unsmooth:
+            raise NotSmooth(
+                f"{where}: {min(map(str, unsmooth))} has a kink; state the problem for given n and d with Problem"
+            )
+        check_expression(inner, (*plain.values(), *self.constants), where=where)
 
     def _check_outside(self, expression: Expression, j: sp.Symbol) -> None:
         """What stands outside of the Sum knows neither parameters nor its index."""
@@ -240,6 +297,7 @@ def _range(limits: Any, where: str) -> tuple[sp.Symbol, Any, sp.Expr]:
         size = sp.sympify(last, strict=True)
     except (TypeError, ValueError) as error:
         raise BadInput(f"{where} runs over {limits}: give (index, 1, size)") from error
-    if not isinstance(index, sp.Symbol) or first != 1 or not (size.is_Symbol or size.is_Integer):
+    counts = size.is_Symbol or (size.is_Integer and size > 0)
+    if not isinstance(index, sp.Symbol) or first != 1 or not counts:
         raise BadInput(f"{where} runs over {limits}: give (index, 1, size) with a symbol or an integer as size")
     return index, first, size

@@ -18,11 +18,14 @@ if TYPE_CHECKING:
 
 def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
     """See `Family.problem`."""
-    values = {name: np.array(array, dtype=object) for name, array in data.items()}
+    try:
+        values = {name: np.array(array, dtype=object) for name, array in data.items()}
+    except ValueError as error:
+        raise BadShape(f"the data are no arrays: {error}") from error
     expected = {str(a.base.label) for a in family.data} | {s.name for s in family.constants}
     if set(values) != expected:
         raise BadInput(f"the data given are {sorted(values)}; the family has {sorted(expected)}")
-    n, d = _sizes(family, values)
+    n, d = sizes_of(family, {name: array.shape for name, array in values.items()})
     parameters = [
         [sp.Symbol(f"{base.label}_{k + 1}", positive=base.is_positive) for k in range(d)] for base in family.parameters
     ]
@@ -31,8 +34,8 @@ def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
         places = {base[family.j]: parameters[g][j] for g, base in enumerate(family.parameters)}
         for place in family.data:
             index = tuple({family.i: i, family.j: j}[t] for t in place.indices)
-            places[place] = sp.sympify(values[str(place.base.label)][index], strict=True)
-        places |= {s: sp.sympify(values[s.name].item(), strict=True) for s in family.constants}
+            places[place] = _number(values[str(place.base.label)][index], str(place.base.label))
+        places |= {s: _number(values[s.name].item(), s.name) for s in family.constants}
         return expression.xreplace(places)
 
     residuals = [sp.Add(*(at(family.summand, i, j) for j in range(d)), at(family.offset, i, 0)) for i in range(n)]
@@ -56,15 +59,34 @@ def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
     return Problem(loss=loss, parameters=tuple(symbols), noise=stated, manifold=tuple(residuals))
 
 
-def _sizes(family: "Family", values: Mapping[str, np.ndarray]) -> tuple[int, int]:
-    sizes: dict[sp.Symbol, int] = {}
+def _number(value: Any, name: str) -> Expression:
+    try:
+        return sp.sympify(value, strict=True)
+    except sp.SympifyError as error:
+        raise BadInput(f"{name} holds {value!r}, which is no exact number") from error
+
+
+def sizes_of(family: "Family", shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
+    """(n, d) of data of these shapes.
+
+    Raises:
+        BadShape: they disagree with each other, or with a size that the family states.
+        BadInput: they do not tell.
+    """
+    sizes: dict[sp.Expr, int] = {}
     for place in family.data:
-        shape = values[str(place.base.label)].shape
+        name, shape = str(place.base.label), shapes[str(place.base.label)]
         if len(shape) != len(place.indices):
-            raise BadShape(f"{place.base.label} has {len(shape)} dimensions; it takes {len(place.indices)}")
+            raise BadShape(f"{name} has {len(shape)} dimensions; it takes {len(place.indices)}")
         for index, length in zip(place.indices, shape, strict=True):
-            if sizes.setdefault(index, length) != length:
-                raise BadShape(f"the data disagree on the range of {index}: {sizes[index]} and {length}")
-    if family.i not in sizes or family.j not in sizes:
+            size = family.samples if index == family.i else family.coordinates
+            if length == 0:
+                raise BadShape(f"{name} is empty")
+            if (size.is_Integer and length != size) or sizes.setdefault(size, length) != length:
+                expected = size if size.is_Integer else sizes[size]
+                raise BadShape(f"the data disagree on {size}, the range of {index}: {expected} and {length} ({name})")
+    found = [int(size) if size.is_Integer else sizes.get(size) for size in (family.samples, family.coordinates)]
+    if None in found:
         raise BadInput("no data carry one of the indices, so that its range is not known")
-    return sizes[family.i], sizes[family.j]
+    n, d = found
+    return n or 0, d or 0

@@ -16,6 +16,16 @@ Array = Any
 Place = Any
 """A SymPy Indexed."""
 
+RESIDUAL = sp.Dummy("r", real=True)
+"""The variable of every loss of a residual, so that it is no symbol of anybody's."""
+
+
+def loss_of_residual(loss: Any, where: str) -> sp.Lambda:
+    """ℓ as a `Lambda` in `RESIDUAL`."""
+    if not isinstance(loss, sp.Lambda) or len(loss.variables) != 1:
+        raise BadInput(f"{where}: give the loss of a residual as a SymPy Lambda, such as Lambda(r, r**2)")
+    return sp.Lambda(RESIDUAL, loss(RESIDUAL))
+
 
 class FamilyNoise(ABC):
     """What a family has to know of its noise on Γ."""
@@ -38,8 +48,8 @@ class LabelSigns(FamilyNoise):
 
     def laws_of(self, loss: sp.Lambda) -> tuple[tuple[Expression, sp.Lambda], ...]:
         """(½, ℓ(r + δ)) and (½, ℓ(r − δ))."""
-        (r,) = loss.variables
-        return tuple((sp.Rational(1, 2), sp.Lambda(r, loss(r + sign * self.amplitude))) for sign in (1, -1))
+        half = sp.Rational(1, 2)
+        return tuple((half, sp.Lambda(RESIDUAL, loss(RESIDUAL + sign * self.amplitude))) for sign in (1, -1))
 
 
 @dataclass(frozen=True)
@@ -72,19 +82,24 @@ class RedrawnLabels(FamilyNoise):
     Args:
         laws: (p_k, ℓ_k) with ℓ_k a `Lambda`; both may hold data with the index of the sample.
 
-    >>> r, t = sp.symbols("r t")
-    >>> RedrawnLabels(((sp.Rational(1, 2), sp.Lambda(r, (r - 1)**2)), (sp.Rational(1, 2), sp.Lambda(r, (r + 1)**2)))).loss
-    Lambda(r, (r - 1)**2/2 + (r + 1)**2/2)
+    >>> r = sp.Symbol("r")
+    >>> half = sp.Rational(1, 2)
+    >>> RedrawnLabels(((half, sp.Lambda(r, (r - 1)**2)), (half, sp.Lambda(r, (r + 1)**2)))).loss(r)
+    (r - 1)**2/2 + (r + 1)**2/2
     """
 
     laws: tuple[tuple[Any, Any], ...]
 
     def __post_init__(self) -> None:
         laws = tuple(tuple(law) for law in self.laws)
-        good = all(len(law) == 2 and isinstance(law[1], sp.Lambda) and len(law[1].variables) == 1 for law in laws)
-        if not laws or not good:
+        if not laws or any(len(law) != 2 for law in laws):
             raise BadInput("noise: RedrawnLabels takes pairs (probability, Lambda(r, loss of that label))")
-        object.__setattr__(self, "laws", tuple((sp.sympify(p, strict=True), loss) for p, loss in laws))
+        checked = tuple((_exact(p, "a probability"), loss_of_residual(loss, "noise")) for p, loss in laws)
+        if any(p.is_number and not p.is_positive for p, _ in checked):
+            raise BadInput(
+                f"noise: the probabilities are {', '.join(str(p) for p, _ in checked)}; they have to be positive"
+            )
+        object.__setattr__(self, "laws", checked)
 
     @property
     def expressions(self) -> tuple[Expression, ...]:
@@ -97,17 +112,15 @@ class RedrawnLabels(FamilyNoise):
     @property
     def loss(self) -> sp.Lambda:
         """ℓ = Σ_k p_k ℓ_k."""
-        r = self.laws[0][1].variables[0]
-        return sp.Lambda(r, sp.Add(*(p * loss(r) for p, loss in self.laws)))
+        return sp.Lambda(RESIDUAL, sp.Add(*(p * loss(RESIDUAL) for p, loss in self.laws)))
 
     @property
     def variance(self) -> Expression:
         """ν = Σ_k p_k ℓ_k′(0)²."""
         total: Expression = sp.S.Zero
         for p, loss in self.laws:
-            (r,) = loss.variables
-            slope: Expression = sp.diff(loss.expr, r)
-            total += p * slope.xreplace({r: sp.S.Zero}) ** 2
+            slope: Expression = sp.diff(loss.expr, RESIDUAL)
+            total += p * slope.xreplace({RESIDUAL: sp.S.Zero}) ** 2
         return total
 
 
@@ -116,10 +129,17 @@ def family_noise(noise: Any) -> FamilyNoise:
     if isinstance(noise, FamilyNoise):
         return noise
     if isinstance(noise, LabelNoise):
-        return LabelSigns(sp.sympify(noise.amplitude, strict=True))
+        return LabelSigns(_exact(noise.amplitude, "amplitude"))
     if isinstance(noise, IsotropicNoise):
-        return Isotropic(sp.sympify(noise.scale, strict=True))
+        return Isotropic(_exact(noise.scale, "scale"))
     raise BadInput(
         f"noise is a {type(noise).__name__}; families take LabelNoise(…), IsotropicNoise(…), RedrawnLabels(…), or AnyNoise() "
         "for a σ that is given as numbers later"
     )
+
+
+def _exact(value: Any, name: str) -> Expression:
+    try:
+        return sp.sympify(value, strict=True)
+    except sp.SympifyError as error:
+        raise BadInput(f"noise: {name} is {value!r}; give an exact number or a SymPy expression") from error
