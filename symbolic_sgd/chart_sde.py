@@ -176,6 +176,8 @@ class ChartSDE:
             lines.append(f"It is a closed curve of period {self.period}.")
         elif self.interval is not None:
             lines.append(f"{self.coordinates[0]} runs over the open interval ({self.interval[0]}, {self.interval[1]}).")
+        if self.chart.sampled:
+            lines.append("Its singularities were not found exactly: none was met on a grid of the range stated.")
         for name in ("drift", "diffusion"):
             lines.append(f"{name}: {self.program.select(name).operations} operations as a program")
         return "\n".join(lines)

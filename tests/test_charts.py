@@ -283,6 +283,217 @@ def test_a_graph_that_ends_where_the_manifold_goes_on():
         _ = chart.stationary_density
 
 
+# --- where charts end -----------------------------------------------------------------------
+
+
+def ornament(factor, direction, **further):
+    """½ factor(u) v² with noise ±direction of covariance 2 direction directionᵀ: Γ is the line v = 0."""
+    column = sp.Matrix(direction) / sp.sqrt(2)
+    return sde_of(factor * v**2 / 2, (u, v), column.row_join(-column), **further)
+
+
+def test_folds_of_a_parametrisation_end_the_chart():
+    """u = cos θ covers [−1, 1] of the line v = 0 to and fro: no closed curve, and the zeros of b at its ends are lost."""
+    sde = ornament(sp.exp(4 * (u**3 / 3 - u)), [0, 1])
+    assert sde.in_chart((u,)).interval == (-sp.oo, sp.oo)
+    folded = sde.in_chart(embedding={u: sp.cos(theta), v: sp.S.Zero})
+    assert folded.period is None and folded.interval == (-sp.pi, 0)
+    assert not folded.fixed_points.complete
+    for expression in (theta**2 - 1, theta**3):
+        embedding = {u: expression, v: sp.S.Zero}
+        assert sde.in_chart(embedding=embedding).interval in ((-sp.oo, 0), (0, sp.oo))
+        with pytest.raises(BadInput, match="reaches across theta = 0"):
+            sde.in_chart(embedding=embedding, interval=(-1, 1))
+    assert not sde.in_chart(embedding={u: theta**2 - 1, v: sp.S.Zero}).fixed_points.complete
+
+
+def test_a_period_across_a_singularity_is_refused():
+    """The stiffness (1 − u)² of w vanishes at θ = 0; and (cos, sin)(2 cos θ) goes to and fro."""
+    noise = sp.Matrix([[1, 0, -1, 0], [0, 1, 0, -1], [0, 0, 0, 0]])
+    for stiffness, angle in (((1 - u) ** 2, theta), (sp.S.One, 2 * sp.cos(theta))):
+        sde = sde_of((u**2 + v**2 - 1) ** 2 / 8 + stiffness * w**2 / 2, (u, v, w), noise)
+        embedding = {u: sp.cos(angle), v: sp.sin(angle), w: sp.S.Zero}
+        with pytest.raises(BadInput, match="period= reaches across theta = 0"):
+            sde.in_chart(embedding=embedding, period=2 * sp.pi)
+        assert sde.in_chart(embedding=embedding).period is None
+
+
+def test_an_end_reached_at_infinity_by_exponential_coordinates():
+    """u = e^θ → 0 as θ → −∞: the diffusion comes there in finite time in either coordinate."""
+    sde = sde_of(v**2 / sp.log(u) ** 2 / 2, (u, v), IsotropicNoise(1), domain=[u > 0, u < 1])
+    chart = sde.in_chart(embedding={u: sp.exp(theta), v: sp.S.Zero}, interval=(-sp.oo, 0))
+    with pytest.raises(NoStationaryDensity, match="theta = -oo is reached in finite time"):
+        _ = chart.stationary_density
+
+
+def test_what_holds_for_some_constants_only_is_not_claimed():
+    sde = ornament(sp.exp(u + 1 / u), [u, 1], domain=[u > 0, u > s - 10], constants=(s,))
+    assert sde.in_chart((u,)).interval is None
+    still = ornament(sp.exp(u + 1 / u), [0, 1], domain=[u > 0, u > s - 10], constants=(s,)).in_chart((u,))
+    assert [p.coordinates for p in still.fixed_points] == [(1,)] and not still.fixed_points.complete
+    moved = ornament(sp.exp(u), [u - s + 10, 1], constants=(s,)).in_chart((u,), interval=(0, sp.oo))
+    with pytest.raises(Undecided, match="all values of the constants"):
+        _ = moved.speed_measure
+    known = ornament(sp.exp(u + 1 / u), [u, 1], domain=[u > 0, u > -s], constants=(s,)).in_chart((u,))
+    assert known.interval == (0, sp.oo)
+
+
+def test_assumptions_decide_for_all_constants():
+    """All symbols are real: 1 + (u − c)² has no zero; −√s is outside u > 0 for every s."""
+    c = sp.Symbol("c")
+    lorentzian = v**2 * (1 + (u - c) ** 2) ** 2 / 2
+    chart = sde_of(lorentzian, (u, v), IsotropicNoise(1), constants=(c,)).in_chart((u,))
+    assert chart.interval == (-sp.oo, sp.oo)
+    assert same(chart.stationary_density, 1 / sp.pi / (1 + (u - c) ** 2))
+    assert sde_of(lorentzian, (u, v), IsotropicNoise(1), constants=(c,), domain=[u > c]).in_chart((u,)).interval == (
+        c,
+        sp.oo,
+    )
+    product = Problem.least_squares([u * v - s], parameters=(u, v), noise=LabelNoise(1), constants=(s,), domain=[u > 0])
+    points = derive_limiting_sde(product).in_chart((u,)).fixed_points
+    assert [p.coordinates for p in points] == [(sp.sqrt(s),)] and points.complete
+    two_ends = sde_of(v**2 / u**4 / (s - u) ** 4 / 2, (u, v), IsotropicNoise(1), constants=(s,), domain=[u > 0, u < s])
+    assert same(two_ends.in_chart((u,)).stationary_density, 30 * u**2 * (s - u) ** 2 / s**5)
+
+
+def test_fixed_points_over_the_whole_period():
+    """A stated period of two turns holds every fixed point twice."""
+    sde = sde_of((u**2 + 4 * v**2 - 1) ** 2 / 8, (u, v), sp.Matrix([[2 * u, -2 * u], [8 * v, -8 * v]]))
+    ellipse = {u: sp.cos(theta), v: sp.sin(theta) / 2}
+    twice = sde.in_chart(embedding=ellipse, period=4 * sp.pi).fixed_points
+    assert [p.coordinates[0] for p in twice] == [k * sp.pi / 2 for k in range(8)] and twice.complete
+    assert len(sde.in_chart(embedding=ellipse).fixed_points) == 4
+
+
+def test_numeric_fixed_points_are_listed_once_a_period():
+    weight = sp.exp(sp.sin(3 * u))
+    sde = sde_of((u**2 + v**2 - 1) ** 2 * weight / 8, (u, v), sp.Matrix([[u, -u], [v, -v]]))
+    points = [float(p.coordinates[0]) for p in sde.in_chart(embedding=CIRCLE).fixed_points]
+    # b is odd in θ, as the loss and the noise are even in v: 0 and π are among them, the others come in pairs.
+    assert len(points) % 2 == 0 and all(0 <= p < 2 * np.pi - 1e-9 for p in points)
+    mirrored = sorted((-p) % (2 * np.pi) if abs(p) > 1e-9 else 0.0 for p in points)
+    np.testing.assert_allclose(points, mirrored, atol=1e-12)
+
+
+def test_a_stated_interval_with_unknown_singularities_is_tried_on_a_grid():
+    """√(cos t − t/3) ends at a transcendental place."""
+    sde = sde_of(v**2 * sp.exp(u) / 2, (u, v), IsotropicNoise(1))
+    embedding = {u: sp.sqrt(sp.cos(theta) - theta / 3), v: sp.S.Zero}
+    assert "on a grid" in sde.in_chart(embedding=embedding, interval=(HALF, 1)).explain()
+    with pytest.raises(BadInput, match=r"reaches across \(theta = 1\.1"):
+        sde.in_chart(embedding=embedding, interval=(HALF, 2))
+
+
+def test_members_of_a_continuum_are_not_listed():
+    """An ellipse times a circle with label noise: nothing moves along the circle."""
+    x1, x2, x3, x4 = x = sp.symbols("x1:5")
+    residuals = [x1**2 + 4 * x2**2 - 1, x3**2 + x4**2 - 1]
+    sde = derive_limiting_sde(Problem.least_squares(residuals, parameters=x, noise=LabelNoise(1)))
+    torus = {x1: sp.cos(theta), x2: sp.sin(theta) / 2, x3: sp.cos(phi), x4: sp.sin(phi)}
+    assert len(sde.in_chart((theta, phi), embedding=torus).fixed_points) == 0
+
+
+# --- which part of Γ ------------------------------------------------------------------------
+
+
+def test_a_parametrisation_is_followed_to_the_near_of_the_problem():
+    noise = sp.Matrix([[u + 2, -u - 2], [0, 0]])
+    sde = hyperbola(noise, near={u: 1, v: 1})
+    both = {u: theta, v: 1 / theta}
+    assert sde.in_chart(embedding=both).interval == (0, sp.oo)
+    assert sde.in_chart(embedding=both, near={theta: -1}).interval == (-sp.oo, 0)
+    for start, interval in ((1e-300, (0, sp.oo)), (-1e-300, (-sp.oo, 0))):
+        assert hyperbola(noise).in_chart(embedding=both, near={theta: start}).interval == interval
+    with pytest.raises(BadInput, match="another part of Γ"):
+        sde.in_chart(embedding={u: -sp.exp(theta), v: -sp.exp(-theta)})
+    # Where ψ leaves the domain beside near=, the interval is one in which it was tested.
+    line = sde_of(v**2 * sp.exp(u) / 2, (u, v), IsotropicNoise(1), domain=[u > 0])
+    assert line.in_chart(embedding={u: theta, v: sp.S.Zero}, near={theta: sp.Rational(-1, 10)}).interval == (0, sp.oo)
+    round_sde = sphere(IsotropicNoise(1), near={u: 0, v: 1, w: 0})
+    assert round_sde.in_chart((theta, phi), embedding=SPHERE).stationary_density == sp.Abs(sp.sin(theta))
+
+
+@pytest.mark.parametrize(
+    "observable", [sp.Max(theta, 0), -sp.Min(-theta, 0), theta * sp.Heaviside(theta), sp.sqrt(theta**2)], ids=str
+)
+def test_observables_with_a_kink_elsewhere(observable):
+    """All equal θ at θ > 0, where the chart was tested; at θ < 0 they do not."""
+    chart = hyperbola(IsotropicNoise(1)).in_chart(embedding={u: theta, v: 1 / theta}, interval=(0, sp.oo))
+    gap, smooth = chart.generator(observable - theta), chart.generator(theta)
+    for place in (HALF, -HALF):
+        value = -1 if place < 0 else 0
+        if observable == sp.sqrt(theta**2):
+            value *= 2
+        assert same(gap.subs(theta, place), value * smooth.subs(theta, place))
+
+
+def test_exponentials_of_logarithms():
+    """v = e^u over v: u = ln v, and its exponential is v again."""
+    sde = sde_of((v - sp.exp(u)) ** 2 / 2, (u, v), IsotropicNoise(1))
+    over_v, over_u = sde.in_chart((v,)), sde.in_chart((u,))
+    assert over_v.interval == (0, sp.oo)
+    # dv = e^u du + ½ e^u d⟨u⟩
+    b, a = over_u.drift[0], over_u.covariance[0]
+    assert same(over_v.drift[0], (sp.exp(u) * (b + a / 2)).subs(u, sp.log(v)))
+
+
+def test_a_coordinate_named_x_and_algebraic_numbers():
+    """SymPy writes the real root of x⁵ − x − 1 with a symbol x of its own."""
+    x, y = sp.symbols("x y")
+    sde = derive_limiting_sde(Problem.least_squares([y**2 - x**5 + x + 1], parameters=(x, y), noise=LabelNoise(1)))
+    chart = sde.in_chart((x,))
+    low, high = chart.interval
+    assert high == sp.oo and abs(float(low) - 1.1673039782614187) < 1e-14
+    cubic = sde_of((y**2 - x**3 + x) ** 2 / 8, (x, y), IsotropicNoise(1)).in_chart((x,), near={x: 2, y: 2})
+    assert cubic.interval == (1, sp.oo)
+
+
+def test_variables_of_integration_are_not_parameters():
+    x, y, z = sp.symbols("x y z")
+    sde = sde_of(y**2 * (1 + x**4) ** 3 / 2, (x, y), IsotropicNoise(1))
+    chart = sde.in_chart((x,))
+    (constant,) = chart.stationary_density.atoms(sp.Integral)
+    assert constant.bound_symbols == [z]
+    assert abs(chart.fokker_planck(chart.stationary_density).subs(x, HALF).evalf()) < 1e-12
+    # An integral over y is one, although y is a parameter (0 on Γ).
+    mean = sp.Integral(sp.exp(x * y), (y, 0, 1))
+    integrated = chart.generator(mean).doit()
+    assert same(integrated, chart.generator((sp.exp(x) - 1) / x))
+
+
+def test_noiseless_limits_in_several_coordinates_have_no_stationary_density():
+    problem = Problem.least_squares([u * v * w - 1], parameters=(u, v, w), noise=LabelNoise(1))
+    with pytest.raises(NoStationaryDensity, match="no noise along Γ"):
+        _ = derive_limiting_sde(problem).in_chart().stationary_density
+
+
+def test_powers_with_a_moving_exponent_end_soon():
+    """The exponentials of θ ln θ make fractions whose cancellation would take minutes."""
+    chart = hyperbola(IsotropicNoise(1)).in_chart(embedding={u: theta**theta, v: theta**-theta}, near={theta: 2})
+    assert chart.interval is None
+    assert chart.lambdify().embedding([[2.0]])[0] == pytest.approx([4, 0.25])
+
+
+@pytest.mark.parametrize(
+    ("symbol", "words"),
+    [
+        (sp.Symbol("u", real=True), "two different symbols"),
+        (sp.Symbol("k", imaginary=True), "non-real"),
+        (sp.Symbol("k", integer=True), "integer"),
+        (sp.Symbol("k", commutative=False), "non-real"),
+    ],
+    ids=["twin", "imaginary", "integer", "non-commutative"],
+)
+def test_symbols_of_a_parametrisation_are_checked(symbol, words):
+    with pytest.raises(BadSymbol, match=words):
+        hyperbola(LabelNoise(1)).in_chart(embedding={u: symbol, v: 1 / symbol})
+
+
+def test_ends_may_be_numpy_integers():
+    chart = hyperbola(IsotropicNoise(1)).in_chart((u,), interval=(np.int64(1), np.int64(2)))
+    assert chart.interval == (1, 2)
+
+
 # --- EXAMPLES by number ---------------------------------------------------------------------
 
 

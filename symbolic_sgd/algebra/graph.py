@@ -302,6 +302,15 @@ def symbols_of(roots: Iterable[Node]) -> Iterator[sp.Symbol]:
     return (node.value for node in reachable(roots) if node.op == "symbol")
 
 
+JUMPS = ("Abs", "sign")
+"""Operations that are not analytic where they are defined; Max, Min and Heaviside are made of them."""
+
+
+def is_analytic(roots: Iterable[Node]) -> bool:
+    """Whether what holds for the roots on an open set holds on the whole connected set where they are smooth."""
+    return not any(node.op in JUMPS for node in reachable(roots))
+
+
 def kinks(roots: Iterable[Node]) -> list[tuple[Node, Node]]:
     """Pairs (operation, expression) where the operation is not smooth, or not defined, when the expression is zero."""
     found: list[tuple[Node, Node]] = []

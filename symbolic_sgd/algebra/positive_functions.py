@@ -8,9 +8,12 @@ import sympy as sp
 from symbolic_sgd.algebra.translation import Expression
 
 
-def number_or_infinity(end: Expression) -> Any:
+def number_or_infinity(end: Expression, digits: int = 20) -> Any:
     """An end of an interval for mpmath."""
-    return mpmath.inf if end == sp.oo else -mpmath.inf if end == -sp.oo else mpmath.mpf(str(sp.N(end, 20)))
+    if end in (sp.oo, -sp.oo):
+        return mpmath.inf if end == sp.oo else -mpmath.inf
+    with mpmath.workdps(digits):
+        return mpmath.mpf(str(sp.N(end, digits)))
 
 
 def minimum(function: Any, low: Any, high: Any) -> Any:

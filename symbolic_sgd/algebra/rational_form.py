@@ -4,6 +4,8 @@ Functions of one variable count as further generators, with sin² + cos² = 1, �
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
+from math import prod
 from typing import Any
 
 import sympy as sp
@@ -16,6 +18,9 @@ LARGEST_TERMS = 150
 """Terms of a numerator or denominator past which the run is given up."""
 
 LARGEST_DEGREE = 60
+
+LARGEST_BOX = 10_000
+"""Π (degree + 1) over the generators past which the run is given up: what is cancelled takes integers of so many digits."""
 
 LARGEST_GENERATORS = 20
 
@@ -95,7 +100,12 @@ class _Field:
 
     def _bounded(self, value: Fraction) -> Fraction | None:
         for part in (value.numer, value.denom):
-            if len(part) > LARGEST_TERMS or max(map(sum, part.monoms()), default=0) > LARGEST_DEGREE:
+            box = prod(1 + max(d, 0) for d in part.degrees())
+            if (
+                len(part) > LARGEST_TERMS
+                or box > LARGEST_BOX
+                or max(map(sum, part.monoms()), default=0) > LARGEST_DEGREE
+            ):
                 return None
         if not self.relations:
             return value
@@ -110,10 +120,13 @@ class _Field:
         if op == "Abs":
             return self._call("sign", None, args) * args[0]
         meant = sympy_operation(op, value, [self.expression(a) for a in args])
+        if not isinstance(meant, (sp.Function, sp.Pow)) or meant.is_rational_function():
+            with suppress(ValueError):  # SymPy has evaluated it, as e^{ln a}
+                return self.field.from_expr(meant)
         for symbol, present in self.meaning.items():
             if present == meant:
                 return self.generators[symbol]
-            if op == "exp" and present == sp.exp(-meant.args[0]):
+            if op == "exp" and present == 1 / meant:
                 return 1 / self.generators[symbol]
         symbol = self.unused.pop()
         self.meaning[symbol] = meant

@@ -1,6 +1,8 @@
 """All real zeros of a function of one variable, exactly, or the admission that they were not found."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import combinations
+from typing import Any
 
 import sympy as sp
 
@@ -8,6 +10,12 @@ from symbolic_sgd.algebra.closed_form import LARGEST_EQUATION, roots
 from symbolic_sgd.algebra.translation import Expression
 
 LARGEST_DEGREE = 60
+
+SIGN_DIGITS = 40
+"""Digits to which a number is computed for its sign."""
+
+ROOT = sp.Dummy("x")
+"""The variable of the polynomials behind algebraic numbers, which no replacement of a user's symbol meets."""
 
 LARGEST_FACTORED = 150
 """Operations of a numerator with symbols in its coefficients that is factored."""
@@ -62,18 +70,34 @@ def _rational_polynomial(expression: Expression, variable: sp.Symbol) -> bool:
 
 def _zeros_of_factor(factor: Expression, variable: sp.Symbol) -> list[Expression] | None:
     if _rational_polynomial(factor, variable):
-        return list(dict.fromkeys(sp.Poly(factor, variable).real_roots()))
-    real = sp.Dummy(real=True)
-    if factor.xreplace({variable: real}).is_zero is False:
+        return _real_roots(factor, variable)
+    if _as_real(factor).is_zero is False:
         return []
     if factor.has(sp.sin, sp.cos):
         return _trigonometric(factor, variable)
     if not factor.is_polynomial(variable):
         return None
     found = roots(factor, variable)
-    if not found or any(root.is_real is None for root in found):
+    real = [_as_real(root).is_real for root in found]
+    if not found or None in real:
         return None
-    return [root for root in found if root.is_real]
+    return [root for root, is_real in zip(found, real, strict=True) if is_real]
+
+
+def _as_real(expression: Expression) -> Expression:
+    """With a real symbol in place of every one that may be complex for SymPy."""
+    return expression.xreplace({s: sp.Dummy(real=True) for s in expression.free_symbols if s.is_real is None})
+
+
+def _real_roots(polynomial: Expression, variable: sp.Symbol) -> list[Expression]:
+    found: dict[Any, None] = dict.fromkeys(sp.Poly(polynomial, variable).real_roots())
+    return [root.xreplace({part: _renamed(part) for part in root.atoms(sp.CRootOf)}) for root in found]
+
+
+def _renamed(root: sp.CRootOf) -> Expression:
+    # SymPy writes algebraic numbers with the symbol x, which replacing the user's own x would destroy; its public
+    # constructor takes the symbol from a cache.
+    return sp.CRootOf._new(sp.PurePoly(root.poly.as_expr(ROOT), ROOT), root.index)
 
 
 def _trigonometric(factor: Expression, variable: sp.Symbol) -> list[Expression] | None:
@@ -90,7 +114,7 @@ def _trigonometric(factor: Expression, variable: sp.Symbol) -> list[Expression] 
         return at_infinity
     if not _rational_polynomial(numerator, t):
         return _trigonometric_with_symbols(algebraic, sine, cosine)
-    return [*(2 * sp.atan(r) for r in dict.fromkeys(sp.Poly(numerator, t).real_roots())), *at_infinity]
+    return [*(2 * sp.atan(r) for r in _real_roots(numerator, t)), *at_infinity]
 
 
 def _trigonometric_with_symbols(algebraic: Expression, sine: sp.Symbol, cosine: sp.Symbol) -> list[Expression] | None:
@@ -100,9 +124,63 @@ def _trigonometric_with_symbols(algebraic: Expression, sine: sp.Symbol, cosine: 
     return [-sp.pi / 2, sp.pi / 2] if algebraic == cosine else None
 
 
-def between(
-    zeros: Sequence[Expression], lower: Expression, upper: Expression, values: dict[sp.Symbol, Expression]
-) -> list[Expression]:
-    """The zeros inside an open interval, compared as numbers at given values of the symbols."""
-    number = lambda e: e if e in (sp.oo, -sp.oo) else sp.N(e.xreplace(values), 30)  # noqa: E731
-    return [z for z in zeros if number(lower) < number(z) < number(upper)]
+def sign(expression: Expression) -> int | None:
+    """−1, 0 or 1 where it is the same for all real values that the symbols' assumptions allow; else None.
+
+    >>> s, c = sp.Symbol("s", positive=True), sp.Symbol("c")
+    >>> sign(s + 1), sign(s - 10), sign(c**2 + 1), sign(sp.sqrt(2) - 2), sign(-sp.oo)
+    (1, None, 1, -1, -1)
+    """
+    if expression.is_Rational:
+        return int(sp.sign(expression))
+    if not expression.free_symbols:
+        value = sp.N(expression, SIGN_DIGITS)
+        if not value.is_extended_real:
+            return None
+        return 0 if abs(value) < sp.Float(10) ** (5 - SIGN_DIGITS) else 1 if value > 0 else -1
+    forms = [_as_real(expression)]
+    if sp.count_ops(expression) <= LARGEST_FACTORED:
+        forms.extend(f(forms[0]) for f in (sp.expand, sp.factor))
+    for form in forms:
+        for known, value in ((form.is_extended_positive, 1), (form.is_extended_negative, -1), (form.is_zero, 0)):
+            if known:
+                return value
+    return None
+
+
+def between(zeros: Sequence[Expression], lower: Expression, upper: Expression) -> list[Expression] | None:
+    """The zeros inside an open interval; None where the values of symbols decide it."""
+    inside = []
+    for zero in zeros:
+        sides = sign(zero - lower), sign(upper - zero)
+        if any(side is not None and side <= 0 for side in sides):
+            continue
+        if None in sides:
+            return None
+        inside.append(zero)
+    return inside
+
+
+def neighbours(place: Expression, zeros: Sequence[Expression], values: Mapping[sp.Symbol, Expression]) -> Any:
+    """The zeros (or ∓∞) next to a number that is none; None where the values of symbols decide which these are.
+
+    Args:
+        place: the number.
+        zeros: in symbols whose assumptions have to put them into one order.
+        values: of the symbols, for the place of the number among the zeros.
+    """
+    moving = any(z.free_symbols for z in zeros)
+    if moving and any(sign(a - b) is None for a, b in combinations(zeros, 2)):
+        return None
+    gaps = [(sp.N(z.xreplace(values) - place, SIGN_DIGITS), z) for z in zeros]
+    below = [pair for pair in gaps if pair[0] < 0]
+    above = [pair for pair in gaps if pair[0] > 0]
+    low = max(below, key=lambda pair: pair[0])[1] if below else -sp.oo
+    return low, (min(above, key=lambda pair: pair[0])[1] if above else sp.oo)
+
+
+def interior(lower: Expression, upper: Expression) -> Expression:
+    """A point of an open interval, whatever its symbols are."""
+    if lower == -sp.oo:
+        return sp.S.Zero if upper == sp.oo else upper - 1
+    return lower + 1 if upper == sp.oo else (lower + upper) / 2

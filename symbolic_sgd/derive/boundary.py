@@ -29,15 +29,15 @@ class Growth:
             return sp.S.Zero
         return self.coefficient if self.power == -1 else None
 
-    def integrable(self) -> bool:
-        """∫ f converges at this end.
+    def integrable(self, further: int = 0) -> bool:
+        """∫ f z^further converges at this end.
 
         Raises:
             Undecided: the sign of a constant decides, and its assumptions do not say it.
         """
         k = self.exponent
         if k is not None:
-            return _decided(k + 1 > 0, k) if self.finite else _decided(k + 1 < 0, k)
+            return _decided(k + further + 1 > 0, k) if self.finite else _decided(k + further + 1 < 0, k)
         # ln f ~ c z^{m+1}/(m+1), which tends to −∞ or to ∞.
         return _decided(self.coefficient > 0 if self.finite else self.coefficient < 0, self.coefficient)
 
@@ -81,17 +81,13 @@ def _leading(part: Expression, z: sp.Symbol, *, lowest: bool) -> tuple[Expressio
     return coefficient, power
 
 
-def accessible(scale: Growth, speed: Growth) -> bool:
+def accessible(scale: Growth, mobility: Growth) -> bool:
     """Whether the diffusion reaches the end in finite time: ∫ (s(end) − s) dm converges there (Feller's test).
+
+    With (ln s')' ~ c z^k, s(end) − s is s' times z^{−k} up to a constant, or times z where s' is like a power; and s' m = 2/a.
 
     Args:
         scale: of s'.
-        speed: of the speed density m, which is integrable at the end.
+        mobility: of 1/a.
     """
-    k, m = scale.exponent, speed.exponent
-    if k is None or m is None:
-        # s' m = 2/a is like a power: where m decays faster than every power, s' grows so, and s is infinite.
-        return False
-    if not scale.integrable():
-        return False
-    return _decided(k + 1 + m > -1, k + m) if scale.finite else _decided(k + 1 + m < -1, k + m)
+    return scale.integrable() and mobility.integrable(1 if scale.exponent is not None else -scale.power)

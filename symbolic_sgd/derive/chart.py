@@ -8,7 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import contracted_hessian
-from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.graph import Graph, Node, is_analytic, reachable
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.rational_form import rational_form
@@ -35,6 +35,7 @@ class Chart:
         bounds: the open interval of a one-dimensional θ; None where it was not found, or n > 1, or on a closed curve.
         stated: whether the user said so: then only this interval is meant.
         period: ψ(θ + period) = ψ(θ) on a closed curve; else None.
+        sampled: whether singularities in a stated range were looked for on a grid only.
     """
 
     embedding: Embedding
@@ -42,6 +43,7 @@ class Chart:
     bounds: tuple[Expression, Expression] | None = None
     stated: bool = False
     period: Expression | None = None
+    sampled: bool = False
 
     @property
     def dimension(self) -> int:
@@ -117,11 +119,11 @@ def written(program: Program, name: str, points: Sequence[Assignment]) -> sp.Imm
 
 
 def tidied(expression: Expression, points: Sequence[Assignment]) -> Expression:
-    """The shorter of an expression and its reduced fraction, and 0 for one that vanishes at every point to 50 digits; one
-    with unknown functions is returned as it is."""
+    """The shorter of an expression and its reduced fraction, and 0 for an analytic one that vanishes at every point to 50
+    digits (√θ² is |θ|, too); one with unknown functions is returned as it is."""
     try:
         node = from_sympy(expression, Graph())
-        if not expression.has(sp.Abs, sp.sign) and vanish([node], points):  # those may differ elsewhere
+        if is_analytic([node]) and not any(n.op == "sqrt" for n in reachable([node])) and vanish([node], points):
             return sp.S.Zero
         return written(Program.of({"value": Matrix.column([node])}), "value", points)[0, 0]
     except (SymbolicSGDError, ZeroDivisionError):

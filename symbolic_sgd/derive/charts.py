@@ -4,12 +4,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+import mpmath
 import sympy as sp
+from sympy.concrete.expr_with_limits import ExprWithLimits
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.chart import Chart, coefficients
 from symbolic_sgd.derive.derivation import Derivation
-from symbolic_sgd.derive.embedding import draws, tested, unchecked
+from symbolic_sgd.derive.embedding import Embedding, draws, reached, tested, unchecked
 from symbolic_sgd.derive.graph_chart import graph_chart
 from symbolic_sgd.derive.interval import with_range
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
@@ -25,17 +27,21 @@ def find_chart(
     if embedding is None:
         chosen = None if coordinates is None else _parameters(derivation, coordinates, n)
         bounds = _interval(derivation, chosen or (), interval, n)
-        found = graph_chart(derivation, chosen, _near(derivation.problem.parameters, derivation, near))
+        start = _near(derivation.problem.parameters, derivation, near)
+        found = graph_chart(derivation, chosen, start)
     else:
         expressions = _expressions(derivation, embedding)
         chosen = _free(derivation, expressions, coordinates, n)
         bounds = _interval(derivation, chosen, interval, n)
         stated = unchecked(derivation, chosen, expressions)
-        start = _near(chosen, derivation, near) or {}
+        start = _near(chosen, derivation, near)
+        if start is None and bounds is None and derivation.problem.near is not None:
+            start = _start(stated)
         limits = None if bounds is None else _numbers(derivation, bounds)
-        found = replace(stated, points=tested(stated, draws(stated, start, limits)))
+        found = replace(stated, points=tested(stated, draws(stated, start or {}, limits)))
         found = replace(found, words=f"Γ is parametrised by {', '.join(map(str, chosen))}, as stated and checked")
-    return with_range(Chart(found, coefficients(found)), bounds, _period(derivation, period, n, bounds))
+    here = None if start is None else mpmath.mpf(start[found.coordinates[0]])
+    return with_range(Chart(found, coefficients(found)), bounds, _period(derivation, period, n, bounds), here)
 
 
 def _parameters(derivation: Derivation, coordinates: Any, n: int) -> tuple[sp.Symbol, ...]:
@@ -77,14 +83,17 @@ def _expressions(derivation: Derivation, embedding: Any) -> tuple[Expression, ..
             f"embedding= is a {type(embedding).__name__}; give a dict {{parameter: expression in θ}} or a SymPy Matrix of one column"
         )
     free: set[Any] = set().union(*(e.free_symbols for e in entries if isinstance(e, sp.Expr)))
-    names = sorted(free | set(derivation.problem.constants), key=lambda s: s.name)
+    symbols = sorted(free - set(derivation.problem.symbols), key=lambda s: s.name)
+    check_no_twins([*check_symbols(symbols, where="embedding="), *derivation.problem.symbols])
+    names = [*symbols, *derivation.problem.symbols]
+    checked = []
     for x, entry in zip(parameters, entries, strict=True):
-        check_expression(entry, names, where=f"embedding[{x}]")
+        checked.append(check_expression(entry, names, where=f"embedding[{x}]"))
         if x in free and entry != x:
             raise BadSymbol(
                 f"embedding= uses the parameter {x} as a coordinate, but sets it to {entry}: use a new symbol"
             )
-    return tuple(sp.sympify(entry) for entry in entries)
+    return tuple(checked)
 
 
 def _free(derivation: Derivation, expressions: Sequence[Expression], coordinates: Any, n: int) -> tuple[sp.Symbol, ...]:
@@ -125,6 +134,18 @@ def _near(symbols: Iterable[sp.Symbol], derivation: Derivation, near: Any) -> di
     return {s: real_number(value, where=f"near[{s}]") for s, value in near.items()}
 
 
+def _start(stated: Embedding) -> dict[sp.Symbol, float]:
+    """θ at the point of Γ beside the problem's near=."""
+    found = reached(stated)
+    if found is None:
+        names = ", ".join(f"{t}: …" for t in stated.coordinates)
+        raise BadInput(
+            "embedding= was not seen to reach the point of Γ beside the problem's near=: it covers another part of Γ. Correct "
+            f"it, or say with in_chart(…, near={{{names}}}) or interval= which part is meant"
+        )
+    return found
+
+
 def _interval(
     derivation: Derivation, chosen: Sequence[sp.Symbol], interval: Any, n: int
 ) -> tuple[Expression, Expression] | None:
@@ -144,9 +165,7 @@ def _interval(
 def _exact(derivation: Derivation, value: Any, where: str) -> Expression:
     if value in (sp.oo, -sp.oo, float("inf"), -float("inf")):
         return sp.oo if value > 0 else -sp.oo
-    expression = sp.sympify(value) if isinstance(value, int) else value
-    check_expression(expression, derivation.problem.constants, where=where)
-    return expression
+    return check_expression(value, derivation.problem.constants, where=where)
 
 
 def _numbers(derivation: Derivation, ends: tuple[Expression, Expression]) -> tuple[float, float]:
@@ -179,6 +198,12 @@ def chart_expression(chart: Chart, expression: Any, *, where: str) -> Expression
     given: Expression = sp.sympify(expression) if isinstance(expression, int) else expression
     if not isinstance(given, sp.Expr):
         raise BadInput(f"{where} is a {type(expression).__name__}; give a SymPy expression")
-    check_atoms(given, symbols, where=where)
+    moving = {*chart.embedding.coordinates, *derivation.problem.parameters}
+    # The constants of densities are integrals, over infinite intervals, too.
+    numbers = {e: sp.Dummy("c", real=True) for e in given.atoms(sp.Integral) if not e.free_symbols & moving}
+    named = given.xreplace(numbers)
+    check_atoms(named, [*symbols, *numbers.values()], where=where)
     place = dict(zip(derivation.problem.parameters, chart.embedding.expressions, strict=True))
-    return given.xreplace(place)
+    bound = {s for e in named.atoms(ExprWithLimits) for s in e.bound_symbols}
+    composed = (named.as_dummy() if bound & set(symbols) else named).xreplace(place)
+    return composed.xreplace({stand_in: e for e, stand_in in numbers.items()})

@@ -13,7 +13,7 @@ from symbolic_sgd.algebra.arithmetic import RELATIONS, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint, positive_semidefinite_rank
@@ -21,6 +21,8 @@ from symbolic_sgd.errors import BadInput, ComplexValue, ManifoldMismatch, NoMani
 
 SEED = 7031
 """The values of θ that are drawn are the same in every run."""
+
+NEWTON_STEPS = 40
 
 DRAWS = 80
 """Values of θ that are drawn at most."""
@@ -162,15 +164,43 @@ class Requirements:
 def draws(
     embedding: Embedding, near: Mapping[sp.Symbol, float], bounds: tuple[float, float] | None
 ) -> Iterator[dict[sp.Symbol, PreciseNumber]]:
-    """Values of θ: inside the bounds, around `near`, or as the symbols' assumptions say; constants as at the points of Γ."""
+    """Values of θ: inside the bounds, `near` and around it, or as the symbols' assumptions say; constants as at the points of Γ."""
     rng = np.random.default_rng(SEED)
     derivation = embedding.derivation
     for k in range(DRAWS):
         known = derivation.points[k % len(derivation.points)]
         values = {s: known[s] for s in derivation.problem.constants}
         for symbol in embedding.coordinates:
-            values[symbol] = mpmath.mpf(_draw(symbol, near, bounds, rng))
+            first = bounds is None and k == 0 and symbol in near
+            values[symbol] = mpmath.mpf(near[symbol] if first else _draw(symbol, near, bounds, rng))
         yield {s: values[s] for s in embedding.symbols}
+
+
+def reached(embedding: Embedding) -> dict[sp.Symbol, float] | None:
+    """θ where ψ(θ) is the point of Γ next to the problem's `near`, by Newton's method from many starts; None if there is none."""
+    problem = embedding.derivation.problem
+    near = {} if problem.near is None else problem.near
+    target = min(
+        embedding.derivation.points, key=lambda p: max(abs(p[x] - near.get(x, p[x])) for x in problem.parameters)
+    )
+    place = np.array([float(target[x]) for x in problem.parameters])
+    graph, n = Graph(), len(embedding.coordinates)
+    program = Program.of(
+        {"value": Matrix.column(list(embedding.on(graph).values())), "slope": embedding.jacobian(graph)}
+    )
+    rows = np.array([[float(a[t]) for t in embedding.coordinates] for a in draws(embedding, {}, None)])
+    constants = np.tile([float(target[c]) for c in problem.constants], (len(rows), 1))
+    for _ in range(NEWTON_STEPS):
+        seen = evaluate(program, embedding.symbols, np.hstack([rows, constants[: len(rows)]]))
+        finite = np.isfinite(seen["value"]).all(axis=1) & np.isfinite(seen["slope"]).all(axis=1)
+        rows, gap, slope = rows[finite], seen["value"][finite] - place, seen["slope"][finite].reshape(-1, len(place), n)
+        close = np.abs(gap).max(axis=1, initial=0) < 1e-9 * (1 + np.abs(place).max())
+        if close.any():
+            found = min(rows[close], key=lambda row: np.abs(row).max())
+            return dict(zip(embedding.coordinates, map(float, found), strict=True))
+        longest = 1 + np.abs(rows)
+        rows = rows - np.clip(np.einsum("snd,sd->sn", np.linalg.pinv(slope), gap), -longest, longest)
+    return None
 
 
 def _draw(

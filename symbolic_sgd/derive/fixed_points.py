@@ -9,12 +9,13 @@ import mpmath
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import FLOAT64
+from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.elimination import eliminations
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.real_zeros import between
+from symbolic_sgd.algebra.positive_functions import number_or_infinity
+from symbolic_sgd.algebra.real_zeros import between, sign
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.chart import Assignment, Chart, derivative, vanish
 from symbolic_sgd.derive.interval import values_at, zeros_in
@@ -107,10 +108,9 @@ def _exact(chart: Chart) -> tuple[list[FixedPoint], bool]:
     if len(coordinates) == 1:
         zeros = zeros_in(chart, drift[0], chart.bounds if chart.stated else None, chart.period)
         if zeros is not None:
-            candidates = _once(chart, zeros)
-            examined = [_examined(chart, (z,)) for z in candidates]
-            dropped = [z for z, point in zip(candidates, examined, strict=True) if point is None]
-            return [point for point in examined if point is not None], not any(_depends(chart, z) for z in dropped)
+            examined = [_examined(chart, (z,)) for z in zeros]
+            complete = all(_settled(chart, z, point) for z, point in zip(zeros, examined, strict=True))
+            return [point for point in examined if point is not None], complete
     numerators = [sp.numer(sp.together(b)) for b in drift]
     found = []
     for solution in islice(eliminations(numerators, coordinates), SOLUTIONS):
@@ -122,25 +122,31 @@ def _exact(chart: Chart) -> tuple[list[FixedPoint], bool]:
     return found, False
 
 
-def _depends(chart: Chart, zero: Expression) -> bool:
-    """Whether it may be for some values of the constants only that a zero is not in the chart."""
+def _settled(chart: Chart, zero: Expression, point: FixedPoint | None) -> bool:
+    """Whether, for all values of the constants, a zero of b is a fixed point, or is none because ψ or the domain ends."""
     problem = chart.embedding.derivation.problem
-    constants = set(problem.constants)
-    return bool(constants & set().union(zero.free_symbols, *(c.free_symbols for c in problem.domain)))
+    at_zero = {chart.embedding.coordinates[0]: zero}
+    place = {x: e.xreplace(at_zero) for x, e in zip(problem.parameters, chart.embedding.expressions, strict=True)}
+    signs = [(sign((c.lhs - c.rhs).xreplace(place)), c.rel_op) for c in problem.conditions]
+    if point is not None:
+        return all(known is not None for known, _ in signs)
+    if any(known is not None and not RELATIONS[relation](known, 0) for known, relation in signs):
+        return True
+    deciding = zero.free_symbols.union(*(c.free_symbols for c in problem.domain))
+    return not set(problem.constants) & deciding and not _within(chart, zero)
 
 
-def _once(chart: Chart, zeros: Sequence[Expression]) -> list[Expression]:
-    """On a closed curve, zeros of functions of sine and cosine come from (−π, π], which may hold several periods."""
-    if chart.period is None:
-        return list(zeros)
-    shifted = (z if not z.is_number else sp.Mod(z, chart.period) for z in zeros)
-    return list(dict.fromkeys(shifted))
+def _within(chart: Chart, zero: Expression) -> bool:
+    """Whether ψ is real and smooth at a zero of b, and the domain's conditions hold, at any of the points."""
+    assigned = (_assigned(chart, (zero,), known) for known in chart.points)
+    return any(point is not None and chart.embedding.requirements.admissible(point) for point in assigned)
 
 
 def _in_range(chart: Chart, values: Sequence[Expression], known: Assignment) -> bool:
     if not chart.stated or chart.bounds is None:
         return True
-    return bool(between(values, *chart.bounds, values_at(known)))
+    numbers = [e.xreplace(values_at(known)) for e in (*values, *chart.bounds)]
+    return bool(between(numbers[:-2], *numbers[-2:]))
 
 
 def _examined(chart: Chart, values: tuple[Expression, ...]) -> FixedPoint | None:
@@ -204,6 +210,11 @@ def _sign(value: Expression) -> str:
     return "stable" if value.is_negative else "unstable" if value.is_positive else "undecided"
 
 
+def _singular(slope: Any) -> bool:
+    with mpmath.workdps(HIGH):
+        return bool(abs(mpmath.det(slope)) <= HYPERBOLIC * max(map(abs, slope)) ** slope.rows)
+
+
 def _spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
     with mpmath.workdps(HIGH):
         values = mpmath.eig(slope, left=False, right=False) if slope.rows > 1 else [slope[0, 0]]
@@ -225,21 +236,32 @@ def _numerical(chart: Chart, known: Sequence[FixedPoint]) -> Iterator[FixedPoint
     if chart.embedding.derivation.problem.constants:
         return
     seen = [[float(c) for c in p.coordinates] for p in known]
+    period = None if chart.period is None else number_or_infinity(chart.period, HIGH)
     for start in _starts(chart):
         found = _newton(chart, [mpmath.mpf(float(a)) for a in start])
         if found is None:
             continue
+        if period is not None:
+            with mpmath.workdps(HIGH):
+                # Rounding must not put what is found at 0 to the end of the period.
+                found = [a - period * mpmath.floor(a / period + HYPERBOLIC) for a in found]
         place = [float(a) for a in found]
-        if any(np.allclose(place, other, rtol=1e-9, atol=1e-9) for other in seen):
+        if any(_same(place, other, period) for other in seen):
             continue
         seen.append(place)
         point = PrecisePoint(dict(zip(chart.embedding.coordinates, found, strict=True)))
         if _in_range(chart, [sp.Float(place[0])], {}) and chart.embedding.requirements.admissible(point):
             values = tuple(sp.Float(mpmath.nstr(a, 40), 30) for a in found)
             ambient = tuple(sp.Float(mpmath.nstr(a, 40), 30) for a in chart.embedding.ambient(point.assignment))
-            eigenvalues, stability = _spectrum(_slope(chart, point))
-            if stability != "undecided":  # else it may be one of a continuum of fixed points
+            slope = _slope(chart, point)
+            eigenvalues, stability = _spectrum(slope)
+            if not _singular(slope):  # else it may be one of a continuum of fixed points
                 yield FixedPoint(values, ambient, eigenvalues, stability, exact=False)
+
+
+def _same(place: Sequence[float], other: Sequence[float], period: Any) -> bool:
+    turns = [0.0] if period is None else [0.0, float(period), -float(period)]
+    return any(np.allclose(np.add(place, turn), other, rtol=1e-9, atol=1e-9) for turn in turns)
 
 
 def _starts(chart: Chart) -> np.ndarray:
@@ -285,5 +307,5 @@ def _newton(chart: Chart, start: list[Any]) -> list[Any] | None:
             if not mpmath.isfinite(size) or size > 1e6:
                 return None
             if max(map(abs, step)) < size * mpmath.mpf(10) ** (5 - HIGH):
-                return list(current)
+                return [mpmath.chop(a, mpmath.mpf(10) ** (20 - HIGH)) for a in current]
     return None

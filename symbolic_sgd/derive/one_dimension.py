@@ -16,15 +16,20 @@ from symbolic_sgd.algebra.positive_functions import (
     minimum,
     number_or_infinity,
 )
-from symbolic_sgd.algebra.real_zeros import between
+from symbolic_sgd.algebra.real_zeros import between, interior, sign
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.boundary import accessible, growth
-from symbolic_sgd.derive.chart import Assignment, Chart, derivative, fresh_symbol, tidied, vanish
+from symbolic_sgd.derive.chart import Chart, derivative, fresh_symbol, tidied, vanish
 from symbolic_sgd.derive.interval import values_at, zeros_in
 from symbolic_sgd.errors import BadInput, NoClosedForm, NoStationaryDensity, SymbolicSGDError, Undecided
 
 LOOP_DIGITS = 30
 """Digits to which ∮ 2b/a has to vanish, or not to, on a closed curve."""
+
+NOISELESS = (
+    "the limit has no noise along Γ: it is an ordinary differential equation, with fixed_points instead of a scale function, a "
+    "speed measure and a stationary density"
+)
 
 SAMPLES = 500
 """Values of θ at which a > 0 is tested where its zeros are not known exactly."""
@@ -68,18 +73,32 @@ class OneDimension:
     def _check_positive(self) -> None:
         graph = Graph()
         if vanish([from_sympy(self.variance, graph)], self.chart.points):
-            raise NoStationaryDensity(
-                "the limit has no noise along Γ: it is an ordinary differential equation, with fixed_points instead of a scale "
-                "function, a speed measure and a stationary density"
-            )
+            raise NoStationaryDensity(NOISELESS)
+        if not self._range_known:
+            return
         zeros = self._zeros(self.variance)
         if zeros is None:
+            ends = self.chart.bounds or ()
+            if self.variance.free_symbols.union(*(end.free_symbols for end in ends)) != {self.variable}:
+                raise Undecided(
+                    f"whether the noise along Γ vanishes in the range of {self.variable} was not decided for all values of the "
+                    "constants: declare their signs, or give them values"
+                )
             zeros = self._sampled_zero()
-        if zeros and (self.chart.bounds is not None or self.chart.period is not None):
+        if zeros:
             raise NoStationaryDensity(
                 f"the noise along Γ vanishes at {self.variable} = {zeros[0]}: the diffusion does not pass freely there; "
                 "give an interval on one side of it with interval="
             )
+
+    @property
+    def _range_known(self) -> bool:
+        return self.chart.bounds is not None or self.chart.period is not None
+
+    def _fresh(self, *expressions: Expression) -> sp.Symbol:
+        """A variable of integration: none of the problem's symbols, nor of the expressions'."""
+        embedding = self.chart.embedding
+        return fresh_symbol(*embedding.symbols, *embedding.derivation.problem.symbols, *expressions)
 
     def _zeros(self, expression: Expression) -> list[Expression] | None:
         return zeros_in(self.chart, expression, self.chart.bounds, self.chart.period)
@@ -103,7 +122,7 @@ class OneDimension:
     def _finite_range(self, values: dict[sp.Symbol, Expression]) -> tuple[Expression, Expression]:
         if self.chart.period is not None:
             return sp.S.Zero, self.chart.period
-        here = values[self.variable]
+        here = self._origin
         low, high = self.chart.bounds or (here - 1, here + 1)
         low = high - 10 * (1 + abs(here)) if low == -sp.oo and high != sp.oo else low
         return (here - 10 if low == -sp.oo else low), (here + 10 if high == sp.oo else high)
@@ -119,7 +138,7 @@ class OneDimension:
         found = self._antiderivative(self.rate)
         if found is not None:
             return found
-        dummy = fresh_symbol(self.rate)
+        dummy = self._fresh(self.rate)
         return sp.Integral(self.rate.xreplace({self.variable: dummy}), (dummy, self._origin, self.variable))
 
     def _antiderivative(self, integrand: Expression) -> Expression | None:
@@ -138,34 +157,27 @@ class OneDimension:
 
     def _real_logarithm(self, argument: Expression) -> Expression:
         """ln|q|, without the bars where q has one sign on the interval."""
-        known = self.chart.bounds is not None or self.chart.period is not None
-        if known and self._zeros(argument) == []:
-            signs = {
-                bool(sp.N(argument.xreplace({**values_at(p), self.variable: self._inside(p)})) > 0)
-                for p in self.chart.points
-            }
-            if len(signs) == 1:
-                return sp.log(argument if signs.pop() else -argument)
+        if self._range_known and self._zeros(argument) == []:
+            inside = sp.S.Zero if self.chart.bounds is None else interior(*self.chart.bounds)
+            known = sign(argument.xreplace({self.variable: inside}))
+            if known:
+                return sp.log(known * argument)
         return sp.log(sp.Abs(argument))
-
-    def _inside(self, point: Assignment) -> Expression:
-        """A number in the interval: the point's own θ where it lies there."""
-        here = values_at(point)[self.variable]
-        return (
-            here if self.chart.bounds is None or between([here], *self.chart.bounds, values_at(point)) else self._origin
-        )
 
     @cached_property
     def _origin(self) -> Expression:
-        """A simple number inside the interval."""
+        """A simple number inside the interval; an expression where the interval depends on constants."""
         if self.chart.period is not None:
             return sp.S.Zero
+        bounds = self.chart.bounds or (-sp.oo, sp.oo)
+        if any(end.free_symbols for end in bounds):
+            return interior(*bounds)
         here = sp.N(self.chart.points[0][self.variable], 15)
         for tolerance in (sp.Rational(1, 2), sp.Rational(1, 50), sp.Rational(1, 10**6)):
             simple = sp.nsimplify(here, tolerance=float(tolerance), rational=True)
-            if self.chart.bounds is None or between([simple], *self.chart.bounds, values_at(self.chart.points[0])):
+            if between([simple], *bounds):
                 return simple
-        return sp.Rational(str(here))
+        return interior(*bounds)
 
     @cached_property
     def scale_density(self) -> Expression:
@@ -178,7 +190,7 @@ class OneDimension:
         found = self._antiderivative(self.scale_density)
         if found is not None:
             return found
-        dummy = fresh_symbol(self.scale_density, *self.scale_density.atoms(sp.Symbol))
+        dummy = self._fresh(self.scale_density, *self.scale_density.atoms(sp.Symbol))
         return sp.Integral(self.scale_density.xreplace({self.variable: dummy}), (dummy, self._origin, self.variable))
 
     @cached_property
@@ -210,15 +222,15 @@ class OneDimension:
         return self._normalised(density, lower, upper)
 
     def _check_end(self, end: Expression, upper: bool) -> None:
-        slope = tidied(self.rate - derivative(self.variance, self.variable) / self.variance, self.chart.points)
-        speed = growth(slope, self.variable, end, upper=upper)
+        mobility = tidied(-derivative(self.variance, self.variable) / self.variance, self.chart.points)
+        speed = growth(tidied(self.rate + mobility, self.chart.points), self.variable, end, upper=upper)
         scale = growth(-self.rate, self.variable, end, upper=upper)
         if not speed.integrable():
             raise NoStationaryDensity(
                 f"no stationary density: the zero-flux density, proportional to {self.speed_density}, is not integrable at "
                 f"{self.variable} → {end} (it behaves like {_power(speed.exponent, self.variable, end)})"
             )
-        if accessible(scale, speed):
+        if accessible(scale, growth(mobility, self.variable, end, upper=upper)):
             raise NoStationaryDensity(
                 f"no stationary density: {self.variable} = {end} is reached in finite time, where this chart ends (where Γ "
                 "goes on, another chart does). "
@@ -231,7 +243,7 @@ class OneDimension:
             closed = gaussian_integral(density, self.variable, lower, upper)
         total = closed if closed is not None and self._agrees(closed, density, lower, upper) else None
         if total is None:
-            dummy = fresh_symbol(density, *density.atoms(sp.Symbol))
+            dummy = self._fresh(density, *density.atoms(sp.Symbol))
             total = sp.Integral(density.xreplace({self.variable: dummy}), (dummy, lower, upper))
         return self._shortest(density / total)
 
@@ -246,21 +258,21 @@ class OneDimension:
     def _on_closed_curve(self, period: Expression) -> Expression:
         """Zero flux where ∮ 2b/a = 0, else the density of constant flux, ∝ (1/a) e^F ∫_θ^{θ+T} e^{−F}."""
         if not self.loop_vanishes(period):
-            y = fresh_symbol(self.potential, *self.potential.atoms(sp.Symbol))
+            y = self._fresh(self.potential, *self.potential.atoms(sp.Symbol))
             wave = sp.Integral(exponential(self._increase_from(y)), (y, self.variable, self.variable + period))
             density = wave / self.variance
         else:
             density = self._shortest(self.speed_density / 2)
         if not density.has(self.variable):
             return 1 / period
-        y = fresh_symbol(density, *density.atoms(sp.Symbol))
+        y = self._fresh(density, *density.atoms(sp.Symbol))
         return density / sp.Integral(density.subs(self.variable, y), (y, sp.S.Zero, period))
 
     def _increase_from(self, start: sp.Symbol) -> Expression:
         """∫ 2b/a from `start` to θ."""
         if not self.potential.has(sp.Integral):
             return self.potential - self.potential.xreplace({self.variable: start})
-        z = fresh_symbol(self.rate, start)
+        z = self._fresh(self.rate, start)
         return sp.Integral(self.rate.xreplace({self.variable: z}), (z, start, self.variable))
 
     def _shortest(self, expression: Expression) -> Expression:

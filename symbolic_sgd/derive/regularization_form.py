@@ -7,7 +7,7 @@ import mpmath
 import numpy as np
 
 from symbolic_sgd.algebra.differentiate import jacobian
-from symbolic_sgd.algebra.graph import Graph, Node, reachable
+from symbolic_sgd.algebra.graph import Graph, Node, is_analytic
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.derive.derivation import Derivation
@@ -57,7 +57,7 @@ class RegularizationForm:
     @property
     def is_analytic(self) -> bool:
         """Whether what holds on an open part of a component of Γ holds on all of the component."""
-        return not any(node.op in ("Abs", "sign") for node in reachable(self.field.entries))
+        return is_analytic(self.field.entries)
 
     def floats(self, points: np.ndarray) -> np.ndarray:
         """b at S points, S×D."""

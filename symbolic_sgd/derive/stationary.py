@@ -12,6 +12,7 @@ from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.chart import Chart, derivative, tidied, vanish, written
+from symbolic_sgd.derive.one_dimension import NOISELESS
 from symbolic_sgd.derive.volume import volume_factors
 from symbolic_sgd.errors import ExpressionTooLarge, NoClosedForm, NoStationaryDensity, SymbolicSGDError
 
@@ -28,8 +29,11 @@ def zero_flux_density(chart: Chart) -> Expression:
     graph = Graph()
     coefficients = chart.program.select("drift", "covariance").on(graph)
     variables = [graph.symbol(t) for t in chart.embedding.coordinates]
-    factored = PositiveDefinite.factor(coefficients["covariance"])
-    if any(vanish([pivot], chart.points) for pivot in factored.pivots):
+    covariance = coefficients["covariance"]
+    if vanish(covariance.entries, chart.points):
+        raise NoStationaryDensity(NOISELESS)
+    factored = _factored(covariance, chart)
+    if factored is None:
         raise NoStationaryDensity(
             "the noise along Γ does not reach every direction of Γ (its covariance in the chart is singular): a zero-flux density "
             "is not determined by it"
@@ -51,6 +55,18 @@ def zero_flux_density(chart: Chart) -> Expression:
     raise NoClosedForm(
         "a zero-flux density exists locally (a⁻¹(2b − div a) is closed), but its logarithm was not integrated in closed form"
     )
+
+
+def _factored(covariance: Matrix, chart: Chart) -> PositiveDefinite | None:
+    """None where the covariance is singular."""
+    try:
+        factored = PositiveDefinite.factor(covariance)
+    except ZeroDivisionError:
+        return None
+    for pivot in factored.pivots:
+        if vanish([pivot], chart.points):
+            return None
+    return factored
 
 
 def _divergence(row: tuple[Node, ...], variables: list[Node]) -> Node:

@@ -14,7 +14,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
-from symbolic_sgd.algebra.graph import Node, reachable
+from symbolic_sgd.algebra.graph import Node, is_analytic
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -127,7 +127,7 @@ def _trace(matrix: Matrix) -> Node:
 
 def _random_points(manifold: Manifold, nodes: list[Node]) -> list[PrecisePoint]:
     """Points of all of space, with constants, where the nodes are real and finite; none if they are not analytic."""
-    if any(node.op in ("Abs", "sign") for node in reachable(nodes)):
+    if not is_analytic(nodes):
         return []  # what holds here need not hold there
     problem, rng = manifold.problem, np.random.default_rng(0)
     found: list[PrecisePoint] = []

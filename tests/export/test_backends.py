@@ -154,8 +154,8 @@ def test_the_certificate_names_the_source_that_runs():
     sde = gallery_sde("hyperbola_label")
     certificate = symbolic_sgd.verify(sde)
     for term in ("drift", "tangent_noise"):
-        assert certificate.problem["source"][term] == sde.lambdify().source_hash(term)
-        assert certificate.problem["source"][term] in certificate.to_json()
+        assert certificate.source_hashes[term] == sde.lambdify().source_hash(term)
+        assert certificate.source_hashes[term] in certificate.to_json()
 
 
 # --- all back ends compute the same -----------------------------------------------------------------
