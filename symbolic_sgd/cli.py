@@ -3,7 +3,7 @@
 import argparse
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict
 from importlib import import_module
@@ -11,10 +11,13 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
+from symbolic_sgd import gallery
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, SymbolicSGDError
 from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit, thresholds
+from symbolic_sgd.export.document import Document
+from symbolic_sgd.export.writers import WRITERS
 from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.problems.problem_file import read_problem_file
@@ -57,6 +60,9 @@ def _parser() -> argparse.ArgumentParser:
     derive.add_argument(
         "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
     )
+    derive.add_argument(
+        "--document", type=Path, metavar="F", help=f"write the whole derivation; F ends in {', '.join(WRITERS)}"
+    )
     derive.set_defaults(run=_derive)
     check = commands.add_parser("verify", help="derive it, and prove by computation that it is right")
     check.add_argument("file", type=Path, metavar="FILE.toml")
@@ -70,8 +76,41 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("file", type=Path, metavar="CERTIFICATE")
     again.set_defaults(run=_check)
     add_simulate(commands)
+    _add_gallery(commands)
     _add_recovery(commands)
     return parser
+
+
+def _add_gallery(commands: Any) -> None:
+    gallery = commands.add_parser("gallery", help="list the derivations that come with the toolkit, or run one")
+    gallery.add_argument("file", nargs="?", metavar="NAME", help="the entry to run (default: list all)")
+    gallery.add_argument(
+        "--document", type=Path, metavar="F", help=f"write its derivation; F ends in {', '.join(WRITERS)}"
+    )
+    gallery.add_argument("--regenerate", action="store_true", help="derive the kept documents anew (NAME, or all)")
+    gallery.set_defaults(run=_gallery)
+
+
+def _gallery(options: argparse.Namespace) -> int:
+    options.file = options.file or "gallery"  # what messages name
+    chosen = gallery.entries() if options.file == "gallery" else (gallery.entry(options.file),)
+    if options.regenerate:
+        for entry in chosen:
+            _progress(entry.name)
+            _write(entry.kept, entry.document())
+    elif options.file != "gallery":
+        options.file, options.latex, options.json, options.flow = chosen[0].path, None, False, False
+        return _derive(options)
+    width = max(len(entry.name) for entry in chosen)
+    _progress("")
+    print("\n".join(f"{entry.name:<{width}}  {entry.result}" for entry in chosen))
+    return DONE
+
+
+def _document_writer(path: Path) -> Callable[[Document], str]:
+    if path.suffix not in WRITERS:
+        raise BadInput(f"--document {path}: the file's name has to end in {', '.join(WRITERS)}")
+    return WRITERS[path.suffix]
 
 
 def _add_recovery(commands: Any) -> None:
@@ -141,9 +180,13 @@ def _recovery_fits(law: str, found: Sequence[Threshold], directory: Path) -> Non
 def _derive(options: argparse.Namespace) -> int:
     if options.json and str(options.latex) == "-":
         raise BadInput("--latex - and --json both write to standard output: give --latex a file name")
+    writer = None if options.document is None else _document_writer(options.document)
     stated = read_problem_file(options.file)
     _progress("deriving")
     sde = derive_limiting_sde(stated.problem)
+    if options.document is not None and writer is not None:
+        _progress("writing the document")
+        _write(options.document, sde.document(writer, title=stated.title or options.file.stem))
     _progress("finding Φ" if options.flow else "")
     phi = gradient_flow_limit(stated.problem) if options.flow else None
     _progress("")

@@ -19,15 +19,20 @@ from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, deriv
 from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
+from symbolic_sgd.documents.derivation_document import derivation_document
+from symbolic_sgd.documents.findings import Findings, attempt, chart_or_reason
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.export.backend import Backend
 from symbolic_sgd.export.backends.register_machine import NumPy
 from symbolic_sgd.export.c_source import c_source
 from symbolic_sgd.export.callables import NumericFunctions
 from symbolic_sgd.export.display import display_latex, equation, fits
+from symbolic_sgd.export.document import Document
+from symbolic_sgd.export.document_markdown import markdown
 from symbolic_sgd.export.guard import check_finite, check_points
 from symbolic_sgd.export.latex import COEFFICIENTS, snippet
 from symbolic_sgd.family_sde import FamilySDE
+from symbolic_sgd.flow.limit import find_limit
 from symbolic_sgd.problems.family import Family
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.verify.certificate import Certificate
@@ -290,6 +295,33 @@ class LimitingSDE(Printable):
         if diffusion is not None and drift is not None and fits(diffusion) and fits(drift):
             return equation(diffusion, drift)
         return sp.Symbol(f"LimitingSDE(D={d}, M={m}, drift of {size} operations)")
+
+    def document(
+        self,
+        writer: Callable[[Document], str] = markdown,
+        *,
+        title: str = "The limit of SGD on a manifold of minimizers",
+        certificate: Certificate | None = None,
+    ) -> str:
+        """The whole derivation as a document: problem, assumptions, Γ, Φ, each term, the SDE, what follows from it.
+
+        Φ and the regularizer are sought (seconds to minutes); what is not found is stated with its reason.
+
+        Args:
+            writer: `latex`, `markdown` or `html` of `symbolic_sgd.export.writers`.
+            title: the heading; any text.
+            certificate: the outcome of `verify`, for a table of its checks.
+        """
+        findings = Findings(
+            title=title,
+            derivation=self.derivation,
+            matrices={term.name: self._matrix(term.name) for term in TERMS},
+            regularizer=attempt(lambda: self.regularizer_evidence),
+            limit=attempt(lambda: find_limit(self.problem)),
+            chart=chart_or_reason(self.derivation),
+            certificate=certificate,
+        )
+        return writer(derivation_document(findings))
 
     def explain(self) -> str:
         """Which road was taken, in words, how large each term is, and in what form it is written out."""

@@ -16,7 +16,10 @@ def block(marker: str) -> str:
     return found.group(1)
 
 
-@pytest.mark.parametrize("marker", ["example", "regularizer", "limit", "chart", "family", "backends", "simulation"])
+MARKERS = ["example", "document", "regularizer", "limit", "chart", "family", "backends", "simulation"]
+
+
+@pytest.mark.parametrize("marker", MARKERS)
 def test_an_example_prints_what_it_says(tmp_path, marker):
     if marker == "backends":
         pytest.importorskip("llvmlite")

@@ -300,8 +300,8 @@ def _newton(chart: Chart, start: list[Any]) -> list[Any] | None:
                 flat = point.high(slopes.entries)
                 slope = mpmath.matrix([flat[i * width : (i + 1) * width] for i in range(width)])
                 step = mpmath.lu_solve(slope, value)
-            except (SymbolicSGDError, ZeroDivisionError, OverflowError):
-                return None
+            except (SymbolicSGDError, ZeroDivisionError, OverflowError, TypeError):
+                return None  # mpmath's elimination meets a column of zeros with a TypeError
             current = current - step
             size = 1 + max(map(abs, current))
             if not mpmath.isfinite(size) or size > 1e6:

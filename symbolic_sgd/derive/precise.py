@@ -68,7 +68,9 @@ class PrecisePoint:
 
     def describe(self, symbols: Sequence[sp.Symbol]) -> str:
         """The point in words, for messages."""
-        return "(" + ", ".join(f"{s} = {float(self.assignment[s]):.6g}" for s in symbols) + ")"
+        tiny = 1e-30 * (1 + max(abs(float(a)) for a in self.assignment.values()))  # rounding, in words, is zero
+        shown = {s: float(self.assignment[s]) for s in symbols}
+        return "(" + ", ".join(f"{s} = {a if abs(a) > tiny else 0:.6g}" for s, a in shown.items()) + ")"
 
 
 def _rounded(assignment: Mapping[sp.Symbol, PreciseNumber], digits: int) -> dict[sp.Symbol, PreciseNumber]:

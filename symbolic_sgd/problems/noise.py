@@ -72,6 +72,11 @@ class Noise(ABC):
     def check(self, problem: "Problem") -> None:
         """Raise where the model does not fit the problem."""
 
+    @property
+    def statement(self) -> str:
+        """The model in one sentence, for documents."""
+        return f"{type(self).__name__}."
+
     def variances(self, problem: "Problem") -> tuple[Expression, ...]:
         """Expressions without parameters to which Σ may be proportional, in I or in ∇²L, as far as the model tells."""
         return ()
@@ -82,6 +87,10 @@ class GradientNoise(Noise):
     """Noise given by its factor: σ(x), a D×Ξ matrix of expressions, Σ = σσᵀ."""
 
     sigma: Any
+
+    @property
+    def statement(self) -> str:
+        return f"given by its factor σ(x), with {self.sigma.shape[1]} columns; its covariance is Σ = σσᵀ."
 
     def __post_init__(self) -> None:
         if not isinstance(self.sigma, sp.MatrixBase):
@@ -111,6 +120,10 @@ class IsotropicNoise(Noise):
 
     scale: Any = 1
 
+    @property
+    def statement(self) -> str:
+        return f"isotropic, Σ = s²I with s = {self.scale}."
+
     def check(self, problem: "Problem") -> None:
         check_expression(self.scale, problem.symbols, where="noise: scale")
 
@@ -139,6 +152,10 @@ class LabelNoise(Noise):
     """
 
     amplitude: Any = 1
+
+    @property
+    def statement(self) -> str:
+        return f"label noise: each step draws one residual and one sign, and moves its label by ±δ with δ = {self.amplitude}."
 
     def check(self, problem: "Problem") -> None:
         if not problem.residuals:
@@ -178,6 +195,11 @@ class SamplingNoise(Noise):
 
     losses: tuple[Any, ...]
     weights: tuple[Fraction, ...]
+
+    @property
+    def statement(self) -> str:
+        p = ", ".join(map(str, self.weights))
+        return f"that of the samples: each step draws one of {len(self.losses)} losses, with probabilities {p}; L is their mean."
 
     def check(self, problem: "Problem") -> None:
         for i, loss in enumerate(self.losses):

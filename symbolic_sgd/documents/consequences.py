@@ -1,0 +1,113 @@
+"""The last sections: the regularizer, the SDE in coordinates of Γ, the certificate, and how to cite."""
+
+from collections.abc import Iterator
+
+from symbolic_sgd.chart_sde import ChartSDE
+from symbolic_sgd.citation import PAPER
+from symbolic_sgd.derive.fixed_points import FixedPoint
+from symbolic_sgd.derive.regularizer import Regularizer
+from symbolic_sgd.documents.findings import Findings, attempt
+from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
+from symbolic_sgd.errors import SymbolicSGDError
+from symbolic_sgd.export.document import Block, Formula, Items, Math, Paragraph, Table, Verbatim, paragraph
+from symbolic_sgd.verify.certificate import Certificate
+
+
+def regularizer(findings: Findings) -> tuple[Block, ...]:
+    """R with mixed + normal regularization = −∂Φ∇R on Γ, or the evidence that there is none, or why it is undecided."""
+    found = findings.regularizer
+    asked = r"b_{\perp\parallel} + b_{\perp} = -\,\partial\Phi\,\nabla R"
+    if not isinstance(found, Regularizer):
+        return (
+            paragraph("Whether the regularization descends a function on Γ, "),
+            Formula((asked,), aligned=False),
+            _reason(found),
+        )
+    if found.expression is None:
+        return (
+            paragraph("The regularization descends no function on Γ: no R has"),
+            Formula((asked,), aligned=False),
+            words(f"Evidence: {found.words}."),
+        )
+    if not found.expression:
+        return (paragraph("The mixed and the normal regularization vanish on Γ: nothing is regularized."),)
+    return (
+        paragraph("On Γ, up to a constant, the regularization descends R:"),
+        Formula((asked,), aligned=False),
+        *equations(("R", found.expression)),
+        words(f"How it is known: {found.words}."),
+    )
+
+
+def _reason(error: SymbolicSGDError) -> Paragraph:
+    return paragraph(f"is not decided: {error}.")
+
+
+def chart(findings: Findings) -> tuple[Block, ...]:
+    """The same SDE over D − M coordinates, with its fixed points or stationary density."""
+    found = findings.chart
+    if not isinstance(found, ChartSDE):
+        return (paragraph(f"No chart was found by itself: {found}"),)
+    coefficients = attempt(lambda: (found.drift, found.diffusion))
+    if isinstance(coefficients, SymbolicSGDError) or sum(map(size, coefficients)) > PAGE:
+        return (
+            paragraph("In the coordinates θ = (", *listed(found.coordinates), "), with x = ψ(θ),"),
+            *matrix_equation(r"\psi", "", found.embedding),
+            paragraph("the coefficients of the limit are too large for a page."),
+        )
+    b, noise = coefficients
+    moving = "" if noise.is_zero_matrix else r" + \sigma_\theta\,dW"
+    return (
+        paragraph("In the coordinates θ = (", *listed(found.coordinates), "), with x = ψ(θ), the limit reads"),
+        Formula((rf"d\theta = b_\theta\,dt{moving}",), aligned=False),
+        *matrix_equation(r"\psi", "", found.embedding),
+        *matrix_equation(r"b_\theta", "", b),
+        *(matrix_equation(r"\sigma_\theta", "", noise) if moving else ()),
+        *_long_run(found),
+    )
+
+
+def _long_run(found: ChartSDE) -> Iterator[Block]:
+    points = attempt(lambda: found.fixed_points)
+    if not isinstance(points, SymbolicSGDError):
+        if len(points):
+            yield paragraph("Fixed points" + ("" if points.complete else " that were found") + ":")
+            yield Items(tuple(_fixed_point(p) for p in points))
+        return
+    if len(found.coordinates) == 1:
+        density = attempt(lambda: found.stationary_density)
+        if isinstance(density, SymbolicSGDError):
+            yield paragraph(f"{str(density)[0].upper()}{str(density)[1:]}.")
+        else:
+            yield paragraph("Stationary density with respect to ", Math("d" + inline(found.coordinates[0]).tex), ":")
+            yield from equations(("p", density))
+
+
+def _fixed_point(point: FixedPoint) -> Paragraph:
+    shown = listed(point.ambient if point.exact else [c.evalf(6) for c in point.ambient])
+    return paragraph(Math("x"), " = (", *shown, f"), {point.stability}")
+
+
+def certificate(findings: Findings) -> tuple[Block, ...]:
+    """Every check of the certificate."""
+    return (
+        ()
+        if findings.certificate is None
+        else (_verdict(findings.certificate), certificate_table(findings.certificate))
+    )
+
+
+def _verdict(found: Certificate) -> Paragraph:
+    outcome = "Every check passed" if found.passed else "NOT every check passed"
+    return paragraph(f"{outcome}; each compares the formulas with a computation that shares only the loss with them.")
+
+
+def certificate_table(found: Certificate) -> Table:
+    """The certificate as a table."""
+    rows = tuple((words(c.name), c.verdict, f"{c.error:.0e}", f"{c.tolerance:.0e}") for c in found.checks)
+    return Table("Checks of the certificate", ("check", "verdict", "error", "tolerance"), rows)
+
+
+def citation(findings: Findings) -> tuple[Block, ...]:
+    """The paper."""
+    return (paragraph("The theorem:"), Verbatim(PAPER))

@@ -1,0 +1,54 @@
+"""The document of one derivation, in the order of a proof."""
+
+from collections.abc import Callable
+
+from symbolic_sgd.derive.regularizer import Regularizer
+from symbolic_sgd.documents import consequences, setting, theorem
+from symbolic_sgd.documents.findings import Findings
+from symbolic_sgd.documents.formulas import in_text
+from symbolic_sgd.export.document import Block, Document, Inline, Paragraph, Section
+
+SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
+    ("The problem", setting.problem),
+    ("The theorem", theorem.theorem),
+    ("Assumptions checked", setting.assumptions),
+    ("The manifold Γ", setting.manifold),
+    ("The limit Φ of the gradient flow", setting.gradient_flow),
+    ("∂Φ and ∇²L† on Γ", theorem.operators),
+    ("The noise on Γ and the Lyapunov inverse", theorem.noise_on_manifold),
+    ("The four terms", theorem.terms),
+    ("The limiting equation", theorem.equation),
+    ("The regularizer", consequences.regularizer),
+    ("In coordinates of Γ", consequences.chart),
+    ("Certificate", consequences.certificate),
+    ("Citation", consequences.citation),
+)
+"""(title, what stands under it): a further section is a further row, and an empty one is left out."""
+
+
+def derivation_document(findings: Findings) -> Document:
+    """Every section that has something to say."""
+    written = ((title, blocks(findings)) for title, blocks in SECTIONS)
+    sections = tuple(Section(title, blocks) for title, blocks in written if blocks)
+    return Document(findings.title, Paragraph(tuple(result(findings))), sections)
+
+
+def result(findings: Findings) -> list[Inline]:
+    """The outcome in one line: what the regularization descends, and what moves."""
+    found = findings.regularizer
+    if findings.constant:
+        return ["Nothing moves on Γ: noise and drift vanish."]
+    noise = "no noise along Γ" if findings.vanishes("tangent_noise") else "noise along Γ"
+    if not isinstance(found, Regularizer):
+        return [f"Regularization towards no function that was found (undecided); {noise}."]
+    if found.expression is None:
+        return [f"No regularizer: {_evidence(found)}; {noise}."]
+    if not found.expression:
+        return [f"No regularization: {noise}, and the drift that keeps it there."]
+    return ["The regularization descends R = ", *in_text(found.expression), f"; {noise}."]
+
+
+def _evidence(found: Regularizer) -> str:
+    if found.loop_integral is not None:
+        return f"the regularization has the integral {found.loop_integral:.6g} round a closed curve on Γ"
+    return f"the regularization has a curl, {found.curl:.4g} at one point of Γ"

@@ -1,0 +1,70 @@
+"""What a document is made from: the finished parts of a derivation, each there or with the reason why it is not."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TypeVar
+
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.chart_sde import ChartSDE
+from symbolic_sgd.derive.charts import find_chart
+from symbolic_sgd.derive.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.derive.regularizer import Regularizer
+from symbolic_sgd.errors import SymbolicSGDError
+from symbolic_sgd.flow.limit import FlowLimit
+from symbolic_sgd.verify.certificate import Certificate
+
+Part = TypeVar("Part")
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Everything that is known of one problem.
+
+    Args:
+        title: the heading.
+        derivation: the limiting SDE.
+        matrices: name of a term → its expressions, or None where they are too large to be written out.
+        regularizer: R or that there is none; or why it is undecided.
+        limit: Φ off Γ; or why it was not found.
+        chart: the SDE in coordinates of Γ; or why there is no such form.
+        certificate: what verification found; None where it was not run.
+    """
+
+    title: str
+    derivation: Derivation
+    matrices: Mapping[str, SymbolicMatrix | None]
+    regularizer: Regularizer | SymbolicSGDError
+    limit: FlowLimit | SymbolicSGDError
+    chart: ChartSDE | SymbolicSGDError
+    certificate: Certificate | None
+
+    def vanishes(self, name: str) -> bool:
+        """Whether a term is known to be zero on Γ."""
+        matrix = self.matrices[name]
+        return matrix is not None and bool(matrix.is_zero_matrix)
+
+    @property
+    def constant(self) -> bool:
+        """Whether nothing moves on Γ."""
+        return self.vanishes("tangent_noise") and all(map(self.vanishes, DRIFT_TERMS))
+
+    @property
+    def potential(self) -> sp.Expr | None:
+        """R, where there is one that is not constant."""
+        found = self.regularizer
+        return found.expression if isinstance(found, Regularizer) and found.expression else None
+
+
+def chart_or_reason(derivation: Derivation) -> ChartSDE | SymbolicSGDError:
+    """The SDE over a choice of the parameters, where one is found."""
+    return attempt(lambda: ChartSDE(find_chart(derivation, None, None, None, None, None)))
+
+
+def attempt(part: Callable[[], Part]) -> Part | SymbolicSGDError:
+    """A part of the findings, or what it refuses with: a document states both."""
+    try:
+        return part()
+    except SymbolicSGDError as reason:
+        return reason

@@ -1,0 +1,145 @@
+"""A document as a value: titled sections of paragraphs, formulas and tables, which one small writer per format prints.
+
+Formulas are LaTeX of the small vocabulary that `export.latex` writes, so that every format prints the same formula.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Math:
+    """A formula.
+
+    Args:
+        tex: LaTeX, without delimiters.
+        plain: the same for a terminal.
+    """
+
+    tex: str
+    plain: str = ""
+
+
+Inline = str | Math
+"""Text (any characters: writers escape it) or a formula in it."""
+
+
+@dataclass(frozen=True)
+class Paragraph:
+    """A run of text with formulas in it."""
+
+    parts: tuple[Inline, ...]
+
+    @property
+    def plain(self) -> str:
+        """The paragraph for a terminal."""
+        return "".join(part if isinstance(part, str) else part.plain or part.tex for part in self.parts)
+
+
+Cell = Inline | Paragraph
+"""What stands in a table."""
+
+
+@dataclass(frozen=True)
+class Formula:
+    """Displayed formulas.
+
+    Args:
+        lines: LaTeX of each.
+        aligned: whether they are aligned at their &.
+    """
+
+    lines: tuple[str, ...]
+    aligned: bool = True
+
+
+@dataclass(frozen=True)
+class Items:
+    """A list of short paragraphs."""
+
+    items: tuple[Paragraph, ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows under a header; the first column names the row.
+
+    Args:
+        caption: what the table shows.
+        header: names of the columns.
+        rows: cells.
+    """
+
+    caption: str
+    header: tuple[Cell, ...]
+    rows: tuple[tuple[Cell, ...], ...]
+
+
+@dataclass(frozen=True)
+class Verbatim:
+    """Lines that are printed as they are."""
+
+    text: str
+
+
+Block = Paragraph | Formula | Items | Table | Verbatim
+
+
+@dataclass(frozen=True)
+class Section:
+    """A heading and what stands under it."""
+
+    title: str
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True)
+class Document:
+    """A derivation, ready for the writers.
+
+    Args:
+        title: the heading; the user's own text.
+        result: the outcome in one line.
+        sections: the parts, in order.
+    """
+
+    title: str
+    result: Paragraph
+    sections: tuple[Section, ...]
+
+
+def paragraph(*parts: Inline) -> Paragraph:
+    """A paragraph of these parts."""
+    return Paragraph(parts)
+
+
+_DISPLAY = re.compile(r"\\begin\{(align|equation)\*\}\n(.*?)\n\\end\{\1\*\}", re.DOTALL)
+
+
+def blocks_of(latex: str | Sequence[str]) -> tuple[Block, ...]:
+    r"""The displays, and the words between them, of LaTeX that `export.latex` wrote.
+
+    >>> blocks_of(r'''where
+    ... \begin{equation*}
+    ... h = 1
+    ... \end{equation*}''')
+    (Paragraph(parts=('where',)), Formula(lines=('h = 1',), aligned=False))
+    """
+    return tuple(_blocks(latex if isinstance(latex, str) else "\n".join(latex)))
+
+
+def _blocks(latex: str) -> Iterator[Block]:
+    end = 0
+    for display in _DISPLAY.finditer(latex):
+        yield from _words(latex[end : display.start()])
+        yield Formula(tuple(display[2].split(" \\\\\n")), aligned=display[1] == "align")
+        end = display.end()
+    yield from _words(latex[end:])
+
+
+def _words(latex: str) -> Iterator[Paragraph]:
+    """Text with $…$ in it."""
+    if latex.strip():
+        pieces = " ".join(latex.split()).split("$")
+        yield Paragraph(tuple(Math(p) if k % 2 else p for k, p in enumerate(pieces) if p))

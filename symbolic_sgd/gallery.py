@@ -1,0 +1,89 @@
+"""The gallery: problem files with their derived documents. Adding an entry is adding a problem file."""
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.export.document import Document
+from symbolic_sgd.export.document_markdown import markdown
+from symbolic_sgd.limiting_sde import derive_limiting_sde
+from symbolic_sgd.problems.problem_file import read_problem_file
+
+PLACES = (Path(__file__).parent / "derivations", Path(__file__).parents[1] / "derivations")
+"""Where the entries are: in an installed package, else in a clone."""
+
+_RESULT = re.compile(r"<!-- result: (.*) -->")
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One derivation.
+
+    Args:
+        path: its problem file; its document stands beside it.
+    """
+
+    path: Path
+
+    @property
+    def name(self) -> str:
+        """What it is called on the command line."""
+        return self.path.stem
+
+    @property
+    def title(self) -> str:
+        """What its file says that it is."""
+        return read_problem_file(self.path).title
+
+    @property
+    def kept(self) -> Path:
+        """The document that was derived from it."""
+        return self.path.with_suffix(".md")
+
+    @property
+    def result(self) -> str:
+        """Its outcome in one line, as its document has it."""
+        found = _RESULT.match(self.kept.read_text(encoding="utf-8")) if self.kept.exists() else None
+        return found[1] if found else "not derived yet"
+
+    def document(self, writer: Callable[[Document], str] = markdown) -> str:
+        """Its document, derived anew."""
+        stated = read_problem_file(self.path)
+        return derive_limiting_sde(stated.problem).document(writer, title=stated.title)
+
+
+def folder() -> Path:
+    """Where the entries are.
+
+    Raises:
+        BadInput: nowhere that is known.
+    """
+    for place in PLACES:
+        if place.is_dir():
+            return place
+    raise BadInput(
+        f"the gallery is not in {' nor in '.join(map(str, PLACES))}: reinstall the package, or run it in a clone"
+    )
+
+
+def entries() -> tuple[Entry, ...]:
+    """Every entry, by name.
+
+    >>> [entry.name for entry in entries()][:2]
+    ['attention', 'cubic_label']
+    """
+    return tuple(Entry(path) for path in sorted(folder().glob("*.toml")))
+
+
+def entry(name: str) -> Entry:
+    """The entry of that name.
+
+    Raises:
+        BadInput: there is none.
+    """
+    found = {e.name: e for e in entries()}
+    if name not in found:
+        raise BadInput(f"the gallery has no entry {name[:40]!r}; it has {', '.join(found)}")
+    return found[name]

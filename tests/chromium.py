@@ -1,0 +1,119 @@
+"""A browser over its debugging pipe: pages are opened in a real Chromium, without any library between."""
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+
+FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+
+
+class Page:
+    """One tab: commands in, answers and events out (the Chrome DevTools protocol, messages separated by a zero byte)."""
+
+    def __init__(self, commands: int, answers: int):
+        self.commands, self.answers = commands, answers
+        self.session: str | None = None
+        self.count = 0
+        self.rest = b""
+        self.events: list[dict[str, Any]] = []
+
+    def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": parameters}
+        if self.session is not None:
+            message["sessionId"] = self.session
+        os.write(self.commands, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == self.count:
+                if "error" in answer:
+                    raise RuntimeError(f"{method}: {answer['error']}")
+                return answer["result"]
+            self.events.append(answer)
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self.rest:
+            chunk = os.read(self.answers, 1 << 20)
+            if not chunk:
+                raise RuntimeError("the browser has gone")
+            self.rest += chunk
+        message, self.rest = self.rest.split(b"\0", 1)
+        return json.loads(message)
+
+    def open(self, path: Path, *, width: int = 900, height: int = 1200, dark: bool = False) -> None:
+        """Load a file, and wait until it has been laid out."""
+        self.events.clear()
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.call("Emulation.setEmulatedMedia", features=[scheme])
+        self.call("Page.navigate", url=path.as_uri())
+        while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
+            self.events.append(self._next())
+        self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
+
+    def value(self, script: str) -> Any:
+        found = self.call("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+        if "exceptionDetails" in found:
+            raise RuntimeError(str(found["exceptionDetails"]))
+        return found["result"].get("value")
+
+    def key(self, name: str, code: int) -> None:
+        for kind in ("rawKeyDown", "keyUp"):
+            self.call("Input.dispatchKeyEvent", type=kind, key=name, code=name, windowsVirtualKeyCode=code)
+
+    def screenshot(self, path: Path, *, whole: bool = False) -> None:
+        shot = self.call("Page.captureScreenshot", captureBeyondViewport=whole)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    @property
+    def requests(self) -> list[str]:
+        """What the page asked for, apart from itself and from data in it."""
+        urls = [e["params"]["request"]["url"] for e in self.events if e.get("method") == "Network.requestWillBeSent"]
+        return [url for url in urls[1:] if not url.startswith("data:")]
+
+    @property
+    def complaints(self) -> list[Any]:
+        """Whatever went to the console or was thrown."""
+        kinds = ("Log.entryAdded", "Runtime.consoleAPICalled", "Runtime.exceptionThrown")
+        return [e["params"] for e in self.events if e.get("method") in kinds]
+
+
+@contextmanager
+def browser() -> Iterator[Page]:
+    """A headless browser with one empty page."""
+    assert CHROMIUM is not None
+    to_read, commands = os.pipe()
+    answers, to_write = os.pipe()
+    with tempfile.TemporaryDirectory() as profile:
+        # Chromium reads commands from descriptor 3 and answers on 4.
+        script = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
+        process = subprocess.Popen(
+            ["bash", "-c", script, CHROMIUM, *FLAGS, "--remote-debugging-pipe", f"--user-data-dir={profile}"],
+            pass_fds=(to_read, to_write),
+            stderr=subprocess.DEVNULL,
+        )
+        os.close(to_read)
+        os.close(to_write)
+        page = Page(commands, answers)
+        try:
+            target = page.call("Target.createTarget", url="about:blank")["targetId"]
+            page.session = page.call("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+            for domain in ("Page", "Network", "Log", "Runtime"):
+                page.call(f"{domain}.enable")
+            yield page
+        finally:
+            process.terminate()
+            process.wait(timeout=20)
+            os.close(commands)
+            os.close(answers)
