@@ -16,9 +16,10 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.family_summand import Summand, derivative
-from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint, SymbolicSGDError
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint
 from symbolic_sgd.export.family_gradients import FullGradients, Gradients, SplitGradients, Vector
 from symbolic_sgd.export.guard import ON_MANIFOLD
+from symbolic_sgd.export.points import real_array
 from symbolic_sgd.problems.family_member import sizes_of
 from symbolic_sgd.problems.family_noise import Isotropic, LabelSigns, RedrawnLabels
 
@@ -499,22 +500,6 @@ def _points(x: Sequence[Any], count: int, d: int) -> list[np.ndarray]:
             raise BadPoint(f"a parameter has shape {array.shape}; all of them have one shape (…, {d})")
         arrays.append(array.reshape(-1, d))
     return arrays
-
-
-def real_array(value: Any, name: str, error: type[SymbolicSGDError] = BadInput) -> np.ndarray:
-    """An array of finite real numbers as float64; nothing imaginary, masked or not finite is dropped silently."""
-    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
-        raise error(f"{name} has masked entries: fill or drop them first")
-    try:
-        array = np.asarray(value)
-        array = array.astype(float) if array.dtype == object else array
-    except (TypeError, ValueError, OverflowError) as cause:
-        raise error(f"{name} is no array of real numbers") from cause
-    if array.dtype.kind not in "fiu":
-        raise error(f"{name} has entries of type {array.dtype}; they have to be real numbers")
-    if not np.isfinite(array).all():
-        raise error(f"{name} holds an entry that is not finite")
-    return array.astype(float)
 
 
 def _checked(summand: Summand, values: Mapping[str, Any]) -> dict[str, Any]:

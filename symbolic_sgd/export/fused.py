@@ -50,6 +50,9 @@ class FusedSGD:
     problem: Problem
     backend: LoopBackend
 
+    def __post_init__(self) -> None:
+        _check(self.problem, Problem, self.backend)
+
     def __call__(self, x: Any, /, *, learning_rate: float, count: int, seed: Any, **constants: float) -> np.ndarray:
         """`count` steps from x, (..., D)."""
         rate = _positive("learning_rate", learning_rate)
@@ -85,6 +88,11 @@ class FusedSDE:
     backend: LoopBackend
     projections: int = 2
     check: bool = True
+
+    def __post_init__(self) -> None:
+        _check(self.derivation, Derivation, self.backend)
+        if not isinstance(self.projections, int) or self.projections < 0:
+            raise BadInput(f"projections is {self.projections!r}; give the number of Newton steps, an integer ≥ 0")
 
     def __call__(self, x: Any, /, *, time_step: float, count: int, seed: Any, **constants: float) -> np.ndarray:
         """`count` steps of length h from x, (..., D)."""
@@ -125,6 +133,13 @@ def _run(
     if count and len(moved):
         loop(moved, states, np.array([*lengths, *(float(c[0, 0]) for c in columns)]), int(count))
     return moved.reshape(points.shape)
+
+
+def _check(stated: Any, kind: type, backend: Any) -> None:
+    if not isinstance(stated, kind):
+        raise BadInput(f"the first argument is a {type(stated).__name__}; give a {kind.__name__}")
+    if not isinstance(backend, LoopBackend):
+        raise BadInput(f"backend is {backend!r}, which does not compile loops; give LLVM()")
 
 
 def _positive(name: str, value: Any) -> float:

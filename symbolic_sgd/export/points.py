@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.errors import BadInput, BadPoint
+from symbolic_sgd.errors import BadInput, BadPoint, SymbolicSGDError
 
 
 def as_points(x: Any, dimension: int) -> np.ndarray:
@@ -58,12 +58,25 @@ def constant_columns(
 
 def _constant(name: str, value: Any, batch: tuple[int, ...]) -> np.ndarray:
     try:
-        array = np.asarray(value, dtype=float)
-        spread = np.broadcast_to(array, batch)
-    except (TypeError, ValueError, OverflowError) as error:
-        raise BadInput(
-            f"the constant {name} is not real, or does not broadcast against the batch {batch}: {error}"
-        ) from error
-    if not np.isfinite(array).all():
-        raise BadInput(f"the constant {name} is not finite")
+        spread = np.broadcast_to(real_array(value, f"the constant {name}"), batch)
+    except BadInput:
+        raise
+    except ValueError as error:
+        raise BadInput(f"the constant {name} does not broadcast against the batch {batch}: {error}") from error
     return spread.reshape(-1, 1)
+
+
+def real_array(value: Any, name: str, error: type[SymbolicSGDError] = BadInput) -> np.ndarray:
+    """An array of finite real numbers as float64; nothing imaginary, masked or not finite is dropped silently."""
+    if isinstance(value, np.ma.MaskedArray) and value.mask.any():
+        raise error(f"{name} has masked entries: fill or drop them first")
+    try:
+        array = np.asarray(value)
+        array = array.astype(float) if array.dtype == object else array
+    except (TypeError, ValueError, OverflowError) as cause:
+        raise error(f"{name} is no array of real numbers") from cause
+    if array.dtype.kind not in "fiu":
+        raise error(f"{name} has entries of type {array.dtype}; they have to be real numbers")
+    if not np.isfinite(array).all():
+        raise error(f"{name} holds an entry that is not finite")
+    return array.astype(float)

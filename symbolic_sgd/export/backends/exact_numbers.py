@@ -78,12 +78,16 @@ def _row(part: Part, arithmetic: Arithmetic, assignment: Mapping[sp.Symbol, Any]
 
 
 def _numbers(x: Any, number: Callable[[Any], Any]) -> np.ndarray:
+    if isinstance(x, np.ma.MaskedArray) and x.mask.any():
+        raise BadPoint("x has masked entries: fill or drop them first")
     try:
         array = np.array(x, dtype=object)
     except ValueError as error:
         raise BadPoint(f"x is no array of numbers: {error}") from error
     result = np.empty(array.shape, dtype=object)
     for index in np.ndindex(array.shape):
+        if isinstance(array[index], bool | np.bool_):
+            raise BadPoint("x has entries of type bool; the parameters are real numbers")
         result[index] = number(array[index])
     return result
 
@@ -93,7 +97,7 @@ def _rational(value: Any) -> Fraction:
         if isinstance(value, sp.Rational):
             return Fraction(int(value.p), int(value.q))
         return Fraction(value) if isinstance(value, Rational | float | str) else Fraction(value.item())
-    except (ValueError, TypeError, OverflowError, AttributeError) as error:
+    except (ValueError, TypeError, ArithmeticError, AttributeError) as error:
         raise BadPoint(f"{value!r} is no rational number: give integers, fractions, or text such as '1/3'") from error
 
 

@@ -10,6 +10,7 @@ import torch  # pyright: ignore[reportMissingImports]
 
 from symbolic_sgd.errors import BadPoint
 from symbolic_sgd.export.arrays import ArrayBackend
+from symbolic_sgd.export.points import real_array
 
 OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
@@ -48,10 +49,7 @@ class Torch(ArrayBackend):
         return OPERATIONS
 
     def array(self, x: Any) -> Any:
-        try:
-            tensor = x if isinstance(x, torch.Tensor) else torch.as_tensor(np.asarray(x))
-        except (TypeError, ValueError) as error:
-            raise BadPoint(f"x is no array of numbers: {error}") from error
+        tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(real_array(x, "x", BadPoint).copy())
         if tensor.is_complex() or tensor.dtype == torch.bool:
             raise BadPoint(f"x has entries of type {tensor.dtype}; the parameters are real numbers")
         return tensor.to(torch.float64)
