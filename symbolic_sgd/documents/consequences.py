@@ -10,6 +10,7 @@ from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
 from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.export.document import Block, Formula, Items, Math, Paragraph, Table, Verbatim, paragraph
+from symbolic_sgd.export.latex import LINE, expression_latex, visible_length
 from symbolic_sgd.verify.certificate import Certificate
 
 
@@ -84,8 +85,11 @@ def _long_run(found: ChartSDE) -> Iterator[Block]:
 
 
 def _fixed_point(point: FixedPoint) -> Paragraph:
-    shown = listed(point.ambient if point.exact else [c.evalf(6) for c in point.ambient])
-    return paragraph(Math("x"), " = (", *shown, f"), {point.stability}")
+    """Exact where every coordinate fits into a line of text, else to six digits."""
+    short = all(visible_length(expression_latex(c)) <= LINE // 3 for c in point.ambient)
+    fits = point.exact and (short or any(c.free_symbols for c in point.ambient))
+    shown = listed(point.ambient if fits else [c.evalf(6) for c in point.ambient])
+    return paragraph(Math("x"), " = (" if fits else " ≈ (", *shown, f"), {point.stability}")
 
 
 def certificate(findings: Findings) -> tuple[Block, ...]:
