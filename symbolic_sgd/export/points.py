@@ -74,9 +74,9 @@ def real_array(value: Any, name: str, error: type[SymbolicSGDError] = BadInput) 
         array = np.asarray(value)
         array = array.astype(float) if array.dtype == object else array
     except (TypeError, ValueError, OverflowError) as cause:
-        raise error(f"{name} is no array of real numbers") from cause
+        raise error(f"{name} is not real: it is no array of numbers") from cause
     if array.dtype.kind not in "fiu":
-        raise error(f"{name} has entries of type {array.dtype}; they have to be real numbers")
+        raise error(f"{name} is not real: its entries are of type {array.dtype}")
     if not np.isfinite(array).all():
         raise error(f"{name} holds an entry that is not finite")
     return array.astype(float)
