@@ -1,4 +1,5 @@
-"""The OLM with n = 100 samples and d up to 10⁵: seconds a drift beside the bare n²d matrix product and jax's autodiff.
+"""The OLM with n = 100 samples and d up to 10⁵: seconds a drift beside the bare n²d matrix product and jax's autodiff; then
+the growth exponents of the time in d at the first n, and in n at the middle d.
 
     python benchmarks/families.py [--coordinates 1000 10000 100000] [--samples 100]
 
@@ -59,37 +60,56 @@ def by_jax(data, target):
     return lambda x: drift(x).block_until_ready()
 
 
+def measured(n, d, label, isotropic, with_jax=True):
+    """Seconds of the product, the two drifts and jax's; the peak memory of the first drift in n×d arrays."""
+    rng = np.random.default_rng(0)
+    data = rng.choice([-1.0, 1.0], (n, d))
+    x = rng.uniform(0.5, 1.5, (2, d))
+    target = data @ (x[0] ** 2 - x[1] ** 2)
+    other = data * 1.5  # two operands: the product that does not know of its symmetry
+    product = seconds(lambda: data @ other.T)
+    functions = [sde.lambdify(z=data, y=target) for sde in (label, isotropic)]
+    times = [seconds(lambda f=f: f.drift(*x)) for f in functions]
+    jax_time = float("nan")
+    if with_jax and importlib.util.find_spec("jax") is not None:
+        drift, flat = by_jax(data, target), np.concatenate(x)
+        assert np.allclose(drift(flat), np.concatenate(functions[0].drift(*x)), rtol=1e-6, atol=1e-8)
+        jax_time = seconds(lambda: drift(flat))
+    tracemalloc.start()
+    functions[0].drift(*x)
+    peak = tracemalloc.get_traced_memory()[1] / (8 * n * d)
+    tracemalloc.stop()
+    return product, *times, jax_time, peak
+
+
+def exponents(sizes, rows):
+    """Slopes of log time over log size, by least squares: product, label, isotropic."""
+    return [np.polyfit(np.log(sizes), np.log([row[k] for row in rows]), 1)[0] for k in range(3)]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--coordinates", type=int, nargs="+", default=[1000, 10_000, 100_000])
-    parser.add_argument("--samples", type=int, nargs="+", default=[100])
+    parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--growth", type=int, nargs="+", default=[50, 100, 200, 400], help="n of the growth exponent")
     chosen = parser.parse_args()
-    has_jax = importlib.util.find_spec("jax") is not None
     print(
         f"{'n':>5} {'d':>7} {'product s':>10} {'label':>7} {'isotropic':>9} {'jax label':>9}   peak memory, label, in n×d arrays"
     )
-    label, isotropic = olm(LabelNoise()), olm(IsotropicNoise())
-    for n in chosen.samples:
-        for d in chosen.coordinates:
-            rng = np.random.default_rng(0)
-            data = rng.choice([-1.0, 1.0], (n, d))
-            x = rng.uniform(0.5, 1.5, (2, d))
-            target = data @ (x[0] ** 2 - x[1] ** 2)
-            other = data * 1.5  # two operands: the product that does not know of its symmetry
-            product = seconds(lambda a=data, b=other: a @ b.T)
-            functions = [sde.lambdify(z=data, y=target) for sde in (label, isotropic)]
-            times = [seconds(lambda f=f, x=x: f.drift(*x)) for f in functions]
-            jax_time = float("nan")
-            if has_jax:
-                drift, flat = by_jax(data, target), np.concatenate(x)
-                assert np.allclose(drift(flat), np.concatenate(functions[0].drift(*x)), rtol=1e-6, atol=1e-8)
-                jax_time = seconds(lambda f=drift, x=flat: f(x))
-            tracemalloc.start()
-            functions[0].drift(*x)
-            peak = tracemalloc.get_traced_memory()[1] / (8 * n * d)
-            tracemalloc.stop()
-            ratios = "".join(f" ×{t / product:<7.2f}" for t in (*times, jax_time))
-            print(f"{n:5d} {d:7d} {product:10.5f} {ratios}  {peak:.2f}")
+    models = olm(LabelNoise()), olm(IsotropicNoise())
+    rows = []
+    for d in chosen.coordinates:
+        rows.append(measured(chosen.samples, d, *models))
+        product, *times, peak = rows[-1]
+        ratios = "".join(f" ×{t / product:<7.2f}" for t in times)
+        print(f"{chosen.samples:5d} {d:7d} {product:10.5f} {ratios}  {peak:.2f}", flush=True)
+    middle = sorted(chosen.coordinates)[len(chosen.coordinates) // 2]
+    across = [measured(n, middle, *models, with_jax=False) for n in chosen.growth]
+    for name, sizes, table in (("d", chosen.coordinates, rows), (f"n at d = {middle}", chosen.growth, across)):
+        found = ", ".join(
+            f"{k} {p:.2f}" for k, p in zip(("product", "label", "isotropic"), exponents(sizes, table), strict=True)
+        )
+        print(f"growth exponents in {name}: {found}")
 
 
 if __name__ == "__main__":

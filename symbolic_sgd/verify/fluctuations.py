@@ -1,0 +1,51 @@
+"""How far SGD strays from Γ at a learning rate η, by the loss and the noise alone."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from symbolic_sgd.simulate.flow_state import SmoothLoss
+
+DEVIATIONS = 3.0
+
+
+@dataclass(frozen=True)
+class Fluctuations:
+    """The stationary covariance ηS of x − Φ(x) to first order in η: ∇²L S + S ∇²L = Σ_⊥, at a point of Γ.
+
+    Args:
+        loss: ∇L and ∇²L as plain functions.
+        row: the point, parameters and then constants.
+        axes: the columns of S^½, shape (D, M).
+        slowest: the smallest nonzero eigenvalue of ∇²L.
+
+    Source:
+        The linearised iteration x⁺ = x − η(∇²L x + ξ) of Li, Wang and Arora (ICLR 2022), section 4.
+    """
+
+    loss: SmoothLoss
+    row: np.ndarray
+    axes: np.ndarray
+    slowest: float
+
+    @staticmethod
+    def at(loss: SmoothLoss, row: np.ndarray, noise_factor: np.ndarray, rank: int) -> "Fluctuations":
+        curvature, directions = np.linalg.eigh(loss.hessian(row[None])[0])
+        curvature, normal = curvature[-rank:], directions[:, -rank:]
+        noise = normal.T @ noise_factor
+        variance, turned = np.linalg.eigh(noise @ noise.T / np.add.outer(curvature, curvature))
+        axes = normal @ turned * np.sqrt(np.maximum(variance, 0.0))
+        return Fluctuations(loss, row, axes, float(curvature[0]))
+
+    def restoring(self, rate: float) -> float:
+        """The least δ·∇L(x + δ)/δ·∇²L(x)δ over δ = ±3√η s, s the axes of S: 1 where L is quadratic as far as SGD strays."""
+        sides = DEVIATIONS * np.sqrt(rate) * self.axes.T
+        shifts = np.concatenate([sides, -sides])
+        shifts = shifts[np.linalg.norm(shifts, axis=1) > 1e-9 * (1 + np.abs(self.row).max())]
+        if not len(shifts):
+            return 1.0
+        around = np.tile(self.row, (len(shifts), 1))
+        around[:, : len(self.axes)] += shifts
+        linear = np.einsum("ki,ij,kj->k", shifts, self.loss.hessian(self.row[None])[0], shifts)
+        pull = np.einsum("ki,ki->k", shifts, self.loss.gradient(around))
+        return float(np.min(pull / linear)) if np.isfinite(pull).all() else 0.0

@@ -1,0 +1,90 @@
+"""Ensembles at three learning rates: where their averages follow an expansion in η, and where they do not yet."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+from scipy.stats import norm
+
+from symbolic_sgd import Problem, derive_limiting_sde, simulate_sgd
+from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd.verify.ensembles import LEVELS, RESTORING, Ensembles, Observed
+from symbolic_sgd.verify.fluctuations import Fluctuations
+from symbolic_sgd.verify.witness import Witness
+
+DERIVATIONS = Path(__file__).parents[1] / "derivations"
+
+
+def observed(f, error=1e-6):
+    levels = tuple((np.array([f(1 / divisor)]), np.array([error])) for divisor in LEVELS)
+    return Observed(np.zeros(1), {}, 1.0, 1.0, levels)
+
+
+def test_a_parabola_is_extrapolated_exactly():
+    seen = observed(lambda eta: 3 - 2 * eta + 0.25 * eta**2)
+    assert seen.converges and seen.mean == pytest.approx(3, abs=1e-12)
+    assert seen.error == pytest.approx(1e-6 * np.sqrt((1 / 3) ** 2 + 2**2 + (8 / 3) ** 2))
+
+
+@pytest.mark.parametrize("cubic", [0.01, -0.05, 0.1])
+def test_the_remainder_bounds_what_the_next_power_leaves(cubic):
+    seen = observed(lambda eta: 1 + eta + 0.5 * eta**2 + cubic * eta**3)
+    assert seen.converges
+    assert abs(seen.mean[0] - 1) <= seen.remainder[0] + seen.error[0]
+
+
+def test_corrections_that_do_not_shrink_are_no_expansion():
+    assert not observed(lambda eta: 1 / (0.02 + eta)).converges
+    assert not observed(lambda eta: np.where(eta == 0.25, 3.0, eta)).converges
+
+
+def test_chance_is_no_reason_for_smaller_learning_rates():
+    rng = np.random.default_rng(0)
+    error = 0.1
+    for _ in range(200):
+        seen = observed(lambda eta: 0.01 * eta + error * rng.standard_normal(), error)
+        assert seen.converges and seen.remainder[0] == 0
+
+
+@pytest.fixture(scope="module")
+def saturating():
+    """tanh and arctan flatten: at moderate η, SGD leaves the neighbourhood of Γ for good now and then."""
+    sde = derive_limiting_sde(read_problem(DERIVATIONS / "monotone_neurons.toml"))
+    return sde, Witness.of(sde.derivation, np.random.default_rng(0), 1)
+
+
+def test_sgd_does_not_leave_gamma_at_the_learning_rates_chosen(saturating):
+    """At the stability bound's tenth, 65,536 replicas differ from the limit by 26 standard errors."""
+    sde, witness = saturating
+    method = Ensembles(replicas=2**12)
+    rate, _ = method._horizon(witness, witness.points[0], method.stiffness)
+    point = np.array([float(a) for a in witness.points[0].values()])
+    fluctuations = Fluctuations.at(witness.smooth_loss, point, witness.noise_factor(witness.points[0]), 2)
+    assert fluctuations.restoring(rate) >= RESTORING > fluctuations.restoring(2 * rate)
+    seen = method.observe(witness, witness.points[0], np.random.default_rng(1))
+    assert all(check.verdict == "consistent" for check in method.judge(sde.derivation, seen, np.random.default_rng(2)))
+
+
+def test_fluctuations_are_those_of_sgd():
+    """The covariance across Γ of an ensemble at small η against ηS from the Lyapunov equation, α = 1e-3 for all entries."""
+    u, v, w = sp.symbols("u v w")
+    problem = Problem(loss=u**2 + (v + w) ** 2 / 2, parameters=(u, v, w), noise=sp.Matrix([[1, 2], [0, 1], [1, 0]]))
+    witness = Witness.of(derive_limiting_sde(problem).derivation, np.random.default_rng(0), 1)
+    base = np.array([float(witness.points[0][s]) for s in (u, v, w)])
+    fluctuations = Fluctuations.at(witness.smooth_loss, base, witness.noise_factor(witness.points[0]), 2)
+    eta, replicas = 0.001, 2**14
+    run = simulate_sgd(problem, base, learning_rate=eta, steps=6000, replicas=replicas, rng=0)
+    across = np.array([run.final[:, 0], (run.final[:, 1] + run.final[:, 2]) / np.sqrt(2)])
+    normal = np.array([[1, 0, 0], [0, 1, 1] / np.sqrt(2)])
+    expected = eta * normal @ fluctuations.axes @ fluctuations.axes.T @ normal.T
+    error = np.sqrt((np.outer(np.diag(expected), np.diag(expected)) + expected**2) / replicas)
+    assert np.abs((np.cov(across) - expected) / error).max() < norm.isf(1e-3 / 6)
+
+
+def test_what_follows_no_expansion_is_undecided(saturating):
+    sde, _ = saturating
+    method = Ensembles(replicas=2**11, stiffness=0.5)
+    seen = Observed(np.zeros(3), {}, 1.0, 0.5, tuple((np.full(6, 4.0**-k), np.full(6, 1e-6)) for k in (0, -1, -2)))
+    [check] = method.judge(sde.derivation, seen, np.random.default_rng(2))
+    assert check.verdict == "undecided" and "no expansion" in check.detail
