@@ -316,6 +316,16 @@ def test_machine_code_of_a_point_and_of_batches_agree_bit_for_bit(transcendental
     np.testing.assert_array_equal(f.drift(np.asfortranarray(x[100:117])), whole[100:117])
 
 
+@pytest.mark.parametrize("count", [0, 1, 5, 100, 8191])
+def test_threads_share_the_points(monkeypatch, transcendental, count):
+    """Three threads, however little there is to do; the last share is smaller, or none."""
+    machine = backend("LLVM").__class__.__module__
+    monkeypatch.setattr(f"{machine}.WORTH", 1)
+    x = on_transcendental(8192)[:count]
+    one, three = (transcendental.lambdify(backend=symbolic_sgd.LLVM(threads=t), check=False) for t in (1, 3))
+    np.testing.assert_array_equal(three.drift(x), one.drift(x))
+
+
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 31])
 @pytest.mark.parametrize("width", [2, 4, 8])
 def test_rows_become_columns_and_back(count, width):

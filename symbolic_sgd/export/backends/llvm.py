@@ -20,8 +20,11 @@ from symbolic_sgd.export.fused import Loop, LoopBackend
 from symbolic_sgd.export.lowering import Lowered, lower
 from symbolic_sgd.export.random_step import RandomStep
 
-SHARE = 1 << 16
-"""Points that a thread takes at a time: handing them over costs as much as evaluating some hundreds."""
+SHARE = 1 << 18
+"""Points that a thread takes at a time, at most."""
+
+WORTH = 1 << 21
+"""Operations that are worth another thread: handing over costs as much as some hundred thousands."""
 
 CACHED = 256
 """Compiled programs that are kept in memory."""
@@ -142,12 +145,11 @@ class MachineCode:
         self._local = threading.local()
 
     def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> None:
-        share = -(-len(points) // (self.threads * self.width)) * self.width
-        cuts = [slice(k, k + share) for k in range(0, len(points), share)] if share else []
-        if len(cuts) <= 1:
-            self._rows(points, results)
-            return
-        jobs = [_pool(self.threads).submit(self._rows, points[cut], [r[cut] for r in results]) for cut in cuts]
+        threads = max(1, min(self.threads, len(points) * self.lowered.operations // WORTH))
+        share = max(1, -(-len(points) // (threads * self.width))) * self.width
+        own, *others = (slice(k, k + share) for k in range(0, max(1, len(points)), share))
+        jobs = [_pool(self.threads).submit(self._rows, points[cut], [r[cut] for r in results]) for cut in others]
+        self._rows(points[own], [r[own] for r in results])
         for job in jobs:
             job.result()
 
