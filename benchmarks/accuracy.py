@@ -3,8 +3,9 @@
     python benchmarks/accuracy.py [points, default 2000]
 
 The error of a value is its largest entry's, relative to the largest entry of the true value, or to that of the median point
-where it is smaller (beside a fixed point of the drift, say); the program is run on the same float64 points with 50 digits. Terms that vanish identically are left out. Prints the largest and the median error
-in units of 2⁻⁵³, and the ratio of each largest error to NumPy's.
+where it is smaller (beside a fixed point of the drift, say); the program is run on the same float64 points with 50 digits.
+Terms that vanish identically are left out. Prints the largest and the median error in units of 2⁻⁵³, and the ratio of each
+largest error to NumPy's.
 """
 
 import importlib.util
