@@ -54,9 +54,10 @@ def near_known_points(sde: LimitingSDE, count: int, rng: np.random.Generator) ->
     x[:, :d] += 0.1 * rng.standard_normal((count, d))
     guard = sde.derivation.guard.select("gradient", "hessian")
     for _ in range(60):
-        values = evaluate(guard, symbols, x)
+        x[~np.isfinite(x).all(axis=1)] = known[0]  # a step too far: begun again
+        values = {name: np.nan_to_num(value, posinf=0, neginf=0) for name, value in evaluate(guard, symbols, x).items()}
         curvature, axes = np.linalg.eigh(values["hessian"].reshape(count, d, d))
-        along = np.einsum("bij,bi->bj", axes[:, :, -m:], values["gradient"]) / curvature[:, -m:]
+        along = np.einsum("bij,bi->bj", axes[:, :, -m:], values["gradient"]) / (curvature[:, -m:] + 1e-300)
         x[:, :d] -= np.einsum("bij,bj->bi", axes[:, :, -m:], along)
     return x
 
