@@ -180,8 +180,7 @@ def order(replicas: int = 2**19) -> None:
         seen = method.observe(witness, witness.points[0], np.random.default_rng(1))
         checks = method.judge(sde.derivation, seen, np.random.default_rng(2))
         predicted = np.array([check.predicted for check in checks])
-        bias = np.array([mean for mean, _ in seen.levels]) - predicted
-        error = np.array([spread for _, spread in seen.levels])
+        bias, error = seen.means - predicted, seen.errors
         best = int(np.argmax(np.abs(bias[-1]) / error[-1]))
         shown = ", ".join(f"{abs(b):.5f} ± {e:.5f}" for b, e in zip(bias[:, best], error[:, best], strict=True))
         orders = ", ".join(f"{p:.3f} ± {slack:.3f}" for p, slack in local_orders(bias[:, best], error[:, best]))

@@ -17,8 +17,8 @@ DERIVATIONS = Path(__file__).parents[1] / "derivations"
 
 
 def observed(f, error=1e-6):
-    levels = tuple((np.array([f(1 / divisor)]), np.array([error])) for divisor in LEVELS)
-    return Observed(np.zeros(1), {}, 1.0, 1.0, levels)
+    means = np.array([[f(1 / divisor)] for divisor in LEVELS])
+    return Observed(np.zeros(1), {}, 1.0, 1.0, means, error**2 * np.eye(3)[None])
 
 
 def test_a_parabola_is_extrapolated_exactly():
@@ -85,6 +85,7 @@ def test_fluctuations_are_those_of_sgd():
 def test_what_follows_no_expansion_is_undecided(saturating):
     sde, _ = saturating
     method = Ensembles(replicas=2**11, stiffness=0.5)
-    seen = Observed(np.zeros(3), {}, 1.0, 0.5, tuple((np.full(6, 4.0**-k), np.full(6, 1e-6)) for k in (0, -1, -2)))
+    means = np.array([np.full(6, 4.0**k) for k in range(3)])
+    seen = Observed(np.zeros(3), {}, 1.0, 0.5, means, np.tile(1e-12 * np.eye(3), (6, 1, 1)))
     [check] = method.judge(sde.derivation, seen, np.random.default_rng(2))
     assert check.verdict == "undecided" and "no expansion" in check.detail

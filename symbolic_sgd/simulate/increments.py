@@ -21,6 +21,10 @@ class Increments(ABC):
     def rows(self) -> int:
         """The number of random numbers that one step of one replica takes."""
 
+    def same_law(self, other: "Increments") -> bool:
+        """Whether both are drawn alike, number for number."""
+        return type(self) is type(other) and all(np.array_equal(a, vars(other)[k]) for k, a in vars(self).items())
+
     @abstractmethod
     def stream(self, rng: np.random.Generator, replicas: int) -> Callable[[np.ndarray], None]:
         """A function that fills `out` (rows × replicas) with the next step's increments.

@@ -11,13 +11,13 @@ from killing import KillsOnce
 from scipy.stats import chisquare
 
 from symbolic_sgd import IsotropicNoise, Problem
-from symbolic_sgd.errors import BadCheckpoint, Diverged
+from symbolic_sgd.errors import BadCheckpoint, BadInput, Diverged
 from symbolic_sgd.processes.sgd import TrueLaw
 from symbolic_sgd.simulate import ensemble as ensembles
-from symbolic_sgd.simulate.increments import Normals, Outcomes, uniform_integers
+from symbolic_sgd.simulate.increments import Increments, Normals, Outcomes, uniform_integers
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.statistics import Moments
-from symbolic_sgd.simulate.steps import Descent
+from symbolic_sgd.simulate.steps import Coupled, Descent
 
 REPLICAS, STEPS = 3 * ensembles.CHUNK + 17, 75
 MARKS = [0, 7, 40, STEPS]
@@ -53,6 +53,50 @@ def test_one_process_two_processes_and_threads_give_the_same_bits(stepper):
         assert_same_bits(alone, run(stepper, processes))
         assert_same_bits(alone, run(stepper, threads))
     assert_same_bits(alone, run(stepper))
+
+
+def test_coupled_levels_are_each_the_sgd_of_their_learning_rate(stepper):
+    """The finest level bit for bit; a slower one moves at every fourth step with the draw of that step."""
+    slower = Descent(2, lambda x, a, out: _double(stepper.move, x, a, out), stepper.increments)
+    both = run(Coupled(((slower, 4), (stepper, 1))), replicas=100, marks=[STEPS], dimension=4).final
+    assert both[:, 2:].tobytes() == run(stepper, replicas=100, marks=[STEPS]).final.tobytes()
+    every_fourth = _Thinned(stepper.increments, 4)
+    alone = run(Descent(2, slower.move, every_fourth), replicas=100, marks=[-(-STEPS // 4)]).final
+    assert both[:, :2].tobytes() == alone.tobytes()
+
+
+def test_levels_of_different_laws_are_not_coupled(stepper):
+    other = Descent(2, stepper.move, Normals(stepper.increments.rows))
+    with pytest.raises(BadInput, match="same law"):
+        Coupled(((stepper, 1), (other, 4)))
+
+
+def _double(move, x, a, out):
+    move(x, a, out)
+    np.multiply(out, 2, out=out)
+
+
+class _Thinned(Increments):
+    """Every so many draws of a law."""
+
+    def __init__(self, law, every):
+        self.law, self.every = law, every
+
+    @property
+    def rows(self):
+        return self.law.rows
+
+    def stream(self, rng, replicas):
+        fill, left = self.law.stream(rng, replicas), [False]
+
+        def thinned(out):
+            scratch = np.empty_like(out)
+            for _ in range(self.every - 1 if left[0] else 0):
+                fill(scratch)
+            left[0] = True
+            fill(out)
+
+        return thinned
 
 
 def test_the_end_does_not_depend_on_what_is_recorded_on_the_way(stepper):
