@@ -1,8 +1,9 @@
-"""Pictures of a limiting SDE, with matplotlib (the extra `plot`)."""
+"""Γ with the drift and the noise on it, in two and three dimensions."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
 import numpy as np
 import sympy as sp
 
@@ -11,11 +12,6 @@ from symbolic_sgd.derive.scatter import FloatManifold
 from symbolic_sgd.errors import BadInput, BadShape
 from symbolic_sgd.limiting_sde import LimitingSDE
 from symbolic_sgd.problems.problem import real_number
-
-try:
-    import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
-except ImportError as error:
-    raise ImportError("plots need matplotlib: pip install 'symbolic-sgd[plot]'") from error
 
 GRID = {2: 160, 3: 34}
 """Points of the window along each side, for D = 2 and 3; they are put on Γ by Newton's method."""
@@ -53,7 +49,6 @@ def plot_manifold(
     Raises:
         BadShape: D is neither 2 nor 3, or the window has another number of sides.
         BadInput: a constant has no value, or no point of Γ lies in the window.
-        ImportError: (when the module is imported) matplotlib is missing; the message has the line that installs it.
     """
     d = sde.problem.dimension
     if d not in GRID:

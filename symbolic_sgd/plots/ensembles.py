@@ -1,0 +1,130 @@
+"""Ensembles over time, and the weak error of SGD over its learning rate."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
+import numpy as np
+
+from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.simulation import Run
+
+LINES = ("-", "--", ":", "-.")
+
+
+def plot_ensemble(
+    runs: Run | Mapping[str, Run],
+    parameters: Sequence[Any],
+    *,
+    shown: Sequence[Any] | None = None,
+    band: float = 1.0,
+    axes: Any = None,
+) -> Any:
+    """E x over t = kη² with a band of so many standard deviations: a colour for each parameter, a line style for each run.
+
+    Args:
+        runs: a run, or some by name, {"SGD": …, "limit": …}.
+        parameters: x_1 … x_D, as the problem has them.
+        shown: those of them that are drawn (default: all).
+        band: half the width of the band in standard deviations; 0 for none. A single replica has none.
+        axes: where to draw (default: a new figure).
+
+    Returns:
+        The axes.
+
+    Raises:
+        BadShape: a run has another number of parameters.
+        BadInput: no run; a parameter that is none; a band that is no number ≥ 0.
+    """
+    named = {"": runs} if isinstance(runs, Run) else dict(runs)
+    _check_runs(named, len(parameters))
+    if not (isinstance(band, (int, float)) and 0 <= band < np.inf):
+        raise BadInput(f"band is {band!r}; give a number of standard deviations ≥ 0")
+    axes = axes or plt.figure(figsize=(6.5, 4.2), layout="constrained").add_subplot()
+    for color, k in enumerate(_indices(parameters, parameters if shown is None else shown)):
+        for line, (name, run) in enumerate(named.items()):
+            style = {"color": f"C{color % 10}", "linestyle": LINES[line % len(LINES)]}
+            mean, spread = run.mean[:, k], band * np.sqrt(run.covariance[:, k, k])
+            axes.plot(run.times, mean, label=", ".join(filter(None, (f"E {parameters[k]}", name))), **style)
+            if band and np.isfinite(spread).all():
+                axes.fill_between(
+                    run.times, mean - spread, mean + spread, color=style["color"], alpha=0.15, linewidth=0
+                )
+    axes.set(xlabel="t = kη²", ylabel=f"mean ± {band:g} standard deviations" if band else "mean")
+    axes.legend(fontsize=8)
+    return axes
+
+
+def plot_weak_error(
+    runs: Mapping[float, Run],
+    limit: Run,
+    *,
+    observable: Callable[[np.ndarray], np.ndarray] | None = None,
+    names: Sequence[str] | None = None,
+    axes: Any = None,
+) -> Any:
+    """|E f(x_η(T)) − E f(Y(T))| over η on logarithmic scales, with standard errors, beside a line of slope one.
+
+    Args:
+        runs: runs of SGD to the same time T, by learning rate η.
+        limit: the limit to time T.
+        observable: f of the positions R×D, (R,) or R×F (default: the positions themselves).
+        names: of the F functions, for the legend.
+        axes: where to draw (default: a new figure).
+
+    Returns:
+        The axes.
+
+    Raises:
+        BadInput: fewer than two learning rates, or ones that are not positive; runs that end at different times.
+        BadShape: runs of different dimensions; an observable or names of another length.
+    """
+    if len(runs) < 2 or not all(isinstance(eta, (int, float)) and eta > 0 for eta in runs):
+        raise BadInput("runs has to hold at least two runs by their learning rates, {η: run, …} with η > 0")
+    _check_runs({f"η = {eta}": run for eta, run in runs.items()}, limit.final.shape[1])
+    for eta, run in runs.items():
+        if abs(run.times[-1] - limit.times[-1]) > eta**2:
+            raise BadInput(
+                f"the run with η = {eta} ends at t = {run.times[-1]:.6g} and the limit at t = {limit.times[-1]:.6g}: "
+                "compare them at the same time"
+            )
+    rates = np.array(sorted(runs))
+    theory, slack = _average(observable, limit.final)
+    means, errors = map(np.array, zip(*(_average(observable, runs[eta].final) for eta in rates), strict=True))
+    gaps, errors = np.abs(means - theory), np.hypot(errors, slack)
+    if names is not None and len(names) != gaps.shape[1]:
+        raise BadShape(f"names has {len(names)} entries, and the observable {gaps.shape[1]}")
+    axes = axes or plt.figure(figsize=(5.5, 4.2), layout="constrained").add_subplot()
+    for k, (gap, error) in enumerate(zip(gaps.T, errors.T, strict=True)):
+        bars = [np.minimum(error, 0.9 * gap), error]  # the lower end stays on the logarithmic scale
+        axes.errorbar(rates, gap, bars, fmt="o-", capsize=3, label=None if names is None else names[k])
+    axes.plot(rates, gaps.max(axis=1)[-1] * rates / rates[-1], ":", color="0.5", label="slope one")
+    axes.set(xscale="log", yscale="log", xlabel="learning rate η", ylabel="|E f(x) − E f(Y)| ± standard error")
+    axes.legend(fontsize=8)
+    return axes
+
+
+def _average(observable: Callable[[np.ndarray], np.ndarray] | None, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The mean of f over the replicas and its standard error (0 of a single replica), (F,) each."""
+    values = np.asarray(x if observable is None else observable(x), dtype=float)
+    if values.ndim not in (1, 2) or len(values) != len(x):
+        raise BadShape(f"observable gave the shape {values.shape} for {len(x)} replicas; it has to be (R,) or (R, F)")
+    values = values.reshape(len(x), -1)
+    error = values.std(axis=0, ddof=1) / np.sqrt(len(x)) if len(x) > 1 else np.zeros(values.shape[1])
+    return values.mean(axis=0), error
+
+
+def _check_runs(runs: Mapping[str, Run], dimension: int) -> None:
+    if not runs:
+        raise BadInput("there is no run to draw")
+    for name, run in runs.items():
+        if run.final.shape[1] != dimension:
+            raise BadShape(f"the run {name!r} has {run.final.shape[1]} parameters, and {dimension} were expected")
+
+
+def _indices(parameters: Sequence[Any], shown: Sequence[Any]) -> list[int]:
+    names = [str(x) for x in parameters]
+    unknown = [str(x) for x in shown if str(x) not in names]
+    if unknown:
+        raise BadInput(f"shown has {', '.join(unknown)}; the parameters are {', '.join(names)}")
+    return [names.index(str(x)) for x in shown]
