@@ -20,7 +20,7 @@ from symbolic_sgd.problems.family_noise import Isotropic
 class FamilySDE:
     """dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ = {f_1 = … = f_n = 0}, with n and d as symbols.
 
-    Terms are `IndexedVector`s: their entries at coordinate j, as sums over samples and coordinates, for each parameter of
+    Each term is an `IndexedVector`: its entries at coordinate j, as sums over samples and coordinates, for each parameter of
     a coordinate. Matrices are SymPy matrix expressions in J = (∇f_1 … ∇f_n)ᵀ, n×D, and σ, D×Ξ.
 
     Args:

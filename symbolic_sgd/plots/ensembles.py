@@ -63,7 +63,7 @@ def plot_weak_error(
     names: Sequence[str] | None = None,
     axes: Any = None,
 ) -> Any:
-    """|E f(x_η(T)) − E f(Y(T))| over η on logarithmic scales, with standard errors, beside a line of slope one.
+    """The distance of E f(x_η(T)) from E f(Y(T)) over η, on logarithmic scales with standard errors, beside a line of slope one.
 
     Args:
         runs: runs of SGD to the same time T, by learning rate η.
