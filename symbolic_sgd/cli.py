@@ -13,10 +13,10 @@ from typing import Any
 
 from symbolic_sgd import gallery
 from symbolic_sgd.derive.derivation import TERMS
-from symbolic_sgd.errors import BadInput, ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, SymbolicSGDError
 from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit, thresholds
-from symbolic_sgd.export.document import Document
+from symbolic_sgd.export.document import Document, Figure
 from symbolic_sgd.export.writers import WRITERS
 from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
@@ -63,6 +63,7 @@ def _parser() -> argparse.ArgumentParser:
     derive.add_argument(
         "--document", type=Path, metavar="F", help=f"write the whole derivation; F ends in {', '.join(WRITERS)}"
     )
+    _add_document_options(derive)
     derive.set_defaults(run=_derive)
     check = commands.add_parser("verify", help="derive it, and prove by computation that it is right")
     check.add_argument("file", type=Path, metavar="FILE.toml")
@@ -87,8 +88,14 @@ def _add_gallery(commands: Any) -> None:
     gallery.add_argument(
         "--document", type=Path, metavar="F", help=f"write its derivation; F ends in {', '.join(WRITERS)}"
     )
+    _add_document_options(gallery)
     gallery.add_argument("--regenerate", action="store_true", help="derive the kept documents anew (NAME, or all)")
     gallery.set_defaults(run=_gallery)
+
+
+def _add_document_options(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--plots", action="store_true", help="with --document F.html: pictures (needs matplotlib)")
+    command.add_argument("--checks", action="store_true", help="with --document: the table of a certificate")
 
 
 def _gallery(options: argparse.Namespace) -> int:
@@ -177,16 +184,32 @@ def _recovery_fits(law: str, found: Sequence[Threshold], directory: Path) -> Non
     figure.recovery_figure(found, law).savefig(directory / f"recovery_{law}.png", dpi=150)
 
 
+def _figures(sde: LimitingSDE) -> Sequence[Figure]:
+    _progress("drawing")
+    try:
+        plots = import_module("symbolic_sgd.plots")
+    except ImportError as error:
+        raise MissingExtra(f"--plots: {error}") from error
+    return plots.report_figures(sde)
+
+
 def _derive(options: argparse.Namespace) -> int:
     if options.json and str(options.latex) == "-":
         raise BadInput("--latex - and --json both write to standard output: give --latex a file name")
+    if (options.plots or options.checks) and options.document is None:
+        raise BadInput("--plots and --checks are for documents: give --document F as well")
+    if options.plots and options.document.suffix != ".html":
+        raise BadInput(f"--plots: pictures are in HTML documents only, and --document {options.document} is none")
     writer = None if options.document is None else _document_writer(options.document)
     stated = read_problem_file(options.file)
     _progress("deriving")
     sde = derive_limiting_sde(stated.problem)
     if options.document is not None and writer is not None:
+        certificate = verify(sde, progress=_progress) if options.checks else None
+        figures = _figures(sde) if options.plots else ()
         _progress("writing the document")
-        _write(options.document, sde.document(writer, title=stated.title or options.file.stem))
+        title = stated.title or options.file.stem
+        _write(options.document, sde.document(writer, title=title, certificate=certificate, figures=figures))
     _progress("finding Φ" if options.flow else "")
     phi = gradient_flow_limit(stated.problem) if options.flow else None
     _progress("")

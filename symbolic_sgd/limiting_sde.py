@@ -27,7 +27,7 @@ from symbolic_sgd.export.backends.register_machine import NumPy
 from symbolic_sgd.export.c_source import c_source
 from symbolic_sgd.export.callables import NumericFunctions
 from symbolic_sgd.export.display import display_latex, equation, fits
-from symbolic_sgd.export.document import Document
+from symbolic_sgd.export.document import Document, Figure
 from symbolic_sgd.export.document_markdown import markdown
 from symbolic_sgd.export.guard import check_finite, check_points
 from symbolic_sgd.export.latex import COEFFICIENTS, snippet
@@ -302,6 +302,7 @@ class LimitingSDE(Printable):
         *,
         title: str = "The limit of SGD on a manifold of minimizers",
         certificate: Certificate | None = None,
+        figures: Sequence[Figure] = (),
     ) -> str:
         """The whole derivation as a document: problem, assumptions, Γ, Φ, each term, the SDE, what follows from it.
 
@@ -311,6 +312,7 @@ class LimitingSDE(Printable):
             writer: `latex`, `markdown` or `html` of `symbolic_sgd.export.writers`.
             title: the heading; any text.
             certificate: the outcome of `verify`, for a table of its checks.
+            figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
         """
         findings = Findings(
             title=title,
@@ -320,6 +322,7 @@ class LimitingSDE(Printable):
             limit=attempt(lambda: find_limit(self.problem)),
             chart=chart_or_reason(self.derivation),
             certificate=certificate,
+            figures=tuple(figures),
         )
         return writer(derivation_document(findings))
 

@@ -58,7 +58,7 @@ def test_sgd_does_not_leave_gamma_at_the_learning_rates_chosen(saturating):
     """At the stability bound's tenth, 65,536 replicas differ from the limit by 26 standard errors."""
     sde, witness = saturating
     method = Ensembles(replicas=2**12)
-    rate, _ = method._horizon(witness, witness.points[0], method.stiffness)
+    rate, _ = method.horizon(witness, witness.points[0], method.stiffness)
     point = np.array([float(a) for a in witness.points[0].values()])
     fluctuations = Fluctuations.at(witness.smooth_loss, point, witness.noise_factor(witness.points[0]), 2)
     assert fluctuations.restoring(rate) >= RESTORING > fluctuations.restoring(2 * rate)

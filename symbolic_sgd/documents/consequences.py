@@ -92,6 +92,11 @@ def _fixed_point(point: FixedPoint) -> Paragraph:
     return paragraph(Math("x"), " = (" if fits else " ≈ (", *shown, f"), {point.stability}")
 
 
+def pictures(findings: Findings) -> tuple[Block, ...]:
+    """Those that were drawn."""
+    return findings.figures
+
+
 def certificate(findings: Findings) -> tuple[Block, ...]:
     """Every check of the certificate."""
     return (

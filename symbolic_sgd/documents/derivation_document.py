@@ -20,6 +20,7 @@ SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
     ("The limiting equation", theorem.equation),
     ("The regularizer", consequences.regularizer),
     ("In coordinates of Γ", consequences.chart),
+    ("Pictures", consequences.pictures),
     ("Certificate", consequences.certificate),
     ("Citation", consequences.citation),
 )

@@ -12,6 +12,7 @@ from symbolic_sgd.derive.charts import find_chart
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.derive.regularizer import Regularizer
 from symbolic_sgd.errors import SymbolicSGDError
+from symbolic_sgd.export.document import Figure
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.verify.certificate import Certificate
 
@@ -30,6 +31,7 @@ class Findings:
         limit: Φ off Γ; or why it was not found.
         chart: the SDE in coordinates of Γ; or why there is no such form.
         certificate: what verification found; None where it was not run.
+        figures: pictures of it.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Findings:
     limit: FlowLimit | SymbolicSGDError
     chart: ChartSDE | SymbolicSGDError
     certificate: Certificate | None
+    figures: tuple[Figure, ...] = ()
 
     def vanishes(self, name: str) -> bool:
         """Whether a term is known to be zero on Γ."""

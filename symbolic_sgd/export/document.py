@@ -5,7 +5,7 @@ Formulas are LaTeX of the small vocabulary that `export.latex` writes, so that e
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,22 @@ class Verbatim:
     text: str
 
 
-Block = Paragraph | Formula | Items | Table | Verbatim
+@dataclass(frozen=True)
+class Figure:
+    """A picture, for writers that can show one.
+
+    Args:
+        title: what it shows, in a few words.
+        description: the same for readers who cannot see it, and under it for those who can.
+        svg: an <svg> element without scripts, styles or links of its own.
+    """
+
+    title: str
+    description: str
+    svg: str
+
+
+Block = Paragraph | Formula | Items | Table | Verbatim | Figure
 
 
 @dataclass(frozen=True)
@@ -107,6 +122,11 @@ class Document:
     title: str
     result: Paragraph
     sections: tuple[Section, ...]
+
+    def without_figures(self) -> "Document":
+        """For writers of formats that hold no SVG."""
+        kept = (replace(s, blocks=tuple(b for b in s.blocks if not isinstance(b, Figure))) for s in self.sections)
+        return replace(self, sections=tuple(section for section in kept if section.blocks))
 
 
 def paragraph(*parts: Inline) -> Paragraph:

@@ -1,10 +1,23 @@
 """Documents as one HTML file with native MathML: no script, no request, dark and light, readable on a phone."""
 
+import re
 from collections.abc import Iterator
 from html import escape
 from itertools import count
 
-from symbolic_sgd.export.document import Block, Cell, Document, Formula, Inline, Items, Math, Paragraph, Section, Table
+from symbolic_sgd.export.document import (
+    Block,
+    Cell,
+    Document,
+    Figure,
+    Formula,
+    Inline,
+    Items,
+    Math,
+    Paragraph,
+    Section,
+    Table,
+)
 from symbolic_sgd.export.mathml import mathml
 
 STYLE = """
@@ -28,6 +41,8 @@ mtd { padding: .3em .5em; }
 table { border-collapse: collapse; font-size: .92rem; } caption { text-align: left; color: var(--soft); padding: .3rem 0; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th[scope=row] { font-weight: normal; }
+figure { margin: 1.2rem 0; } figure svg { max-width: 100%; height: auto; color: var(--ink); }
+figcaption { color: var(--soft); font-size: .92rem; }
 pre { background: var(--band); padding: .8rem; font-size: .85rem; line-height: 1.45; }
 nav ol { columns: 2; padding-left: 1.3rem; } nav a { color: var(--link); }
 @media (max-width: 34rem) { body { font-size: 1rem; } nav ol { columns: 1; } }
@@ -41,10 +56,11 @@ def html(document: Document) -> str:
 
 
 class _Page:
-    """One file while it is written: its formulas are numbered for readers who hear it."""
+    """One file while it is written: its formulas and pictures are numbered."""
 
     def __init__(self) -> None:
         self.formulas: Iterator[int] = count(1)
+        self.figures: Iterator[int] = count(1)
 
     def page(self, document: Document) -> str:
         contents = "\n".join(
@@ -90,7 +106,17 @@ class _Page:
             return "<ul>\n" + "\n".join(f"<li>{self.inline(item.parts)}</li>" for item in block.items) + "\n</ul>"
         if isinstance(block, Table):
             return self.table(block)
+        if isinstance(block, Figure):
+            return self.figure(block)
         return f'<pre tabindex="0" role="group" aria-label="text to copy">{escape(block.text)}</pre>'
+
+    def figure(self, figure: Figure) -> str:
+        number = next(self.figures)
+        named = f'<svg role="img" aria-labelledby="f{number}t f{number}d"'
+        title = f'<title id="f{number}t">{_text(figure.title)}</title><desc id="f{number}d">{_text(figure.description)}</desc>'
+        drawn = re.sub(r"<svg\b([^>]*)>", lambda m: f"{named}{m[1]}>{title}", figure.svg, count=1)
+        drawn = re.sub(r'(\bid="|"#|url\(#)(?!f\d+[td]")', rf"\1p{number}-", drawn)
+        return f"<figure>{drawn}<figcaption>{_text(figure.description)}</figcaption></figure>"
 
     def table(self, table: Table) -> str:
         head = "".join(f'<th scope="col">{self.cell(cell)}</th>' for cell in table.header)

@@ -4,7 +4,18 @@ import re
 import unicodedata
 from itertools import groupby
 
-from symbolic_sgd.export.document import Block, Cell, Document, Formula, Items, Math, Paragraph, Section, Table
+from symbolic_sgd.export.document import (
+    Block,
+    Cell,
+    Document,
+    Formula,
+    Items,
+    Math,
+    Paragraph,
+    Section,
+    Table,
+    Verbatim,
+)
 
 PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage{amsmath,amssymb}
@@ -102,7 +113,7 @@ def latex(document: Document) -> str:
     parts = [
         PREAMBLE + rf"\title{{{text(document.title)}}}" + "\n\\author{}\n\\date{}\n\\begin{document}\n\\maketitle",
         rf"\textbf{{Result.}} {_paragraph(document.result)}",
-        *(_section(section) for section in document.sections),
+        *(_section(section) for section in document.without_figures().sections),
         r"\end{document}",
     ]
     return "\n\n".join(parts) + "\n"
@@ -147,6 +158,7 @@ def _block(block: Block) -> str:
         return "\\begin{itemize}\n" + items + "\n\\end{itemize}"
     if isinstance(block, Table):
         return _table(block)
+    assert isinstance(block, Verbatim)
     return "{\\small\n\\begin{verbatim}\n" + block.text.replace(r"\end{verbatim}", "") + "\n\\end{verbatim}\n}"
 
 

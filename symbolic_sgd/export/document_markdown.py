@@ -2,7 +2,18 @@
 
 import re
 
-from symbolic_sgd.export.document import Block, Cell, Document, Formula, Items, Math, Paragraph, Section, Table
+from symbolic_sgd.export.document import (
+    Block,
+    Cell,
+    Document,
+    Formula,
+    Items,
+    Math,
+    Paragraph,
+    Section,
+    Table,
+    Verbatim,
+)
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~&!])")
 """Characters with a meaning in Markdown or in HTML, which Markdown lets through."""
@@ -14,7 +25,7 @@ def markdown(document: Document) -> str:
         f"<!-- result: {_comment(document.result.plain)} -->",
         f"# {_text(document.title)}",
         f"**Result.** {_paragraph(document.result)}",
-        *(_section(section) for section in document.sections),
+        *(_section(section) for section in document.without_figures().sections),
     ]
     return "\n\n".join(parts) + "\n"
 
@@ -32,6 +43,7 @@ def _block(block: Block) -> str:
         return "\n".join(f"- {_paragraph(item)}" for item in block.items)
     if isinstance(block, Table):
         return _table(block)
+    assert isinstance(block, Verbatim)
     return f"```\n{block.text}\n```"
 
 

@@ -11,5 +11,6 @@ except ImportError as error:
 
 from symbolic_sgd.plots.ensembles import plot_ensemble, plot_weak_error
 from symbolic_sgd.plots.manifold import plot_manifold
+from symbolic_sgd.plots.report import figure_of, report_figures
 
-__all__ = ["plot_ensemble", "plot_manifold", "plot_weak_error"]
+__all__ = ["figure_of", "plot_ensemble", "plot_manifold", "plot_weak_error", "report_figures"]

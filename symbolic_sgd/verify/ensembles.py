@@ -155,7 +155,7 @@ class Ensembles:
         problem = witness.derivation.problem
         start = np.array([float(point[s]) for s in problem.parameters])
         values = {s: Fraction(float(point[s])) for s in problem.constants}
-        rate, steps = self._horizon(witness, point, stiffness)
+        rate, steps = self.horizon(witness, point, stiffness)
         finest = LEVELS[-1]
         rules = tuple(
             (TrueLaw().descent(problem, Fraction(rate) / level, values), (finest // level) ** 2) for level in LEVELS
@@ -165,9 +165,10 @@ class Ensembles:
         covariances = np.array([np.cov(f, rowvar=False) for f in np.moveaxis(functions, -1, 0)]) / self.replicas
         return Observed(start, values, steps * rate**2, rate, functions.mean(axis=0), covariances)
 
-    def _horizon(
+    def horizon(
         self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], stiffness: float
     ) -> tuple[float, int]:
+        """A learning rate at which SGD is stable and stays near Γ, and for how many steps."""
         problem, rank = witness.derivation.problem, witness.derivation.codimension
         row = np.array([float(point[s]) for s in problem.symbols])
         values = {s: Fraction(float(point[s])) for s in problem.constants}
