@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +18,7 @@ from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, Symb
 from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit, thresholds
 from symbolic_sgd.export.document import Document, Figure
+from symbolic_sgd.export.document_markdown import markdown
 from symbolic_sgd.export.writers import WRITERS
 from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
@@ -105,13 +107,28 @@ def _gallery(options: argparse.Namespace) -> int:
         for entry in chosen:
             _progress(entry.name)
             _write(entry.kept, entry.document())
-    elif options.file != "gallery":
+    elif isinstance(chosen[0], gallery.Derivation) and options.file != "gallery":
         options.file, options.latex, options.json, options.flow = chosen[0].path, None, False, False
         return _derive(options)
+    elif options.file != "gallery":
+        return _theorem(chosen[0], options)
     width = max(len(entry.name) for entry in chosen)
     _progress("")
     print("\n".join(f"{entry.name:<{width}}  {entry.result}" for entry in chosen))
     return DONE
+
+
+def _theorem(entry: gallery.Entry, options: argparse.Namespace) -> int:
+    """Its checks are made as its document is."""
+    writer = markdown if options.document is None else _document_writer(options.document)
+    _progress("checking the identities")
+    page = entry.document(writer)
+    _progress("")
+    if options.document is None:
+        print(page)
+    else:
+        _write(options.document, page)
+    return CHECK_FAILED if re.search("FAILS|NOT confirmed", page) else DONE
 
 
 def _document_writer(path: Path) -> Callable[[Document], str]:

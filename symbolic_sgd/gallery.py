@@ -1,10 +1,12 @@
-"""The gallery: problem files with their derived documents. Adding an entry is adding a problem file."""
+"""The gallery: problem files with their derived documents, and the theorem itself. Adding an entry is adding a problem file."""
 
 import re
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from symbolic_sgd.documents.theorem_document import TITLE, theorem_document
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.export.document import Document
 from symbolic_sgd.export.document_markdown import markdown
@@ -18,29 +20,24 @@ _RESULT = re.compile(r"<!-- result: (.*) -->")
 
 
 @dataclass(frozen=True)
-class Entry:
-    """One derivation.
+class Entry(ABC):
+    """One entry.
 
     Args:
-        path: its problem file; its document stands beside it.
+        kept: the document that was derived from it.
     """
 
-    path: Path
+    kept: Path
 
     @property
     def name(self) -> str:
         """What it is called on the command line."""
-        return self.path.stem
+        return self.kept.stem
 
     @property
+    @abstractmethod
     def title(self) -> str:
-        """What its file says that it is."""
-        return read_problem_file(self.path).title
-
-    @property
-    def kept(self) -> Path:
-        """The document that was derived from it."""
-        return self.path.with_suffix(".md")
+        """What it is about."""
 
     @property
     def result(self) -> str:
@@ -48,10 +45,39 @@ class Entry:
         found = _RESULT.match(self.kept.read_text(encoding="utf-8")) if self.kept.exists() else None
         return found[1] if found else "not derived yet"
 
+    @abstractmethod
     def document(self, writer: Callable[[Document], str] = markdown) -> str:
         """Its document, derived anew."""
+
+
+@dataclass(frozen=True)
+class Derivation(Entry):
+    """The limiting SDE of one problem, whose file stands beside its document."""
+
+    @property
+    def path(self) -> Path:
+        """The problem file."""
+        return self.kept.with_suffix(".toml")
+
+    @property
+    def title(self) -> str:
+        return read_problem_file(self.path).title
+
+    def document(self, writer: Callable[[Document], str] = markdown) -> str:
         stated = read_problem_file(self.path)
         return derive_limiting_sde(stated.problem).document(writer, title=stated.title)
+
+
+@dataclass(frozen=True)
+class Theorem(Entry):
+    """The theorem itself: identities for every loss, and the errata of its source."""
+
+    @property
+    def title(self) -> str:
+        return TITLE
+
+    def document(self, writer: Callable[[Document], str] = markdown) -> str:
+        return writer(theorem_document())
 
 
 def folder() -> Path:
@@ -74,7 +100,8 @@ def entries() -> tuple[Entry, ...]:
     >>> [entry.name for entry in entries()][:2]
     ['attention', 'cubic_label']
     """
-    return tuple(Entry(path) for path in sorted(folder().glob("*.toml")))
+    problems = (Derivation(path.with_suffix(".md")) for path in folder().glob("*.toml"))
+    return tuple(sorted((*problems, Theorem(folder() / "theorem.md")), key=lambda entry: entry.name))
 
 
 def entry(name: str) -> Entry:

@@ -15,6 +15,7 @@ from symbolic_sgd.documents.derivation_document import SECTIONS
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.export.document import (
     Document,
+    Figure,
     Formula,
     Items,
     Paragraph,
