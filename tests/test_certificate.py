@@ -1,5 +1,6 @@
 """A certificate is data that can fail: it is repeated from its own content, and a change of anything voids it."""
 
+import contextlib
 import json
 from pathlib import Path
 
@@ -22,11 +23,12 @@ from symbolic_sgd.errors import BadCertificate, BadInput
 from symbolic_sgd.problems.document import problem_document
 from symbolic_sgd.problems.problem_file import problem_from_document, read_problem
 from symbolic_sgd.verify import checks, enclosures
-from symbolic_sgd.verify.certificate import Certificate, Check
+from symbolic_sgd.verify.certificate import Certificate, Check, signed
 from symbolic_sgd.verify.checks import methods_named
 from symbolic_sgd.verify.enclosures import Enclosures
 from symbolic_sgd.verify.ensembles import Ensembles
 from symbolic_sgd.verify.exact_steps import ExactSteps
+from symbolic_sgd.verify.float_errors import FloatErrors
 from symbolic_sgd.verify.identities import Identities
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
@@ -41,12 +43,13 @@ def text():
 
 
 def changed(text, **entries):
-    return json.dumps(json.loads(text) | entries)
+    """Changed by someone who makes the digest anew."""
+    return signed(json.loads(text) | entries)
 
 
 def test_it_holds_what_it_promises(text):
     content = json.loads(text)
-    assert content["format"] == 2 and content["passed"] is True and content["seed"] == 3
+    assert content["format"] == 3 and content["passed"] is True and content["seed"] == 3
     assert content["problem"]["loss"] and len(content["problem_hash"]) == len(content["formula_hash"]) == 64
     assert [m["method"] for m in content["methods"]] == ["Identities", "ExactSteps", "Enclosures"]
     assert content["assumptions"] and content["valid_where"] == []
@@ -80,9 +83,80 @@ def test_a_changed_problem_or_formula_voids_it(text, monkeypatch):
 def test_a_changed_verdict_voids_it(text):
     content = json.loads(text)
     content["checks"][0]["verdict"] = "proved"
-    assert "proved in the certificate, measured now" in recheck(json.dumps(content)).void[0]
+    assert "proved in the certificate, measured now" in recheck(signed(content)).void[0]
     content["checks"].pop()
-    assert any("not in the certificate" in word for word in recheck(json.dumps(content)).void)
+    assert any("not in the certificate" in word for word in recheck(signed(content)).void)
+
+
+def leaves(value, path=()):
+    if isinstance(value, (dict, list)):
+        for key, entry in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from leaves(entry, (*path, key))
+    else:
+        yield path, value
+
+
+def replaced(content, path, value):
+    copy = json.loads(json.dumps(content))
+    place = copy
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+    return copy
+
+
+def test_a_change_of_anything_voids_it_or_is_refused(text):
+    """Each kind of leaf once, by someone who does not make the digest anew."""
+    content, kinds = json.loads(text), set()
+    for path, value in leaves(content):
+        kind = tuple(key for key in path if isinstance(key, str))
+        if kind in kinds:
+            continue
+        kinds.add(kind)
+        other = not value if isinstance(value, bool) else value + 1 if isinstance(value, (int, float)) else f"{value}x"
+        with contextlib.suppress(BadCertificate):
+            assert recheck(json.dumps(replaced(content, path, other))).void, path
+    assert len(kinds) > 20
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("passed",), False, "passed"),
+        (("assumptions",), [], "assumptions"),
+        (("valid_where",), ["x > 0"], "valid_where"),
+        (("checks", 0, "tolerance"), 1.0, "tolerance"),
+    ],
+)
+def test_what_is_claimed_with_a_new_digest_is_compared(text, path, value, words):
+    assert any(words in word for word in recheck(signed(replaced(json.loads(text), path, value))).void)
+
+
+def test_a_key_that_stands_twice_and_numbers_that_are_none(text):
+    for other in ('"seed": 3, "seed": 3', '"seed": NaN', '"seed": true', '"seed": -1'):
+        with pytest.raises(BadCertificate):
+            recheck(text.replace('"seed": 3', other))
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Ensembles(alpha=0),
+        lambda: Ensembles(alpha=1),
+        lambda: Ensembles(replicas=1),
+        lambda: Ensembles(replicas=2**40),
+        lambda: Ensembles(stiffness=-1),
+        lambda: Ensembles(cells=0),
+        lambda: Ensembles(steps=0.5),
+        lambda: ExactSteps(steps=0),
+        lambda: ExactSteps(most=True),
+        lambda: Enclosures(points=0),
+        lambda: FloatErrors(points=-3),
+    ],
+)
+def test_settings_with_which_nothing_could_fail_are_refused(make):
+    with pytest.raises(BadInput):
+        make()
 
 
 @pytest.mark.parametrize(
@@ -92,8 +166,8 @@ def test_a_changed_verdict_voids_it(text):
         ("[1]", "format"),
         ('{"format": 1}', "format"),
         ("[" * 100_000, "no certificate"),
-        ('{"format": 2, "problem": null}', "as data"),
-        ('{"format": 2, "problem": {}, "problem_hash": 3}', "damaged"),
+        ('{"format": 3, "problem": null}', "as data"),
+        ('{"format": 3, "problem": {}, "problem_hash": 3}', "damaged"),
     ],
 )
 def test_what_is_no_certificate_is_refused(text, words):
@@ -105,6 +179,7 @@ def test_unknown_methods_and_code_in_a_certificate_are_refused(text):
     for methods in (
         [{"method": "os.system"}],
         [{"method": "Ensembles", "alpha": "1"}],
+        [{"method": "Ensembles", "alpha": 0}],
         [{"method": "Identities", "x": 1}],
     ):
         with pytest.raises(BadCertificate, match="cannot be repeated"):

@@ -13,7 +13,7 @@ import sympy as sp
 
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.export.points import as_points, constant_columns
-from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.simulate.run import Run, fresh_entropy, simulated
 from symbolic_sgd.simulate.steps import Stepper
 
@@ -52,6 +52,10 @@ def plan_of(
     """The plan for what the caller states, or `BadInput`, `BadPoint`."""
     if executor is not None and not callable(getattr(executor, "submit", None)):
         raise BadInput(f"executor is {executor!r}; give an object with the protocol of concurrent.futures.Executor")
+    if progress is not None and not callable(progress):
+        raise BadInput(f"progress is {progress!r}; give a function of the fraction that is done")
+    if checkpoint is not None and not isinstance(checkpoint, (str, Path)):
+        raise BadInput(f"checkpoint is {checkpoint!r}; give the name of a file")
     total, entropy = count(steps, "steps"), entropy_of(rng)
     marks = np.unique(np.linspace(0, total, min(count(records, "records"), total) + 1).round().astype(int))
     return Plan(
@@ -71,9 +75,13 @@ def plan_of(
 def _starts(problem: Problem, start: Any, replicas: int) -> np.ndarray:
     if isinstance(start, Mapping):
         missing = [s for s in problem.parameters if s not in start]
-        if missing:
-            raise BadPoint(f"start has no value for {', '.join(map(str, missing))}")
-        start = [float(start[s]) for s in problem.parameters]
+        unknown = [s for s in start if s not in problem.parameters]
+        if missing or unknown:
+            words = [f"no value for {s}" for s in missing] + [
+                f"a value for {s}, which is no parameter" for s in unknown
+            ]
+            raise BadPoint(f"start has {', and '.join(words)}")
+        start = [real_number(start[s], where=f"start[{s}]") for s in problem.parameters]
     points = as_points(start, problem.dimension)
     if points.ndim > 2 or (points.ndim == 2 and len(points) not in (1, replicas)):
         raise BadPoint(

@@ -1,12 +1,14 @@
 """What verification returns: a value. Printing is the command line's business."""
 
+import hashlib
 import json
 import platform
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from typing import Any
 
-FORMAT = 2
+FORMAT = 3
 
 HOLDS = ("proved", "enclosed", "measured", "consistent")
 """Verdicts of a check that is passed, the strongest first."""
@@ -79,7 +81,7 @@ class Certificate:
         versions = {package: version(package) for package in ("sympy", "numpy", "mpmath", "scipy")}
         versions["python"] = platform.python_version()
         content = {"format": FORMAT, "passed": self.passed, "versions": versions, **asdict(self)}
-        return json.dumps(_finite(content), indent=1, allow_nan=False)
+        return signed(_finite(content))
 
     def __str__(self) -> str:
         width = max((len(check.name) for check in self.checks), default=0)
@@ -91,6 +93,17 @@ class Certificate:
             lines.append(f"{c.name:<{width}}  {c.verdict:<10}{numbers}")
             lines.extend([f"    {c.detail}"] if c.verdict not in ("proved", "enclosed", "measured") else [])
         return "\n".join([*lines, "certificate: " + ("passed" if self.passed else "NOT passed")])
+
+
+def digest(content: Mapping[str, Any]) -> str:
+    """SHA-256 of everything else in a certificate."""
+    rest = {key: value for key, value in content.items() if key != "digest"}
+    return hashlib.sha256(json.dumps(rest, sort_keys=True, allow_nan=False).encode()).hexdigest()
+
+
+def signed(content: Mapping[str, Any]) -> str:
+    """A certificate's content as text, with its digest: a later change of any of it is noticed."""
+    return json.dumps({**content, "digest": digest(content)}, indent=1, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

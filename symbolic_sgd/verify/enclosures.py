@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symbolic_sgd.algebra.program import evaluate
+from symbolic_sgd.processes.plan import count
 from symbolic_sgd.verify.certificate import Check
 from symbolic_sgd.verify.float_errors import TOLERANCE, term_scales
 from symbolic_sgd.verify.region import region_points, region_words
@@ -30,6 +31,9 @@ class Enclosures:
 
     points: int = 12
     name: ClassVar[str] = "enclosures by ball arithmetic"
+
+    def __post_init__(self) -> None:
+        count(self.points, "points")
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
         names = {"drift": "enclosure: drift", "tangent_noise": "enclosure: diffusion"}

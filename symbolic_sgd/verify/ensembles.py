@@ -19,8 +19,9 @@ from scipy.stats import norm
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.derive.derivation import Derivation
-from symbolic_sgd.errors import Diverged
+from symbolic_sgd.errors import BadInput, Diverged
 from symbolic_sgd.processes.limit import WeakOrderTwo
+from symbolic_sgd.processes.plan import count, positive
 from symbolic_sgd.processes.sgd import TrueLaw
 from symbolic_sgd.processes.stability import curvatures
 from symbolic_sgd.simulate.run import simulated
@@ -43,6 +44,9 @@ NOISE = 4.0
 
 RESTORING = 1 / 3
 """Three standard deviations off Γ, ∇L still pulls back with so much of the force that ∇²L gives: else SGD escapes."""
+
+MOST_REPLICAS = 2**26
+"""Whose positions fit into memory."""
 
 ATTEMPTS = 3
 """So many learning rates are tried, each a quarter of the one before."""
@@ -132,6 +136,14 @@ class Ensembles:
     steps: int = 64
     cells: int = 24
     name: ClassVar[str] = "ensembles of SGD, extrapolated to η → 0"
+
+    def __post_init__(self) -> None:
+        for name in ("replicas", "steps", "cells"):
+            count(getattr(self, name), name)
+        if not 2 <= self.replicas <= MOST_REPLICAS:
+            raise BadInput(f"replicas is {self.replicas}; give 2 to {MOST_REPLICAS:,}")
+        if not (0 < positive(self.alpha, "alpha") < 1 and positive(self.stiffness, "stiffness") < 1):
+            raise BadInput(f"alpha is {self.alpha} and stiffness {self.stiffness}; both have to be below 1")
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
         try:

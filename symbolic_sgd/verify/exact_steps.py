@@ -14,6 +14,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import FlowDidNotConverge
+from symbolic_sgd.processes.plan import count
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.verify.certificate import Check, verdict
 from symbolic_sgd.verify.one_step import ACCURACY, LEVELS, REACHES, extrapolate
@@ -35,6 +36,10 @@ class ExactSteps:
     steps: int = 2
     most: int = 600
     name: ClassVar[str] = "several exact steps of SGD"
+
+    def __post_init__(self) -> None:
+        count(self.steps, "steps")
+        count(self.most, "most")
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
         checks = []

@@ -9,6 +9,7 @@ import numpy as np
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.export.callables import NumericFunctions
+from symbolic_sgd.processes.plan import count
 from symbolic_sgd.verify.certificate import Check
 from symbolic_sgd.verify.region import region_points, region_words
 from symbolic_sgd.verify.witness import Witness
@@ -29,6 +30,9 @@ class FloatErrors:
 
     points: int = 40
     name: ClassVar[str] = "float64 against 50 digits"
+
+    def __post_init__(self) -> None:
+        count(self.points, "points")
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
         rows = region_points(witness, rng, self.points)
