@@ -58,6 +58,10 @@ def _parser() -> argparse.ArgumentParser:
     derive.add_argument(
         "--latex", type=Path, metavar="F", help="write the theorem with every block filled in ('-' for stdout)"
     )
+    derive.add_argument(
+        "--symbols", nargs="+", default=[], metavar="u=\\theta_1", help="with --latex: how symbols are printed"
+    )
+    derive.add_argument("--line-length", type=int, metavar="N", help="with --latex: characters of a line (default 75)")
     derive.add_argument("--json", action="store_true", help="print the result as JSON")
     derive.add_argument(
         "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
@@ -109,6 +113,7 @@ def _gallery(options: argparse.Namespace) -> int:
             _write(entry.kept, entry.document())
     elif isinstance(chosen[0], gallery.Derivation) and options.file != "gallery":
         options.file, options.latex, options.json, options.flow = chosen[0].path, None, False, False
+        options.symbols, options.line_length = [], None
         return _derive(options)
     elif options.file != "gallery":
         return _theorem(chosen[0], options)
@@ -201,6 +206,13 @@ def _recovery_fits(law: str, found: Sequence[Threshold], directory: Path) -> Non
     figure.recovery_figure(found, law).savefig(directory / f"recovery_{law}.png", dpi=150)
 
 
+def _names(stated: Sequence[str]) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in stated]
+    if not all(equals for _, equals, _ in pairs):
+        raise BadInput("--symbols takes pairs like u=\\theta_1")
+    return {symbol: tex for symbol, _, tex in pairs}
+
+
 def _figures(sde: LimitingSDE) -> Sequence[Figure]:
     _progress("drawing")
     try:
@@ -213,6 +225,8 @@ def _figures(sde: LimitingSDE) -> Sequence[Figure]:
 def _derive(options: argparse.Namespace) -> int:
     if options.json and str(options.latex) == "-":
         raise BadInput("--latex - and --json both write to standard output: give --latex a file name")
+    if (options.symbols or options.line_length is not None) and options.latex is None:
+        raise BadInput("--symbols and --line-length are for --latex: give --latex F as well")
     if (options.plots or options.checks) and options.document is None:
         raise BadInput("--plots and --checks are for documents: give --document F as well")
     if options.plots and options.document.suffix != ".html":
@@ -231,7 +245,8 @@ def _derive(options: argparse.Namespace) -> int:
     phi = gradient_flow_limit(stated.problem) if options.flow else None
     _progress("")
     if options.latex is not None:
-        _write(options.latex, sde.latex() + (phi.latex() if phi else ""))
+        text = sde.latex(names=_names(options.symbols), line=options.line_length)
+        _write(options.latex, text + (phi.latex() if phi else ""))
     if options.json:
         print(json.dumps(_summary(sde) | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
     elif options.latex is None or str(options.latex) != "-":

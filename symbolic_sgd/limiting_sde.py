@@ -31,6 +31,7 @@ from symbolic_sgd.export.document import Document, Figure
 from symbolic_sgd.export.document_markdown import markdown
 from symbolic_sgd.export.guard import check_finite, check_points
 from symbolic_sgd.export.latex import COEFFICIENTS, snippet
+from symbolic_sgd.export.layout import laid_out, layout_of
 from symbolic_sgd.family_sde import FamilySDE
 from symbolic_sgd.flow.limit import find_limit
 from symbolic_sgd.problems.family import Family
@@ -264,10 +265,19 @@ class LimitingSDE(Printable):
         programs = {f"sde_{public}": self.program.select(name) for public, name in names.items()}
         return c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
 
-    def latex(self) -> str:
-        """The theorem with every block filled in: LaTeX that compiles with amsmath."""
+    def latex(self, *, names: Mapping[Any, str] | None = None, line: int | None = None) -> str:
+        r"""The theorem with every block filled in: LaTeX that compiles with amsmath, to be pasted or \\input.
+
+        Args:
+            names: LaTeX of symbols, {u: r"\theta_1"}: letters, Greek letters, \mathbf{…}, \hat{…}, with scripts.
+            line: characters of a line, apart from commands, after which sums are broken (default 75).
+
+        Raises:
+            BadInput: a name that is no such LaTeX; a length of no use.
+        """
         matrices = {term.name: self._matrix(term.name) for term in TERMS}
-        return snippet(self.derivation, matrices, self._shortest_program)
+        with laid_out(layout_of(names, line, self.problem.symbols)):
+            return snippet(self.derivation, matrices, self._shortest_program)
 
     def _shortest_program(self, name: str) -> Program:
         return shortest_program(self.derivation, name)

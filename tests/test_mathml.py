@@ -8,7 +8,8 @@ import sympy as sp
 
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import UnsupportedExpression
-from symbolic_sgd.export.latex import GREEK, expression_latex
+from symbolic_sgd.export.latex import expression_latex
+from symbolic_sgd.export.layout import GREEK
 from symbolic_sgd.export.mathml import mathml
 
 x, y, u1, theta, width = sp.symbols("x y u1 theta width")

@@ -10,7 +10,8 @@ from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
 from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.export.document import Block, Formula, Items, Math, Paragraph, Table, Verbatim, paragraph
-from symbolic_sgd.export.latex import LINE, expression_latex, visible_length
+from symbolic_sgd.export.latex import expression_latex, visible_length
+from symbolic_sgd.export.layout import LINE
 from symbolic_sgd.verify.certificate import Certificate
 
 

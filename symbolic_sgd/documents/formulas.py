@@ -11,7 +11,6 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.export.document import Block, Formula, Inline, Math, Paragraph, blocks_of, paragraph
 from symbolic_sgd.export.latex import (
-    LINE,
     aligned,
     broken_sum,
     equation_lines,
@@ -19,6 +18,7 @@ from symbolic_sgd.export.latex import (
     matrix_display,
     visible_length,
 )
+from symbolic_sgd.export.layout import LINE
 
 WIDEST = 100
 """Characters of a line of an aligned formula that still fits (fractions count both their parts)."""

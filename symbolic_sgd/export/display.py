@@ -10,7 +10,6 @@ from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.export.latex import (
     COEFFICIENTS,
-    LINE,
     NAMED,
     PRINTED,
     broken_sum,
@@ -18,6 +17,7 @@ from symbolic_sgd.export.latex import (
     equation_lines,
     visible_length,
 )
+from symbolic_sgd.export.layout import LINE
 from symbolic_sgd.export.named_parts import NamedParts, named_parts
 
 SYMBOLS = {term.name: term.symbol for term in TERMS}

@@ -7,7 +7,8 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.family_terms import FamilyTerms, IndexedVector
-from symbolic_sgd.export.latex import LINE, aligned, display, equation_lines, visible_length
+from symbolic_sgd.export.latex import aligned, display, equation_lines, visible_length
+from symbolic_sgd.export.layout import LINE
 
 TITLES = (
     ("tangent_noise_compensation", r"b^{\parallel}"),

@@ -9,17 +9,14 @@ import sympy as sp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.derive.derivation import TERMS, Derivation, Term
+from symbolic_sgd.export.layout import layout, symbol_latex
 from symbolic_sgd.export.named_parts import named_parts
 
 PRINTED = 1500
 """A block with more operations than this when written out is given by its definition and the smaller blocks."""
 
-LINE = 75
-"""Characters, apart from commands, that make about one line of text."""
-
-SUM = 64
-"""Characters of a sum after which it is broken: the left-hand side stands on the same line."""
-
+LEFT = 11
+"""Characters that are kept free on a line that is broken: the left-hand side stands on it."""
 
 NAMED = 2000
 """Operations of a program up to which the SDE's coefficients are printed by named parts."""
@@ -66,61 +63,6 @@ def snippet(
     return "\n".join(parts) + "\n"
 
 
-GREEK = frozenset(
-    [
-        "alpha",
-        "beta",
-        "gamma",
-        "delta",
-        "epsilon",
-        "zeta",
-        "eta",
-        "theta",
-        "iota",
-        "kappa",
-        "lambda",
-        "mu",
-        "nu",
-        "xi",
-        "pi",
-        "rho",
-        "sigma",
-        "tau",
-        "upsilon",
-        "phi",
-        "chi",
-        "psi",
-        "omega",
-        "Gamma",
-        "Delta",
-        "Theta",
-        "Lambda",
-        "Xi",
-        "Pi",
-        "Sigma",
-        "Upsilon",
-        "Phi",
-        "Psi",
-        "Omega",
-    ]
-)
-"""Names that amsmath alone can print as letters."""
-
-
-def symbol_latex(name: str) -> str:
-    """A symbol's name in LaTeX: a letter or Greek letter with its index, any other word upright.
-
-    >>> symbol_latex("u12"), symbol_latex("theta_1"), symbol_latex("width")
-    ('u_{12}', '\\\\theta_{1}', '\\\\mathrm{width}')
-    """
-    base, _, index = name.partition("_")
-    if not index:
-        base = name.rstrip("0123456789").rstrip("_")
-        index = name[len(base) :].lstrip("_")
-    letter = rf"\{base}" if base in GREEK else base if len(base) == 1 else rf"\mathrm{{{base}}}"
-    return rf"{letter}_{{{index.replace('_', ',')}}}" if index else letter
-
-
 def expression_latex(expression: Any) -> str:
     """LaTeX with names as `symbol_latex` writes them."""
     names = {s: symbol_latex(s.name) for s in expression.free_symbols}
@@ -154,7 +96,7 @@ def _with_named_sums(expression: Any) -> tuple[Any, list[tuple[sp.Symbol, Any]]]
     """The expression with names r_1, r_2, … for sums inside its terms that are too long for a line."""
     taken = {s.name for s in expression.free_symbols}
     inner = [e for e in sp.preorder_traversal(expression) if e.is_Add and e is not expression]
-    wide = [e for e in dict.fromkeys(inner) if visible_length(expression_latex(e)) > SUM]
+    wide = [e for e in dict.fromkeys(inner) if visible_length(expression_latex(e)) > layout().line - LEFT]
     names = (sp.Symbol(n) for k in count(1) if (n := f"r{k}") not in taken)
     named = dict(zip(wide, names, strict=False))
     return expression.xreplace(named), [(name, e) for e, name in named.items()]
@@ -201,7 +143,7 @@ def _named(term: Term, program: Program) -> Iterator[str]:
     if program.operations > NAMED:
         yield (
             f"The entries of ${term.symbol}$ take {program.operations} operations, more than the {NAMED} that are "
-            r"printed: see 	exttt{sde.program}."
+            r"printed: see \texttt{sde.program}."
         )
         return
     yield "that is, entry by entry,"
@@ -275,7 +217,7 @@ def matrix_display(symbol: str, definition: str, matrix: Any) -> list[str]:
     widest = sum(
         max(visible_length(expression_latex(matrix[i, j])) for i in range(matrix.rows)) + 2 for j in range(matrix.cols)
     )
-    if widest + visible_length(symbol + definition) <= LINE:
+    if widest + visible_length(symbol + definition) <= layout().line:
         return [display(f"{symbol} = {definition}{expression_latex(matrix)}")]
     named, entries = sp.cse(
         list(matrix.flat()), symbols=sp.numbered_symbols("t", start=1, exclude=matrix.free_symbols), order="none"
@@ -301,12 +243,12 @@ def broken_sum(expression: Any, write: Write | None = None) -> list[str]:
     ['u - v']
     """
     write = write or expression_latex
-    lines, length = [""], 0
+    lines, length, widest = [""], 0, layout().line - LEFT
     terms: Any = expression.as_ordered_terms()
     for term in terms:
         negative = term.could_extract_minus_sign()
         text = write(-term if negative else term)
-        if lines[-1] and length + visible_length(text) > SUM:
+        if lines[-1] and length + visible_length(text) > widest:
             lines.append("")
             length = 0
         sign = "-" if negative else "+"

@@ -10,9 +10,9 @@ from symbolic_sgd.export.latex import (
     broken_sum,
     equation_lines,
     expression_latex,
-    symbol_latex,
     visible_length,
 )
+from symbolic_sgd.export.layout import symbol_latex
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit, image_symbols
 from symbolic_sgd.flow.limit import FlowLimit

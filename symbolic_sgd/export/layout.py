@@ -1,0 +1,115 @@
+"""How a snippet is laid out: the user's own names of symbols, from an allow-list, and the length of its lines."""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from typing import Any
+
+from symbolic_sgd.errors import BadInput
+
+LINE = 75
+"""Characters, apart from commands, that make about one line of text."""
+
+SHORTEST, LONGEST = 30, 400
+"""Lengths of lines that may be asked for."""
+
+GREEK = frozenset(
+    name
+    for line in (
+        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega",
+        "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega",
+    )
+    for name in line.split(" ")
+)
+"""Names that amsmath alone can print as letters."""
+
+VARIANTS = frozenset(("varepsilon", "vartheta", "varphi", "ell"))
+
+_LETTER = rf"(?:[A-Za-z]|\\(?:{'|'.join(sorted(GREEK | VARIANTS, key=len, reverse=True))})(?![A-Za-z]))"
+_SIGN = r"\\(?:ast|star|prime|top|parallel|perp)(?![A-Za-z])"
+_DRESSED = rf"\\(?:mathbf|mathrm|mathcal|mathsf|mathit|boldsymbol|hat|bar|tilde|vec|dot)\{{(?:[A-Za-z]+|{_LETTER})\}}"
+_SCRIPT = rf"(?:[A-Za-z0-9]|\{{(?:[A-Za-z0-9,+()* -]|{_LETTER}|{_SIGN})+\}}|{_SIGN})"
+_NAME = re.compile(rf"(?:{_LETTER}|{_DRESSED})(?:_{_SCRIPT})?(?:\^{_SCRIPT})?")
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of symbols and the length of lines.
+
+    Args:
+        names: a symbol's name → its LaTeX.
+        line: characters of a line, apart from commands.
+    """
+
+    names: Mapping[str, str] = field(default_factory=dict)
+    line: int = LINE
+
+
+_layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
+
+
+def layout() -> Layout:
+    """The layout of the snippet that is being written."""
+    return _layout.get() or Layout()
+
+
+@contextmanager
+def laid_out(chosen: Layout) -> Iterator[None]:
+    """Everything that is written within is laid out so."""
+    token = _layout.set(chosen)
+    try:
+        yield
+    finally:
+        _layout.reset(token)
+
+
+def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[Any, ...]) -> Layout:
+    r"""The layout that a caller asks for.
+
+    A name is a letter, a Greek letter or a dressed one (\mathbf{W}, \hat{u}, …), with at most one subscript and one superscript
+    of letters, digits and signs; nothing else of LaTeX is let through.
+
+    Args:
+        names: symbol (or its name) → LaTeX.
+        line: characters of a line.
+        symbols: those of the problem.
+
+    Raises:
+        BadInput: a name that is not of this form, stands for two symbols, or belongs to none; a length out of range.
+    """
+    if line is not None and (isinstance(line, bool) or not isinstance(line, int) or not SHORTEST <= line <= LONGEST):
+        raise BadInput(f"line is {line!r}; give a number of characters from {SHORTEST} to {LONGEST}")
+    given = {str(symbol): tex for symbol, tex in (names or {}).items()}
+    unknown = given.keys() - {s.name for s in symbols}
+    if unknown:
+        raise BadInput(f"names has {', '.join(sorted(unknown))}; the symbols are {', '.join(s.name for s in symbols)}")
+    for symbol, tex in given.items():
+        if not isinstance(tex, str) or not _NAME.fullmatch(tex):
+            raise BadInput(
+                f"names[{symbol}] is {tex!r}; give a letter, \\alpha … \\Omega, or \\mathbf{{…}}, \\hat{{…}} of one, with at most "
+                "one subscript and one superscript: \\theta_1, \\mathbf{W}_{ij}, u^{*}"
+            )
+    printed = [given.get(s.name, symbol_latex(s.name)) for s in symbols]
+    if len(set(printed)) < len(printed):
+        twice = sorted({tex for tex in printed if printed.count(tex) > 1})
+        raise BadInput(f"with these names two symbols would be printed as {', '.join(twice)}: give each its own")
+    return Layout(given, LINE if line is None else line)
+
+
+def symbol_latex(name: str) -> str:
+    """A symbol's name in LaTeX: a letter or Greek letter with its index, any other word upright.
+
+    >>> symbol_latex("u12"), symbol_latex("theta_1"), symbol_latex("width")
+    ('u_{12}', '\\\\theta_{1}', '\\\\mathrm{width}')
+    """
+    given = layout().names.get(name)
+    if given is not None:
+        return given
+    base, _, index = name.partition("_")
+    if not index:
+        base = name.rstrip("0123456789").rstrip("_")
+        index = name[len(base) :].lstrip("_")
+    letter = rf"\{base}" if base in GREEK else base if len(base) == 1 else rf"\mathrm{{{base}}}"
+    return rf"{letter}_{{{index.replace('_', ',')}}}" if index else letter
