@@ -1,0 +1,71 @@
+"""The vocabulary of the LaTeX that is read as MathML: letters, signs, functions, spaces, sizes. A new one is a new row."""
+
+
+def _named(names: str, letters: str) -> dict[str, str]:
+    return dict(zip(names.split(), letters, strict=True))
+
+
+LETTERS = {
+    **_named("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu", "αβγδϵζηθικλμ"),
+    **_named("nu xi pi rho sigma tau upsilon phi chi psi omega", "νξπρστυϕχψω"),
+    "ell": "ℓ",
+    "varepsilon": "ε",
+    "varphi": "φ",
+}
+"""Letters that are slanted."""
+
+UPRIGHT = {
+    **_named("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega", "ΓΔΘΛΞΠΣΥΦΨΩ"),
+    "partial": "∂",
+    "nabla": "∇",
+    "infty": "∞",
+    "top": "⊤",
+    "dagger": "†",
+    "parallel": "∥",
+    "perp": "⊥",
+}
+"""Letters and signs that are not."""
+
+OPERATORS = {
+    "cdot": "·",
+    "circ": "∘",
+    "times": "×",
+    "pm": "±",
+    "to": "→",
+    "mapsto": "↦",
+    "in": "∈",
+    "leq": "≤",
+    "le": "≤",
+    "geq": "≥",
+    "ge": "≥",
+    "neq": "≠",
+    "ne": "≠",
+    "approx": "≈",
+    "sim": "∼",
+    "propto": "∝",
+    "wedge": "∧",
+    "vee": "∨",
+    "colon": ":",
+    "ldots": "…",
+    "cdots": "⋯",
+    "int": "∫",
+    "oint": "∮",
+    "sum": "∑",
+    "prod": "∏",
+    "langle": "⟨",
+    "rangle": "⟩",
+    "{": "{",
+    "}": "}",
+    "|": "∥",
+}
+
+_NAMES = "arg cos cosh cot coth csc det dim exp gcd inf ker lim ln log max min sec sin sinh sup tan tanh"
+
+FUNCTIONS = frozenset(_NAMES.split(" "))
+
+SPACES = {",": "0.17em", ":": "0.22em", ";": "0.28em", "!": "0", " ": "0.3em", "quad": "1em", "qquad": "2em"}
+
+_SIZES = "big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle limits"
+
+SIZES = frozenset(_SIZES.split(" "))
+"""Commands that choose sizes, which a browser chooses itself."""
