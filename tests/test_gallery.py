@@ -48,7 +48,9 @@ def test_the_kept_document_is_what_is_derived(entry):
 @needs_tex
 @every_entry
 def test_latex_compiles_and_nothing_sticks_out(entry, tmp_path):
-    done = compiled_document(WRITERS[".tex"](derived(entry)), tmp_path)
+    page = WRITERS[".tex"](derived(entry))
+    assert "[U+" not in page, "a character for which there is no letter in LaTeX"
+    done = compiled_document(page, tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert overfull(done) == []
 

@@ -44,7 +44,7 @@ def _jets() -> tuple[Block, ...]:
 
 def _flow() -> tuple[Block, ...]:
     return (
-        paragraph("The flow from a point beside Γ, in powers of the distance ε:"),
+        paragraph("The flow from a point beside Γ, in powers of the distance ", Math(r"\varepsilon"), ":"),
         Formula(
             (
                 r"x &= \varepsilon x_1 + \varepsilon^2 x_2 + \ldots,\quad x_1 = e^{-Ht} v",
