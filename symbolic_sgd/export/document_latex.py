@@ -55,20 +55,16 @@ SPECIAL = {
 """Characters that LaTeX would read as commands."""
 
 MATHEMATICAL = {
-    "Γ": r"\Gamma",
-    "Σ": r"\Sigma",
-    "Φ": r"\Phi",
-    "δ": r"\delta",
-    "η": r"\eta",
-    "θ": r"\theta",
-    "κ": r"\kappa",
-    "λ": r"\lambda",
-    "ξ": r"\xi",
-    "Ξ": r"\Xi",
-    "π": r"\pi",
-    "σ": r"\sigma",
-    "ψ": r"\psi",
-    "ℓ": r"\ell",
+    **{
+        letter: rf"\{name}"
+        for letters, names in (
+            ("αβγδϵζηθικλμ", "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu"),
+            ("νξπρστυϕχψω", "nu xi pi rho sigma tau upsilon phi chi psi omega"),
+            ("ΓΔΘΛΞΠΣΥΦΨΩ", "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega"),
+            ("εφℓ", "varepsilon varphi ell"),
+        )
+        for letter, name in zip(letters, names.split(" "), strict=True)
+    },
     "∂": r"\partial",
     "∇": r"\nabla",
     "∫": r"\int",
@@ -81,6 +77,11 @@ MATHEMATICAL = {
     "·": r"\cdot",
     "∘": r"\circ",
     "≠": r"\neq",
+    "≈": r"\approx",
+    "∼": r"\sim",
+    "∝": r"\propto",
+    "∑": r"\sum",
+    "ℝ": r"\mathbb{R}",
     "≤": r"\leq",
     "≥": r"\geq",
     "→": r"\to",
