@@ -171,7 +171,7 @@ def timed(run: Callable):
 # --- weak orders --------------------------------------------------------------------------------
 
 
-def order(replicas: int = 2**19) -> None:
+def order(replicas: int = 2**20) -> None:
     print("weak error of SGD against its limit, |E f(x) − E f(Y)| at η, η/2, η/4, and its order in η")
     for name in ORDERS:
         sde = derive_limiting_sde(read_problem(next(p for p in DERIVATIONS if p.stem == name)))
