@@ -128,7 +128,7 @@ def advance_chunk(stepper: Stepper, chunk: Chunk, marks: Sequence[int], keep: bo
     bits = np.random.PCG64()
     bits.state = block_start = chunk.generator  # type: ignore[assignment]
     fill = stepper.increments.stream(np.random.Generator(bits), replicas)
-    increments, step = np.empty((stepper.increments.rows, replicas)), stepper.bind(replicas)
+    increments, step = np.empty((stepper.increments.rows, replicas)), stepper.bind(replicas, done)
     for _ in range(done % BLOCK):  # what the steps already done have used of the block
         fill(increments)
     moments, positions = [], []

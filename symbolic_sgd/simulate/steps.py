@@ -39,8 +39,8 @@ class Stepper(Protocol):
         """The law of what one step takes."""
         ...
 
-    def bind(self, replicas: int) -> Step:
-        """The step for so many replicas, with its own work space."""
+    def bind(self, replicas: int, done: int = 0) -> Step:
+        """The step for so many replicas that have made so many steps, with its own work space."""
         ...
 
 
@@ -58,7 +58,7 @@ class Descent:
     move: DrivenField
     increments: Increments
 
-    def bind(self, replicas: int) -> Step:
+    def bind(self, replicas: int, done: int = 0) -> Step:
         moved = np.empty((self.dimension, replicas))
 
         def step(x: np.ndarray, a: np.ndarray) -> None:
@@ -77,7 +77,7 @@ class Coupled:
     to η = 0, say) part of the noise cancels.
 
     Args:
-        levels: (rule, at how many steps it moves once); bound at step 0.
+        levels: (rule, at how many steps it moves once).
 
     Raises:
         BadInput: the levels do not draw by the same law.
@@ -97,13 +97,13 @@ class Coupled:
     def increments(self) -> Increments:
         return self.levels[0][0].increments
 
-    def bind(self, replicas: int) -> Step:
+    def bind(self, replicas: int, done: int = 0) -> Step:
         ends = np.cumsum([rule.dimension for rule, _ in self.levels])
         rules = [
             (slice(end - rule.dimension, end), every, rule.bind(replicas))
             for end, (rule, every) in zip(ends, self.levels, strict=True)
         ]
-        count = [0]
+        count = [done]
 
         def step(x: np.ndarray, a: np.ndarray) -> None:
             for rows, every, move in rules:
@@ -143,7 +143,7 @@ class EulerMaruyama:
     def increments(self) -> Increments:
         return Normals(0 if self.noise is None else self.sources)
 
-    def bind(self, replicas: int) -> Step:
+    def bind(self, replicas: int, done: int = 0) -> Step:
         along, across = np.empty((2, self.dimension, replicas))
         root = np.sqrt(self.step)
 
@@ -190,7 +190,7 @@ class NinomiyaVictoir:
     def increments(self) -> Increments:
         return FairSignAndNormals(0 if self.noise is None else self.sources)
 
-    def bind(self, replicas: int) -> Step:
+    def bind(self, replicas: int, done: int = 0) -> Step:
         shape = (self.dimension, replicas)
         stages = [np.empty(shape) for _ in range(3)]
         one = np.zeros((self.sources, replicas))

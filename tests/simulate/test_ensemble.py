@@ -65,6 +65,14 @@ def test_coupled_levels_are_each_the_sgd_of_their_learning_rate(stepper):
     assert both[:, :2].tobytes() == alone.tobytes()
 
 
+def test_coupled_levels_keep_their_pace_over_segments(stepper):
+    """A run that reports its progress is cut at steps that are no multiples of the slower level's."""
+    coupled = Coupled(((stepper, 4), (stepper, 1)))
+    whole = run(coupled, replicas=50, dimension=4).final
+    cut = run(coupled, replicas=50, dimension=4, progress=lambda fraction: None).final
+    assert cut.tobytes() == whole.tobytes()
+
+
 def test_levels_of_different_laws_are_not_coupled(stepper):
     other = Descent(2, stepper.move, Normals(stepper.increments.rows))
     with pytest.raises(BadInput, match="same law"):
