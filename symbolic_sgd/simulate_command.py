@@ -15,6 +15,7 @@ from symbolic_sgd.errors import BadInput
 from symbolic_sgd.limiting_sde import derive_limiting_sde
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.processes.plan import learning_rate_of, positive, steps_of, writable_place
 from symbolic_sgd.processes.stability import StabilityWarning
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulation import simulate_canonical_sde, simulate_sde, simulate_sgd
@@ -52,6 +53,8 @@ def _simulate(options: argparse.Namespace) -> int:
     problem = read_problem_file(options.file).problem
     if options.processes < 1:
         raise BadInput(f"--processes is {options.processes}; it has to be at least 1")
+    if options.output is not None:
+        writable_place(options.output, "--output")
     pool = ProcessPoolExecutor(options.processes) if options.processes > 1 else nullcontext()
     with pool as executor, warnings.catch_warnings():
         warnings.simplefilter("always", StabilityWarning)
@@ -81,11 +84,12 @@ def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
     }
     start = _start(options, problem)
     if options.process == "limit":
-        step = options.time / 100 if options.step is None else options.step
+        step = positive(options.time, "time") / 100 if options.step is None else options.step
         return simulate_sde(derive_limiting_sde(problem), start, time=options.time, step=step, **wishes)
-    if not (options.learning_rate > 0 and options.time > 0):
-        raise BadInput("--learning-rate and --time have to be positive numbers")
-    steps = max(1, round(options.time / options.learning_rate**2))
+    rate = learning_rate_of(options.learning_rate)
+    time = positive(options.time, "time")
+    steps_of(time, rate**2, "η²")
+    steps = max(1, round(time / rate**2))
     simulate = simulate_sgd if options.process == "sgd" else simulate_canonical_sde
     return simulate(problem, start, learning_rate=options.learning_rate, steps=steps, **wishes)
 

@@ -14,7 +14,16 @@ from symbolic_sgd.export.guard import check_points
 from symbolic_sgd.limiting_sde import LimitingSDE
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.processes.limit import Scheme, WeakOrderOne, WeakOrderTwo
-from symbolic_sgd.processes.plan import count, identity_of, plan_of, positive, rows_of, values_of
+from symbolic_sgd.processes.plan import (
+    count,
+    identity_of,
+    learning_rate_of,
+    plan_of,
+    positive,
+    rows_of,
+    steps_of,
+    values_of,
+)
 from symbolic_sgd.processes.sgd import GaussianLaw, Law, StatedLaw, TrueLaw, canonical_sde
 from symbolic_sgd.processes.stability import check_basin_and_stability
 from symbolic_sgd.simulate.run import Run
@@ -77,7 +86,7 @@ def simulate_sgd(
     >>> run.final.shape, run.mean[-1].round(1)
     ((2000, 2), array([1.3, 0.7]))
     """
-    rate = positive(learning_rate, "learning_rate")
+    rate = learning_rate_of(learning_rate)
     values = values_of(problem, constants)
     plan = plan_of(
         problem,
@@ -94,7 +103,7 @@ def simulate_sgd(
     descent = _law(law).descent(problem, Fraction(rate), values)
     check_basin_and_stability(problem, descent, rate, plan.start, values)
     times = np.array(plan.marks) * rate**2
-    return plan.run(descent, times, ["SGD", *identity_of(problem, values), law or TrueLaw(), rate, steps])
+    return plan.run(descent, times, ["SGD", *identity_of(problem, values), _law(law).identity, rate, steps])
 
 
 def simulate_canonical_sde(
@@ -117,7 +126,7 @@ def simulate_canonical_sde(
 
     Arguments and errors otherwise as in `simulate_sgd`; `times` are kη² as there.
     """
-    rate, pieces = positive(learning_rate, "learning_rate"), count(substeps, "substeps")
+    rate, pieces = learning_rate_of(learning_rate), count(substeps, "substeps")
     values = values_of(problem, constants)
     total = count(steps, "steps") * pieces
     plan = plan_of(
@@ -156,6 +165,8 @@ def simulate_sde(
 ) -> Run:
     """The limiting SDE dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ; each step ends with Newton steps back to Γ.
 
+    A step that is long beside the curvature of Γ may lead a path to another branch of Γ: halve it, and compare.
+
     Args:
         sde: from derive_limiting_sde.
         start: Y(0) on Γ, shape (D,), or (replicas, D).
@@ -181,7 +192,7 @@ def simulate_sde(
     duration, longest = positive(time, "time"), positive(step, "step")
     if longest > duration:
         raise BadInput(f"step = {longest:g} is longer than time = {duration:g}: make it a small part of it")
-    steps = int(np.ceil(duration / longest - 1e-9))
+    steps = steps_of(duration, longest, "step")
     values = values_of(sde.problem, constants)
     plan = plan_of(
         sde.problem,

@@ -126,10 +126,31 @@ def test_a_change_of_anything_voids_it_or_is_refused(text):
         (("assumptions",), [], "assumptions"),
         (("valid_where",), ["x > 0"], "valid_where"),
         (("checks", 0, "tolerance"), 1.0, "tolerance"),
+        (("checks", 0, "method"), "OneStep", "method"),
+        (("checks", 0, "observed"), 1.0, "numbers"),
+        (("checks", 0, "predicted"), -3.0, "numbers"),
+        (("checks", 0, "error"), 1.0, "within its tolerance"),
+        (("checks", 1, "name"), "P² = 2P", "not made now"),
     ],
 )
 def test_what_is_claimed_with_a_new_digest_is_compared(text, path, value, words):
     assert any(words in word for word in recheck(signed(replaced(json.loads(text), path, value))).void)
+
+
+def test_checks_that_stand_twice_or_are_none_are_noticed(text):
+    content = json.loads(text)
+    twice = content | {"checks": [*content["checks"], content["checks"][0] | {"verdict": "proved"}]}
+    assert recheck(signed(twice)).void
+    for broken in ({}, content["checks"][0] | {"name": ["x"]}, content["checks"][0] | {"more": 1}):
+        with pytest.raises(BadCertificate, match="damaged"):
+            recheck(signed(content | {"checks": [*content["checks"], broken]}))
+    with pytest.raises(BadCertificate, match="damaged"):
+        recheck(signed(content | {"remark": "x"}))
+
+
+def test_a_number_beyond_float64_is_refused(text):
+    with pytest.raises(BadCertificate, match="beyond float64"):
+        recheck(text.replace('"seed": 3', '"seed": 3, "x": 1e999'))
 
 
 def test_a_key_that_stands_twice_and_numbers_that_are_none(text):

@@ -39,6 +39,12 @@ def test_corrections_that_do_not_shrink_are_no_expansion():
     assert not observed(lambda eta: np.where(eta == 0.25, 3.0, eta)).converges
 
 
+def test_rounding_is_no_correction():
+    """Where nothing moves, the means differ by their last digits, without any noise."""
+    seen = observed(lambda eta: 1 + 1e-16 * np.sin(9 / eta), error=0.0)
+    assert seen.converges and seen.remainder[0] == 0
+
+
 def test_chance_is_no_reason_for_smaller_learning_rates():
     rng = np.random.default_rng(0)
     error = 0.1

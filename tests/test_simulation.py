@@ -1,6 +1,7 @@
 """The façades: agreement of the three processes, warnings, and every way to ask for the impossible."""
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +16,7 @@ from symbolic_sgd import (
     StabilityWarning,
     StatedLaw,
     WeakOrderOne,
+    WeakOrderTwo,
     derive_limiting_sde,
     simulate_canonical_sde,
     simulate_sde,
@@ -107,6 +109,10 @@ def test_records_starts_and_seeds():
         ({"start": {u: 2, v: 1, sp.Symbol("x"): 1}}, "x, which is no parameter"),
         ({"start": {u: "2", v: 1}}, "start\\[u\\] is '2'"),
         ({"progress": 3}, "progress is 3"),
+        ({"paths": "no"}, "paths is 'no'"),
+        ({"steps": 10**20}, "never be done"),
+        ({"learning_rate": 1e-200}, "no number of float64"),
+        ({"checkpoint": "/no such folder/x.npz"}, "folder is not there"),
         ({"checkpoint": 3}, "checkpoint is 3"),
         ({"law": "gaussian"}, "GaussianLaw"),
         ({"law": StatedLaw(sp.Matrix([[v, -v], [u, -u]]) * 2, [sp.S.Half, sp.S.Half])}, "another covariance"),
@@ -151,6 +157,50 @@ def test_constants_have_to_be_given(sphere):
         simulate_sde(sphere, [1, 0, 0], time=1, step=0.1)
     with pytest.raises(BadInput, match="no value for the constant s"):
         simulate_sgd(SPHERE, [1, 0, 0], learning_rate=0.1, steps=3)
+
+
+def test_residuals_belong_to_a_checkpoint(tmp_path):
+    """The same loss, and so the same Σ, by other residuals: SGD draws its labels by another law."""
+    one = Problem.least_squares([u - 1], parameters=(u, v), noise=LabelNoise(1))
+    two = Problem.least_squares([sp.sqrt(2) * (u - 1), sp.S.Zero], parameters=(u, v), noise=LabelNoise(1))
+    assert sp.expand(one.loss - two.loss) == 0
+    sgd(one, start=(1, 0), checkpoint=tmp_path / "run.npz")
+    with pytest.raises(BadCheckpoint, match="another run"):
+        sgd(two, start=(1, 0), checkpoint=tmp_path / "run.npz")
+
+
+def test_a_step_that_leads_off_gamma_is_refused():
+    """Steps of h = 2 on the hyperbola end where four Newton steps do not lead back."""
+    sde = derive_limiting_sde(Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise()))
+    for scheme in (WeakOrderOne(), WeakOrderTwo()):
+        with pytest.raises(Diverged, match="make step smaller"):
+            simulate_sde(sde, (2, 0.5), time=4, step=2, replicas=4000, rng=0, scheme=scheme)
+    run = simulate_sde(sde, (2, 0.5), time=4, step=0.1, replicas=4000, rng=0)
+    assert np.abs(run.final.prod(axis=1) - 1).max() < 1e-14
+
+
+def test_an_executor_that_takes_no_work_says_so():
+    with ThreadPoolExecutor(1) as executor:
+        pass
+    with pytest.raises(BadInput, match="takes no work"):
+        sgd(executor=executor)
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--learning-rate", "1e-200"],
+        ["--time", "inf"],
+        ["--time", "1e300"],
+        ["--process", "limit", "--step", "1e-30"],
+        ["--output", "no such folder/x.npz"],
+        ["--checkpoint", "no such folder/x.npz"],
+    ],
+)
+def test_what_can_never_be_done_ends_with_two(arguments, capsys):
+    file = str(DERIVATIONS / "hyperbola_label.toml")
+    assert main(["simulate", file, "--start", "u=1,v=1", *arguments]) == 2
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def test_a_checkpoint_of_another_problem_is_refused(tmp_path, limit):

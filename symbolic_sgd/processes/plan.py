@@ -17,6 +17,9 @@ from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.simulate.run import Run, fresh_entropy, simulated
 from symbolic_sgd.simulate.steps import Stepper
 
+MOST = 2**53
+"""Steps, at most: beyond, float64 does not count them."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -54,8 +57,10 @@ def plan_of(
         raise BadInput(f"executor is {executor!r}; give an object with the protocol of concurrent.futures.Executor")
     if progress is not None and not callable(progress):
         raise BadInput(f"progress is {progress!r}; give a function of the fraction that is done")
-    if checkpoint is not None and not isinstance(checkpoint, (str, Path)):
-        raise BadInput(f"checkpoint is {checkpoint!r}; give the name of a file")
+    if not isinstance(paths, (bool, np.bool_)):
+        raise BadInput(f"paths is {paths!r}; give True or False")
+    if checkpoint is not None:
+        writable_place(checkpoint, "checkpoint")
     total, entropy = count(steps, "steps"), entropy_of(rng)
     marks = np.unique(np.linspace(0, total, min(count(records, "records"), total) + 1).round().astype(int))
     return Plan(
@@ -91,6 +96,23 @@ def _starts(problem: Problem, start: Any, replicas: int) -> np.ndarray:
     return np.broadcast_to(points, (replicas, problem.dimension)).copy()
 
 
+def writable_place(path: Any, name: str) -> None:
+    """The name of a file in a folder that is there, or `BadInput`: before a long run, not after it."""
+    if not isinstance(path, (str, Path)):
+        raise BadInput(f"{name} is {path!r}; give the name of a file")
+    if not Path(path).absolute().parent.is_dir():
+        raise BadInput(f"{name} is {str(path)!r}, and its folder is not there: make it first")
+
+
+def steps_of(duration: float, step: float, name: str) -> int:
+    """How many steps make a time, or `BadInput` where they could never be done."""
+    if not duration / step <= MOST:
+        raise BadInput(
+            f"{name} of {step:.3g} takes {duration / step:.3g} steps to t = {duration:.6g}: that many can never be done"
+        )
+    return max(1, int(np.ceil(duration / step - 1e-9)))
+
+
 def positive(value: Any, name: str) -> float:
     """A positive finite number, or `BadInput`."""
     number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
@@ -99,10 +121,20 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
+def learning_rate_of(value: Any) -> float:
+    """η, whose square is the time of a step."""
+    rate = positive(value, "learning_rate")
+    if not 0 < rate * rate < float("inf"):
+        raise BadInput(f"learning_rate is {value!r}, and η², the time of a step, is no number of float64")
+    return rate
+
+
 def count(value: Any, name: str) -> int:
-    """A whole number, at least 1, or `BadInput`."""
+    """A whole number from 1 to 2⁵³, or `BadInput`."""
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
         raise BadInput(f"{name} is {value!r}; it has to be a whole number, at least 1")
+    if int(value) > MOST:
+        raise BadInput(f"{name} is {int(value):.3g}; that many can never be done")
     return int(value)
 
 
@@ -133,7 +165,9 @@ def rows_of(problem: Problem, points: np.ndarray, values: Mapping[sp.Symbol, Fra
 
 def identity_of(problem: Problem, values: Mapping[sp.Symbol, Fraction]) -> list[Any]:
     """What a problem is known by."""
-    return [sp.srepr(problem.loss), problem.parameters, problem.noise, sorted((s.name, a) for s, a in values.items())]
+    residuals = [sp.srepr(r) for r in problem.residuals or ()]  # label noise draws one of them
+    stated = sorted((s.name, a) for s, a in values.items())
+    return [sp.srepr(problem.loss), residuals, problem.parameters, problem.noise, stated]
 
 
 def _digest(text: str) -> str:

@@ -36,6 +36,11 @@ Values = Mapping[sp.Symbol, Fraction]
 class Law(ABC):
     """By which law SGD draws its noise: a choice of the simulator."""
 
+    @property
+    def identity(self) -> str:
+        """What it is known by in checkpoints."""
+        return repr(self)
+
     @abstractmethod
     def descent(self, problem: Problem, rate: Fraction, values: Values) -> Descent:
         """SGD with learning rate η and these values of the constants."""
@@ -64,6 +69,10 @@ class StatedLaw(Law):
 
     steps: Any
     probabilities: Sequence[Any]
+
+    @property
+    def identity(self) -> str:
+        return f"StatedLaw({sp.srepr(sp.Matrix(self.steps))}, {[str(p) for p in self.probabilities]})"
 
     def descent(self, problem: Problem, rate: Fraction, values: Values) -> Descent:
         return _drawn_descent(problem, check_law(problem, self.steps, self.probabilities), rate, values)

@@ -3,13 +3,14 @@
 import json
 import os
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from symbolic_sgd.errors import BadCheckpoint
-from symbolic_sgd.simulate.ensemble import Chunk, Ensemble
+from symbolic_sgd.simulate.ensemble import CHUNK, Chunk, Ensemble
 from symbolic_sgd.simulate.statistics import Moments
 
 FORMAT = 1
@@ -28,7 +29,7 @@ def save(path: Path, ensemble: Ensemble, *, fingerprint: str, seed: str) -> None
         "count": 0 if moments is None else moments.count,
         "chunks": [{"generator": c.generator, "done": c.done} for c in ensemble.chunks],
     }
-    beside = path.with_name(path.name + ".part")
+    beside = path.with_name(f"{path.name}.{os.getpid()}.part")
     with open(beside, "wb") as file:
         np.savez(file, head=np.array(json.dumps(head)), **arrays)
         file.flush()
@@ -36,8 +37,14 @@ def save(path: Path, ensemble: Ensemble, *, fingerprint: str, seed: str) -> None
     os.replace(beside, path)
 
 
-def load(path: Path, *, fingerprint: str) -> tuple[Ensemble, str]:
+def load(path: Path, *, fingerprint: str, shape: tuple[int, int], marks: Sequence[int]) -> tuple[Ensemble, str]:
     """The ensemble in a file, and the seed of its run.
+
+    Args:
+        path: the file.
+        fingerprint: of the run that is wanted.
+        shape: (R, D) of its replicas.
+        marks: where it is recorded.
 
     Raises:
         BadCheckpoint: not a checkpoint, of another version, or of another run.
@@ -56,8 +63,45 @@ def load(path: Path, *, fingerprint: str) -> tuple[Ensemble, str]:
                 Chunk(file[f"x{i}"], entry["generator"], int(entry["done"])) for i, entry in enumerate(head["chunks"])
             )
             moments = Moments(int(head["count"]), file["mean"], file["scatter"]) if head["count"] else None
-            return Ensemble(chunks, moments, file.get("paths")), str(head["seed"])
+            ensemble = Ensemble(chunks, moments, file.get("paths"))
+            _check(ensemble, shape, marks)
+            return ensemble, str(head["seed"])
     except BadCheckpoint:
         raise
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile) as error:
+    except (
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        EOFError,
+        OverflowError,
+        AttributeError,
+        zipfile.BadZipFile,
+    ) as error:
         raise BadCheckpoint(f"{path} is no checkpoint of a run ({error}): remove it, or give another name") from error
+
+
+def _check(ensemble: Ensemble, shape: tuple[int, int], marks: Sequence[int]) -> None:
+    """`ValueError` where a file of the right run holds what no such run writes."""
+    replicas, dimension = shape
+    sizes = [min(CHUNK, replicas - first) for first in range(0, replicas, CHUNK)]
+    if [chunk.x.shape for chunk in ensemble.chunks] != [(dimension, size) for size in sizes]:
+        raise ValueError("its replicas have other shapes than the run's")
+    done = {chunk.done for chunk in ensemble.chunks}
+    if len(done) != 1 or not done <= set(marks) or ensemble.moments is None:
+        raise ValueError("its chunks are not all at one recorded moment of the run")
+    passed = sum(mark <= max(done) for mark in marks)
+    moments, arrays = ensemble.moments, [chunk.x for chunk in ensemble.chunks]
+    if (moments.count, moments.mean.shape, moments.scatter.shape) != (
+        replicas,
+        (passed, dimension),
+        (passed, dimension, dimension),
+    ):
+        raise ValueError("its statistics have other shapes than the run's")
+    if ensemble.paths is not None and ensemble.paths.shape != (passed, replicas, dimension):
+        raise ValueError("its paths have another shape than the run's")
+    arrays += [moments.mean, moments.scatter, *([] if ensemble.paths is None else [ensemble.paths])]
+    if not all(a.dtype == np.float64 and np.isfinite(a).all() for a in arrays):
+        raise ValueError("it holds what is no finite number")
+    for chunk in ensemble.chunks:
+        np.random.PCG64(0).state = chunk.generator  # type: ignore[assignment]  # refuses what is no state

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from symbolic_sgd.errors import Diverged
+from symbolic_sgd.errors import BadInput, Diverged
 from symbolic_sgd.simulate.increments import BLOCK
 from symbolic_sgd.simulate.statistics import Moments
 from symbolic_sgd.simulate.steps import Stepper
@@ -109,7 +109,12 @@ def _results(
         return
     futures: list[Any] = []
     with suppress(BrokenExecutor):  # its workers are gone: what was not handed over is computed here
-        futures.extend(executor.submit(advance_chunk, stepper, chunk, marks, keep) for chunk in chunks)
+        try:
+            futures.extend(executor.submit(advance_chunk, stepper, chunk, marks, keep) for chunk in chunks)
+        except BrokenExecutor:
+            raise
+        except RuntimeError as error:
+            raise BadInput(f"the executor takes no work: {error}") from error
     try:
         for number, chunk in enumerate(chunks):
             try:

@@ -75,7 +75,7 @@ def simulated(
     entropy = str(seed.entropy)
     print_of_run = _fingerprint(identity, start, marks, keep_paths)
     if checkpoint is not None and checkpoint.exists():
-        ensemble, entropy = load(checkpoint, fingerprint=print_of_run)
+        ensemble, entropy = load(checkpoint, fingerprint=print_of_run, shape=start.shape, marks=marks)
     else:
         ensemble = started(start, seed, keep_paths=keep_paths)
     left = [mark for mark in marks if mark > ensemble.chunks[0].done or ensemble.moments is None]

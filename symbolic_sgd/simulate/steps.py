@@ -10,7 +10,7 @@ from typing import Protocol
 
 import numpy as np
 
-from symbolic_sgd.errors import BadInput
+from symbolic_sgd.errors import BadInput, Diverged
 from symbolic_sgd.simulate.increments import FairSignAndNormals, Increments, Normals
 
 Field = Callable[[np.ndarray, np.ndarray], None]
@@ -24,6 +24,9 @@ Step = Callable[[np.ndarray, np.ndarray], None]
 
 NEWTON_STEPS = 4
 """Steps back to Γ after each step along it; each squares the distance."""
+
+BACK = 1e-5
+"""Length of the last of them, relative to 1 + |x|, after which x counts as on Γ: the next would be of its square."""
 
 
 class Stepper(Protocol):
@@ -243,7 +246,17 @@ def runge_kutta(field: DrivenField, x: np.ndarray, a: np.ndarray, stages: list[n
 
 
 def back_to_manifold(newton: Field, x: np.ndarray, work: np.ndarray) -> None:
-    """x ← x − newton(x), a fixed number of times, in place."""
+    """x ← x − newton(x), a fixed number of times, in place.
+
+    Raises:
+        Diverged: the last of the steps was not small: the path has not come back.
+    """
     for _ in range(NEWTON_STEPS):
         newton(x, work)
         np.subtract(x, work, out=x)
+    left = float(np.abs(work).max(initial=0.0))
+    if left > BACK * (1 + float(np.abs(x).max(initial=0.0))):
+        raise Diverged(
+            f"a step of the limit ends beside Γ, from where {NEWTON_STEPS} Newton steps do not lead back (the last one is {left:.1e} "
+            "long): make step smaller"
+        )

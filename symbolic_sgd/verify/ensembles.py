@@ -112,7 +112,12 @@ class Observed:
     @property
     def _corrections(self) -> tuple[np.ndarray, np.ndarray]:
         steps = np.diff(ORDERS, axis=0)
-        return np.abs(steps @ self.means), NOISE * self._errors(steps)
+        return np.abs(steps @ self.means), NOISE * self._errors(steps) + self.rounding
+
+    @property
+    def rounding(self) -> float:
+        """What does not move at all is compared to nine digits."""
+        return 1e-9 * (1 + float(np.abs(self.start).max()))
 
     def _errors(self, weights: np.ndarray) -> np.ndarray:
         return np.sqrt(np.maximum(np.einsum("kl,flm,km->kf", weights, self.covariances, weights), 0.0))
@@ -207,8 +212,7 @@ class Ensembles:
             return [_undecided("ensemble of the limit", str(reason))]
         predicted = limit.mean(axis=0)
         error = np.hypot(seen.error, 0 if still else limit.std(axis=0, ddof=1) / np.sqrt(len(limit)))
-        scale = 1e-9 * (1 + np.abs(seen.start).max())
-        error = np.maximum(error, scale)  # what does not move at all is compared to nine digits
+        error = np.maximum(error, seen.rounding)
         threshold = float(norm.isf(self.alpha / (2 * len(error))))
         names = [s.name for s in derivation.problem.parameters]
         tests = [f"E {n}" for n in names] + [f"E({n} − {n}(0))²" for n in names]

@@ -1,7 +1,7 @@
 """A certificate taken up again: the problem rebuilt from its own data, derived anew, and every check repeated."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,10 +9,29 @@ from symbolic_sgd.derive.derivation import derive
 from symbolic_sgd.errors import BadCertificate, SymbolicSGDError
 from symbolic_sgd.problems.document import document_hash
 from symbolic_sgd.problems.problem_file import problem_from_document
-from symbolic_sgd.verify.certificate import FORMAT, Certificate, digest
+from symbolic_sgd.verify.certificate import FORMAT, HOLDS, Certificate, Check, digest
 from symbolic_sgd.verify.checks import Method, methods_named, stated, verify
 
 MAX_CHARACTERS = 1 << 26
+
+ALIKE = 1e-4
+"""Relative difference of numbers up to which they are those of the certificate."""
+
+FIELDS = {
+    "name": str,
+    "verdict": str,
+    "detail": str,
+    "method": str,
+    "tolerance": (int, float),
+    "error": (int, float, type(None)),
+}
+"""The fields of a check, but for what was predicted and observed, and their types."""
+
+KEYS = {
+    "format", "passed", "versions", "problem", "problem_hash", "formula_hash", "source_hashes", "assumptions", "valid_where", "seed",
+    "methods", "checks", "digest",
+}  # fmt: skip
+"""What stands in a certificate."""
 
 
 @dataclass(frozen=True)
@@ -65,7 +84,7 @@ def _read(text: str) -> dict[str, Any]:
     if len(text) > MAX_CHARACTERS:
         raise BadCertificate(f"the certificate has more than {MAX_CHARACTERS:,} characters")
     try:
-        content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number)
+        content = json.loads(text, object_pairs_hook=_unique, parse_constant=_no_number, parse_float=_finite_number)
     except (ValueError, RecursionError) as error:
         raise BadCertificate(f"this is no certificate: not JSON ({error})") from None
     if not isinstance(content, dict) or content.get("format") != FORMAT:
@@ -78,14 +97,27 @@ def _read(text: str) -> dict[str, Any]:
     for key, kind in kinds.items():
         if not isinstance(content.get(key), kind):
             raise BadCertificate(f"the certificate has no proper {key!r}: it is damaged, run verify again")
-    entries = [*content["methods"], *content["checks"]]
-    if (
-        isinstance(content["seed"], bool)
-        or content["seed"] < 0
-        or not all(isinstance(entry, dict) for entry in entries)
-    ):
+    whole = content.keys() == KEYS and all(isinstance(entry, dict) for entry in content["methods"])
+    seeded = not isinstance(content["seed"], bool) and content["seed"] >= 0
+    if not (whole and seeded and all(map(_is_check, content["checks"]))):
         raise BadCertificate("the certificate is damaged: run verify again")
     return content
+
+
+def _is_check(entry: Any) -> bool:
+    keys = {*FIELDS, "predicted", "observed"}
+    return (
+        isinstance(entry, dict)
+        and entry.keys() == keys
+        and all(isinstance(entry[key], kind) and not isinstance(entry[key], bool) for key, kind in FIELDS.items())
+    )
+
+
+def _finite_number(text: str) -> float:
+    number = float(text)
+    if abs(number) == float("inf"):
+        raise ValueError(f"{text} is beyond float64")
+    return number
 
 
 def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -107,20 +139,15 @@ def _methods(content: dict[str, Any]) -> tuple[Method, ...]:
 
 
 def _differences(content: dict[str, Any], again: Certificate) -> list[str]:
-    claimed = {str(check.get("name")): check.get("verdict") for check in content["checks"]}
-    found = {check.name: check.verdict for check in again.checks}
+    """What the certificate claims otherwise than it is found now. (Versions are free to differ, and the words of details.)"""
+    claimed = [Check(**check) for check in content["checks"]]
+    names = {check.name for check in again.checks}
     words = [
-        f"{name}: {claimed[name]} in the certificate, {found.get(name, 'not made')} now"
-        for name in claimed
-        if found.get(name) != claimed[name]
+        f"{check.name}: {check.verdict} in the certificate, not made now"
+        for check in claimed
+        if check.name not in names
     ]
-    words += [f"{name}: not in the certificate, {found[name]} now" for name in found if name not in claimed]
-    tolerances = {check.name: check.tolerance for check in again.checks}
-    words += [
-        f"{check['name']}: another tolerance in the certificate than now"
-        for check in content["checks"]
-        if check.get("tolerance") != tolerances.get(check.get("name"))
-    ]
+    words += _of_checks(claimed, again.checks) if not words else []
     words += [
         f"{key}: others in the certificate than now"
         for key in ("assumptions", "valid_where", "passed")
@@ -129,3 +156,29 @@ def _differences(content: dict[str, Any], again: Certificate) -> list[str]:
     if not again.passed:
         words.append("the checks do not pass")
     return words
+
+
+def _of_checks(claimed: Sequence[Check], found: Sequence[Check]) -> list[str]:
+    stated = [check.name for check in claimed]
+    words = [f"{c.name}: not in the certificate, {c.verdict} now" for c in found if c.name not in stated]
+    if words or stated != [check.name for check in found]:
+        return words or ["the checks of the certificate are not in the order and number in which they are made"]
+    for old, new in zip(claimed, found, strict=True):
+        if old.verdict != new.verdict:
+            words.append(f"{old.name}: {old.verdict} in the certificate, {new.verdict} now")
+        elif (old.tolerance, old.method) != (new.tolerance, new.method):
+            words.append(f"{old.name}: another tolerance or method in the certificate than now")
+        elif not all(_alike(getattr(old, key), getattr(new, key), new.tolerance) for key in ("predicted", "observed")):
+            words.append(f"{old.name}: other numbers in the certificate than now")
+        elif new.verdict in HOLDS and not (old.error is not None and old.error <= old.tolerance):
+            words.append(f"{old.name}: its error in the certificate is not within its tolerance")
+    return words
+
+
+def _alike(old: Any, new: Any, tolerance: float) -> bool:
+    """Numbers to what another processor changes; what is no number (where it was worst, say) is not compared."""
+    if not (isinstance(old, (int, float)) and isinstance(new, (int, float))):
+        return (
+            type(old) is type(new) or (isinstance(old, list) and isinstance(new, (list, tuple))) or None in (old, new)
+        )
+    return bool(abs(old - new) <= ALIKE * max(abs(old), abs(new)) + tolerance)
