@@ -1,17 +1,23 @@
 """Sphinx: the documentation of symbolic_sgd. Notebooks are shown as stored; the tests execute them."""
 
-import symbolic_sgd
+import shutil
+from importlib.metadata import version as version_of
+from pathlib import Path
+
+HERE = Path(__file__).parent
+shutil.rmtree(HERE / "notebooks", ignore_errors=True)
+shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
 
 project = "symbolic_sgd"
 copyright = "the symbolic_sgd developers"
 author = "The symbolic_sgd developers"
-version = release = "0.1.0"
+version = release = version_of("symbolic-sgd")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.doctest"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
-exclude_patterns = ["_build", "notebooks/*.py"]
+exclude_patterns = ["_build"]
 html_theme = "furo"
 html_title = "symbolic_sgd"
 autodoc_member_order = "bysource"
@@ -21,6 +27,3 @@ autodoc_default_options = {"members": True, "show-inheritance": False}
 napoleon_custom_sections = [("Source", "notes_style"), ("Warns", "warns_style")]
 napoleon_use_ivar = True
 suppress_warnings = ["mystnb.unknown_mime_type"]
-doctest_test_doctest_blocks = ""  # pytest runs the doctests of the package
-
-BACK_ENDS = [name for name in symbolic_sgd.__all__]

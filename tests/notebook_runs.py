@@ -7,7 +7,7 @@ from pathlib import Path
 import jupytext
 from nbclient import NotebookClient
 
-NOTEBOOKS = Path(__file__).parents[1] / "docs" / "notebooks"
+NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
 
 
 def sources() -> list[Path]:

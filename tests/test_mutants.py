@@ -1,5 +1,6 @@
 """Every wrong formula is rejected without randomness; the ensembles reject the poster's; the right formulas pass."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,3 +60,10 @@ def test_false_alarms_have_the_stated_rate():
     assert (
         alarms <= 20
     )  # P(Binomial(200, 0.05) > 20) = 0.001; the tests depend on each other, so that fewer are expected
+
+
+def test_the_number_of_mutants_is_what_is_told():
+    root = Path(__file__).parents[1]
+    for told in ("README.md", "docs/trust.md", "notebooks/verification.py"):
+        words = " ".join((root / told).read_text(encoding="utf-8").split())
+        assert f"{len(MUTANTS)} of" not in words and re.search(rf"\b{len(MUTANTS)} wrong formulas", words), told

@@ -9,12 +9,15 @@ jupytext = pytest.importorskip("jupytext", reason="jupytext is not installed (ex
 pytest.importorskip("ipykernel", reason="ipykernel is not installed (extra 'docs')")
 from notebook_runs import executed, printed, sources  # noqa: E402
 
-NEEDS = {"handing_over": ("diffrax",), "sparse_recovery": ("matplotlib",), "verification": ("flint",)}
+NEEDS = {
+    "first_steps": ("matplotlib",), "gradient_flow": ("matplotlib",), "motor": ("matplotlib",), "sparse_recovery": ("matplotlib",),
+    "handing_over": ("diffrax",), "verification": ("flint",),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("source", sources(), ids=lambda path: path.stem)
 def test_a_notebook_shows_what_is_stored(source, tmp_path):
-    for package in NEEDS.get(source.stem, ("matplotlib",)):
+    for package in NEEDS.get(source.stem, ()):
         if importlib.util.find_spec(package) is None:
             pytest.skip(f"{package} is not installed")
     stored, source_cells = jupytext.read(source.with_suffix(".ipynb")), jupytext.read(source).cells

@@ -68,4 +68,4 @@ from symbolic_sgd import IsotropicNoise, SymbolicSGDError
 try:
     derive_limiting_sde(Problem(loss=(a - b) ** 4 + c**2, parameters=parameters, noise=IsotropicNoise()))
 except SymbolicSGDError as refusal:
-    print(type(refusal).__name__ + ":", refusal)
+    print(type(refusal).__name__ + ":", str(refusal).split(", where ")[-1])

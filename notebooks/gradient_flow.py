@@ -59,8 +59,15 @@ factors = gradient_flow_limit(rank_one)
 factors.first_integrals
 
 # %% [markdown]
-# With no conserved quantity that it can find, it integrates the flow to its end (by Radau IIA, with the variational
-# equations for $\partial\Phi$). Refusals have reasons:
+# With too few conserved quantities, it integrates the flow to its end (by Radau IIA, with the variational equations for
+# $\partial\Phi$):
+
+# %%
+numeric = gradient_flow_limit(Problem(loss=(u**3 + u + v - v**2 - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise()))
+print(numeric.kind, numeric([1.0, 2.0]).round(6))
+
+# %% [markdown]
+# A start from which $\Phi$ is not defined is refused with the reason:
 
 # %%
 from symbolic_sgd import SymbolicSGDError

@@ -63,7 +63,7 @@ chart
 
 # %%
 f = sde.lambdify()
-f.drift([[2.0, 0.5], [1.0, 1.0], [0.5, 2.0]]).round(4)
+f.drift([[2.0, 0.5], [0.5, 2.0]]).round(4)
 
 # %%
 from symbolic_sgd.errors import OffManifold
