@@ -68,6 +68,7 @@ def test_what_cannot_be_drawn(problem, runs, limit):
         (BadInput, "band", lambda: plot_ensemble(short, PARAMETERS, band=-1)),
         (BadInput, "two runs", lambda: plot_weak_error({0.1: short}, limit)),
         (BadInput, "η > 0", lambda: plot_weak_error({0.1: short, -0.1: short}, limit)),
+        (BadInput, "made with η = 0.05", lambda: plot_weak_error({0.1: runs[0.1], 0.07: runs[0.05]}, limit)),
         (BadInput, "same time", lambda: plot_weak_error({**runs, 0.1: short}, limit)),
         (BadShape, "has to be", lambda: plot_weak_error(runs, limit, observable=lambda x: x[0])),
         (BadShape, "names has 1", lambda: plot_weak_error(runs, limit, names=["u"])),

@@ -76,13 +76,18 @@ def plot_weak_error(
         The axes.
 
     Raises:
-        BadInput: fewer than two learning rates, or ones that are not positive; runs that end at different times.
+        BadInput: fewer than two learning rates, or ones that are not the runs' own; runs that end at different times.
         BadShape: runs of different dimensions; an observable or names of another length.
     """
     if len(runs) < 2 or not all(isinstance(eta, (int, float)) and eta > 0 for eta in runs):
         raise BadInput("runs has to hold at least two runs by their learning rates, {η: run, …} with η > 0")
     _check_runs({f"η = {eta}": run for eta, run in runs.items()}, limit.final.shape[1])
     for eta, run in runs.items():
+        made = float(np.sqrt(run.times[-1] / run.steps))
+        if abs(eta - made) > 1e-6 * made:
+            raise BadInput(
+                f"a run by the learning rate {eta} was made with η = {made:.6g} (t = kη²): give each by its own"
+            )
         if abs(run.times[-1] - limit.times[-1]) > eta**2:
             raise BadInput(
                 f"the run with η = {eta} ends at t = {run.times[-1]:.6g} and the limit at t = {limit.times[-1]:.6g}: "
