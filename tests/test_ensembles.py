@@ -95,3 +95,11 @@ def test_what_follows_no_expansion_is_undecided(saturating):
     seen = Observed(np.zeros(3), {}, 1.0, 0.5, means, np.tile(1e-12 * np.eye(3), (6, 1, 1)))
     [check] = method.judge(sde.derivation, seen, np.random.default_rng(2))
     assert check.verdict == "undecided" and "no expansion" in check.detail
+
+
+def test_where_sgd_is_too_slow_the_check_is_not_run():
+    a, b, c = sp.symbols("a b c")
+    stiff = Problem(loss=10**6 * (a * b - 1) ** 2 / 2 + c**2 / 2, parameters=(a, b, c), noise=sp.Matrix([1, 0, 1]))
+    witness = Witness.of(derive_limiting_sde(stiff).derivation, np.random.default_rng(0), 1)
+    [check] = Ensembles()(witness, np.random.default_rng(0))
+    assert check.verdict == "not run" and "too steep" in check.detail

@@ -8,6 +8,7 @@ from typing import Any
 import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
 import numpy as np
 
+from symbolic_sgd.errors import Undecided
 from symbolic_sgd.export.document import Figure
 from symbolic_sgd.limiting_sde import LimitingSDE
 from symbolic_sgd.plots.ensembles import plot_ensemble, plot_weak_error
@@ -57,9 +58,13 @@ def figure_of(axes: Any, title: str, description: str) -> Figure:
 def report_figures(sde: LimitingSDE) -> tuple[Figure, ...]:
     """Γ in two or three dimensions; SGD at η beside its limit; the distance of the two over η. Seconds.
 
-    Everything starts at a point of Γ, with a learning rate at which SGD is stable there; the seed is fixed.
+    Everything starts at a point of Γ, with a learning rate at which SGD is stable there; the seed is fixed. Where SGD
+    relaxes too slowly for an ensemble, Γ alone is drawn.
     """
-    runs, limit = _simulated(sde)
+    try:
+        runs, limit = _simulated(sde)
+    except Undecided:  # SGD is too slow for an ensemble
+        return tuple(_manifold(sde))
     names = ", ".join(map(str, sde.problem.parameters))
     rate, replicas = max(runs), len(runs[max(runs)].final)
     ensemble = plot_ensemble({f"SGD, η = {rate:.3g}": runs[rate], "limit": limit}, sde.problem.parameters)

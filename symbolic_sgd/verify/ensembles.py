@@ -9,7 +9,7 @@ The three learning rates share their random numbers, each with its law exactly: 
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar
 
@@ -19,7 +19,7 @@ from scipy.stats import norm
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.derive.derivation import Derivation
-from symbolic_sgd.errors import BadInput, Diverged
+from symbolic_sgd.errors import BadInput, Diverged, Undecided
 from symbolic_sgd.processes.limit import WeakOrderTwo
 from symbolic_sgd.processes.plan import count, positive
 from symbolic_sgd.processes.sgd import TrueLaw
@@ -44,6 +44,9 @@ NOISE = 4.0
 
 RESTORING = 1 / 3
 """Three standard deviations off Γ, ∇L still pulls back with so much of the force that ∇²L gives: else SGD escapes."""
+
+MOST_STEPS = 2**19
+"""Steps of SGD at the smallest learning rate that are made at most: more would take an hour."""
 
 MOST_REPLICAS = 2**26
 """Whose positions fit into memory."""
@@ -155,6 +158,8 @@ class Ensembles:
             seen = self.observe(witness, witness.points[0], rng)
         except Diverged as reason:
             return [_undecided("ensemble of SGD", str(reason))]
+        except Undecided as reason:
+            return [replace(_undecided("ensemble of SGD", str(reason)), verdict="not run")]
         return self.judge(witness.derivation, seen, rng)
 
     def observe(self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], rng: np.random.Generator) -> Observed:
@@ -185,7 +190,11 @@ class Ensembles:
     def horizon(
         self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], stiffness: float
     ) -> tuple[float, int]:
-        """A learning rate at which SGD is stable and stays near Γ, and for how many steps."""
+        """A learning rate at which SGD is stable and stays near Γ, and for how many steps.
+
+        Raises:
+            Undecided: SGD relaxes to Γ too slowly for an ensemble.
+        """
         problem, rank = witness.derivation.problem, witness.derivation.codimension
         row = np.array([float(point[s]) for s in problem.symbols])
         values = {s: Fraction(float(point[s])) for s in problem.constants}
@@ -194,7 +203,13 @@ class Ensembles:
         rate = 2 * stiffness / max(largest.sample, largest.mean)
         while fluctuations.restoring(rate) < RESTORING:
             rate /= 2
-        return rate, max(self.steps, int(np.ceil(SETTLED / (rate * fluctuations.slowest))))
+        steps = max(float(self.steps), np.ceil(SETTLED / (rate * fluctuations.slowest)))
+        if steps * LEVELS[-1] ** 2 > MOST_STEPS:
+            raise Undecided(
+                f"SGD at η = {rate / LEVELS[-1]:.1e} would need {steps * LEVELS[-1] ** 2:.1e} steps to relax to Γ, and at most "
+                f"{MOST_STEPS:,} are made: single samples are too steep beside the flattest direction across Γ"
+            )
+        return rate, int(steps)
 
     def judge(self, derivation: Derivation, seen: Observed, rng: np.random.Generator) -> list[Check]:
         """Theory's side, the limiting SDE from the same point to the same time, and the tests."""
