@@ -119,7 +119,9 @@ def _best_branch(
         distance = 0.0 if near is None else _distance(candidate, near)
         if (near is None and not covered) or not np.isfinite(distance):
             continue
-        rank = (distance, -len(covered), 0 if points[0] in covered else 1, _length(expressions))
+        # Coarse, so that chance in the choice of points does not decide between branches that are alike.
+        share = round(2 * len(covered) / len(points))
+        rank = (distance, -share, _length(expressions), str(expressions))
         if best is None or rank < best[0]:
             best = (rank, candidate)
     return None if best is None else best[1]
