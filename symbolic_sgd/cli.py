@@ -19,6 +19,7 @@ from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit, thresholds
 from symbolic_sgd.export.document import Document, Figure
 from symbolic_sgd.export.document_markdown import markdown
+from symbolic_sgd.export.layout import layout_of
 from symbolic_sgd.export.writers import WRITERS
 from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
@@ -105,6 +106,11 @@ def _add_document_options(command: argparse.ArgumentParser) -> None:
 
 
 def _gallery(options: argparse.Namespace) -> int:
+    plain = options.regenerate or options.file in (None, "theorem")
+    if (plain and (options.plots or options.checks)) or (
+        options.document is not None and (options.file is None or options.regenerate)
+    ):
+        raise BadInput("--document, --plots and --checks are for one entry that is a derivation: name it")
     options.file = options.file or "gallery"  # what messages name
     chosen = gallery.entries() if options.file == "gallery" else (gallery.entry(options.file),)
     if options.regenerate:
@@ -232,8 +238,10 @@ def _derive(options: argparse.Namespace) -> int:
     if options.plots and options.document.suffix != ".html":
         raise BadInput(f"--plots: pictures are in HTML documents only, and --document {options.document} is none")
     writer = None if options.document is None else _document_writer(options.document)
-    stated = read_problem_file(options.file)
+    stated, names = read_problem_file(options.file), _names(options.symbols)
+    layout_of(names, options.line_length, stated.problem.symbols)  # refused before anything is derived
     _progress("deriving")
+    certificate = None
     sde = derive_limiting_sde(stated.problem)
     if options.document is not None and writer is not None:
         certificate = verify(sde, progress=_progress) if options.checks else None
@@ -245,13 +253,13 @@ def _derive(options: argparse.Namespace) -> int:
     phi = gradient_flow_limit(stated.problem) if options.flow else None
     _progress("")
     if options.latex is not None:
-        text = sde.latex(names=_names(options.symbols), line=options.line_length)
-        _write(options.latex, text + (phi.latex() if phi else ""))
+        text = sde.latex(names=names, line=options.line_length)
+        _write(options.latex, text + (phi.latex(names=names, line=options.line_length) if phi else ""))
     if options.json:
         print(json.dumps(_summary(sde) | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
     elif options.latex is None or str(options.latex) != "-":
         print("\n".join([_report(stated.title, sde), *([_flow_report(phi)] if phi else [])]))
-    return DONE
+    return DONE if certificate is None or certificate.passed else CHECK_FAILED
 
 
 def _verify(options: argparse.Namespace) -> int:

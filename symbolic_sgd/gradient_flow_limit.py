@@ -15,6 +15,7 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, ExpressionTooLarge, NoClosedForm
+from symbolic_sgd.export.layout import laid_out, layout_of
 from symbolic_sgd.export.points import as_points, constant_columns
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
@@ -238,9 +239,11 @@ class GradientFlowLimit:
                 )
         return "\n".join(lines)
 
-    def latex(self) -> str:
-        """Φ as LaTeX: the formula, or the system that defines it, or what is known of it."""
-        return limit_snippet(self.limit)
+    def latex(self, *, names: Mapping[Any, str] | None = None, line: int | None = None) -> str:
+        """Φ as LaTeX: the formula, or the system that defines it, or what is known of it; `names` and `line` as of
+        `LimitingSDE.latex`."""
+        with laid_out(layout_of(names, line, self.limit.problem.symbols)):
+            return limit_snippet(self.limit)
 
     def _repr_latex_(self) -> str:
         return self.latex()

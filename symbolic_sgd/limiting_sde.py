@@ -334,7 +334,8 @@ class LimitingSDE(Printable):
             certificate=certificate,
             figures=tuple(figures),
         )
-        return writer(derivation_document(findings))
+        with laid_out(layout_of(None, None, self.problem.symbols)):
+            return writer(derivation_document(findings))
 
     def explain(self) -> str:
         """Which road was taken, in words, how large each term is, and in what form it is written out."""

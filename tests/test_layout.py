@@ -1,13 +1,16 @@
 """Snippets in the user's names and line lengths: what is let through compiles, and nothing else is let through."""
 
+from itertools import pairwise
+
 import pytest
 import sympy as sp
 from latex_document import compiled_document, needs_tex
 
-from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde, gradient_flow_limit
 from symbolic_sgd.cli import main
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.export.latex import visible_length
+from symbolic_sgd.export.writers import WRITERS
 
 u, v, w, a, b = sp.symbols("u v w a b")
 NAMES = {u: r"\theta_1", v: r"\mathbf{W}_{ij}^{\ast}", w: r"\hat{\omega}"}
@@ -75,3 +78,62 @@ def test_on_the_command_line(tmp_path, capsys):
         assert main(["derive", str(source), "--latex", "-", *arguments]) == 2
     assert main(["derive", str(source), "--line-length", "60"]) == 2
     assert "give --latex F as well" in capsys.readouterr().err
+
+
+def definitions(latex):
+    """Left sides of the lines that define something."""
+    return [line.split("&=")[0].strip() for line in latex.splitlines() if "&=" in line]
+
+
+@pytest.mark.parametrize("name", ["t_1", "t1"])
+def test_parts_are_not_called_like_a_parameter(name):
+    """Named parts would be t_1, t_2, …, and t_1 is a parameter: no line may define it."""
+    t, x, y = sp.Symbol(name), *sp.symbols("x y")
+    problem = Problem.least_squares([t * x * y - 1], parameters=(t, x, y), noise=LabelNoise(1))
+    sde = derive_limiting_sde(problem)
+    for text in (sde.latex(), sde.latex(line=30), gradient_flow_limit(problem).latex(), sde.document(WRITERS[".md"])):
+        assert "t_{1}" not in definitions(text)
+    other = derive_limiting_sde(Problem.least_squares([u * v * w - 1], parameters=(u, v, w), noise=LabelNoise(1)))
+    assert "t_{2}" not in definitions(other.latex(names={u: "t_2"}))
+
+
+def test_sums_within_sums_are_named_from_the_inside():
+    a = sp.symbols("alpha1:7")
+    x, r = sp.symbols("x r_1")
+    inner = sum(p * q for p, q in pairwise(a))
+    problem = Problem.least_squares(
+        [x * (r + (sum(a) + inner + 7) ** 2) - 1], parameters=(x, r, *a), noise=LabelNoise(1)
+    )
+    text = derive_limiting_sde(problem).latex(line=40)
+    names = [n for n in definitions(text) if n.startswith("r_")]
+    assert names and "r_{1}" not in names
+    assert all(text.count(n) > 1 for n in names), "each name is used"
+
+
+@pytest.mark.parametrize(
+    "names",
+    [{u: "x_{1}", v: "x_1"}, {u: "x_ {1}", v: "x_1"}, {u: r"\Sigma"}, {u: "b"}, {u: "x^2"}, {u: "x^{2}"}, {u: "x_{ }"}],
+)
+def test_names_that_read_as_something_else(sde, names):
+    with pytest.raises(BadInput):
+        sde.latex(names=names)
+
+
+def test_symbols_that_are_printed_alike_are_refused_in_documents():
+    one, other = sp.symbols("x1 x_1")
+    sde = derive_limiting_sde(Problem.least_squares([one * other - 1], parameters=(one, other), noise=LabelNoise(1)))
+    for write in (sde.latex, lambda: sde.document(WRITERS[".md"])):
+        with pytest.raises(BadInput, match="printed as x_1"):
+            write()
+    assert "y" in sde.latex(names={other: "y"})
+
+
+def test_the_flow_has_the_same_names(tmp_path, capsys):
+    source = tmp_path / "p.toml"
+    source.write_text('parameters = ["u", "v"]\nresiduals = ["u*v - 1"]\nnoise = { kind = "label" }')
+    assert main(["derive", str(source), "--flow", "--latex", "-", "--symbols", r"u=\theta", r"v=\omega"]) == 0
+    shown = capsys.readouterr().out
+    assert r"\theta^{2} - \omega^{2}" in shown and "u^{2}" not in shown
+    target = tmp_path / "out.md"
+    assert main(["derive", str(source), "--document", str(target), "--latex", "-", "--symbols", "zz=a"]) == 2
+    assert not target.exists(), "names are refused before anything is written"

@@ -3,6 +3,7 @@
 import os
 import re
 import sys
+from dataclasses import replace
 
 import pytest
 import sympy as sp
@@ -11,11 +12,13 @@ from chromium import CHROMIUM, browser
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
-from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde  # noqa: E402
+from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, cli, derive_limiting_sde  # noqa: E402
 from symbolic_sgd.cli import main  # noqa: E402
+from symbolic_sgd.errors import BadInput  # noqa: E402
 from symbolic_sgd.export.document import Figure  # noqa: E402
 from symbolic_sgd.export.writers import WRITERS  # noqa: E402
 from symbolic_sgd.plots import figure_of, plot_manifold, report_figures  # noqa: E402
+from symbolic_sgd.verify.certificate import Check  # noqa: E402
 
 u, v, w = sp.symbols("u v w")
 
@@ -117,3 +120,36 @@ def test_what_needs_a_document_says_so(stated, tmp_path, capsys, monkeypatch):
     monkeypatch.setitem(sys.modules, "symbolic_sgd.plots", None)
     assert main(["derive", str(stated), "--plots", "--document", str(tmp_path / "out.html")]) == 2
     assert "--plots" in capsys.readouterr().err
+
+
+def test_a_certificate_that_is_not_passed_ends_with_one_and_is_said_first(stated, tmp_path, monkeypatch):
+    real = cli.verify
+    failing = lambda sde, **kw: replace(real(sde), checks=(Check("x", 0, 1, 1.0, 0.1, "failed"),))  # noqa: E731
+    monkeypatch.setattr(cli, "verify", failing)
+    target = tmp_path / "out.md"
+    assert main(["derive", str(stated), "--document", str(target), "--checks"]) == 1
+    assert "NOT every check of the certificate passed" in target.read_text(encoding="utf-8").splitlines()[0]
+
+
+def test_options_that_would_be_ignored_are_refused(tmp_path):
+    for arguments in (["theorem", "--plots"], ["--document", str(tmp_path / "x.html")], ["--regenerate", "--checks"]):
+        assert main(["gallery", *arguments]) == 2
+
+
+@pytest.mark.parametrize(
+    "svg", ["<svg onload='x()'></svg>", "<svg><script>x</script></svg>", "<p>", None, '<svg><a href="x"/></svg>']
+)
+def test_pictures_that_bring_more_than_themselves_are_refused(svg):
+    with pytest.raises(BadInput, match="one <svg>"):
+        Figure("t", "d", svg)
+
+
+def test_words_in_pictures_stay(hyperbola):
+    axes = plot_manifold(hyperbola, window=[(0.2, 2), (0.2, 2)])
+    axes.set_title("a black box")
+    assert "a black box" in figure_of(axes, "t", "d").svg
+
+
+def test_noise_at_which_sgd_diverges_leaves_gamma_alone():
+    circle = Problem(loss=(u**2 + v**2 - 1) ** 2 / 8, parameters=(u, v), noise=IsotropicNoise(1000))
+    assert len(report_figures(derive_limiting_sde(circle))) >= 1

@@ -31,7 +31,9 @@ def derivation_document(findings: Findings) -> Document:
     """Every section that has something to say."""
     written = ((title, blocks(findings)) for title, blocks in SECTIONS)
     sections = tuple(Section(title, blocks) for title, blocks in written if blocks)
-    return Document(findings.title, Paragraph(tuple(result(findings))), sections)
+    failed = findings.certificate is not None and not findings.certificate.passed
+    warning: list[Inline] = [" NOT every check of the certificate passed."] if failed else []
+    return Document(findings.title, Paragraph((*result(findings), *warning)), sections)
 
 
 def result(findings: Findings) -> list[Inline]:

@@ -18,7 +18,7 @@ from symbolic_sgd.export.latex import (
     matrix_display,
     visible_length,
 )
-from symbolic_sgd.export.layout import LINE
+from symbolic_sgd.export.layout import LINE, fresh_names
 
 WIDEST = 100
 """Characters of a line of an aligned formula that still fits (fractions count both their parts)."""
@@ -39,7 +39,7 @@ Named = tuple[Expression, Expression]
 def equations(*pairs: tuple[str, Any]) -> tuple[Block, ...]:
     """left = expression for each pair, broken into lines, with names for sums that do not fit one."""
     taken = set().union(*(expression.free_symbols for _, expression in pairs))
-    names = sp.numbered_symbols("t", start=1, exclude=taken)
+    names = fresh_names("t", taken)
     named: list[Named] = []
     short = [(left, _shortened(expression, names, named)) for left, expression in pairs]
     lines = [line for left, expression in short for line in equation_lines(left, broken_sum(expression))]
@@ -146,7 +146,7 @@ def _common(matrix: SymbolicMatrix) -> tuple[Iterator[sp.Symbol], list[Named], l
     found: Any
     entries: Any
     found, entries = sp.cse(list(matrix.flat()), symbols=iter(sp.Dummy, None), order="none")
-    names = sp.numbered_symbols("t", start=1, exclude=matrix.free_symbols)
+    names = fresh_names("t", matrix.free_symbols)
     meant: dict[Expression, Expression] = {}
     kept: list[Named] = []
     for dummy, value in found:

@@ -53,7 +53,7 @@ def _flow() -> tuple[Block, ...]:
         ),
         paragraph(
             "has the limit Φ, so that ", Math(r"\partial^2\Phi[v v^{\top}] = 2 x_2(\infty)"),
-            ": this, and nothing of the theorem, is what the identities are held against.",
+            ": this, and nothing of the theorem, is what seven of the identities are held against; two are definitions that are put back.",
         ),
     )  # fmt: skip
 

@@ -7,6 +7,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
+from symbolic_sgd.errors import BadInput
+
 
 @dataclass(frozen=True)
 class Math:
@@ -83,6 +85,12 @@ class Verbatim:
     text: str
 
 
+_FOREIGN = re.compile(
+    r"<(?:script|style|foreignObject)|[\s\"']on\w+\s*=|href\s*=\s*[\"'](?!#|data:image/)", re.IGNORECASE
+)
+"""What a picture must not bring into a page."""
+
+
 @dataclass(frozen=True)
 class Figure:
     """A picture, for writers that can show one.
@@ -91,11 +99,19 @@ class Figure:
         title: what it shows, in a few words.
         description: the same for readers who cannot see it, and under it for those who can.
         svg: an <svg> element without scripts, styles or links of its own.
+
+    Raises:
+        BadInput: it is no such element.
     """
 
     title: str
     description: str
     svg: str
+
+    def __post_init__(self) -> None:
+        whole = isinstance(self.svg, str) and self.svg.startswith("<svg") and self.svg.endswith("</svg>")
+        if not whole or _FOREIGN.search(self.svg):
+            raise BadInput(f"the picture {self.title!r} has to be one <svg> element without scripts, events and links")
 
 
 Block = Paragraph | Formula | Items | Table | Verbatim | Figure

@@ -1,7 +1,7 @@
 """The theorem with every block filled in, as LaTeX that compiles with amsmath."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import count, product
+from itertools import product
 from typing import Any
 
 import sympy as sp
@@ -9,7 +9,7 @@ import sympy as sp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.derive.derivation import TERMS, Derivation, Term
-from symbolic_sgd.export.layout import layout, symbol_latex
+from symbolic_sgd.export.layout import fresh_names, layout, symbol_latex
 from symbolic_sgd.export.named_parts import named_parts
 
 PRINTED = 1500
@@ -93,13 +93,22 @@ def _statement(derivation: Derivation) -> str:
 
 
 def _with_named_sums(expression: Any) -> tuple[Any, list[tuple[sp.Symbol, Any]]]:
-    """The expression with names r_1, r_2, … for sums inside its terms that are too long for a line."""
-    taken = {s.name for s in expression.free_symbols}
-    inner = [e for e in sp.preorder_traversal(expression) if e.is_Add and e is not expression]
-    wide = [e for e in dict.fromkeys(inner) if visible_length(expression_latex(e)) > layout().line - LEFT]
-    names = (sp.Symbol(n) for k in count(1) if (n := f"r{k}") not in taken)
-    named = dict(zip(wide, names, strict=False))
-    return expression.xreplace(named), [(name, e) for e, name in named.items()]
+    """The expression with names r_1, r_2, … for sums inside its terms that are too long for a line, the innermost first."""
+    names = fresh_names("r", expression.free_symbols)
+    named: dict[Any, sp.Symbol] = {}
+
+    def shortened(e: Any) -> Any:
+        if not e.args:
+            return e
+        rebuilt = e.func(*map(shortened, e.args))
+        if not rebuilt.is_Add or visible_length(expression_latex(rebuilt)) <= layout().line - LEFT:
+            return rebuilt
+        if rebuilt not in named:
+            named[rebuilt] = next(names)
+        return named[rebuilt]
+
+    whole = expression.func(*map(shortened, expression.args)) if expression.args else expression
+    return whole, [(name, e) for e, name in named.items()]
 
 
 def _manifold(derivation: Derivation) -> str:
@@ -219,9 +228,7 @@ def matrix_display(symbol: str, definition: str, matrix: Any) -> list[str]:
     )
     if widest + visible_length(symbol + definition) <= layout().line:
         return [display(f"{symbol} = {definition}{expression_latex(matrix)}")]
-    named, entries = sp.cse(
-        list(matrix.flat()), symbols=sp.numbered_symbols("t", start=1, exclude=matrix.free_symbols), order="none"
-    )
+    named, entries = sp.cse(list(matrix.flat()), symbols=fresh_names("t", matrix.free_symbols), order="none")
     first = [[rf"{symbol} &= {definition.removesuffix('= ')}"]] if definition else []
     return [*displays([*first, *entry_lines(symbol, matrix.shape, tuple(entries))]), *_where(named)]
 

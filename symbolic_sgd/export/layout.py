@@ -1,11 +1,14 @@
 """How a snippet is laid out: the user's own names of symbols, from an allow-list, and the length of its lines."""
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
+
+import sympy as sp
 
 from symbolic_sgd.errors import BadInput
 
@@ -30,8 +33,16 @@ VARIANTS = frozenset(("varepsilon", "vartheta", "varphi", "ell"))
 _LETTER = rf"(?:[A-Za-z]|\\(?:{'|'.join(sorted(GREEK | VARIANTS, key=len, reverse=True))})(?![A-Za-z]))"
 _SIGN = r"\\(?:ast|star|prime|top|parallel|perp)(?![A-Za-z])"
 _DRESSED = rf"\\(?:mathbf|mathrm|mathcal|mathsf|mathit|boldsymbol|hat|bar|tilde|vec|dot)\{{(?:[A-Za-z]+|{_LETTER})\}}"
-_SCRIPT = rf"(?:[A-Za-z0-9]|\{{(?:[A-Za-z0-9,+()* -]|{_LETTER}|{_SIGN})+\}}|{_SIGN})"
-_NAME = re.compile(rf"(?:{_LETTER}|{_DRESSED})(?:_{_SCRIPT})?(?:\^{_SCRIPT})?")
+_SUB = (
+    rf"(?:[A-Za-z0-9]|\{{ *(?:[A-Za-z0-9+()*-]|{_LETTER}|{_SIGN})(?:[A-Za-z0-9,+()* -]|{_LETTER}|{_SIGN})*\}}|{_SIGN})"
+)
+_SUPER = rf"(?:[+*-]|\{{(?:[+*-]|\([A-Za-z0-9]+\)|{_SIGN})+\}}|{_SIGN})"
+_NAME = re.compile(rf"(?:{_LETTER}|{_DRESSED})(?:_{_SUB})?(?:\^{_SUPER})?")
+
+RESERVED = frozenset(
+    ("L", "Y", "W", "S", "I", "F", "b", "t", "k", "r", r"\Sigma", r"\Phi", r"\Gamma", r"\eta", r"\sigma")
+)
+"""Letters of the theorem, as snippets print them."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +52,12 @@ class Layout:
     Args:
         names: a symbol's name → its LaTeX.
         line: characters of a line, apart from commands.
+        symbols: those of the problem, whose printed names nothing else may have.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     line: int = LINE
+    symbols: tuple[sp.Symbol, ...] = ()
 
 
 _layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
@@ -91,11 +104,26 @@ def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[
                 f"names[{symbol}] is {tex!r}; give a letter, \\alpha … \\Omega, or \\mathbf{{…}}, \\hat{{…}} of one, with at most "
                 "one subscript and one superscript: \\theta_1, \\mathbf{W}_{ij}, u^{*}"
             )
-    printed = [given.get(s.name, symbol_latex(s.name)) for s in symbols]
+        if _normal(tex) in RESERVED:
+            raise BadInput(f"names[{symbol}] is {tex!r}, which is a letter of the theorem: choose another")
+    printed = [_normal(given.get(s.name, symbol_latex(s.name))) for s in symbols]
     if len(set(printed)) < len(printed):
         twice = sorted({tex for tex in printed if printed.count(tex) > 1})
-        raise BadInput(f"with these names two symbols would be printed as {', '.join(twice)}: give each its own")
-    return Layout(given, LINE if line is None else line)
+        raise BadInput(
+            f"two symbols would be printed as {', '.join(twice)}: give each a name of its own by names={{…}}"
+        )
+    return Layout(given, LINE if line is None else line, tuple(symbols))
+
+
+def fresh_names(letter: str, symbols: Iterable[sp.Symbol]) -> Iterator[sp.Symbol]:
+    """letter_1, letter_2, … without those that are printed like one of the symbols, or like one of the problem's."""
+    printed = {_normal(symbol_latex(s.name)) for s in (*symbols, *layout().symbols)}
+    return (sp.Symbol(n) for k in count(1) if _normal(symbol_latex(n := f"{letter}{k}")) not in printed)
+
+
+def _normal(tex: str) -> str:
+    """What is printed alike is written alike: no spaces, no braces round one sign."""
+    return re.sub(r"([_^])\{([A-Za-z0-9]|\\[A-Za-z]+)\}", r"\1\2", tex.replace(" ", ""))
 
 
 def symbol_latex(name: str) -> str:

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from itertools import count
 from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Instruction, Program
 from symbolic_sgd.algebra.translation import Expression, bracketed_operation
+from symbolic_sgd.export.layout import fresh_names
 
 WIDEST = 30
 """Characters of an operand of a product, quotient or function; a wider one is given a name."""
@@ -65,7 +65,7 @@ class _Builder:
         self.parts: list[tuple[sp.Symbol, Expression]] = []
         self._uses = _uses(program, needed)
         taken = {s.name for s in program.symbols}
-        self._names = (sp.Symbol(n) for k in count(1) if (n := f"t{k}") not in taken)
+        self._names = fresh_names("t", program.symbols)
         self._given = {
             register: sp.Symbol(f"{output.name}_{k // output.shape[1] + 1}_{k % output.shape[1] + 1}")
             for output in program.outputs

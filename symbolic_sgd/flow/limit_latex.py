@@ -12,7 +12,7 @@ from symbolic_sgd.export.latex import (
     expression_latex,
     visible_length,
 )
-from symbolic_sgd.export.layout import symbol_latex
+from symbolic_sgd.export.layout import fresh_names, symbol_latex
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit, image_symbols
 from symbolic_sgd.flow.limit import FlowLimit
@@ -42,7 +42,7 @@ def _formula(images: Sequence[sp.Symbol], entries: Any) -> Iterator[str]:
     named: Any = []
     if max(visible_length(expression_latex(e)) for e in entries) > SHORT:
         taken = {s for e in entries for s in e.free_symbols}
-        named, entries = sp.cse(entries, symbols=sp.numbered_symbols("t", start=1, exclude=taken), order="none")
+        named, entries = sp.cse(entries, symbols=fresh_names("t", taken), order="none")
     pairs = zip(images, entries, strict=True)
     yield aligned([line for s, e in pairs for line in equation_lines(symbol_latex(s.name), broken_sum(e))])
     if named:

@@ -51,6 +51,8 @@ def plot_manifold(
         BadInput: a constant has no value, or no point of Γ lies in the window.
     """
     d = sde.problem.dimension
+    if isinstance(samples, bool) or not isinstance(samples, int) or samples < 1:
+        raise BadInput(f"samples is {samples!r}; give a number of points, at least 1")
     if d not in GRID:
         raise BadShape(f"plot_manifold draws 2 or 3 parameters, and this problem has {d}: draw sde.in_chart(…) instead")
     sides = _window(sde, window)

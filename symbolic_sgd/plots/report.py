@@ -2,24 +2,30 @@
 
 import io
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
 import numpy as np
+import sympy as sp
 
-from symbolic_sgd.errors import Undecided
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.errors import Diverged, Undecided
 from symbolic_sgd.export.document import Figure
 from symbolic_sgd.limiting_sde import LimitingSDE
 from symbolic_sgd.plots.ensembles import plot_ensemble, plot_weak_error
 from symbolic_sgd.plots.manifold import GRID, plot_manifold
 from symbolic_sgd.simulation import Run, simulate_sde, simulate_sgd
-from symbolic_sgd.verify.ensembles import LEVELS, Ensembles
+from symbolic_sgd.verify.ensembles import ATTEMPTS, LEVELS, Ensembles
 from symbolic_sgd.verify.witness import Witness
 
 REPLICAS = 2**14
 CELLS = 50
 """Steps of the limit."""
+
+STILL = 1e-9
+"""Distances below are rounding."""
 
 STIFFNESS = 0.1
 """The largest η, relative to the stability bound of single samples."""
@@ -51,41 +57,42 @@ def figure_of(axes: Any, title: str, description: str) -> Figure:
         )
     svg = page.getvalue()[page.getvalue().index("<svg") :]
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>|<!--.*?-->", "", svg, flags=re.DOTALL)
-    svg = re.sub(r"#000000|\bblack\b", "currentColor", svg)
+    svg = re.sub(r"\b((?:fill|stroke): ?)(?:#000000|black)\b", r"\1currentColor", svg)
     return Figure(title, description, re.sub(r"<text\b", '<text fill="currentColor"', svg).strip())
 
 
 def report_figures(sde: LimitingSDE) -> tuple[Figure, ...]:
-    """Γ in two or three dimensions; SGD at η beside its limit; the distance of the two over η. Seconds.
+    """Γ in two or three dimensions; SGD at η beside its limit; the distance of the two over η. Seconds to a minute.
 
-    Everything starts at a point of Γ, with a learning rate at which SGD is stable there; the seed is fixed. Where SGD
-    relaxes too slowly for an ensemble, Γ alone is drawn.
+    SGD starts at a random point of Γ (fixed seed). Where it relaxes too slowly for an ensemble, or diverges at every learning rate
+    that is tried, Γ alone is drawn; the distance is left out where nothing moves.
     """
-    try:
-        runs, limit = _simulated(sde)
-    except Undecided:  # SGD is too slow for an ensemble
-        return tuple(_manifold(sde))
-    names = ", ".join(map(str, sde.problem.parameters))
-    rate, replicas = max(runs), len(runs[max(runs)].final)
-    ensemble = plot_ensemble({f"SGD, η = {rate:.3g}": runs[rate], "limit": limit}, sde.problem.parameters)
-    weak = plot_weak_error(runs, limit, names=[f"E {x}" for x in sde.problem.parameters])
-    figures = [
-        *_manifold(sde),
-        figure_of(
-            ensemble,
-            "SGD beside its limit",
-            f"Means and standard deviations of {names} over t = kη²: {replicas} runs of SGD with η = {rate:.3g}, and the limit.",
-        ),
-        figure_of(
-            weak,
-            "The distance of SGD from its limit over the learning rate",
-            f"|E x − E Y| at t = {limit.times[-1]:.3g} for {len(runs)} learning rates, with standard errors: where they "
-            "let it be seen, a right limit has slope one.",
-        ),
-    ]
+    drawn = list(_manifold(sde))
+    for attempt in range(ATTEMPTS):
+        with suppress(Diverged, Undecided):
+            return (*drawn, *_ensembles(sde, STIFFNESS / 4**attempt))
+    return tuple(drawn)
+
+
+def _ensembles(sde: LimitingSDE, stiffness: float) -> Sequence[Figure]:
+    point = Witness.of(sde.derivation, np.random.default_rng(0), 1).points[0]
+    runs, limit = _simulated(sde, point, stiffness)
+    parameters, rate = sde.problem.parameters, max(runs)
+    begun = ", ".join(f"{s} = {float(point[s]):.3g}" for s in sde.problem.symbols)
+    ensemble = plot_ensemble({f"SGD, η = {rate:.3g}": runs[rate], "limit": limit}, parameters)
+    words = f"Means and standard deviations over t = kη²: {REPLICAS} runs of SGD with η = {rate:.3g}, and the limit, from {begun}."
+    figures = [figure_of(ensemble, "SGD beside its limit", words)]
     plt.close(ensemble.figure)
+    if max(float(np.abs(run.final.mean(axis=0) - limit.final.mean(axis=0)).max()) for run in runs.values()) < STILL:
+        return figures
+    weak = plot_weak_error(runs, limit, names=[f"E {x}" for x in parameters])
+    words = (
+        f"|E x − E Y| at t = {limit.times[-1]:.3g} for {len(runs)} learning rates, with standard errors: where they let it be seen, "
+        "a right limit has slope one."
+    )
+    figures.append(figure_of(weak, "The distance of SGD from its limit over the learning rate", words))
     plt.close(weak.figure)
-    return tuple(figures)
+    return figures
 
 
 def _manifold(sde: LimitingSDE) -> Sequence[Figure]:
@@ -97,12 +104,15 @@ def _manifold(sde: LimitingSDE) -> Sequence[Figure]:
     return [figure_of(axes, "The manifold of minimizers", shown)]
 
 
-def _simulated(sde: LimitingSDE) -> tuple[dict[float, Run], Run]:
+def _simulated(
+    sde: LimitingSDE, point: Mapping[sp.Symbol, PreciseNumber], stiffness: float
+) -> tuple[dict[float, Run], Run]:
     witness = Witness.of(sde.derivation, np.random.default_rng(0), 1)
-    point = witness.points[0]
-    rate, steps = Ensembles().horizon(witness, point, STIFFNESS)
+    rate, steps = Ensembles().horizon(witness, point, stiffness)
     start = [float(point[s]) for s in sde.problem.parameters]
     constants: dict[str, Any] = {s.name: float(point[s]) for s in sde.problem.constants}
+    time = steps * rate**2
+    limit = simulate_sde(sde, start, time=time, step=time / CELLS, replicas=REPLICAS, rng=1, **constants)
     runs = {
         rate / level: simulate_sgd(
             sde.problem,
@@ -115,6 +125,4 @@ def _simulated(sde: LimitingSDE) -> tuple[dict[float, Run], Run]:
         )
         for level in LEVELS
     }
-    time = steps * rate**2
-    limit = simulate_sde(sde, start, time=time, step=time / CELLS, replicas=REPLICAS, rng=1, **constants)
     return runs, limit

@@ -8,6 +8,11 @@ from symbolic_sgd.simulate.flow_state import SmoothLoss
 
 DEVIATIONS = 3.0
 
+SHARES = (0.25, 0.5, 0.75, 1.0)
+
+GROWTH = 10.0
+"""At a tenth of the stability bound, so many times the force of ∇²L leads to the other side at the same distance."""
+
 
 @dataclass(frozen=True)
 class Fluctuations:
@@ -38,9 +43,10 @@ class Fluctuations:
         return Fluctuations(loss, row, axes, float(curvature[0]))
 
     def restoring(self, rate: float) -> float:
-        """The least δ·∇L(x + δ)/δ·∇²L(x)δ over δ = ±3√η s, s the axes of S: 1 where L is quadratic as far as SGD strays."""
+        """The least δ·∇L(x + δ)/δ·∇²L(x)δ over δ = ±¾√η s … ±3√η s, s the axes of S: 1 where L is quadratic as far as SGD strays.
+        0 where ∇L does not pull back, or so many times as much as ∇²L says that a step would lead farther away."""
         sides = DEVIATIONS * np.sqrt(rate) * self.axes.T
-        shifts = np.concatenate([sides, -sides])
+        shifts = np.concatenate([part * sides for share in SHARES for part in (share, -share)])
         shifts = shifts[np.linalg.norm(shifts, axis=1) > 1e-9 * (1 + np.abs(self.row).max())]
         if not len(shifts):
             return 1.0
@@ -48,4 +54,7 @@ class Fluctuations:
         around[:, : len(self.axes)] += shifts
         linear = np.einsum("ki,ij,kj->k", shifts, self.loss.hessian(self.row[None])[0], shifts)
         pull = np.einsum("ki,ki->k", shifts, self.loss.gradient(around))
-        return float(np.min(pull / linear)) if np.isfinite(pull).all() else 0.0
+        ratio = pull / linear
+        return (
+            float(np.min(ratio)) if np.isfinite(ratio).all() and 0 < np.min(ratio) and np.max(ratio) < GROWTH else 0.0
+        )

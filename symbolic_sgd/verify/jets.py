@@ -86,6 +86,14 @@ class Jet:
         a, b = self.curvatures[k], self.curvatures[i] + self.curvatures[j]
         return 1 / b if not a else 1 / a if not b else sp.S.Zero
 
+    def volume_gradient(self) -> sp.Matrix:
+        """∇ln|∇²L|₊ at the point: ln of the product of the nonzero eigenvalues, differentiated along ∇²L + Σ_k x_k T_k·· to first
+        order, where an eigenvalue λ_i of the diagonal ∇²L changes by T_iik."""
+        d, t = range(self.dimension), self.third_derivatives
+        x = sp.Symbol("x")
+        product = lambda k: sp.Mul(*(a + x * t[_sorted(i, i, k)] for i, a in enumerate(self.curvatures) if a))  # noqa: E731
+        return sp.Matrix([sp.diff(sp.log(product(k)), x).subs(x, 0) for k in d])
+
     def covariance(self, name: str = "S") -> sp.Matrix:
         """A symmetric matrix of letters."""
         return sp.Matrix(
@@ -105,7 +113,7 @@ def _sorted(i: int, j: int, k: int) -> tuple[int, int, int]:
 
 def vanishes(matrix: sp.Matrix) -> bool:
     """Whether every entry is zero as a rational function: its numerator, expanded, is 0."""
-    return all(sp.expand(sp.fraction(sp.together(entry))[0]) == 0 for entry in matrix)
+    return len(matrix) > 0 and all(sp.expand(sp.fraction(sp.together(entry))[0]) == 0 for entry in matrix)
 
 
 Residual = Callable[[Jet], sp.Matrix]

@@ -103,7 +103,7 @@ def _label(jet: Jet) -> sp.Matrix:
 def _isotropic(jet: Jet) -> sp.Matrix:
     s = sp.Symbol("s")
     tangent = jet.projection * jet.second_derivative(s**2 * sp.eye(jet.dimension)) / 2
-    return tangent + s**2 / 4 * jet.projection * jet.third(jet.pinv)
+    return tangent + s**2 / 4 * jet.projection * jet.volume_gradient()
 
 
 def _lyapunov(jet: Jet) -> sp.Matrix:
@@ -118,8 +118,10 @@ STATEMENTS = (
         r"\partial^2\Phi[v\,(Hw)^{\top}] + \partial^2\Phi[w\,(Hv)^{\top}] = -P\,T[v w^{\top}]",
         _lemma,
     ),
-    Statement("no drift by P", r"P\,T[P] = 0", lambda jet: jet.projection * jet.third(jet.projection)),
-    Statement("the Lyapunov inverse", r"H S + S H = \Sigma_{\perp}", _lyapunov),
+    Statement(
+        "no drift by P (by the choice of T)", r"P\,T[P] = 0", lambda jet: jet.projection * jet.third(jet.projection)
+    ),
+    Statement("the Lyapunov inverse (its definition)", r"H S + S H = \Sigma_{\perp}", _lyapunov),
     Statement(
         "tangent-noise compensation",
         r"\tfrac{1}{2}\partial^2\Phi[\Sigma_{\parallel}] = -\tfrac{1}{2} H^{\dagger}\,T[\Sigma_{\parallel}]",

@@ -2,6 +2,8 @@
 
 import ctypes
 import importlib.util
+import multiprocessing
+import os
 import pickle
 import subprocess
 from fractions import Fraction
@@ -324,6 +326,22 @@ def test_threads_share_the_points(monkeypatch, transcendental, count):
     x = on_transcendental(8192)[:count]
     one, three = (transcendental.lambdify(backend=symbolic_sgd.LLVM(threads=t), check=False) for t in (1, 3))
     np.testing.assert_array_equal(three.drift(x), one.drift(x))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+def test_threads_after_a_fork(monkeypatch, transcendental):
+    """A forked child has none of its parent's threads, and must not wait for them."""
+    machine = backend("LLVM").__class__.__module__
+    monkeypatch.setattr(f"{machine}.WORTH", 1)
+    x = on_transcendental(512)
+    f = transcendental.lambdify(backend=symbolic_sgd.LLVM(threads=2), check=False)
+    f.drift(x)
+    child = multiprocessing.get_context("fork").Process(target=f.drift, args=(x,))
+    child.start()
+    child.join(30)
+    alive = child.is_alive()
+    child.kill()
+    assert not alive
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 15, 16, 17, 31])

@@ -2,6 +2,7 @@
 
 import ctypes
 import ctypes.util
+import os
 import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -183,3 +184,14 @@ class MachineCode:
 @lru_cache(maxsize=8)
 def _pool(threads: int) -> ThreadPoolExecutor:
     return ThreadPoolExecutor(threads, thread_name_prefix="symbolic-sgd")
+
+
+def _after_fork() -> None:
+    """A forked child has none of the threads of its parent, and must not wait for them."""
+    global _lock
+    _pool.cache_clear()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)
