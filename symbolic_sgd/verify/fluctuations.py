@@ -56,5 +56,5 @@ class Fluctuations:
         pull = np.einsum("ki,ki->k", shifts, self.loss.gradient(around))
         ratio = pull / linear
         return (
-            float(np.min(ratio)) if np.isfinite(ratio).all() and 0 < np.min(ratio) and np.max(ratio) < GROWTH else 0.0
+            float(np.min(ratio)) if np.isfinite(ratio).all() and np.min(ratio) > 0 and np.max(ratio) < GROWTH else 0.0
         )
