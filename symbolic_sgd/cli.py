@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -38,7 +39,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line; the exit code is 0 for done, 1 for a failed check, 2 for bad input."""
     options = _parser().parse_args(arguments)
     try:
-        return options.run(options)
+        code = options.run(options)
+        sys.stdout.flush()
+        return code
+    except BrokenPipeError:  # whoever read has read enough: `symbolic-sgd gallery | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return DONE
     except SymbolicSGDError as error:
         named = str(error).startswith(f"{options.file}:")  # the reader of the file says where in it
         print("symbolic-sgd: " + ("" if named else f"{options.file}: ") + str(error), file=sys.stderr)

@@ -1,6 +1,8 @@
 """The gallery: every entry is derived anew, is what its kept document says, and prints in every format."""
 
 import os
+import subprocess
+import sys
 from functools import cache
 
 import pytest
@@ -76,6 +78,18 @@ def test_an_entry_runs(capsys, tmp_path):
     assert main(["gallery", "sphere", "--document", str(target)]) == 0
     assert capsys.readouterr().out.startswith("Sphere")
     assert target.read_text(encoding="utf-8").startswith("<!DOCTYPE html>")
+
+
+def test_whoever_reads_may_stop_reading():
+    command = f"{sys.executable} -m symbolic_sgd gallery"
+    done = subprocess.run(
+        ["bash", "-c", f"set -o pipefail; {command} | head -c 1"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stderr == "" and done.returncode == 0
 
 
 def test_an_unknown_entry_is_refused_with_the_names(capsys):

@@ -98,8 +98,11 @@ class Observed:
 
     @property
     def remainder(self) -> np.ndarray:
-        """What the next correction of the extrapolation may be: 0 where the last one is within its noise."""
-        return SHRINKING * self._significant
+        """What the next correction of the extrapolation may be: smaller than the last one (with two of its standard errors) by
+        the factor by which that is smaller than the first, which is `SHRINKING` at most."""
+        sizes, noise = self._corrections
+        last = sizes[-1] + 2 / NOISE * noise[-1]
+        return last * np.minimum(SHRINKING, last / np.maximum(sizes[0], self.rounding))
 
     @property
     def converges(self) -> bool:
