@@ -88,8 +88,7 @@ def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
         return simulate_sde(derive_limiting_sde(problem), start, time=options.time, step=step, **wishes)
     rate = learning_rate_of(options.learning_rate)
     time = positive(options.time, "time")
-    steps_of(time, rate**2, "η²")
-    steps = max(1, round(time / rate**2))
+    steps = steps_of(time, rate**2, "η²")
     simulate = simulate_sgd if options.process == "sgd" else simulate_canonical_sde
     return simulate(problem, start, learning_rate=options.learning_rate, steps=steps, **wishes)
 

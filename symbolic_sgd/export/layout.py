@@ -81,8 +81,9 @@ def laid_out(chosen: Layout) -> Iterator[None]:
 def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[Any, ...]) -> Layout:
     r"""The layout that a caller asks for.
 
-    A name is a letter, a Greek letter or a dressed one (\mathbf{W}, \hat{u}, …), with at most one subscript and one superscript
-    of letters, digits and signs; nothing else of LaTeX is let through.
+    A name is a letter, a Greek letter or a dressed one (\mathbf{W}, \hat{u}, …), with at most one subscript of letters, digits
+    and signs, and one superscript that does not read as a power (signs, or letters and digits in parentheses); nothing else of
+    LaTeX is let through.
 
     Args:
         names: symbol (or its name) → LaTeX.
@@ -90,7 +91,8 @@ def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[
         symbols: those of the problem.
 
     Raises:
-        BadInput: a name that is not of this form, stands for two symbols, or belongs to none; a length out of range.
+        BadInput: a name that is not of this form, is a letter of the theorem, stands for two symbols, or belongs to none; a length
+            out of range.
     """
     if line is not None and (isinstance(line, bool) or not isinstance(line, int) or not SHORTEST <= line <= LONGEST):
         raise BadInput(f"line is {line!r}; give a number of characters from {SHORTEST} to {LONGEST}")
@@ -102,7 +104,7 @@ def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[
         if not isinstance(tex, str) or not _NAME.fullmatch(tex):
             raise BadInput(
                 f"names[{symbol}] is {tex!r}; give a letter, \\alpha … \\Omega, or \\mathbf{{…}}, \\hat{{…}} of one, with at most "
-                "one subscript and one superscript: \\theta_1, \\mathbf{W}_{ij}, u^{*}"
+                "one subscript, and a superscript that is no power: \\theta_1, \\mathbf{W}_{ij}, u^{*}, u^{(2)}"
             )
         if _normal(tex) in RESERVED:
             raise BadInput(f"names[{symbol}] is {tex!r}, which is a letter of the theorem: choose another")

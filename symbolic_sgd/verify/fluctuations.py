@@ -7,8 +7,10 @@ import numpy as np
 from symbolic_sgd.simulate.flow_state import SmoothLoss
 
 DEVIATIONS = 3.0
+"""Standard deviations that SGD is taken to stray."""
 
 SHARES = (0.25, 0.5, 0.75, 1.0)
+"""Parts of the way at which the force is looked at."""
 
 GROWTH = 10.0
 """At a tenth of the stability bound, so many times the force of ∇²L leads to the other side at the same distance."""
@@ -25,7 +27,7 @@ class Fluctuations:
         slowest: the smallest nonzero eigenvalue of ∇²L.
 
     Source:
-        The linearised iteration x⁺ = x − η(∇²L x + ξ) of Li, Wang and Arora (ICLR 2022), section 4.
+        The covariance C of the linearised iteration x⁺ = x − η(∇²L x + ξ), from C = E x⁺x⁺ᵀ without its terms in η²C.
     """
 
     loss: SmoothLoss

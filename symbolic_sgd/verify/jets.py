@@ -94,11 +94,9 @@ class Jet:
         product = lambda k: sp.Mul(*(a + x * t[_sorted(i, i, k)] for i, a in enumerate(self.curvatures) if a))  # noqa: E731
         return sp.Matrix([sp.diff(sp.log(product(k)), x).subs(x, 0) for k in d])
 
-    def covariance(self, name: str = "S") -> sp.Matrix:
+    def covariance(self) -> sp.Matrix:
         """A symmetric matrix of letters."""
-        return sp.Matrix(
-            self.dimension, self.dimension, lambda i, j: sp.Symbol(f"{name}{min(i, j) + 1}{max(i, j) + 1}")
-        )
+        return sp.Matrix(self.dimension, self.dimension, lambda i, j: sp.Symbol(f"S{min(i, j) + 1}{max(i, j) + 1}"))
 
     def lyapunov(self, right: sp.Matrix) -> sp.Matrix:
         """S with HS + SH = the normal block of `right`."""
