@@ -19,6 +19,7 @@ import sympy as sp
 import symbolic_sgd
 from symbolic_sgd import LimitingSDE, derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.export.backends import BACKENDS
@@ -63,7 +64,7 @@ def near_known_points(sde: LimitingSDE, count: int, rng: np.random.Generator) ->
 
 
 def errors(truth: list[list[mpmath.mpf]], ours: np.ndarray) -> np.ndarray:
-    with mpmath.workdps(50):
+    with mpmath.workdps(50), mp.workdps(50):
         typical = sorted(max(map(abs, row)) for row in truth)[len(truth) // 2]
         return np.array(
             [
@@ -110,7 +111,7 @@ def _installed(name: str) -> bool:
 
 def _precise(sde: LimitingSDE, term: str, row: np.ndarray) -> list[mpmath.mpf]:
     point: dict[sp.Symbol, mpmath.mpf] = {}
-    with mpmath.workdps(50):
+    with mpmath.workdps(50), mp.workdps(50):
         for symbol, value in zip(sde.problem.symbols, row, strict=True):
             point[symbol] = mpmath.mpf(float(value))
         return sde.program.select(term).run(PRECISE, point)[term]

@@ -23,6 +23,7 @@ from models import Model, ladders
 
 from symbolic_sgd import derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import ExpressionTooLarge
 
 DIGITS = 50
@@ -48,7 +49,7 @@ def measure(tool: str, model: Model, count_limit: float) -> None:
     seconds, most = time.perf_counter() - start, peak()
     report(seconds=seconds, peak=most, increase=most - baseline)
     signal.setitimer(signal.ITIMER_REAL, VALUE_LIMIT)
-    with mpmath.workdps(DIGITS):
+    with mpmath.workdps(DIGITS), mp.workdps(DIGITS):
         operations, values = our_figures(result, model) if tool == "ours" else peer_figures(result, model)
     report(operations=operations, values=values)
     if count_limit:

@@ -6,12 +6,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber, Valuation
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.precision import is_precise, mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, ExpressionTooLarge, NoClosedForm
@@ -174,7 +174,7 @@ class GradientFlowLimit:
         """
         if isinstance(digits, bool) or not isinstance(digits, int) or not 15 <= digits <= 1000:
             raise BadInput(f"digits is {digits!r}; give a whole number from 15 to 1000")
-        with mpmath.workdps(digits + 15):
+        with mp.workdps(digits + 15):
             known = self._exactly(point)
             value = self._numbers.precise(known, digits)
         return sp.ImmutableDenseMatrix([sp.Float(a, digits) for a in value])
@@ -278,12 +278,12 @@ def _sentence(words: str) -> str:
 
 
 def _precise_number(value: Any, *, where: str) -> PreciseNumber:
-    if isinstance(value, mpmath.mpf):
-        number = +value
+    if is_precise(value):
+        number = +mp.mpf(value)
     elif isinstance(value, sp.Float):
-        number = mpmath.mpf(value)
+        number = mp.mpf(value)
     elif isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool):
-        number = mpmath.mpf(value.item() if isinstance(value, np.generic) else value)
+        number = mp.mpf(value.item() if isinstance(value, np.generic) else value)
     elif isinstance(value, sp.Expr) and value.is_number and value.is_real:
         (number,) = Valuation(PRECISE, {})([from_sympy(value, Graph())])
     else:

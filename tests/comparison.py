@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import mpmath
 import numpy as np
 from theorem_literal import literal_terms
+from working_precision import working_digits
 
 from symbolic_sgd import Problem, derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
@@ -32,7 +33,7 @@ def compare(problem: Problem, sigma, points) -> Disagreement:
     precise, float64 = [mpmath.mpf(0)], [0.0]
     for point in points:
         literal = literal_terms(problem.loss, problem.parameters, sigma, point)
-        with mpmath.workdps(55):
+        with working_digits(55):
             assignment = dict(zip(problem.parameters, map(mpmath.mpf, point), strict=True))
             engine = sde.program.run(PRECISE, assignment)
             formulas = written_out(sde, assignment)
@@ -40,7 +41,7 @@ def compare(problem: Problem, sigma, points) -> Disagreement:
         for term in TERMS:
             truth = list(getattr(literal, term.name))
             size = max(max(abs(a) for name in scales(term.name) for a in getattr(literal, name)), mpmath.mpf("1e-30"))
-            with mpmath.workdps(55):
+            with working_digits(55):
                 for values in (engine[term.name], formulas.get(term.name, truth)):
                     precise.append(max(abs(a - b) for a, b in zip(values, truth, strict=True)) / size)
             numbers = f.term(term.name, x).ravel()

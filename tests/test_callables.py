@@ -8,6 +8,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LimitingSDE, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE
@@ -298,7 +299,7 @@ def test_float64_against_fifty_digits(name, points, method, request):
     x = points(25, seed=7)
     numbers = sde.lambdify().term(term, x).reshape(len(x), -1)
     for row, ours in zip(x, numbers, strict=True):
-        with mpmath.workdps(50):
+        with working_digits(50):
             point = {symbol: mpmath.mpf(float(a)) for symbol, a in zip(sde.problem.symbols, row, strict=True)}
             truth = program.run(PRECISE, point)[term]
             error = max(abs(a - mpmath.mpf(float(b))) for a, b in zip(truth, ours, strict=True))

@@ -10,6 +10,7 @@ import mpmath
 import pytest
 import sympy as sp
 from overparametrised import overparametrised
+from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.algebra import fractions
@@ -81,7 +82,7 @@ def test_the_formulas_of_composed_losses_are_the_theorem(loss, noise):
         assert len(made) == len(SOLVERS)
         for program in made.values():
             for point in derivation.points:
-                with mpmath.workdps(60):
+                with working_digits(60):
                     ours, theirs = (p.run(PRECISE, point)[term.name] for p in (program, part))
                     size = max(1, *map(abs, theirs))
                     assert max(abs(a - b) for a, b in zip(ours, theirs, strict=True)) < mpmath.mpf(10) ** -50 * size

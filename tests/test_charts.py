@@ -10,6 +10,7 @@ import sympy as sp
 from fixed_losses import FIXED_LOSSES
 from motor import motor
 from theorem_literal import literal_terms
+from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE
@@ -604,14 +605,14 @@ def random_quadric(seed):
 def literal_in_chart(chart, problem, noise, assignment):
     """ψ'⁺(b − ½ψ''[Σ_θ]) and 𝒜φ at one θ with b and Σ_∥ by the literal theorem and ψ', ψ'' by SymPy."""
     place = {t: sp.Float(mpmath.nstr(assignment[t], 80), 75) for t in chart.coordinates}
-    with mpmath.workdps(80):
+    with working_digits(80):
         point = [mpmath.mpf(str(sp.N(e.xreplace(place), 75))) for e in chart.embedding]
     literal = literal_terms(problem.loss, problem.parameters, noise, point)
 
     def number(m):
         return mpmath.matrix([[mpmath.mpf(str(sp.N(e.xreplace(place), 70))) for e in row] for row in m.tolist()])
 
-    with mpmath.workdps(60):
+    with working_digits(60):
         slope = number(chart.embedding.jacobian(chart.coordinates))
         inverse = mpmath.inverse(slope.T * slope) * slope.T
         diffusion = inverse * literal.tangent_noise
@@ -658,7 +659,7 @@ def test_random_quadrics_against_the_literal_theorem(seed):
     for assignment in chart.chart.points[:2]:
         literal, drift, diffusion, point = literal_in_chart(chart, problem, noise, assignment)
         rows = [x.index(t) for t in chart.coordinates]
-        with mpmath.workdps(55):
+        with working_digits(55):
             engine = chart.program.run(PRECISE, assignment)
             size = max(map(abs, literal.drift))
             for k, j in enumerate(rows):
@@ -701,14 +702,14 @@ def test_parametrisations_against_the_literal_theorem(loss, noise, symbols, embe
     chart = sde.in_chart(symbols, embedding=embedding)
     for assignment in chart.chart.points[:2]:
         _, drift, diffusion, _ = literal_in_chart(chart, sde.problem, noise, assignment)
-        with mpmath.workdps(55):
+        with working_digits(55):
             engine = chart.program.run(PRECISE, assignment)
             size = max(1, *map(abs, drift))
             assert max(abs(a - b) for a, b in zip(engine["drift"], drift, strict=True)) < 1e-38 * size
             assert max(abs(a - b) for a, b in zip(engine["diffusion"], diffusion, strict=True)) < 1e-38 * size
         at = {t: sp.Float(mpmath.nstr(assignment[t], 70), 65) for t in symbols}
         for expression, value in zip(chart.drift, engine["drift"], strict=True):
-            with mpmath.workdps(55):
+            with working_digits(55):
                 assert abs(mpmath.mpf(str(sp.N(expression.xreplace(at), 55))) - value) < 1e-38 * size
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import mpmath
 import pytest
 import sympy as sp
+from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
@@ -168,7 +169,7 @@ def test_the_limit(row):
     slope = [sp.diff(row.regularizer, q) for q in row.problem.parameters]
     drift = None if row.drift is None else row.drift
     for point in sde.derivation.points:
-        with mpmath.workdps(60):
+        with working_digits(60):
             tangent = projection(row, point)
             values = sde.program.run(PRECISE, point)
             regularization = mpmath.matrix([a + b for a, b in zip(*(values[t] for t in DRIFTS[1:]), strict=True)])
@@ -190,7 +191,7 @@ def test_the_regularizer_up_to_a_constant(row):
     assert found is not None
     difference = found - row.regularizer
     for point in sde.derivation.points:
-        with mpmath.workdps(60):
+        with working_digits(60):
             slope = [sp.diff(difference, q).replace(sp.sign, lambda _: sp.Integer(0)) for q in row.problem.parameters]
             assert close(projection(row, point) * numbers(slope, point), mpmath.zeros(len(slope), 1))
 
@@ -289,7 +290,7 @@ def test_example_17_scale_invariance_makes_the_square_of_the_radius_grow_by_the_
     loss = z**2 * (2 + x * y / square) / square
     sde = derive_limiting_sde(Problem(loss=loss, parameters=(x, y, z), noise=sigma, domain=[x > sp.Rational(1, 4)]))
     for point in sde.derivation.points:
-        with mpmath.workdps(60):
+        with working_digits(60):
             values = sde.program.run(PRECISE, point)
             place = numbers((x, y, z), point)
             growth = 2 * mpmath.fdot(place, values["drift"]) + mpmath.fsum(a**2 for a in values["tangent_noise"])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from known_limits import hyperbola_by_hand
+from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, SymbolicSGDError, gradient_flow_limit
 from symbolic_sgd.errors import BadInput, BadPoint, BadShape, FlowDidNotConverge, IsolatedMinimum, NoClosedForm
@@ -335,7 +336,7 @@ def test_precise_values(kind, digits, request):
     point = [sp.Rational(13, 10), sp.Rational(3, 5), sp.Rational(2, 5)][:d]
     value = phi.precisely(point, digits)
     np.testing.assert_allclose([float(a) for a in value], phi([float(a) for a in point]), rtol=1e-11)
-    with mpmath.workdps(digits):
+    with working_digits(digits):
         assert abs(phi.problem.loss.subs(dict(zip(phi.problem.parameters, value, strict=True)))) < 10.0 ** (2 - digits)
         if kind == "hyperbola":
             k = mpmath.mpf("1.69") - mpmath.mpf("0.36")

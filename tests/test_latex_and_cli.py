@@ -14,6 +14,7 @@ import pytest
 import sympy as sp
 from known_limits import KNOWN
 from overparametrised import overparametrised
+from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, cli, derive_limiting_sde, gradient_flow_limit
 from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
@@ -180,7 +181,7 @@ def test_named_parts_are_the_formula(problem):
     derivation = derive_limiting_sde(problem).derivation
     named = named_parts(shortest_program(derivation, "drift"), "drift")
     for point in derivation.points:
-        with mpmath.workdps(60):
+        with working_digits(60):
             values = dict(point)
             for name, definition in named.parts:
                 (values[name],) = Valuation(PRECISE, values)([from_sympy(definition, Graph())])

@@ -12,6 +12,7 @@ import pytest
 import sympy as sp
 from scipy.integrate import quad
 from theorem_literal import literal_terms, point_by_gradient
+from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.errors import Undecided
@@ -44,7 +45,7 @@ def check_gradient(problem: Problem, regularizer: sp.Expr, points: Sequence[Sequ
     slope_at = sp.lambdify(problem.parameters, slope, "mpmath")
     for point in points:
         terms = literal_terms(loss, problem.parameters, sigma, point, digits=DIGITS)
-        with mp.workdps(40):
+        with working_digits(40):
             place = [c if isinstance(c, mp.mpf) else mp.mpf(sp.N(c, 40)) for c in point]
             numbers, b = slope_at(*place), terms.mixed_regularization + terms.normal_regularization
             difference = terms.tangent_projection * numbers + b
@@ -80,7 +81,7 @@ def line_integral(problem: Problem, curve: Sequence[sp.Expr], begin: float, end:
     place = [sp.lambdify(t, c, "mpmath") for c in curve]
 
     def rate(at: float) -> float:
-        with mp.workdps(60):
+        with working_digits(60):
             point = [f(mp.mpf(at)) for f in place]
             b = literal_regularization(problem, point)
             return float(mp.fsum(b[i] * f(mp.mpf(at)) for i, f in enumerate(velocity)))
@@ -243,7 +244,7 @@ def test_different_variances_turn_on_a_quadric():
         f = literal_regularization(sde.problem, point)
         return -(1 - m**2) / b**2 * f[0] + f[1], -2 * m / b * f[0] + f[2]
 
-    with mp.workdps(60):
+    with working_digits(60):
         h, (b, m) = mp.mpf("1e-8"), (mp.mpf("0.8"), mp.mpf("0.6"))
         curl = (form((b + h, m))[1] - form((b - h, m))[1] - form((b, m + h))[0] + form((b, m - h))[0]) / (2 * h)
         assert abs(curl) > 1e-3

@@ -9,30 +9,30 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Exact, Node
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import ComplexValue, InexactNumber
 
 PreciseNumber = Any
-"""An `mpmath.mpf` (mpmath has no type information)."""
+"""An `mpf` (mpmath has no type information)."""
 
 PreciseMatrix = Any
-"""An `mpmath.matrix`."""
+"""A matrix of mpmath."""
 
 
 def _precise(value: Exact) -> PreciseNumber:
-    return mpmath.mpf(value.numerator) / value.denominator
+    return mp.mpf(value.numerator) / value.denominator
 
 
 def _real(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
     def checked(*args: Any) -> Any:
         value = function(*args)
-        if isinstance(value, mpmath.mpc):
-            shown = ", ".join(str(mpmath.nstr(a, 6)) for a in args)
+        if hasattr(value, "_mpc_"):
+            shown = ", ".join(str(mp.nstr(a, 6)) for a in args)
             raise ComplexValue(f"{name}({shown}) is not a real number")
         return value
 
@@ -89,7 +89,7 @@ PRECISE = Arithmetic(
         **{name: row[2] for name, row in CONSTANTS.items()},
     },
 )
-"""mpmath numbers at the working precision in force (`mpmath.workdps`)."""
+"""mpmath numbers at the working precision in force (`mp.workdps`)."""
 
 
 def _rational(name: str) -> Callable[..., Fraction]:

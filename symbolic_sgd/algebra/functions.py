@@ -8,10 +8,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
 import scipy.special
 import sympy as sp
+
+from symbolic_sgd.algebra.precision import mp
 
 
 @dataclass(frozen=True)
@@ -39,21 +40,26 @@ class ElementaryFunction:
 FUNCTIONS: dict[str, ElementaryFunction] = {
     row.name: row
     for row in (
-        ElementaryFunction("exp", sp.exp, np.exp, mpmath.exp, lambda a, f, apply: f),
-        ElementaryFunction("log", sp.log, np.log, mpmath.log, lambda a, f, apply: 1 / a, kinks=lambda a: (a,)),
+        ElementaryFunction("exp", sp.exp, np.exp, mp.function("exp"), lambda a, f, apply: f),
+        ElementaryFunction("log", sp.log, np.log, mp.function("log"), lambda a, f, apply: 1 / a, kinks=lambda a: (a,)),
         ElementaryFunction(
-            "sqrt", sp.sqrt, np.sqrt, mpmath.sqrt, lambda a, f, apply: 1 / (2 * f), kinks=lambda a: (a,)
+            "sqrt", sp.sqrt, np.sqrt, mp.function("sqrt"), lambda a, f, apply: 1 / (2 * f), kinks=lambda a: (a,)
         ),
-        ElementaryFunction("sin", sp.sin, np.sin, mpmath.sin, lambda a, f, apply: apply("cos", a)),
-        ElementaryFunction("cos", sp.cos, np.cos, mpmath.cos, lambda a, f, apply: -apply("sin", a)),
+        ElementaryFunction("sin", sp.sin, np.sin, mp.function("sin"), lambda a, f, apply: apply("cos", a)),
+        ElementaryFunction("cos", sp.cos, np.cos, mp.function("cos"), lambda a, f, apply: -apply("sin", a)),
         ElementaryFunction(
-            "tan", sp.tan, np.tan, mpmath.tan, lambda a, f, apply: 1 + f * f, kinks=lambda a: (a.graph.call("cos", a),)
+            "tan",
+            sp.tan,
+            np.tan,
+            mp.function("tan"),
+            lambda a, f, apply: 1 + f * f,
+            kinks=lambda a: (a.graph.call("cos", a),),
         ),
         ElementaryFunction(
             "asin",
             sp.asin,
             np.arcsin,
-            mpmath.asin,
+            mp.function("asin"),
             lambda a, f, apply: 1 / apply("sqrt", 1 - a * a),
             kinks=lambda a: (1 - a * a,),
         ),
@@ -61,22 +67,22 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             "acos",
             sp.acos,
             np.arccos,
-            mpmath.acos,
+            mp.function("acos"),
             lambda a, f, apply: -1 / apply("sqrt", 1 - a * a),
             kinks=lambda a: (1 - a * a,),
         ),
-        ElementaryFunction("atan", sp.atan, np.arctan, mpmath.atan, lambda a, f, apply: 1 / (1 + a * a)),
-        ElementaryFunction("sinh", sp.sinh, np.sinh, mpmath.sinh, lambda a, f, apply: apply("cosh", a)),
-        ElementaryFunction("cosh", sp.cosh, np.cosh, mpmath.cosh, lambda a, f, apply: apply("sinh", a)),
-        ElementaryFunction("tanh", sp.tanh, np.tanh, mpmath.tanh, lambda a, f, apply: 1 - f * f),
+        ElementaryFunction("atan", sp.atan, np.arctan, mp.function("atan"), lambda a, f, apply: 1 / (1 + a * a)),
+        ElementaryFunction("sinh", sp.sinh, np.sinh, mp.function("sinh"), lambda a, f, apply: apply("cosh", a)),
+        ElementaryFunction("cosh", sp.cosh, np.cosh, mp.function("cosh"), lambda a, f, apply: apply("sinh", a)),
+        ElementaryFunction("tanh", sp.tanh, np.tanh, mp.function("tanh"), lambda a, f, apply: 1 - f * f),
         ElementaryFunction(
-            "asinh", sp.asinh, np.arcsinh, mpmath.asinh, lambda a, f, apply: 1 / apply("sqrt", 1 + a * a)
+            "asinh", sp.asinh, np.arcsinh, mp.function("asinh"), lambda a, f, apply: 1 / apply("sqrt", 1 + a * a)
         ),
         ElementaryFunction(
             "acosh",
             sp.acosh,
             np.arccosh,
-            mpmath.acosh,
+            mp.function("acosh"),
             lambda a, f, apply: 1 / apply("sqrt", a * a - 1),
             kinks=lambda a: (a - 1,),
         ),
@@ -84,7 +90,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             "atanh",
             sp.atanh,
             np.arctanh,
-            mpmath.atanh,
+            mp.function("atanh"),
             lambda a, f, apply: 1 / (1 - a * a),
             kinks=lambda a: (1 - a * a,),
         ),
@@ -92,17 +98,19 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             "erf",
             sp.erf,
             scipy.special.erf,
-            mpmath.erf,
+            mp.function("erf"),
             lambda a, f, apply: 2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
         ),
         ElementaryFunction("Abs", sp.Abs, np.abs, abs, lambda a, f, apply: apply("sign", a), kinks=lambda a: (a,)),
-        ElementaryFunction("sign", sp.sign, np.sign, mpmath.sign, lambda a, f, apply: 0 * a, kinks=lambda a: (a,)),
+        ElementaryFunction(
+            "sign", sp.sign, np.sign, mp.function("sign"), lambda a, f, apply: 0 * a, kinks=lambda a: (a,)
+        ),
     )
 }
 """Every function of one variable that may stand in a loss, by name."""
 
 CONSTANTS: dict[str, tuple[sp.Expr, float, Callable[[], Any]]] = {
-    "pi": (sp.pi, float(np.pi), lambda: +mpmath.pi),
-    "E": (sp.E, float(np.e), lambda: +mpmath.e),
+    "pi": (sp.pi, float(np.pi), lambda: +mp.pi),
+    "E": (sp.E, float(np.e), lambda: +mp.e),
 }
 """Named real numbers, by the name in problem files: SymPy's, the float, and mpmath's at its working precision."""

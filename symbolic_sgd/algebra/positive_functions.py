@@ -2,18 +2,18 @@
 
 from typing import Any
 
-import mpmath
 import sympy as sp
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
 
 
 def number_or_infinity(end: Expression, digits: int = 20) -> Any:
     """An end of an interval for mpmath."""
     if end in (sp.oo, -sp.oo):
-        return mpmath.inf if end == sp.oo else -mpmath.inf
-    with mpmath.workdps(digits):
-        return mpmath.mpf(str(sp.N(end, digits)))
+        return mp.inf if end == sp.oo else -mp.inf
+    with mp.workdps(digits):
+        return mp.mpf(str(sp.N(end, digits)))
 
 
 def minimum(function: Any, low: Any, high: Any) -> Any:

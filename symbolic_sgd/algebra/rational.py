@@ -2,9 +2,8 @@
 
 from fractions import Fraction
 
-import mpmath
-
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.precision import mp
 
 KNOWN = 100
 """Digits of the values that are given (at that working precision or more)."""
@@ -17,10 +16,10 @@ denominator up to q."""
 def rational(value: PreciseNumber, largest_denominator: int, *, agreed: int = AGREED) -> Fraction | None:
     """The fraction with a denominator up to a bound that a value is, to so many digits, if it is one.
 
-    >>> with mpmath.workdps(110):
-    ...     rational(mpmath.mpf(3) / 7, 10**9), rational(mpmath.sqrt(2), 10**9)
+    >>> with mp.workdps(110):
+    ...     rational(mp.mpf(3) / 7, 10**9), rational(mp.sqrt(2), 10**9)
     (Fraction(3, 7), None)
     """
-    exact = Fraction(int(mpmath.nint(value * mpmath.mpf(10) ** KNOWN)), 10**KNOWN)
+    exact = Fraction(int(mp.nint(value * mp.mpf(10) ** KNOWN)), 10**KNOWN)
     simple = exact.limit_denominator(largest_denominator)
     return simple if abs(simple - exact) <= Fraction(1, 10**agreed) * (1 + abs(exact)) else None

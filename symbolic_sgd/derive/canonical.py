@@ -9,10 +9,10 @@ kept. None of them has a pole that the program has not.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-import mpmath
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, bracketed_operation, from_sympy
@@ -102,12 +102,12 @@ def _same(derivation: Derivation, part: Program, program: Program, name: str) ->
 
 
 def _agrees_at(point: PrecisePoint, form: Sequence[Node], reference: Sequence[Node]) -> bool:
-    with mpmath.workdps(HIGH):
+    with mp.workdps(HIGH):
         try:
             ours, theirs = point.high(form), point.high(reference)
         except (NotSmooth, ComplexValue):
             return False
-        size = max(map(abs, theirs), default=mpmath.mpf(0)) * mpmath.mpf(10) ** -AGREED
+        size = max(map(abs, theirs), default=mp.mpf(0)) * mp.mpf(10) ** -AGREED
         return all(abs(a - b) <= size for a, b in zip(ours, theirs, strict=True))
 
 

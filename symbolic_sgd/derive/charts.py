@@ -4,10 +4,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-import mpmath
 import sympy as sp
 from sympy.concrete.expr_with_limits import ExprWithLimits
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.chart import Chart, coefficients
 from symbolic_sgd.derive.derivation import Derivation
@@ -40,7 +40,7 @@ def find_chart(
         limits = None if bounds is None else _numbers(derivation, bounds)
         found = replace(stated, points=tested(stated, draws(stated, start or {}, limits)))
         found = replace(found, words=f"Γ is parametrised by {', '.join(map(str, chosen))}, as stated and checked")
-    here = None if start is None else mpmath.mpf(start[found.coordinates[0]])
+    here = None if start is None else mp.mpf(start[found.coordinates[0]])
     return with_range(Chart(found, coefficients(found)), bounds, _period(derivation, period, n, bounds), here)
 
 

@@ -7,12 +7,12 @@ values at precise points of Γ: a linear system whose solution is rational.
 from collections.abc import Iterator, Sequence
 from itertools import combinations, islice
 
-import mpmath
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.rational_integral import antiderivative
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -74,14 +74,14 @@ def _samples(
             values = point.high([node, *slope, *form.field.entries])
         except (ComplexValue, NotSmooth):
             return []
-        with mpmath.workdps(HIGH):
+        with mp.workdps(HIGH):
             p, b = values[1 : 1 + len(slope)], values[1 + len(slope) :]
-            square = mpmath.fdot(p, p)
-            if square < mpmath.mpf(10) ** -PARALLEL:
+            square = mp.fdot(p, p)
+            if square < mp.mpf(10) ** -PARALLEL:
                 return []
-            g = -mpmath.fdot(p, b) / square
+            g = -mp.fdot(p, b) / square
             off = max(abs(y + g * x) for x, y in zip(p, b, strict=True))
-            if off > max(map(abs, b)) * mpmath.mpf(10) ** -PARALLEL:
+            if off > max(map(abs, b)) * mp.mpf(10) ** -PARALLEL:
                 return []
             samples.append((values[0], g))
     return samples
@@ -89,7 +89,7 @@ def _samples(
 
 def _fit(samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int) -> tuple[sp.Poly, sp.Poly] | None:
     """A and D over ℚ, up to this degree, with A(τ) = g D(τ) at all samples."""
-    with mpmath.workdps(HIGH):
+    with mp.workdps(HIGH):
         rows = []
         for t, g in samples:
             powers = [t**k for k in range(degree + 1)]
@@ -118,7 +118,7 @@ def _null_vector(rows: list[list[PreciseNumber]]) -> list[PreciseNumber]:
         best = max(range(column, len(rows)), key=lambda i: abs(rows[i][column]))
         rows[column], rows[best] = rows[best], rows[column]
         pivot = rows[column]
-        if abs(pivot[column]) < mpmath.mpf(10) ** -SINGULAR:
+        if abs(pivot[column]) < mp.mpf(10) ** -SINGULAR:
             return _back_substituted(rows, column)
         for i in range(column + 1, len(rows)):
             factor = rows[i][column] / pivot[column]
@@ -131,7 +131,7 @@ def _null_vector(rows: list[list[PreciseNumber]]) -> list[PreciseNumber]:
 
 def _back_substituted(rows: list[list[PreciseNumber]], column: int) -> list[PreciseNumber]:
     """The x with x = 1 in this column and 0 in those after it, for rows that are triangular up to it."""
-    x = [mpmath.mpf(int(k == column)) for k in range(len(rows[0]))]
+    x = [mp.mpf(int(k == column)) for k in range(len(rows[0]))]
     for i in reversed(range(column)):
-        x[i] = -mpmath.fdot(rows[i][i + 1 : column + 1], x[i + 1 : column + 1]) / rows[i][i]
+        x[i] = -mp.fdot(rows[i][i + 1 : column + 1], x[i + 1 : column + 1]) / rows[i][i]
     return x

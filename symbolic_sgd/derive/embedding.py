@@ -5,7 +5,6 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
@@ -13,6 +12,7 @@ from symbolic_sgd.algebra.arithmetic import RELATIONS, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
@@ -30,7 +30,7 @@ DRAWS = 80
 CHECKED = 12
 """Values of θ, where ψ is real and the domain's conditions hold, at which ψ is tested."""
 
-INDEPENDENT = mpmath.mpf("1e-20")
+INDEPENDENT = 1e-20
 """det ψ'ᵀψ' smaller than this, with columns of length 1, counts as zero."""
 
 
@@ -114,7 +114,7 @@ class Requirements:
             conditions = point.low(self.conditions)
         except (NotSmooth, ComplexValue, OverflowError, ValueError):
             return False
-        if not all(mpmath.isfinite(v) for v in values) or max(map(abs, values)) > 1e12:
+        if not all(mp.isfinite(v) for v in values) or max(map(abs, values)) > 1e12:
             return False
         return all(RELATIONS[r](float(c), 0.0) for c, r in zip(conditions, self.relations, strict=True))
 
@@ -129,7 +129,7 @@ class Requirements:
             if not all(point.zeros(nodes)):
                 size = max(abs(v) for v in point.low(nodes))
                 raise ManifoldMismatch(
-                    f"embedding= does not lie on Γ: at {where}, {name} should be zero and is {mpmath.nstr(size, 3)} in size; "
+                    f"embedding= does not lie on Γ: at {where}, {name} should be zero and is {mp.nstr(size, 3)} in size; "
                     "correct it, or say with interval= or near= (or the assumptions of its symbols) which θ are meant"
                 )
         self._check_hessian(point, where)
@@ -150,10 +150,10 @@ class Requirements:
             )
 
     def _check_rank(self, point: PrecisePoint, where: str) -> None:
-        with mpmath.workdps(HIGH):
+        with mp.workdps(HIGH):
             gram = point.matrix(self.metric)
             lengths = [gram[i, i] for i in range(gram.rows)]
-            if all(lengths) and mpmath.det(gram) / mpmath.fprod(lengths) > INDEPENDENT:
+            if all(lengths) and mp.det(gram) / mp.fprod(lengths) > INDEPENDENT:
                 return
         raise ManifoldMismatch(
             f"embedding= is singular: at {where} its derivative has a rank below {gram.rows}, so that "
@@ -172,7 +172,7 @@ def draws(
         values = {s: known[s] for s in derivation.problem.constants}
         for symbol in embedding.coordinates:
             first = bounds is None and k == 0 and symbol in near
-            values[symbol] = mpmath.mpf(near[symbol] if first else _draw(symbol, near, bounds, rng))
+            values[symbol] = mp.mpf(near[symbol] if first else _draw(symbol, near, bounds, rng))
         yield {s: values[s] for s in embedding.symbols}
 
 

@@ -9,10 +9,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint
@@ -76,7 +76,7 @@ def _powers(problem: Problem) -> dict[Any, tuple[Any, int]]:
 def _value(exponent: Any, landscape: Landscape, points: Sequence[PrecisePoint]) -> Expression | None:
     """e^f where it is the same rational number at all points."""
     node = from_sympy(sp.exp(exponent), landscape.graph)
-    with mpmath.workdps(HIGH):
+    with mp.workdps(HIGH):
         values = {rational(point.high([node])[0], LARGEST_DENOMINATOR) for point in points}
     (first, *others) = values
     return None if others or first is None else sp.Rational(first.numerator, first.denominator)

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
@@ -15,6 +14,7 @@ from symbolic_sgd.algebra.elimination import eliminations
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.positive_functions import number_or_infinity
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.real_zeros import between, sign
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.chart import Assignment, Chart, derivative, vanish
@@ -171,14 +171,14 @@ def _examined(chart: Chart, values: tuple[Expression, ...]) -> FixedPoint | None
 
 
 def _assigned(chart: Chart, values: Sequence[Expression], known: Any) -> PrecisePoint | None:
-    constants = {s: sp.Float(mpmath.nstr(known[s], 130), 125) for s in chart.embedding.derivation.problem.constants}
+    constants = {s: sp.Float(mp.nstr(known[s], 130), 125) for s in chart.embedding.derivation.problem.constants}
     assignment = {}
     for symbol, value in zip(chart.embedding.coordinates, values, strict=True):
         number = sp.N(value.xreplace(constants), 125)
         if not number.is_real:
             return None
-        with mpmath.workdps(125):
-            assignment[symbol] = mpmath.mpf(str(number))
+        with mp.workdps(125):
+            assignment[symbol] = mp.mpf(str(number))
     return PrecisePoint({**assignment, **{s: known[s] for s in constants}})
 
 
@@ -211,21 +211,21 @@ def _sign(value: Expression) -> str:
 
 
 def _singular(slope: Any) -> bool:
-    with mpmath.workdps(HIGH):
-        return bool(abs(mpmath.det(slope)) <= HYPERBOLIC * max(map(abs, slope)) ** slope.rows)
+    with mp.workdps(HIGH):
+        return bool(abs(mp.det(slope)) <= HYPERBOLIC * max(map(abs, slope)) ** slope.rows)
 
 
 def _spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
-    with mpmath.workdps(HIGH):
-        values = mpmath.eig(slope, left=False, right=False) if slope.rows > 1 else [slope[0, 0]]
+    with mp.workdps(HIGH):
+        values = mp.eig(slope, left=False, right=False) if slope.rows > 1 else [slope[0, 0]]
         small = HYPERBOLIC * max(map(abs, slope))
-        parts = [mpmath.re(v) for v in values]
+        parts = [mp.re(v) for v in values]
         verdict = "undecided"
         if any(p > small for p in parts):
             verdict = "unstable"
         elif all(p < -small for p in parts):
             verdict = "stable"
-    return tuple(sp.sympify(mpmath.mpmathify(v)).n(15) for v in values), verdict
+    return tuple(sp.sympify(mp.mpmathify(v)).n(15) for v in values), verdict
 
 
 # --- numerically ----------------------------------------------------------------------------
@@ -238,21 +238,21 @@ def _numerical(chart: Chart, known: Sequence[FixedPoint]) -> Iterator[FixedPoint
     seen = [[float(c) for c in p.coordinates] for p in known]
     period = None if chart.period is None else number_or_infinity(chart.period, HIGH)
     for start in _starts(chart):
-        found = _newton(chart, [mpmath.mpf(float(a)) for a in start])
+        found = _newton(chart, [mp.mpf(float(a)) for a in start])
         if found is None:
             continue
         if period is not None:
-            with mpmath.workdps(HIGH):
+            with mp.workdps(HIGH):
                 # Rounding must not put what is found at 0 to the end of the period.
-                found = [a - period * mpmath.floor(a / period + HYPERBOLIC) for a in found]
+                found = [a - period * mp.floor(a / period + HYPERBOLIC) for a in found]
         place = [float(a) for a in found]
         if any(_same(place, other, period) for other in seen):
             continue
         seen.append(place)
         point = PrecisePoint(dict(zip(chart.embedding.coordinates, found, strict=True)))
         if _in_range(chart, [sp.Float(place[0])], {}) and chart.embedding.requirements.admissible(point):
-            values = tuple(sp.Float(mpmath.nstr(a, 40), 30) for a in found)
-            ambient = tuple(sp.Float(mpmath.nstr(a, 40), 30) for a in chart.embedding.ambient(point.assignment))
+            values = tuple(sp.Float(mp.nstr(a, 40), 30) for a in found)
+            ambient = tuple(sp.Float(mp.nstr(a, 40), 30) for a in chart.embedding.ambient(point.assignment))
             slope = _slope(chart, point)
             eigenvalues, stability = _spectrum(slope)
             if not _singular(slope):  # else it may be one of a continuum of fixed points
@@ -290,22 +290,22 @@ def _newton(chart: Chart, start: list[Any]) -> list[Any] | None:
     graph = Graph()
     drift = chart.program.select("drift").on(graph)["drift"]
     slopes = Matrix.of(jacobian(drift.entries, [graph.symbol(t) for t in chart.embedding.coordinates]))
-    current = mpmath.matrix(start)
-    with mpmath.workdps(HIGH + 10):
+    current = mp.matrix(start)
+    with mp.workdps(HIGH + 10):
         for _ in range(40):
             point = PrecisePoint(dict(zip(chart.embedding.coordinates, current, strict=True)))
             try:
-                value = mpmath.matrix(point.high(drift.entries))
+                value = mp.matrix(point.high(drift.entries))
                 width = len(start)
                 flat = point.high(slopes.entries)
-                slope = mpmath.matrix([flat[i * width : (i + 1) * width] for i in range(width)])
-                step = mpmath.lu_solve(slope, value)
+                slope = mp.matrix([flat[i * width : (i + 1) * width] for i in range(width)])
+                step = mp.lu_solve(slope, value)
             except (SymbolicSGDError, ZeroDivisionError, OverflowError, TypeError):
                 return None  # mpmath's elimination meets a column of zeros with a TypeError
             current = current - step
             size = 1 + max(map(abs, current))
-            if not mpmath.isfinite(size) or size > 1e6:
+            if not mp.isfinite(size) or size > 1e6:
                 return None
-            if max(map(abs, step)) < size * mpmath.mpf(10) ** (5 - HIGH):
-                return [mpmath.chop(a, mpmath.mpf(10) ** (20 - HIGH)) for a in current]
+            if max(map(abs, step)) < size * mp.mpf(10) ** (5 - HIGH):
+                return [mp.chop(a, mp.mpf(10) ** (20 - HIGH)) for a in current]
     return None

@@ -4,13 +4,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations, islice
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.elimination import degree, eliminations
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.embedding import Embedding, tested
@@ -150,7 +150,7 @@ def _distance(embedding: Embedding, near: Mapping[sp.Symbol, float]) -> float:
 def _completed(embedding: Embedding, near: Mapping[sp.Symbol, float]) -> dict[sp.Symbol, PreciseNumber]:
     """near_J, with the constants as at the points of Γ where it does not name them."""
     known = embedding.derivation.points[0]
-    return {s: mpmath.mpf(near[s]) if s in near else known[s] for s in embedding.symbols}
+    return {s: mp.mpf(near[s]) if s in near else known[s] for s in embedding.symbols}
 
 
 def _length(expressions: Sequence[Expression]) -> tuple[int, int, int]:
@@ -180,6 +180,6 @@ def _tested(embedding: Embedding, points: Sequence[Point], near: Mapping[sp.Symb
 
 def _beside(embedding: Embedding, points: Sequence[Point]) -> Iterator[Point]:
     rng = np.random.default_rng(SEED)
-    with mpmath.workdps(POINT):
+    with mp.workdps(POINT):
         for point in points:
-            yield {s: a * mpmath.mpf(float(1 + 0.05 * rng.uniform(-1, 1))) for s, a in point.items()}
+            yield {s: a * mp.mpf(float(1 + 0.05 * rng.uniform(-1, 1))) for s, a in point.items()}

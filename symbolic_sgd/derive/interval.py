@@ -5,13 +5,13 @@ from dataclasses import replace
 from functools import reduce
 from typing import Any
 
-import mpmath
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.graph import Graph, Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.positive_functions import number_or_infinity
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.real_zeros import between, neighbours, real_zeros, sign
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -95,18 +95,18 @@ def _grid(chart: Chart, interval: Range | None, period: Expression | None) -> It
     """Places along a stated range, at the constants of the first point."""
     (variable,) = chart.embedding.coordinates
     first = chart.points[0]
-    with mpmath.workdps(POINT):
+    with mp.workdps(POINT):
         ends: Any = interval or (sp.S.Zero, period)
         low, high = (number_or_infinity(e.xreplace(values_at(first)), POINT) for e in ends)
         for k in range(1, SAMPLES):
-            yield PrecisePoint({**first, variable: _part(low, high, mpmath.mpf(k) / SAMPLES)})
+            yield PrecisePoint({**first, variable: _part(low, high, mp.mpf(k) / SAMPLES)})
 
 
 def _part(low: Any, high: Any, part: Any) -> Any:
     """An increasing map of (0, 1) on (low, high)."""
-    if mpmath.isinf(low):
-        return mpmath.log(part / (1 - part)) if mpmath.isinf(high) else high + 1 - 1 / part
-    return low + part / (1 - part) if mpmath.isinf(high) else low + (high - low) * part
+    if mp.isinf(low):
+        return mp.log(part / (1 - part)) if mp.isinf(high) else high + 1 - 1 / part
+    return low + part / (1 - part) if mp.isinf(high) else low + (high - low) * part
 
 
 def zeros_in(
@@ -139,7 +139,7 @@ def _repeated(
 
 def values_at(point: Assignment) -> dict[sp.Symbol, Expression]:
     """A point's coordinates as SymPy numbers."""
-    return {s: sp.Float(mpmath.nstr(a, 60), 50) for s, a in point.items()}
+    return {s: sp.Float(mp.nstr(a, 60), 50) for s, a in point.items()}
 
 
 def _beside(
@@ -150,7 +150,7 @@ def _beside(
     (variable,) = chart.embedding.coordinates
     first = values_at(chart.points[0])
     if here is not None:
-        found = _around(sp.Float(mpmath.nstr(here, 60), 50), barriers, period, first)
+        found = _around(sp.Float(mp.nstr(here, 60), 50), barriers, period, first)
         for point in map(values_at, chart.points):
             if found is not None and between([point[variable]], *(e.xreplace(point) for e in found)):
                 return found

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import mpmath
 import numpy as np
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.equations import Equations, find_equations
 from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
@@ -179,8 +179,7 @@ class _Search:
     def _check_not_constant(self, begin: np.ndarray) -> None:
         entries = self.landscape.gradient.entries
         points = [
-            PrecisePoint({s: mpmath.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)})
-            for x in begin[:2]
+            PrecisePoint({s: mp.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)}) for x in begin[:2]
         ]
         if self.problem.near is None and all(all(p.zeros(entries)) for p in points):
             raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero at random points")
@@ -251,7 +250,7 @@ class _Search:
         if not all(point.zeros(self.landscape.gradient.entries)):
             slope = max(abs(g) for g in point.low(self.landscape.gradient.entries))
             raise ManifoldMismatch(
-                f"manifold= is not Γ: at {where} its equations hold, but |∇L| is {mpmath.nstr(slope, 3)}; "
+                f"manifold= is not Γ: at {where} its equations hold, but |∇L| is {mp.nstr(slope, 3)}; "
                 "correct the equations, or leave manifold= out"
             )
 

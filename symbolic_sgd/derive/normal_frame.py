@@ -2,13 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-import mpmath
-
 from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import CLOSED_FORM
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.precise import HIGH
 
@@ -85,7 +84,7 @@ def _best_pivots(manifold: Manifold) -> tuple[tuple[int, ...], list[bool]]:
         I, and at which points det H[I, I] ≠ 0.
     """
     candidates = list(dict.fromkeys(tuple(sorted(rank.pivots)) for rank in manifold.ranks))
-    with mpmath.workdps(HIGH):
+    with mp.workdps(HIGH):
         tables = [_determinants(point.matrix(manifold.landscape.hessian), candidates) for point in manifold.points]
         relative = [[value / max(values) for value in values] for values in tables]
         columns = [[row[k] for row in relative] for k in range(len(candidates))]
@@ -98,4 +97,4 @@ def _best_pivots(manifold: Manifold) -> tuple[tuple[int, ...], list[bool]]:
 
 
 def _determinants(h: PreciseMatrix, candidates: list[tuple[int, ...]]) -> list[PreciseNumber]:
-    return [abs(mpmath.det(mpmath.matrix([[h[i, j] for j in c] for i in c]))) for c in candidates]
+    return [abs(mp.det(mp.matrix([[h[i, j] for j in c] for i in c]))) for c in candidates]

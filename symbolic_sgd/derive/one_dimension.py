@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 from functools import cached_property
 
-import mpmath
 import sympy as sp
 
 from symbolic_sgd.algebra.antiderivative import antiderivative
@@ -16,6 +15,7 @@ from symbolic_sgd.algebra.positive_functions import (
     minimum,
     number_or_infinity,
 )
+from symbolic_sgd.algebra.precision import compiled, mp
 from symbolic_sgd.algebra.real_zeros import between, interior, sign
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.boundary import accessible, growth
@@ -106,10 +106,10 @@ class OneDimension:
     def _sampled_zero(self) -> list[Expression]:
         """A θ of a fine grid where a is not positive beside its largest value."""
         values = values_at(self.chart.points[0])
-        low, high = (mpmath.mpf(str(sp.N(e.xreplace(values), 20))) for e in self._finite_range(values))
-        function = sp.lambdify(self.variable, self.variance.xreplace(self._constants(values)), "mpmath")
-        grid = [low + (high - low) * (k + mpmath.mpf(1) / 2) / SAMPLES for k in range(SAMPLES)]
-        size = lambda t: mpmath.re(function(t))  # noqa: E731
+        low, high = (mp.mpf(str(sp.N(e.xreplace(values), 20))) for e in self._finite_range(values))
+        function = compiled(self.variable, self.variance.xreplace(self._constants(values)))
+        grid = [low + (high - low) * (k + mp.mpf(1) / 2) / SAMPLES for k in range(SAMPLES)]
+        size = lambda t: mp.re(function(t))  # noqa: E731
         sizes = [size(t) for t in grid]
         largest = max(sizes)
         for k in range(1, SAMPLES - 1):
@@ -250,9 +250,9 @@ class OneDimension:
     def _agrees(self, total: Expression, density: Expression, lower: Expression, upper: Expression) -> bool:
         """Whether a closed integral is what quadrature finds, at the constants of one point."""
         constants = self._constants(values_at(self.chart.points[0]))
-        function = sp.lambdify(self.variable, density.xreplace(constants), "mpmath")
+        function = compiled(self.variable, density.xreplace(constants))
         ends = [number_or_infinity(end.xreplace(constants)) for end in (lower, self._origin, upper)]
-        found, expected = mpmath.quad(function, ends), mpmath.mpf(str(sp.N(total.xreplace(constants), 15)))
+        found, expected = mp.quad(function, ends), mp.mpf(str(sp.N(total.xreplace(constants), 15)))
         return bool(abs(found - expected) < abs(expected) / 10**4)
 
     def _on_closed_curve(self, period: Expression) -> Expression:
@@ -305,16 +305,16 @@ class OneDimension:
         return verdicts.pop()
 
     def _loop_vanishes(self, values: dict[sp.Symbol, Expression], period: Expression) -> bool:
-        with mpmath.workdps(50):
+        with mp.workdps(50):
             constants = self._constants(values)
-            function = sp.lambdify(self.variable, self.rate.xreplace(constants), "mpmath")
-            length = mpmath.mpf(str(sp.N(period.xreplace(constants), 60)))
-            previous, size, count = mpmath.inf, mpmath.mpf(0), 32
+            function = compiled(self.variable, self.rate.xreplace(constants))
+            length = mp.mpf(str(sp.N(period.xreplace(constants), 60)))
+            previous, size, count = mp.inf, mp.mpf(0), 32
             while count <= 8192:
                 sampled = [function(length * k / count) for k in range(count)]
-                total, size = mpmath.fsum(sampled) / count, max(map(abs, sampled))
-                if abs(total - previous) < size * mpmath.mpf(10) ** -(LOOP_DIGITS + 5):
-                    return abs(total) < size * mpmath.mpf(10) ** -LOOP_DIGITS
+                total, size = mp.fsum(sampled) / count, max(map(abs, sampled))
+                if abs(total - previous) < size * mp.mpf(10) ** -(LOOP_DIGITS + 5):
+                    return abs(total) < size * mp.mpf(10) ** -LOOP_DIGITS
                 previous, count = total, 2 * count
         raise Undecided("∮ 2b/a was not computed to 30 digits: 2b/a varies too fast along the curve")
 

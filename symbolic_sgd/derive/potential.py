@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import islice
 
-import mpmath
 import numpy as np
 import sympy as sp
 
@@ -17,6 +16,7 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -115,8 +115,8 @@ class PotentialSearch:
                 values = point.high([*residual, *sizes])
             except (ComplexValue, NotSmooth):
                 return None
-            with mpmath.workdps(HIGH):
-                tiny = max(values[len(residual) :]) * mpmath.mpf(10) ** -DIGITS
+            with mp.workdps(HIGH):
+                tiny = max(values[len(residual) :]) * mp.mpf(10) ** -DIGITS
                 if not max(map(abs, values[: len(residual)])) <= tiny:
                     return None
         if len(points) < count - 4 or self._is_singular(expression):
@@ -209,11 +209,11 @@ class PotentialSearch:
             rows = [row for point in points for row in self._rows(point, projected)]
         except (ComplexValue, NotSmooth):
             return None
-        with mpmath.workdps(HIGH):
+        with mp.workdps(HIGH):
             if len(rows) < len(terms):
                 return None
             try:
-                solution = mpmath.lu_solve(mpmath.matrix([r[:-1] for r in rows]), mpmath.matrix([-r[-1] for r in rows]))
+                solution = mp.lu_solve(mp.matrix([r[:-1] for r in rows]), mp.matrix([-r[-1] for r in rows]))
             except (ZeroDivisionError, ValueError):  # singular
                 return None
             found = [rational(c, LARGEST_DENOMINATOR) for c in solution]
@@ -222,9 +222,9 @@ class PotentialSearch:
     def _rows(self, point: PrecisePoint, projected: Sequence[Matrix]) -> list[list[PreciseNumber]]:
         d = self.manifold.problem.dimension
         values = point.high([*(e for p in projected for e in p.entries), *self.form.field.entries])
-        with mpmath.workdps(HIGH):
+        with mp.workdps(HIGH):
             rows = [[values[k * d + i] for k in range(len(projected) + 1)] for i in range(d)]
-            scale = max(abs(v) for row in rows for v in row) or mpmath.mpf(1)
+            scale = max(abs(v) for row in rows for v in row) or mp.mpf(1)
             return [[v / scale for v in row] for row in rows]
 
 

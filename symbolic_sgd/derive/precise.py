@@ -4,13 +4,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber, Valuation
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import ComplexValue, NotSmooth, SaddlePoint, Undecided
 from symbolic_sgd.problems.landscape import Landscape
 
@@ -59,8 +59,8 @@ class PrecisePoint:
         """A matrix of nodes as numbers, to 50 digits and more; what vanishes here is 0, and not its rounding."""
         rows, columns = matrix.shape
         zeros = self.zeros(matrix.entries)
-        values = [mpmath.mpf(0) if zero else v for v, zero in zip(self.high(matrix.entries), zeros, strict=True)]
-        return mpmath.matrix([values[i * columns : (i + 1) * columns] for i in range(rows)])
+        values = [mp.mpf(0) if zero else v for v, zero in zip(self.high(matrix.entries), zeros, strict=True)]
+        return mp.matrix([values[i * columns : (i + 1) * columns] for i in range(rows)])
 
     def floats(self, symbols: Sequence[sp.Symbol]) -> np.ndarray:
         """The coordinates in float64."""
@@ -76,13 +76,14 @@ class PrecisePoint:
 def _rounded(assignment: Mapping[sp.Symbol, PreciseNumber], digits: int) -> dict[sp.Symbol, PreciseNumber]:
     """The coordinates to so many digits, so that differences between them are no more exact than the arithmetic is;
     one that is beyond the accuracy of the point itself is zero."""
-    with mpmath.workdps(digits):
-        below = mpmath.mpf(10) ** (-HIGH - 3) * (1 + max(map(abs, assignment.values())))
-        return {s: mpmath.mpf(0) if abs(a) < below else +a for s, a in assignment.items()}
+    with mp.workdps(digits):
+        own = {s: mp.mpf(a) for s, a in assignment.items()}
+        below = mp.mpf(10) ** (-HIGH - 3) * (1 + max(map(abs, own.values())))
+        return {s: mp.mpf(0) if abs(a) < below else +a for s, a in own.items()}
 
 
 def _guarded(valuation: Valuation, digits: int, nodes: Sequence[Node]) -> list[Any]:
-    with mpmath.workdps(digits):
+    with mp.workdps(digits):
         try:
             return valuation(nodes)
         except ZeroDivisionError as error:
@@ -98,7 +99,7 @@ def _guarded(valuation: Valuation, digits: int, nodes: Sequence[Node]) -> list[A
 
 
 def _place(valuation: Valuation) -> str:
-    return "(" + ", ".join(f"{s} = {mpmath.nstr(a, 6)}" for s, a in valuation.assignment.items()) + ")"
+    return "(" + ", ".join(f"{s} = {mp.nstr(a, 6)}" for s, a in valuation.assignment.items()) + ")"
 
 
 def _is_zero(low: PreciseNumber, high: PreciseNumber) -> bool:
@@ -120,25 +121,25 @@ def positive_semidefinite_rank(h: PreciseMatrix, describe: Callable[[], str]) ->
         SaddlePoint: H is not positive semidefinite.
         Undecided: a remainder neither clearly zero (10⁻⁴⁰ of H) nor clearly not (10⁻²⁰).
     """
-    with mpmath.workdps(HIGH):
+    with mp.workdps(HIGH):
         return _eliminate(h.copy(), describe)
 
 
 def _eliminate(rest: PreciseMatrix, describe: Callable[[], str]) -> HessianRank:
     n, h = rest.rows, rest
     remaining, pivots = list(range(n)), []
-    scale = max((abs(h[i, j]) for i in range(n) for j in range(n)), default=mpmath.mpf(0))
+    scale = max((abs(h[i, j]) for i in range(n) for j in range(n)), default=mp.mpf(0))
     while remaining:
         size = max(abs(rest[i, j]) for i in remaining for j in remaining)
-        if size <= mpmath.mpf("1e-40") * scale:
+        if size <= mp.mpf("1e-40") * scale:
             break
-        if size < mpmath.mpf("1e-20") * scale:
+        if size < mp.mpf("1e-20") * scale:
             raise Undecided(
                 f"the rank of the Hessian could not be decided at {describe()}: curvatures differ by a factor "
-                f"{mpmath.nstr(scale / size, 3)}; rescale the parameters, or choose another point with near="
+                f"{mp.nstr(scale / size, 3)}; rescale the parameters, or choose another point with near="
             )
         pivot = max(remaining, key=lambda i: rest[i, i])
-        if rest[pivot, pivot] < size * mpmath.mpf("0.999999") or min(rest[i, i] for i in remaining) < -size / 10**6:
+        if rest[pivot, pivot] < size * mp.mpf("0.999999") or min(rest[i, i] for i in remaining) < -size / 10**6:
             raise SaddlePoint(f"the Hessian is not positive semidefinite at the stationary point {describe()}")
         remaining.remove(pivot)
         pivots.append(pivot)
@@ -172,19 +173,19 @@ def sharpen(
         The point, or None where the steps do not contract, or do not end at a zero of the gradient within reach.
     """
     symbols = [node.value for node in landscape.variables]
-    with mpmath.workdps(POINT):
-        start = {s: mpmath.mpf(a) for s, a in assignment.items()}
+    with mp.workdps(POINT):
+        start = {s: mp.mpf(a) for s, a in assignment.items()}
         current = dict(start)
         size = 1 + max(abs(start[s]) for s in symbols)
-        tiny = size * mpmath.mpf(10) ** (5 - POINT)
-        previous, inverse = mpmath.inf, np.zeros((0, 0))
+        tiny = size * mp.mpf(10) ** (5 - POINT)
+        previous, inverse = mp.inf, np.zeros((0, 0))
         for iteration in range(60):
             slope = _guarded(Valuation(PRECISE, current), POINT, landscape.gradient.entries)
             if iteration < 8:  # the Newton phase; afterwards H† no longer changes in float64
                 inverse = _pseudo_inverse(float_hessian(np.array([float(a) for a in current.values()])), rank)
-            step = [mpmath.fdot(zip(row, slope, strict=True)) for row in inverse.tolist()]
-            length = max(map(abs, step), default=mpmath.nan)
-            if not mpmath.isfinite(length) or (iteration >= 8 and length > previous / 2 and length > tiny):
+            step = [mp.fdot(zip(row, slope, strict=True)) for row in inverse.tolist()]
+            length = max(map(abs, step), default=mp.nan)
+            if not mp.isfinite(length) or (iteration >= 8 and length > previous / 2 and length > tiny):
                 return None
             current.update((s, current[s] - change) for s, change in zip(symbols, step, strict=True))
             if max(abs(current[s] - start[s]) for s in symbols) > reach * size:
@@ -203,7 +204,7 @@ def _accepted(
 ) -> PrecisePoint | None:
     slope = _guarded(Valuation(PRECISE, assignment), POINT, landscape.gradient.entries)
     stiffness = float(np.abs(float_hessian(np.array([float(a) for a in assignment.values()]))).max())
-    small = max(map(abs, slope)) <= stiffness * size * mpmath.mpf(10) ** (10 - POINT)
+    small = max(map(abs, slope)) <= stiffness * size * mp.mpf(10) ** (10 - POINT)
     point = PrecisePoint(assignment)
     # A gradient that is merely tiny, as on the way to a minimum at infinity, does not shrink with the precision.
     return point if small and all(point.zeros(landscape.gradient.entries)) else None

@@ -3,12 +3,12 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-import mpmath
 import numpy as np
 
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node, is_analytic
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint
@@ -75,9 +75,9 @@ class RegularizationForm:
         slopes = Matrix.of(jacobian(self.field.entries, self.variables))
         found: list[Curl] = []
         for point in points:
-            with mpmath.workdps(HIGH):
+            with mp.workdps(HIGH):
                 p, s = point.matrix(self.projection), point.matrix(slopes)
                 largest, size = max(map(abs, p * (s - s.T) * p)), max(map(abs, s))
-                if largest > size * mpmath.mpf(10) ** -CLOSED:
+                if largest > size * mp.mpf(10) ** -CLOSED:
                     found.append(Curl(float(largest), point.describe(self.derivation.problem.symbols)))
         return max(found, key=lambda curl: curl.size, default=None)

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.graph import Node, is_analytic
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.inverses import NormalHessian
@@ -103,7 +103,7 @@ def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Express
     points = _random_points(manifold, [*crossed, trace, y_trace])
     if len(points) < PROBES or not all(all(point.zeros(crossed)) for point in points):
         return None
-    with mpmath.workdps(HIGH):
+    with mp.workdps(HIGH):
         ratios = [a / b for a, b in (point.high([y_trace, trace]) for point in points)]
         return _recognised(manifold, ratios, points)
 
@@ -137,7 +137,7 @@ def _random_points(manifold: Manifold, nodes: list[Node]) -> list[PrecisePoint]:
             abs(a) if s.is_nonnegative else -abs(a) if s.is_nonpositive else a
             for s, a in zip(problem.symbols, values, strict=True)
         ]
-        point = PrecisePoint({s: mpmath.mpf(float(a)) for s, a in zip(problem.symbols, signed, strict=True)})
+        point = PrecisePoint({s: mp.mpf(float(a)) for s, a in zip(problem.symbols, signed, strict=True)})
         try:
             point.zeros(nodes)
         except (ComplexValue, NotSmooth):
@@ -150,14 +150,14 @@ def _random_points(manifold: Manifold, nodes: list[Node]) -> list[PrecisePoint]:
 
 def _recognised(manifold: Manifold, ratios: list[PreciseNumber], points: list[PrecisePoint]) -> Expression | None:
     """A rational times an expression in the constants that has these values."""
-    graph, tiny = manifold.landscape.graph, mpmath.mpf(10) ** -DIGITS
+    graph, tiny = manifold.landscape.graph, mp.mpf(10) ** -DIGITS
     for factor in _factors(manifold):
         values = [point.high([from_sympy(factor, graph)])[0] for point in points]
         if not all(values):
             continue
         ratio = rational(ratios[0] / values[0], LARGEST_DENOMINATOR)
         if ratio:
-            exact = mpmath.mpf(ratio.numerator) / ratio.denominator
+            exact = mp.mpf(ratio.numerator) / ratio.denominator
             if all(abs(r - exact * v) <= tiny * abs(r) for r, v in zip(ratios, values, strict=True)):
                 return sp.Rational(ratio.numerator, ratio.denominator) * factor
     return None

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
-import mpmath
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Instruction, Program
 from symbolic_sgd.errors import ComplexValue
 
@@ -102,7 +102,7 @@ class _Code:
         slots: dict[int, int] = {}
         folded: dict[int, object] = {}
         wanted = _places(program, first)
-        with mpmath.workdps(FOLDED_DIGITS):
+        with mp.workdps(FOLDED_DIGITS):
             for i in demand_order(program):
                 instruction = program.instructions[i]
                 if instruction.op == "symbol":
@@ -163,7 +163,7 @@ def _value(instruction: Instruction, operands: list) -> object:
             return PRECISE.constant(instruction.value)
         return PRECISE.operations[instruction.op](*operands)
     except (ComplexValue, ZeroDivisionError):
-        return mpmath.nan
+        return mp.nan
 
 
 def _allocated(code: _Code, widths: tuple[int, ...]) -> Lowered:

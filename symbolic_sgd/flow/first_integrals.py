@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from math import gcd, lcm
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -113,7 +113,7 @@ class IntegralSearch:
         if rate.is_zero:
             return FirstIntegral(expression, terms, "∇I·∇L is identically zero")
         seen = [point.high([rate, size]) for point in self._precise_points(expression)]
-        if any(abs(r) > mpmath.mpf(10) ** (SPARE - HIGH) * s for r, s in seen):
+        if any(abs(r) > mp.mpf(10) ** (SPARE - HIGH) * s for r, s in seen):
             return None
         program = Program.of({"rate": Matrix.column([rate])})
         if program.expanded_size("rate") <= EXPANDED and sp.expand(program.expand("rate")[0, 0]) == 0:
@@ -211,19 +211,19 @@ class IntegralSearch:
             rows = [self._precise(x).high(rates) for x in chosen]
         except (ComplexValue, NotSmooth):
             return None
-        with mpmath.workdps(HIGH):
-            sizes = [max(map(abs, row)) or mpmath.mpf(1) for row in rows]
-            matrix = mpmath.matrix([[v / s for v in row[:-1]] for row, s in zip(rows, sizes, strict=True)])
-            right = mpmath.matrix([-row[-1] / s for row, s in zip(rows, sizes, strict=True)])
+        with mp.workdps(HIGH):
+            sizes = [max(map(abs, row)) or mp.mpf(1) for row in rows]
+            matrix = mp.matrix([[v / s for v in row[:-1]] for row, s in zip(rows, sizes, strict=True)])
+            right = mp.matrix([-row[-1] / s for row, s in zip(rows, sizes, strict=True)])
             try:
-                solution = mpmath.lu_solve(matrix, right)
+                solution = mp.lu_solve(matrix, right)
             except ZeroDivisionError:
                 return None
             exact = [rational(c, LARGEST_RATIONAL, agreed=HIGH - 15) for c in solution]
         return None if any(c is None for c in exact) else [c for c in exact if c is not None] + [Fraction(1)]
 
     def _precise(self, x: np.ndarray) -> PrecisePoint:
-        return PrecisePoint({s: mpmath.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)})
+        return PrecisePoint({s: mp.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)})
 
     def _precise_points(self, expression: Expression) -> list[PrecisePoint]:
         """Random points where an expression is real."""

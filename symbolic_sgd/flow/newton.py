@@ -4,11 +4,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.errors import ComplexValue, FlowDidNotConverge
 
@@ -122,19 +122,19 @@ def sharpened(
         FlowDidNotConverge: Newton's method does not contract there.
     """
     n = len(system.unknowns)
-    with mpmath.workdps(digits + 15):
-        y = [mpmath.mpf(float(a)) for a in start]
-        previous = mpmath.inf
+    with mp.workdps(digits + 15):
+        y = [mp.mpf(float(a)) for a in start]
+        previous = mp.inf
         for _ in range(60):
             try:
                 seen = system.program.run(PRECISE, {**known, **dict(zip(system.unknowns, y, strict=True))})
-                slope = mpmath.matrix([seen["slope"][i * n : (i + 1) * n] for i in range(n)])
-                step = mpmath.lu_solve(slope, mpmath.matrix(seen["residual"]))
+                slope = mp.matrix([seen["slope"][i * n : (i + 1) * n] for i in range(n)])
+                step = mp.lu_solve(slope, mp.matrix(seen["residual"]))
             except (ZeroDivisionError, ComplexValue) as error:
                 raise FlowDidNotConverge(f"the system that defines Φ is singular there: {error}") from error
             y = [a - b for a, b in zip(y, step, strict=True)]
             size = max(map(abs, step)) / (1 + max(map(abs, y)))
-            if size < mpmath.mpf(10) ** (-digits - 5):
+            if size < mp.mpf(10) ** (-digits - 5):
                 return y
             if size > previous / 2 and size > 1e-6:
                 break

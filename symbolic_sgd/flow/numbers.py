@@ -5,11 +5,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.export.guard import KINK
@@ -121,7 +121,7 @@ class LimitNumbers:
             except FlowDidNotConverge:  # an integral is singular there; the formula or the flow need not be
                 pass
         if isinstance(form, ExplicitLimit) and resolved.by_form[0]:
-            with mpmath.workdps(2 * digits):
+            with mp.workdps(2 * digits):
                 return form.value.run(PRECISE, known)["limit"]
         # The flow is exact to so many digits of the start, which may be large beside its limit.
         digits += 2 * int(np.log10(1 + np.abs(row).max()))

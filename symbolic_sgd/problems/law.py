@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, ComplexValue
@@ -62,10 +62,10 @@ def _vanish(problem: Problem, sums: Sequence[Node], terms: Sequence[Node]) -> bo
         return True
     rng = np.random.default_rng(1)
     decided = 0
-    with mpmath.workdps(55):
+    with mp.workdps(55):
         for _ in range(20 * PROBES):
             point = {
-                s: mpmath.mpf(float(abs(a) if s.is_nonnegative else a))
+                s: mp.mpf(float(abs(a) if s.is_nonnegative else a))
                 for s, a in zip(problem.symbols, rng.standard_normal(len(problem.symbols)), strict=True)
             }
             try:
@@ -73,7 +73,7 @@ def _vanish(problem: Problem, sums: Sequence[Node], terms: Sequence[Node]) -> bo
             except (ComplexValue, ZeroDivisionError):
                 continue
             size = max(map(abs, values[len(sums) :]))
-            if max(map(abs, values[: len(sums)])) > size * mpmath.mpf("1e-40"):
+            if max(map(abs, values[: len(sums)])) > size * mp.mpf("1e-40"):
                 return False
             decided += 1
             if decided == PROBES:

@@ -8,11 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-import mpmath
 import numpy as np
-from mpmath import mp, mpf
 from scipy.linalg import lu_factor, lu_solve
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import FlowDidNotConverge
 
 GUARD_DIGITS = 25
@@ -113,14 +112,14 @@ def precise_limit(gradient: Gradient, hessian: Hessian, start: list[Precise], ra
         stages = 4 + digits // 4
         with mp.extradps(LOSS_OF_MONOMIALS * stages):
             tables = _tables(stages)
-        return _Path(gradient, hessian, rank, digits, tables).limit([mpf(value) for value in start])
+        return _Path(gradient, hessian, rank, digits, tables).limit([mp.mpf(value) for value in start])
 
 
 def _tables(stages: int) -> _Tables:
     """From P_s − P_{s−1}, whose zeros on [0, 1] are the nodes of Radau, and P_s, whose zeros are those of Gauss."""
     radau = [(1 + zero) / 2 for zero in _zeros(stages, 1)]
     gauss = [(1 + zero) / 2 for zero in _zeros(stages, 0)]
-    powers = mpmath.matrix(stages, stages)
+    powers = mp.matrix(stages, stages)
     for row, node in enumerate(radau):
         for column in range(stages):
             powers[row, column] = node ** (column + 1)
@@ -139,11 +138,11 @@ def _tables(stages: int) -> _Tables:
 def _zeros(degree: int, radau: int) -> list[Precise]:
     """Zeros of P_s − radau · P_{s−1} on [−1, 1], from those in float64 by Newton's method."""
     series = np.append(np.zeros(degree - 1), [-float(radau), 1.0])
-    zeros = [mpf(float(zero)) for zero in np.sort(np.polynomial.legendre.legroots(series).real)]
+    zeros = [mp.mpf(float(zero)) for zero in np.sort(np.polynomial.legendre.legroots(series).real)]
     for _ in range(int(np.log2(mp.dps / 8)) + 3):
         zeros = [zero - _legendre_step(degree, radau, zero) for zero in zeros]
     if radau:
-        zeros[-1] = mpf(1)
+        zeros[-1] = mp.mpf(1)
     return zeros
 
 
@@ -160,7 +159,7 @@ def _gauss_weight(degree: int, zero: Precise) -> Precise:
 
 def _legendre(degree: int, place: Precise) -> tuple[Precise, Precise, Precise, Precise]:
     """P_{s−1}, P_s and their slopes, by the three-term recurrence and its derivative."""
-    before, value, slope_before, slope = mpf(1), place, mpf(0), mpf(1)
+    before, value, slope_before, slope = mp.mpf(1), place, mp.mpf(0), mp.mpf(1)
     for n in range(1, degree):
         following = ((2 * n + 1) * place * value - n * before) / (n + 1)
         slope_following = ((2 * n + 1) * (value + place * slope) - n * slope_before) / (n + 1)
@@ -169,11 +168,11 @@ def _legendre(degree: int, place: Precise) -> tuple[Precise, Precise, Precise, P
 
 
 def _monomials(places: list[Precise]) -> Matrix:
-    return mpmath.matrix([[place ** (n + 1) for n in range(len(places))] for place in places])
+    return mp.matrix([[place ** (n + 1) for n in range(len(places))] for place in places])
 
 
 def _monomial_slopes(places: list[Precise]) -> Matrix:
-    return mpmath.matrix([[(n + 1) * place**n for n in range(len(places))] for place in places])
+    return mp.matrix([[(n + 1) * place**n for n in range(len(places))] for place in places])
 
 
 def _rows(matrix: Matrix) -> Table:
@@ -183,7 +182,7 @@ def _rows(matrix: Matrix) -> Table:
 def _mix(table: Table, stages: Table) -> Table:
     """A matrix acting on the stages."""
     columns = list(zip(*stages, strict=True))
-    return [[mpmath.fdot(row, column) for column in columns] for row in table]
+    return [[mp.fdot(row, column) for column in columns] for row in table]
 
 
 def _floats(values: Table) -> np.ndarray:
@@ -207,7 +206,7 @@ class _Path:
     def limit(self, x: list[Precise]) -> list[Precise]:
         """Steps until Newton's method can finish."""
         time, length, guess = 0.0, None, None
-        limit = FAR * max(1.0, float(mpmath.norm(x)))
+        limit = FAR * max(1.0, float(mp.norm(x)))
         for steps in range(MOST_STEPS):
             curvature, axes = self._local(x)
             slope = axes.T @ _floats([self.gradient(x)])[0]
@@ -218,7 +217,7 @@ class _Path:
             time, x = time + length, _add(x, stages[-1])
             guess = self._extrapolated(stages, growth)
             length *= growth
-            if not float(mpmath.norm(x)) < limit:
+            if not float(mp.norm(x)) < limit:
                 raise FlowDidNotConverge(f"the flow diverges: |x| passes {limit:.4g} after t = {time:.4g}")
         raise FlowDidNotConverge(self._words_of_slowness(x, MOST_STEPS))
 
@@ -237,7 +236,7 @@ class _Path:
 
     def _arrives(self, x: list[Precise], slope: np.ndarray, curvature: np.ndarray, steps: int) -> bool:
         """Whether Newton's method can finish; refuses stationary points that are not on Γ."""
-        largest, size = np.abs(curvature).max(), float(1 + mpmath.norm(x))
+        largest, size = np.abs(curvature).max(), float(1 + mp.norm(x))
         clear = np.abs(curvature) > MOST_TANGENT * largest
         distance = np.linalg.norm(slope[clear] / curvature[clear]) / size
         rest = np.linalg.norm(slope[~clear])
@@ -271,7 +270,7 @@ class _Path:
         )
 
     def _words_of_slowness(self, x: list[Precise], steps: int) -> str:
-        slope = f"{float(mpmath.norm(self.gradient(x))):.4g}".replace("-", "−")
+        slope = f"{float(mp.norm(self.gradient(x))):.4g}".replace("-", "−")
         return (
             f"the flow had not settled after {steps} steps, at {_place(x)}, |∇L| = {slope} "
             "(it is degenerate there, that is flatter than quadratic, or its minimum lies at infinity)"
@@ -279,7 +278,7 @@ class _Path:
 
     def _step(self, x: list[Precise], length: float, guess: Table | None) -> tuple[Table, float, float]:
         """Stages of an accepted step, its length, and the ratio of the next step to it."""
-        tolerance = 10.0 ** (-self.digits - 1) * float(1 + mpmath.norm(x))
+        tolerance = 10.0 ** (-self.digits - 1) * float(1 + mp.norm(x))
         for _ in range(60):
             stages = self._stages(x, length, guess, tolerance)
             if stages is not None:
@@ -287,7 +286,7 @@ class _Path:
                 ratio = float(np.linalg.norm(error)) / tolerance
                 growth = SAFETY * max(ratio, 1e-60) ** (-0.5 / len(stages))
                 if ratio <= 1:
-                    stages[-1] = _add(stages[-1], [mpf(value) for value in error])
+                    stages[-1] = _add(stages[-1], [mp.mpf(value) for value in error])
                     return stages, length, min(growth, MOST_GROWTH)
                 length *= max(min(growth, SAFETY), 0.1)
             else:
@@ -297,7 +296,7 @@ class _Path:
 
     def _stages(self, x: list[Precise], length: float, guess: Table | None, tolerance: float) -> Table | None:
         """Newton's method for A⁻¹Z/h = −∇L(x + Z); None where it does not converge."""
-        stages = guess or [[mpf(0)] * len(x) for _ in self.tables.nodes]
+        stages = guess or [[mp.mpf(0)] * len(x) for _ in self.tables.nodes]
         factors, before = None, np.inf
         for _ in range(MOST_NEWTON_ITERATIONS):
             if factors is None:
@@ -310,7 +309,7 @@ class _Path:
             size = np.abs(change).max()
             if not np.isfinite(size) or size > 10 * before:
                 return None
-            stages = [_add(stage, [mpf(v) for v in row]) for stage, row in zip(stages, change, strict=True)]
+            stages = [_add(stage, [mp.mpf(v) for v in row]) for stage, row in zip(stages, change, strict=True)]
             rate = size / before if before < np.inf else 1.0
             if size * min(1.0, rate) <= NEWTON_SHARE * tolerance:
                 return stages
@@ -364,7 +363,7 @@ class _Path:
             size = np.linalg.norm(shift)
             if not size < before / 2:
                 break
-            x, before = _add(x, [mpf(-value) for value in shift]), size
+            x, before = _add(x, [mp.mpf(-value) for value in shift]), size
         steepest, (curvature, _) = curvature[-self.rank], self._local(x)
         if not self._is_right(curvature):
             raise FlowDidNotConverge(self._words(x, curvature))

@@ -3,10 +3,10 @@
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import mpmath
 import numpy as np
 
 from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.export.callables import NumericFunctions
 from symbolic_sgd.processes.plan import count
@@ -43,10 +43,8 @@ class FloatErrors:
         program = witness.derivation.program.select(*names)
         symbols = witness.derivation.problem.symbols
         floats = _called(witness, rows, tuple(names))
-        with mpmath.workdps(DIGITS):
-            precise = [
-                program.run(PRECISE, dict(zip(symbols, map(mpmath.mpf, row.tolist()), strict=True))) for row in rows
-            ]
+        with mp.workdps(DIGITS):
+            precise = [program.run(PRECISE, dict(zip(symbols, map(mp.mpf, row.tolist()), strict=True))) for row in rows]
         scales = term_scales(witness, rows)
         where = region_words(witness, len(rows))
         return [
@@ -87,7 +85,7 @@ def _check(
 ) -> Check:
     by_norm, by_component = [], []
     for value, exact, scale in zip(floats.tolist(), precise, scales.tolist(), strict=True):
-        errors = [abs(mpmath.mpf(a) - b) for a, b in zip(value, exact, strict=True)]
+        errors = [abs(mp.mpf(a) - b) for a, b in zip(value, exact, strict=True)]
         by_norm.append(float(max(errors) / scale))
         by_component.append(float(max((e / abs(b) for e, b in zip(errors, exact, strict=True) if b), default=0)))
     worst = int(np.argmax(by_norm))

@@ -4,12 +4,12 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.verify.certificate import Check
 from symbolic_sgd.verify.witness import DIGITS, Witness
@@ -55,7 +55,7 @@ SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
 
 
 def _size(matrix: PreciseMatrix) -> PreciseNumber:
-    return max((abs(entry) for entry in matrix), default=mpmath.mpf(0))
+    return max((abs(entry) for entry in matrix), default=mp.mpf(0))
 
 
 def _drift_size(t: Terms) -> PreciseNumber:
@@ -75,7 +75,7 @@ class Identities:
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
         proved = _proved(witness.derivation.program)
-        with mpmath.workdps(DIGITS):
+        with mp.workdps(DIGITS):
             at_points = [_terms(witness, point) for point in witness.points]
             checks = [_check(name, left, right, at_points) for name, left, right in IDENTITIES]
         return [
@@ -102,14 +102,14 @@ def _terms(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[s
     extent = 1 + max(abs(point[s]) for s in derivation.problem.parameters)
     return terms | {
         "P": projection,
-        "Q": mpmath.eye(projection.rows) - projection,
+        "Q": mp.eye(projection.rows) - projection,
         "H": terms["hessian"],
         "H†": terms["hessian_pinv"],
         "S": terms["lyapunov_solution"],
         "σ": sigma,
         "Σ": sigma * sigma.T,
         "extent": extent,
-        "noise": max(_size(sigma), witness.noise_size(point) * mpmath.mpf("1e-20")),  # σ may vanish on Γ
+        "noise": max(_size(sigma), witness.noise_size(point) * mp.mpf("1e-20")),  # σ may vanish on Γ
     }
 
 
@@ -119,7 +119,7 @@ def _check(
     right: Callable[[Terms], PreciseMatrix],
     at_points: list[dict[str, PreciseMatrix]],
 ) -> Check:
-    worst = mpmath.mpf(0)
+    worst = mp.mpf(0)
     for terms in at_points:
         difference = _size(left(terms) - right(terms))
         size = SCALES[name](terms) if name in SCALES else _size(right(terms))

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
@@ -118,12 +118,10 @@ class Witness:
 
     def precise(self, program: Program, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, PreciseMatrix]:
         """Every output of a program at a point, to 60 digits."""
-        with mpmath.workdps(DIGITS):
+        with mp.workdps(DIGITS):
             values = program.run(PRECISE, point)
             return {
-                o.name: mpmath.matrix(
-                    [values[o.name][i * o.shape[1] : (i + 1) * o.shape[1]] for i in range(o.shape[0])]
-                )
+                o.name: mp.matrix([values[o.name][i * o.shape[1] : (i + 1) * o.shape[1]] for i in range(o.shape[0])])
                 for o in program.outputs
             }
 

@@ -6,6 +6,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from working_precision import working_digits
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE
 from symbolic_sgd.algebra.graph import Graph
@@ -32,7 +33,7 @@ def test_every_operation_encloses_the_value_to_120_digits(name):
         n for n in (0, 1, 2) if n == {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "pi": 0, "E": 0}.get(name, 1)
     )
     given = [ARGUMENTS.get(name, 0.3), 0.7][:count]
-    with mpmath.workdps(120), balls.at_precision():
+    with working_digits(120), balls.at_precision():
         exact = PRECISE.operations[name](*map(mpmath.mpf, given))
         ball = balls.BALLS.operations[name](*map(balls.exact_ball, given))
         assert contains(ball, exact) and ball.rad() < 1e-90
@@ -43,7 +44,7 @@ def test_a_rational_is_not_rounded_to_float64():
     x = sp.Symbol("x")
     graph = Graph()
     program = Program.of({"f": Matrix.column([from_sympy(x / 3 + sp.Rational(2, 7), graph)])})
-    with mpmath.workdps(120), balls.at_precision():
+    with working_digits(120), balls.at_precision():
         (ball,) = program.run(balls.BALLS, {x: balls.exact_ball(0.1)})["f"]
         exact = mpmath.mpf(0.1) / 3 + mpmath.mpf(2) / 7
         assert contains(ball, exact) and not ball.contains(balls.exact_ball(0.1 / 3 + 2 / 7))

@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from working_precision import working_digits
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE, Valuation
 from symbolic_sgd.algebra.differentiate import gradient
@@ -24,7 +25,7 @@ def test_three_kinds_of_number_agree_with_sympy(name):
     graph = Graph()
     node = from_sympy(FUNCTIONS[name].symbolic(X), graph)
     truth = FUNCTIONS[name].symbolic(argument(name)).evalf(60)
-    with mpmath.workdps(55):
+    with working_digits(55):
         precise = Valuation(PRECISE, {X: mpmath.mpf(argument(name).p) / argument(name).q})([node])[0]
         assert abs(precise - mpmath.mpf(str(truth))) < mpmath.mpf("1e-50")
     floats = Valuation(FLOAT64, {X: np.array([float(argument(name))] * 3)})([node])[0]
@@ -38,7 +39,7 @@ def test_derivative_is_the_limit_of_differences(name):
     node = from_sympy(symbolic(X**2 * sp.Rational(9, 10) if name != "acosh" else X), graph)
     (slope,) = gradient(node, [graph.symbol(X)])
     at = argument(name)
-    with mpmath.workdps(60):
+    with working_digits(60):
         value = lambda y, n: Valuation(PRECISE, {X: y})([n])[0]  # noqa: E731
         centre = mpmath.mpf(at.p) / at.q
         h = mpmath.mpf("1e-15")
@@ -61,7 +62,7 @@ def test_every_function_with_a_singularity_names_it(name):
 def test_constants(name):
     symbolic, value, precise = CONSTANTS[name]
     assert value == float(symbolic)
-    with mpmath.workdps(50):
+    with working_digits(50):
         assert abs(precise() - mpmath.mpf(str(symbolic.evalf(60)))) < mpmath.mpf("1e-48")
 
 

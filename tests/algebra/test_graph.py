@@ -6,6 +6,7 @@ import pytest
 import sympy as sp
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from working_precision import working_digits
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE, Valuation
 from symbolic_sgd.algebra.differentiate import gradient, jacobian
@@ -41,17 +42,17 @@ expressions = st.recursive(leaves, grow, max_leaves=8)
 
 
 def precise(nodes):
-    with mpmath.workdps(50):
+    with working_digits(50):
         return Valuation(PRECISE, {s: mpmath.mpf(a.p) / a.q for s, a in POINT.items()})(nodes)
 
 
 def truth(expression):
-    with mpmath.workdps(55):
+    with working_digits(55):
         return mpmath.mpf(str(sp.sympify(expression).subs(POINT).evalf(60)))
 
 
 def close(a, b):
-    with mpmath.workdps(50):
+    with working_digits(50):
         return abs(a - b) <= mpmath.mpf("1e-38") * (1 + abs(b))
 
 

@@ -13,6 +13,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from working_precision import working_digits
 
 import symbolic_sgd
 from symbolic_sgd import IsotropicNoise, LabelNoise, LimitingSDE, Problem, derive_limiting_sde
@@ -150,7 +151,7 @@ def test_constants_are_folded_to_one_rounding():
     x = graph.symbol(u)
     root = graph.call("sqrt", 2) * graph.call("exp", graph.call("pi"))
     lowered = lower([Program.of({"f": Matrix.column([x * root, root])})], (u,))
-    with mpmath.workdps(50):
+    with working_digits(50):
         assert lowered.constants == (float(mpmath.sqrt(2) * mpmath.exp(mpmath.pi)),)
     assert lowered.operations == 1
 
@@ -221,7 +222,7 @@ def test_exact_numbers_are_exact():
     drift = sde.lambdify(backend=backend("Exact")).drift([Fraction(2), Fraction(1, 2)])
     assert drift.tolist() == [Fraction(-15, 17), Fraction(15, 68)]
     assert sde.lambdify(backend=backend("Exact")).drift(["2", "1/2"]).tolist() == drift.tolist()
-    with mpmath.workdps(60):
+    with working_digits(60):
         precise = sde.lambdify(backend=symbolic_sgd.MPMath(50)).drift([sp.Integer(2), sp.Rational(1, 2)])
         assert abs(precise[0] + mpmath.mpf(15) / 17) < mpmath.mpf("1e-50")
 
@@ -523,13 +524,13 @@ def test_accuracy_beside_fifty_digits(name):
 
 
 def _precise(sde, term, row):
-    with mpmath.workdps(50):
+    with working_digits(50):
         point = {symbol: mpmath.mpf(float(value)) for symbol, value in zip(sde.problem.symbols, row, strict=True)}
         return sde.program.select(term).run(PRECISE, point)[term]
 
 
 def _error(truth, ours, typical):
-    with mpmath.workdps(50):
+    with working_digits(50):
         size = max(*map(abs, truth), mpmath.mpf(typical))
         return float(max(abs(t - mpmath.mpf(float(o))) for t, o in zip(truth, ours, strict=True)) / (size or 1))
 

@@ -8,6 +8,7 @@ import pytest
 import sympy as sp
 from known_limits import EXACT, KNOWN, KnownLimit
 from literal_flow import LiteralFlow
+from working_precision import working_digits
 
 from symbolic_sgd import Problem, gradient_flow_limit
 from symbolic_sgd.algebra.arithmetic import PRECISE
@@ -134,7 +135,7 @@ def second_road_error(known: KnownLimit, phi, count: int) -> mpmath.mpf:
     derivation, form = derive(noisy), phi.limit.form
     worst = mpmath.mpf(0)
     for point in wander(noisy, derivation.codimension, derivation.points, np.random.default_rng(7), count):
-        with mpmath.workdps(60):
+        with working_digits(60):
             drift = derivation.program.run(PRECISE, point)["drift"]
             factor = derivation.blocks.run(PRECISE, point)["noise_factor"]
             sigma = mpmath.matrix([factor[i * (d + 1) : (i + 1) * (d + 1)] for i in range(d)])

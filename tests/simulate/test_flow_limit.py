@@ -6,8 +6,10 @@ import tracemalloc
 import mpmath
 import numpy as np
 import pytest
-from mpmath import mp, mpf
+from mpmath import mpf
+from working_precision import working_digits
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import BadShape, FlowDidNotConverge
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.simulate.flow_state import SmoothLoss
@@ -55,7 +57,7 @@ def hyperbola_limit(u, v, c=1):
 
 
 def exact_hyperbola(rows):
-    with mp.workdps(40):
+    with working_digits(40):
         return np.array([[float(a) for a in hyperbola_limit(*map(mpf, row))] for row in rows])
 
 
@@ -249,7 +251,7 @@ def test_overparametrised_against_what_it_conserves():
 @pytest.mark.parametrize("ratio", [1e2, 1e4, 1e6])
 def test_steep_curved_valley(ratio):
     loss, _ = valley(ratio)
-    _, precise = valley(ratio, mpmath.sin, mpmath.cos)
+    _, precise = valley(ratio, mp.sin, mp.cos)
     rows = np.random.default_rng(4).normal(size=(6, 3))
     found = limits_of_flow(loss, rows, 2)
     for row, point in zip(rows, found.points, strict=True):
@@ -301,7 +303,7 @@ def test_derivatives_on_the_hyperbola_against_differences_of_the_closed_form():
 
 def differences(row, direction):
     """∂Φ and ∂²Φ[B] of the hyperbola, by central differences to 20 digits."""
-    with mp.workdps(60):
+    with working_digits(60):
         u, v, step = mpf(float(row[0])), mpf(float(row[1])), mpf(10) ** -15
         at = {(i, j): hyperbola_limit(u + i * step, v + j * step) for i in (-1, 0, 1) for j in (-1, 0, 1)}
         first, second = np.zeros((2, 2)), np.zeros(2)
@@ -476,7 +478,7 @@ def precise_hyperbola(u, v, digits):
 @pytest.mark.parametrize("digits", [15, 30, 60])
 @pytest.mark.parametrize("start", [("2", "1"), ("3", "-0.5"), ("1", "-0.999")])
 def test_hyperbola_to_many_digits(digits, start):
-    with mp.workdps(digits + 20):
+    with working_digits(digits + 20):
         u, v = map(mpf, start)
         found = precise_hyperbola(u, v, digits)
         error = max(abs(a - b) for a, b in zip(found, hyperbola_limit(u, v), strict=True))

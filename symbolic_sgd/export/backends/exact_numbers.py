@@ -6,15 +6,18 @@ from fractions import Fraction
 from numbers import Rational
 from typing import Any
 
-import mpmath
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import EXACT, PRECISE, Arithmetic
+from symbolic_sgd.algebra.precision import handed_out, is_precise, mp
 from symbolic_sgd.errors import BadInput, BadPoint, ComplexValue, SingularPoint
 from symbolic_sgd.export.backend import Backend, Evaluation, Part
 from symbolic_sgd.export.guard import check_points
 from symbolic_sgd.export.points import as_points, constant_columns
+
+HANDED_OUT = np.frompyfunc(handed_out, 1, 1)
+"""An array of our numbers as one of mpmath's own."""
 
 GUARD_DIGITS = 10
 """Digits carried beyond those that are asked for."""
@@ -36,8 +39,8 @@ class MPMath(Backend):
 
     def compile(self, part: Part) -> Evaluation:
         def evaluate(x: Any, constants: Mapping[str, Any]) -> np.ndarray:
-            with mpmath.workdps(self.digits + GUARD_DIGITS):
-                return _evaluated(part, PRECISE, _precise, x, constants)
+            with mp.workdps(self.digits + GUARD_DIGITS):
+                return HANDED_OUT(_evaluated(part, PRECISE, _precise, x, constants))
 
         return evaluate
 
@@ -102,12 +105,12 @@ def _rational(value: Any) -> Fraction:
 
 
 def _precise(value: Any) -> Any:
-    if isinstance(value, mpmath.mpf):
-        return +value
+    if is_precise(value):
+        return +mp.mpf(value)
     try:
         return PRECISE.constant(_rational(value))
     except BadPoint:
         try:
-            return mpmath.mpf(sp.sympify(value, strict=True)._to_mpmath(mpmath.mp.prec))
+            return mp.mpf(sp.sympify(value, strict=True)._to_mpmath(mp.prec))
         except (TypeError, ValueError, AttributeError, sp.SympifyError) as error:
             raise BadPoint(f"{value!r} is no real number") from error
