@@ -16,6 +16,7 @@ from symbolic_sgd.chart_sde import ChartSDE
 from symbolic_sgd.derive.canonical import Written, shortest_program, written
 from symbolic_sgd.derive.charts import find_chart
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
+from symbolic_sgd.derive.equations import Component
 from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
@@ -78,7 +79,7 @@ class LimitingSDE(Printable):
     @property
     def problem(self) -> Problem:
         """What was stated."""
-        return self.derivation.problem
+        return self.derivation.stated
 
     @property
     def manifold(self) -> ManifoldSummary:
@@ -93,8 +94,16 @@ class LimitingSDE(Printable):
 
     @property
     def valid_where(self) -> tuple[sp.Basic, ...]:
-        """Conditions under which the formulas hold, () if on all of Γ."""
+        """Conditions under which the formulas hold: the cell in which |·|, max, … are smooth, and minors that are not zero.
+
+        () if on all of Γ, or on all of `component`.
+        """
         return self.derivation.conditions()
+
+    @property
+    def component(self) -> Component | None:
+        """The part of Γ that the formulas are for: a point of it, its equations, and what is known of it; None for all of Γ."""
+        return self.derivation.component
 
     @property
     def tangent_projection(self) -> sp.ImmutableDenseMatrix:
@@ -365,10 +374,14 @@ class LimitingSDE(Printable):
         return "zero on Γ" if matrix.is_zero_matrix else f"{program}, {form.operations} as {form.road}"
 
     def _where(self) -> str:
+        on = "all of Γ" if self.component is None else str(self.component)
         try:
-            return "where " + "; ".join(map(str, self.valid_where)) if self.valid_where else "on all of Γ"
+            conditions = "; ".join(map(str, self.valid_where))
         except ExpressionTooLarge:
-            return "where a minor that is too large to print is not singular"
+            conditions = "a minor that is too large to print is not singular"
+        if not conditions:
+            return f"on {on}"
+        return f"where {conditions}" + ("" if self.component is None else f", on {on}")
 
 
 @dataclass(frozen=True)

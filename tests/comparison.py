@@ -11,6 +11,7 @@ from working_precision import working_digits
 from symbolic_sgd import Problem, derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.precision import handed_out, is_precise
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import ExpressionTooLarge
@@ -31,7 +32,8 @@ def compare(problem: Problem, sigma, points) -> Disagreement:
     sde = derive_limiting_sde(problem)
     f = sde.lambdify()
     precise, float64 = [mpmath.mpf(0)], [0.0]
-    for point in points:
+    for given in points:
+        point = [handed_out(a) if is_precise(a) else a for a in given]
         literal = literal_terms(problem.loss, problem.parameters, sigma, point)
         with working_digits(55):
             assignment = dict(zip(problem.parameters, map(mpmath.mpf, point), strict=True))

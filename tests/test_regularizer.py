@@ -15,7 +15,7 @@ from theorem_literal import literal_terms, point_by_gradient
 from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
-from symbolic_sgd.errors import Undecided
+from symbolic_sgd.errors import OffManifold, Undecided
 
 u, v, w, x, y, z, t = sp.symbols("u v w x y z t")
 a, s = sp.symbols("a s", positive=True)
@@ -365,11 +365,15 @@ def test_one_that_exists_without_closed_form_is_not_denied():
         _ = sde.regularizer
 
 
-def test_moduli_are_not_continued():
-    """|u| is analytic on each branch only; what holds on one need not hold on the other."""
-    sde = sde_of(HYPERBOLA, (u, v), sp.Matrix([u, sp.Abs(u)]))
-    with pytest.raises(Undecided):
-        _ = sde.regularizer
+@pytest.mark.parametrize("sign", [1, -1])
+def test_moduli_are_not_continued(sign):
+    """|u| is analytic on each branch only: R is that of the branch meant, and the branch is a condition."""
+    sde = sde_of(HYPERBOLA, (u, v), sp.Matrix([u, sp.Abs(u)]), near={u: sign, v: sign})
+    assert sde.valid_where == ((u > 0,) if sign > 0 else (u < 0,))
+    straight = sde_of(HYPERBOLA, (u, v), sp.Matrix([u, sign * u]))
+    assert sp.simplify(sde.regularizer - straight.regularizer) == 0
+    with pytest.raises(OffManifold):
+        sde.lambdify().drift([-sign, -sign])
 
 
 # --- what is said ---------------------------------------------------------------------------

@@ -8,6 +8,7 @@ from comparison import compare
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde, verify
 from symbolic_sgd.derive.manifold import find_manifold
+from symbolic_sgd.errors import OffManifold
 
 u, v, w = sp.symbols("u v w")
 a, s = sp.symbols("a s", positive=True)
@@ -85,17 +86,22 @@ def test_structure_that_holds_on_one_part_of_the_manifold_only_is_not_used():
     n = sp.Matrix([v, u])
     clipped = n * (1 + 20 / sp.sqrt(u**2 + v**2) - sp.Abs(1 - 20 / sp.sqrt(u**2 + v**2))) / 2
     for loss, noise, point, c in (
-        (((u * v - 1) * (u * v - 50)) ** 2 / 2, u * v * n, {u: 10, v: 5}, None),
+        (((u * v - 1) * (u * v - 50)) ** 2 / 2, u * v * n, {u: 10, v: 5}, sp.Rational(50, 49) ** 2),
         ((u * v - 1) ** 2 / 2, clipped, {u: 60, v: sp.Rational(1, 60)}, None),
         ((u * v - 1) ** 2 / 2, n * (2 - sp.Abs(u) / u), {u: -2, v: -sp.Rational(1, 2)}, 9),
     ):
-        sde = sde_of(loss, (u, v), noise)
-        assert sde.derivation.proportion is None
+        sde = sde_of(loss, (u, v), noise, near=point)
+        assert sde.derivation.proportion == c  # in the cell of the point |u|/u is a number
         found = [float(e) for e in sde.drift.subs(point).evalf()]
-        if c is not None:
+        if c == sp.Rational(50, 49) ** 2:  # on the other component it is 1/2401
+            assert sde.component.equations == (u * v - 50,)
+            with pytest.raises(OffManifold):
+                sde.lambdify().drift([2, 0.5])
+        elif c is not None:
             slope, unit = np.array([-4.0, -1.0]), np.array([2.0, -0.5]) / np.hypot(2, 0.5)
             np.testing.assert_allclose(found, -c / 4 * unit * (unit @ slope), rtol=1e-12)
-    clipped_drift = sde_of((u * v - 1) ** 2 / 2, (u, v), clipped).drift.subs({u: 60, v: sp.Rational(1, 60)}).evalf()
+    far = {u: 60, v: sp.Rational(1, 60)}
+    clipped_drift = sde_of((u * v - 1) ** 2 / 2, (u, v), clipped, near=far).drift.subs(far).evalf()
     np.testing.assert_allclose([float(e) for e in clipped_drift], [-3.33333, 9.26e-4], rtol=1e-3)
 
 

@@ -51,6 +51,25 @@ class Spectrum:
         return self.vectors * mp.diag([weight(a) for a in range(len(self.values))]) * self.vectors.T
 
 
+@dataclass(frozen=True, eq=False)
+class LiteralLandscape:
+    """L at one point of Γ: H's spectrum, M = `rank`, and the third derivatives (D×D×D)."""
+
+    parameters: tuple[sp.Symbol, ...]
+    location: tuple[mp.mpf, ...]
+    spectrum: Spectrum
+    rank: int
+    third: list
+    digits: int
+
+    def terms(self, sigma: sp.MatrixBase) -> LiteralTerms:
+        """The terms of dY for a noise σ(x), D×Ξ."""
+        with mp.workdps(PRECISION_FACTOR * self.digits):
+            noise = _evaluator(sp.ImmutableMatrix(sigma), self.parameters)(*self.location)
+        with mp.workdps(2 * self.digits):
+            return _terms(self.spectrum, self.rank, self.third, noise)
+
+
 def literal_terms(
     loss: sp.Expr,
     parameters: Sequence[sp.Symbol],
@@ -66,17 +85,35 @@ def literal_terms(
     Raises ValueError where the theorem says nothing: ∇L ≠ 0, or H with a negative eigenvalue.
     Source: the Main Theorem of Li, Wang and Arora (ICLR 2022), the mixed coefficient corrected to −1.
     """
+    return literal_landscape(loss, parameters, point, codimension, digits).terms(sigma)
+
+
+def literal_landscape(
+    loss: sp.Expr, parameters: Sequence[sp.Symbol], point: Sequence, codimension: int | None = None, digits: int = 50
+) -> LiteralLandscape:
+    """What the theorem needs of L at a point of Γ; arguments and errors as those of `literal_terms`."""
     with mp.workdps(PRECISION_FACTOR * digits):
         location = [_number(coordinate) for coordinate in point]
         derivative = _differences(_evaluator(loss, tuple(parameters)), location, mp.mpf(10) ** -digits)
         gradient, hessian = _gradient(derivative, len(location)), _hessian(derivative, len(location))
         third = _third_derivatives(derivative, len(location))
-        noise = _evaluator(sp.ImmutableMatrix(sigma), tuple(parameters))(*location)
     with mp.workdps(2 * digits):
         spectrum = _spectrum(hessian)
         _require_minimum(gradient, spectrum, digits)
         rank = _rank(spectrum, digits) if codimension is None else codimension
-        return _terms(spectrum, rank, third, noise)
+    return LiteralLandscape(tuple(parameters), tuple(location), spectrum, rank, third, digits)
+
+
+def gradient_and_spectrum(
+    loss: sp.Expr, parameters: Sequence[sp.Symbol], point: Sequence, digits: int = 50
+) -> tuple[mp.matrix, Spectrum]:
+    """∇L (D×1) and H = ∇²L by its eigenvalues, descending, and eigenvectors, to about 2·`digits` digits of the largest."""
+    with mp.workdps(PRECISION_FACTOR * digits):
+        location = [_number(coordinate) for coordinate in point]
+        derivative = _differences(_evaluator(loss, tuple(parameters)), location, mp.mpf(10) ** -digits)
+        gradient, hessian = _gradient(derivative, len(location)), _hessian(derivative, len(location))
+    with mp.workdps(2 * digits):
+        return gradient, _spectrum(hessian)
 
 
 def point_on_manifold(

@@ -13,7 +13,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
-from symbolic_sgd.algebra.graph import Exact, Node
+from symbolic_sgd.algebra.graph import Exact, Graph, Node
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import ComplexValue, InexactNumber
 
@@ -132,10 +132,16 @@ class Valuation:
         self.arithmetic = arithmetic
         self.assignment = dict(assignment)
         self._values: dict[int, Any] = {}
+        self._graph: Graph | None = None
 
     def __call__(self, roots: Sequence[Node]) -> list[Any]:
-        """The values of the roots."""
+        """The values of the roots, nodes of one graph in all calls."""
         values = self._values
+        if roots:
+            if self._graph is None:
+                self._graph = roots[0].graph
+            if roots[0].graph is not self._graph:
+                raise RuntimeError("a valuation holds the values of one graph's nodes: make another for another graph")
         missing = [root for root in roots if root.index not in values]
         operations = self.arithmetic.operations
         for node in self._pending(missing):

@@ -126,7 +126,7 @@ def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[tu
 def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[tuple[str, list[Expression]]]:
     """Every rational form that stays within the budget, the least rewritten first."""
     graph = Graph()
-    equations = derivation.equations.on(graph)["equations"].entries
+    equations = derivation.equations.on(graph)["defining"].entries
     try:
         writer, ratios = on_manifold(part.on(graph)[name].entries, equations)
     except (ExpressionTooLarge, ZeroDivisionError):

@@ -13,6 +13,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.drift import DriftTerms, drift_terms
+from symbolic_sgd.derive.equations import Component
 from symbolic_sgd.derive.inverses import FramelessHessian, NormalHessian, normal_hessian
 from symbolic_sgd.derive.manifold import find_manifold
 from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, noise_on_manifold
@@ -114,14 +115,18 @@ class Derivation:
     """The finished derivation.
 
     Args:
-        problem: what was stated.
+        stated: what was stated.
+        problem: the same in the cell in which the loss is smooth.
+        cell: the inequalities of that cell that were not stated.
+        component: which part of Γ the formulas are for; None for all of it.
         codimension: M.
         points: points of Γ to 120 digits, symbol → value.
-        equations: the program of M expressions that vanish on Γ.
+        equations: the program of M expressions whose common zeros, near the points, are Γ; and, as `defining`, of M that
+            are proved to vanish on all of Γ (or of the component).
         program: the straight-line program of every term.
         guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
-            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0, `assumed`
-            = 0, and, where there is a frame, `frame` of full rank.
+            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0,
+            and, where there is a frame, `frame` of full rank.
         blocks: the program of the matrices from which the terms are composed: σ and H on Γ, and the curvatures k
             where H = Σ k_i f_i f_iᵀ is known for the columns f of the frame; where there is no frame, `symmetric`, the
             sums e_1 … e_M of the principal minors of H.
@@ -132,7 +137,10 @@ class Derivation:
         structure: in words, what was recognised of the noise.
     """
 
+    stated: Problem
     problem: Problem
+    cell: tuple[Any, ...]
+    component: Component | None = field(hash=False)
     codimension: int
     points: tuple[Mapping[sp.Symbol, PreciseNumber], ...] = field(hash=False)
     equations: Program
@@ -146,16 +154,16 @@ class Derivation:
     structure: str
 
     def conditions(self, *, budget: int = EXPANSION_BUDGET) -> tuple[sp.Basic, ...]:
-        """Conditions under which the formulas hold, () if on all of Γ.
+        """Conditions under which the formulas hold, () if on all of Γ (or of the component).
 
         Raises:
             ExpressionTooLarge: they hold more than `budget` operations.
         """
         if self.minor is None:
-            return ()
+            return self.cell
         minor = self.minor.expand("minor", budget=budget)
         determinant: Any = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
-        return () if determinant.is_zero is False else (sp.Ne(determinant, 0),)
+        return self.cell if determinant.is_zero is False else (*self.cell, sp.Ne(determinant, 0))
 
 
 def derive(problem: Problem) -> Derivation:
@@ -180,12 +188,17 @@ def derive(problem: Problem) -> Derivation:
 def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, drift: DriftTerms) -> Derivation:
     manifold = frame.manifold
     return Derivation(
+        stated=manifold.stated,
         problem=manifold.problem,
+        cell=manifold.cell,
+        component=frame.component,
         codimension=manifold.codimension,
         points=tuple(p.assignment for p in manifold.points),
-        equations=Program.of({"equations": Matrix.column(frame.equations)}),
+        equations=Program.of(
+            {"equations": Matrix.column(frame.equations), "defining": Matrix.column(manifold.equations.defining)}
+        ),
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
-        guard=Program.of(_guard(frame, noise, drift)),
+        guard=Program.of(_guard(frame, noise)),
         blocks=Program.of(_blocks(normal, noise)),
         minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
         frame_origin=frame.origin,
@@ -195,7 +208,7 @@ def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, 
     )
 
 
-def _guard(frame: NormalFrame, noise: NoiseOnManifold, drift: DriftTerms) -> dict[str, Matrix]:
+def _guard(frame: NormalFrame, noise: NoiseOnManifold) -> dict[str, Matrix]:
     manifold = frame.manifold
     landscape, vanishing = manifold.landscape, manifold.equations.vanishing
     return {
@@ -205,7 +218,6 @@ def _guard(frame: NormalFrame, noise: NoiseOnManifold, drift: DriftTerms) -> dic
         "equations": Matrix.column(vanishing),
         "slopes": Matrix.of(jacobian(vanishing, landscape.variables)),
         "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
-        "assumed": Matrix.column([*noise.assumed, *drift.assumed]),
         **({} if frame.raw is None else {"frame": frame.raw}),
     }
 

@@ -4,10 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.derive.inverses import NormalHessian
-from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, squared_norm, without_zeros
+from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.derive.structure import NormalNoise, normal_noise
 
 HALF = Fraction(1, 2)
@@ -22,14 +21,12 @@ class DriftTerms:
         mixed_regularization: −P T[H†Σ_⊥∥], tangent to Γ.
         normal_regularization: −½ P T[𝓛_H⁻¹(Σ_⊥)], tangent to Γ.
         normal_noise: 𝓛_H⁻¹(Σ_⊥), and what structure of Σ_⊥ it was found by.
-        assumed: what vanishes on Γ and was left out.
     """
 
     tangent_noise_compensation: Matrix
     mixed_regularization: Matrix
     normal_regularization: Matrix
     normal_noise: NormalNoise
-    assumed: tuple[Node, ...]
 
 
 def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
@@ -42,9 +39,5 @@ def drift_terms(normal: NormalHessian, noise: NoiseOnManifold) -> DriftTerms:
         -normal.tangent_part(curvature(normal.inverse(noise.cross))),
         -HALF * normal.tangent_part(curvature(across.source)),
     )
-    extent = 1 + squared_norm(Matrix.column(manifold.landscape.variables))
-    size = squared_norm(noise.stated.columns) * squared_norm(noise.stated.columns) / extent
-    kept = [without_zeros(manifold, term, size) for term in terms]
-    compensation, mixed, normal_term = (matrix for matrix, _ in kept)
-    assumed = tuple(node for _, gone in kept for node in gone)
-    return DriftTerms(compensation, mixed, normal_term, across, assumed)
+    compensation, mixed, normal_term = map(manifold.without_zeros, terms)
+    return DriftTerms(compensation, mixed, normal_term, across)

@@ -92,7 +92,7 @@ class Requirements:
     def __init__(self, embedding: Embedding):
         derivation = embedding.derivation
         graph = Graph()
-        names = ("gradient", "hessian", "conditions", "equations", "assumed")
+        names = ("gradient", "hessian", "conditions", "equations")
         composed = embedding.compose(derivation.guard.select(*names), graph)
         self.embedding, self.codimension = embedding, derivation.codimension
         self.ambient = list(embedding.on(graph).values())
@@ -102,7 +102,6 @@ class Requirements:
         self.vanishing = {
             "∇L": composed["gradient"].entries,
             "the equations of Γ": composed["equations"].entries,
-            "what the derivation found to vanish on Γ": composed["assumed"].entries,
         }
         self.tangent = embedding.jacobian(graph)
         self.metric = self.tangent.T @ self.tangent

@@ -1,6 +1,6 @@
 """Equations of Γ that the loss itself contains: their gradients make frames without poles, and they vanish on Γ."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -9,14 +9,23 @@ import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node, reachable, replace_nodes, symbols_of
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.rational import rational
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.varieties import zero_on
+from symbolic_sgd.derive.critical_equations import critical_equations
 from symbolic_sgd.derive.exponential_levels import exponential_levels
-from symbolic_sgd.derive.precise import PrecisePoint
+from symbolic_sgd.derive.precise import HIGH, HessianRank, PrecisePoint
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 
 INDEPENDENT = (0.03, 1e-4)
 """Smallest singular values of unit gradients that are accepted, tried in turn."""
+
+LARGEST_DENOMINATOR = 10**9
+"""A constant value on Γ is recognised as a rational up to this denominator."""
 
 CANDIDATES = 60
 """How many inner expressions of the loss are looked at, the smallest first."""
@@ -33,6 +42,11 @@ class Equations:
         curvatures: k_1 … k_M where L = ½ Σ k_i g_i², or Σ h_i(g_i) with h_i″(0) = k_i, with exactly the M levels g, all
             zero on Γ, so that H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
         squares: whether L = ½ Σ k_i g_i² and a constant, everywhere.
+        independent: whether the gradients of the levels are proved to be independent wherever rank H = M.
+        everywhere: whether `vanishing`, `curvatures` and `values` are proved on all of Γ, or Γ is by definition where they hold.
+        steady: whether the levels are proved to be constant on all of Γ.
+        defining: M equations that hold on all of Γ, perhaps not only there.
+        shown: M equations whose common zeros near the points found are Γ.
         values: (node, its value on Γ), for nodes that are not zero there.
     """
 
@@ -40,35 +54,131 @@ class Equations:
     levels: tuple[Node, ...]
     curvatures: tuple[Node, ...] | None
     squares: bool
+    independent: bool
+    everywhere: bool
+    steady: bool
+    defining: tuple[Node, ...]
+    shown: tuple[Node, ...]
     values: tuple[tuple[Node, Node], ...] = ()
 
 
+@dataclass(frozen=True)
+class Component:
+    """The part of Γ that the formulas are for.
+
+    Args:
+        point: a point of it, symbol → number.
+        equations: what is zero on it, where that is known.
+        words: what is known of it.
+    """
+
+    point: Mapping[sp.Symbol, float]
+    equations: tuple[Expression, ...]
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def component_of(point: PrecisePoint, problem: Problem, equations: Equations) -> Component:
+    """The part of Γ through a point on which the equations hold."""
+    written = Program.of({"levels": Matrix.column(equations.levels)}).expand("levels").flat()
+    zero = set(equations.levels) <= set(equations.vanishing)
+    held = " = ".join([*map(str, written), "0"]) if zero else f"{', '.join(map(str, written))} are what they are there"
+    return Component(
+        {s: float(a) for s, a in point.assignment.items()},
+        tuple(written) if zero else (),
+        f"the part of Γ through {point.describe(problem.symbols)} on which {held} (other minimizers were not excluded, and the "
+        "formulas are not for them)",
+    )
+
+
 def find_equations(
-    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
+    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], rank: HessianRank
 ) -> Equations:
     """Equations of Γ: those of a sum of squares, else those given, else inner expressions of the loss.
 
     Args:
-        problem: what was stated.
+        problem: what was stated, in a cell where it is smooth.
         landscape: the loss on its graph.
         points: points of Γ.
-        codimension: M.
+        rank: M, and rows of ∇²L that are independent at the first point.
     """
+    codimension = rank.rank
     squares = _squared_terms(problem, landscape)
     composed = squares or _composed_terms(problem, landscape, points)
+    # At one common zero of all the squared terms their sum is as low as it can be: Γ is where they all vanish.
+    interpolated = [s for s in squares if _vanishes(s, points)]
     if len(composed) == codimension and all(_vanishes(s, points) for s in composed):
-        return Equations(tuple(composed), tuple(composed), tuple(composed.values()), bool(squares))
+        return _of_composed(tuple(composed), tuple(composed.values()), squares=bool(squares))
     exponential = exponential_levels(problem, landscape, points, codimension)
     if exponential is not None:
-        levels = exponential.levels
-        return Equations(levels, levels, exponential.curvatures, False, exponential.values)
-    stated = [from_sympy(e, landscape.graph) for e in problem.manifold] + [s for s in squares if _vanishes(s, points)]
-    candidates = list(dict.fromkeys([*stated, *_inner_expressions(landscape)]))
+        return _of_composed(exponential.levels, exponential.curvatures, squares=False, values=exponential.values)
+    critical = critical_equations(landscape, points, rank)
+    stated = [from_sympy(e, landscape.graph) for e in problem.manifold]
+    shared = interpolated if len(interpolated) == len(squares) else _proved(interpolated, critical.defining)
+    known = tuple(dict.fromkeys([*stated, *shared]))
+    if critical.divides:
+        # ∇L = g w, so that ∇²L = ∇g wᵀ where g = 0: its rank is 1 only where ∇g is not zero.
+        levels = critical.kept
+        return Equations(
+            vanishing=tuple(dict.fromkeys([*known, *levels])) if critical.complete else known,
+            levels=levels,
+            curvatures=None,
+            squares=False,
+            independent=True,
+            everywhere=True,
+            steady=critical.complete,
+            defining=levels if critical.complete else critical.defining,
+            shown=critical.shown,
+        )
+    levels = _chosen_levels([*known, *_inner_expressions(landscape)], landscape, points, codimension)
+    fixed = {level: _known_value(level, points[0], critical.defining) for level in levels if level not in known}
+    vanishing = tuple(dict.fromkeys([*known, *(node for node in fixed.values() if node is not None)]))
+    by_levels = bool(levels) and set(levels) <= set(known)
+    return Equations(
+        vanishing=vanishing,
+        levels=tuple(fixed.get(level) or level for level in levels),
+        curvatures=None,
+        squares=False,
+        independent=False,
+        everywhere=True,
+        steady=None not in fixed.values(),
+        defining=levels if by_levels else critical.defining,
+        shown=levels if by_levels else critical.shown,
+    )
+
+
+def _of_composed(
+    levels: tuple[Node, ...],
+    curvatures: tuple[Node, ...],
+    *,
+    squares: bool,
+    values: tuple[tuple[Node, Node], ...] = (),
+) -> Equations:
+    """Those of L = Σ h_i(f_i): where a sum of squares is zero, all of it is; other sums may be minimal elsewhere as well."""
+    return Equations(levels, levels, curvatures, squares, True, squares, squares, levels, levels, values)
+
+
+def _proved(candidates: Sequence[Node], defining: Sequence[Node]) -> list[Node]:
+    return [node for node, zero in zip(candidates, zero_on(defining, candidates), strict=True) if zero]
+
+
+def _known_value(level: Node, point: PrecisePoint, defining: Sequence[Node]) -> Node | None:
+    """level − c for the rational c that is proved to be its value on Γ."""
+    with mp.workdps(HIGH):
+        value = rational(point.high([level])[0], LARGEST_DENOMINATOR)
+    difference = None if value is None else level - value
+    return difference if difference is not None and zero_on(defining, [difference])[0] else None
+
+
+def _chosen_levels(
+    candidates: Sequence[Node], landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
+) -> tuple[Node, ...]:
     levels: tuple[Node, ...] = ()
     for independent in INDEPENDENT:
         levels = levels or _independent_levels(candidates, landscape, points, codimension, independent)
-    vanishing = dict.fromkeys([*stated, *(level for level in levels if _vanishes(level, points))])
-    return Equations(tuple(vanishing), levels, None, False)
+    return levels
 
 
 def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:

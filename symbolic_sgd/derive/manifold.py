@@ -1,20 +1,21 @@
 """Step 1: Γ, the manifold of minimizers. Its codimension, points of it, and equations that vanish on it."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.graph import Node, kinks
+from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.varieties import zero_on
+from symbolic_sgd.derive.cell import has_jumps, in_cell
 from symbolic_sgd.derive.equations import Equations, find_equations
 from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
-from symbolic_sgd.derive.search import FloatLandscape, Slope, descend, starts
+from symbolic_sgd.derive.search import FloatLandscape, Slope, descend, starts, starts_at_all_scales
 from symbolic_sgd.derive.walk import steps_along
 from symbolic_sgd.errors import (
     ConstantLoss,
@@ -26,6 +27,7 @@ from symbolic_sgd.errors import (
     NotSmooth,
     RankNotConstant,
     SaddlePoint,
+    Undecided,
 )
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
@@ -36,6 +38,9 @@ SEED = 20220
 BASES = 3
 """Minimizers, from different starts, that are sharpened."""
 
+ELSEWHERE, ITERATIONS = 2, 100
+"""Further minimizers, far from those, that are looked for; and steps of the descents to them."""
+
 REACH = 1e-2
 """How far, relative to 1 + |x|, the exact minimizer may be from where descent ended."""
 
@@ -45,7 +50,9 @@ class Manifold:
     """Γ near the points found: {∇L = 0} there is a manifold of dimension D − M, and rank H = M at each of them.
 
     Args:
-        problem: what was stated.
+        stated: what was stated.
+        problem: the same in the cell in which the loss is smooth.
+        cell: the inequalities of that cell that were not stated.
         landscape: L, ∇L, ∇²L on the graph of this derivation.
         codimension: M.
         points: points of Γ to 120 digits, the last of them generic (reached by steps along Γ).
@@ -53,7 +60,9 @@ class Manifold:
         equations: what is known to be constant on Γ.
     """
 
+    stated: Problem
     problem: Problem
+    cell: tuple[Any, ...]
     landscape: Landscape
     codimension: int
     points: tuple[PrecisePoint, ...]
@@ -74,45 +83,66 @@ class Manifold:
         except ZeroDivisionError as error:
             raise NotSmooth("a derivative of the loss, or the noise, divides by zero everywhere on Γ") from error
 
-    def vanishes(self, nodes: Sequence[Node], size: Node) -> list[bool]:
-        """Which nodes are zero on Γ, decided at every point found.
+    @property
+    def interpolating(self) -> bool:
+        """Whether the loss has residuals, and all of them vanish on Γ."""
+        residuals = [from_sympy(r, self.landscape.graph) for r in self.problem.residuals]
+        return bool(residuals) and set(residuals) <= set(self.equations.vanishing)
 
-        Args:
-            nodes: values on Γ.
-            size: the square of their natural size; a node that is not small beside it in float64 needs no further test.
-        """
-        with np.errstate(all="ignore"):
-            *values, scale = self._floats([*nodes, size])
-            suspects = [i for i, v in enumerate(values) if not np.any(np.square(v) > 1e-16 * scale)]
-        for point in self.points:
-            zeros = point.zeros([nodes[i] for i in suspects])
-            suspects = [i for i, zero in zip(suspects, zeros, strict=True) if zero]
-        vanishing = set(suspects)
-        return [i in vanishing for i in range(len(nodes))]
+    def proved_zero(self, nodes: Sequence[Node]) -> list[bool]:
+        """Which nodes are proved to vanish on Γ: as an identity, or modulo equations of Γ."""
+        proved = zero_functions(nodes)
+        for equations in self._equations:
+            rest = [i for i, zero in enumerate(proved) if not zero]
+            found = zero_on(equations, [nodes[i] for i in rest], self.codimension)
+            for i, zero in zip(rest, found, strict=True):
+                proved[i] = zero
+        return proved
 
-    @cached_property
-    def _floats(self) -> Valuation:
-        columns = np.array([p.floats(self.problem.symbols) for p in self.points]).T
-        return Valuation(FLOAT64, dict(zip(self.problem.symbols, columns, strict=True)))
+    @property
+    def _equations(self) -> Iterator[tuple[Node, ...]]:
+        """Sets of equations that hold on Γ: M of them, and ∇L = 0 at points where rank H = M."""
+        yield self.equations.defining
+        if self.codimension > 1 and not set(self.equations.defining) <= set(self.equations.vanishing):
+            yield self.landscape.gradient.entries
+
+    def without_zeros(self, matrix: Matrix) -> Matrix:
+        """The matrix with the entries that are proved to vanish on Γ made zero."""
+        zero = self.landscape.graph.constant(0)
+        flags = self.proved_zero(matrix.entries)
+        return matrix.with_entries([zero if z else e for e, z in zip(matrix.entries, flags, strict=True)])
 
 
 def find_manifold(problem: Problem) -> Manifold:
-    """Γ for a problem: by descent from many starts, or on the user's equations.
+    """Γ for a problem: by descent from many starts, or on the user's equations; of one cell where there are several.
 
     Raises:
         NoManifold: and its subclasses, where the minimizers are no manifold that the theorem speaks of.
     """
+    if not has_jumps(problem):
+        return _smooth_manifold(problem, problem, ())
+    with np.errstate(all="ignore"):
+        first = _search(problem).first_point()
+    smooth, cell = in_cell(problem, first)
+    return _smooth_manifold(problem, smooth, cell)
+
+
+def _smooth_manifold(stated: Problem, problem: Problem, cell: tuple[Any, ...]) -> Manifold:
+    with np.errstate(all="ignore"):
+        search = _search(problem)
+        found = search.manifold_points()
+    points = tuple(p for p, _ in found)
+    ranks = tuple(r for _, r in found)
+    _check_smooth(problem, search.landscape, points)
+    equations = find_equations(problem, search.landscape, points, ranks[0])
+    return Manifold(stated, problem, cell, search.landscape, ranks[0].rank, points, ranks, equations)
+
+
+def _search(problem: Problem) -> "_Search":
     landscape = problem.landscape()
     if all(entry.is_zero for entry in landscape.gradient.entries):
         raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero everywhere")
-    given = [from_sympy(e, landscape.graph) for e in problem.manifold]
-    with np.errstate(all="ignore"):
-        found = _Search(problem, landscape, given).manifold_points()
-    points = tuple(p for p, _ in found)
-    ranks = tuple(r for _, r in found)
-    _check_smooth(problem, landscape, points)
-    equations = find_equations(problem, landscape, points, ranks[0].rank)
-    return Manifold(problem, landscape, ranks[0].rank, points, ranks, equations)
+    return _Search(problem, landscape, [from_sympy(e, landscape.graph) for e in problem.manifold])
 
 
 def _check_smooth(problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint]) -> None:
@@ -153,9 +183,44 @@ class _Search:
 
     # --- what is found ----------------------------------------------------------------------
 
+    def first_point(self) -> PrecisePoint:
+        """The first minimizer that is found, for the cell to be known."""
+        return self._bases(1)[0][1]
+
     def manifold_points(self) -> list[tuple[PrecisePoint, HessianRank]]:
+        bases = self._bases(BASES)
+        level = self._one_component(bases)
+        walked = self._walks(level)
+        return [*level, *self._elsewhere(level, max(loss for loss, _, _ in bases)), *walked]
+
+    def _elsewhere(
+        self, level: list[tuple[PrecisePoint, HessianRank]], height: float
+    ) -> Iterator[tuple[PrecisePoint, HessianRank]]:
+        """Regular minimizers at the same level and of the same rank, from starts at all scales, far from those known."""
+        if self.problem.near is not None:
+            return
+        begin = starts_at_all_scales(self.problem, self.floats, self.rng)
+        ends = descend(self.floats, begin, cautious=False, iterations=ITERATIONS)
+        slope = self.floats(ends)
+        fine = slope.admissible & (np.abs(ends).max(axis=1) < 1e3) & (slope.loss <= height + 1e-9 * (1 + abs(height)))
+        known = [p.floats(self.problem.symbols) for p, _ in level]
+        left = list(ends[fine])
+        for _ in range(ELSEWHERE):
+            if not left:
+                return
+            k = int(np.argmax([min(np.linalg.norm(x - y) for y in known) for x in left]))
+            known.append(left.pop(k))
+            try:
+                point = self._sharpen(known[-1])
+                rank = None if point is None else self._examine(point)
+            except (NoManifold, Undecided):
+                continue
+            if point is not None and rank is not None and rank.rank == level[0][1].rank:
+                yield point, rank
+
+    def _bases(self, count: int) -> list[tuple[float, PrecisePoint, HessianRank]]:
         begin = starts(self.problem, self.floats, self.rng)
-        self._check_not_constant(begin)
+        self._check_not_constant()
         ends = descend(self.floats, begin, cautious=self.problem.near is not None)
         slope = self.floats(ends)
         settled = np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1) < 1e7))
@@ -170,19 +235,15 @@ class _Search:
                 bases.append((float(slope.loss[i]), point, self._examine(point)))
             except NoManifold as refusal:
                 refusals.append(refusal)
-            if len(bases) == BASES or len(refusals) > BASES:
+            if len(bases) == count or len(refusals) > BASES:
                 break
         if not bases:
             raise refusals[0] if refusals else self._why_none(begin, ends, slope)
-        return self._with_walks(self._one_component(bases))
+        return bases
 
-    def _check_not_constant(self, begin: np.ndarray) -> None:
-        entries = self.landscape.gradient.entries
-        points = [
-            PrecisePoint({s: mp.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)}) for x in begin[:2]
-        ]
-        if self.problem.near is None and all(all(p.zeros(entries)) for p in points):
-            raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero at random points")
+    def _check_not_constant(self) -> None:
+        if all(zero_functions(self.landscape.gradient.entries)):
+            raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero everywhere")
 
     def _by_draw(self, ends: np.ndarray, order: Sequence[Any]) -> list[Any]:
         """The same order, but taking turns between the values drawn for the constants, so that all of them are seen."""
@@ -268,8 +329,8 @@ class _Search:
             )
         return level
 
-    def _with_walks(self, level: list[tuple[PrecisePoint, HessianRank]]) -> list[tuple[PrecisePoint, HessianRank]]:
-        """Add generic points of Γ; that a step along the kernel of H can be completed to one shows dim Γ = D − M."""
+    def _walks(self, level: list[tuple[PrecisePoint, HessianRank]]) -> list[tuple[PrecisePoint, HessianRank]]:
+        """Generic points of Γ; that a step along the kernel of H can be completed to one shows dim Γ = D − M."""
         walked = []
         for point, rank in level[: max(2, 4 - len(level))]:
             reached = self._walk(point, rank.rank)
@@ -284,7 +345,7 @@ class _Search:
         if len(level) + len(walked) < 4:
             again = self._walk(walked[-1][0], walked[-1][1].rank)
             walked.extend([again] if again is not None else [])
-        return [*level, *walked]
+        return walked
 
     def _walk(self, point: PrecisePoint, rank: int) -> tuple[PrecisePoint, HessianRank] | None:
         x = point.floats(self.problem.symbols)

@@ -8,6 +8,7 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import CLOSED_FORM
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.derive.equations import Component, component_of
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.precise import HIGH
 
@@ -33,6 +34,7 @@ class NormalFrame:
         equations: M equations of Γ whose gradients are independent where the frame is valid.
         minor: A, M×M, such that the frame is valid where det A ≠ 0; None where it is valid on all of Γ.
         origin: in words, what spans the normal space.
+        component: the part of Γ that the frame is for; None for all of it.
     """
 
     manifold: Manifold
@@ -40,25 +42,29 @@ class NormalFrame:
     equations: tuple[Node, ...]
     minor: Matrix | None
     origin: str
+    component: Component | None
 
 
 def normal_frame(manifold: Manifold) -> NormalFrame:
     """The gradients of M levels of Γ where the loss contains them, else H itself or, where that is too large, M columns."""
     frame = _from_levels(manifold) if manifold.equations.levels else _from_hessian(manifold)
     small = manifold.codimension <= FRAMELESS_CODIMENSION and manifold.landscape.dimension <= FRAMELESS_DIMENSION
-    if frame.minor is not None and small:
-        return NormalFrame(manifold, None, frame.equations, None, "powers of the Hessian, without a frame")
+    if manifold.equations.curvatures is None and small:
+        component = _component(manifold, everywhere=manifold.equations.everywhere)
+        return NormalFrame(manifold, None, frame.equations, None, "powers of the Hessian, without a frame", component)
     return frame
 
 
 def _from_levels(manifold: Manifold) -> NormalFrame:
     known = manifold.equations
     raw = manifold.restrict(Matrix.of(jacobian(known.levels, manifold.landscape.variables)).T)
-    independent = known.curvatures is not None
-    vanishing = all(level in known.vanishing for level in known.levels)
-    equations = known.levels if vanishing else _gradient_entries(manifold, _best_pivots(manifold)[0])
-    minor = None if independent else raw.T @ raw
-    return NormalFrame(manifold, raw, equations, minor, "gradients of inner expressions of the loss")
+    minor = None if known.independent else raw.T @ raw
+    component = _component(manifold, everywhere=known.everywhere and known.steady)
+    return NormalFrame(manifold, raw, known.shown, minor, "gradients of inner expressions of the loss", component)
+
+
+def _component(manifold: Manifold, *, everywhere: bool) -> Component | None:
+    return None if everywhere else component_of(manifold.points[0], manifold.problem, manifold.equations)
 
 
 def _from_hessian(manifold: Manifold) -> NormalFrame:
@@ -68,11 +74,8 @@ def _from_hessian(manifold: Manifold) -> NormalFrame:
     raw = manifold.restrict(manifold.landscape.hessian).columns(chosen)
     minor = Matrix(tuple(raw.rows[i] for i in chosen))
     origin = f"{len(chosen)} columns of the Hessian"
-    return NormalFrame(regular_part, raw, _gradient_entries(manifold, chosen), minor, origin)
-
-
-def _gradient_entries(manifold: Manifold, chosen: tuple[int, ...]) -> tuple[Node, ...]:
-    return tuple(manifold.landscape.gradient[i, 0] for i in chosen)
+    component = _component(manifold, everywhere=manifold.equations.everywhere)
+    return NormalFrame(regular_part, raw, manifold.equations.shown, minor, origin, component)
 
 
 def _best_pivots(manifold: Manifold) -> tuple[tuple[int, ...], list[bool]]:

@@ -150,6 +150,28 @@ def _eliminate(rest: PreciseMatrix, describe: Callable[[], str]) -> HessianRank:
     return HessianRank(len(pivots), tuple(pivots))
 
 
+def matrix_rank(a: PreciseMatrix) -> int:
+    """The rank of any matrix, by elimination with complete pivoting; what is below 10⁻⁴⁰ of the largest entry is zero."""
+    with mp.workdps(HIGH):
+        rest, rank = a.copy(), 0
+        scale = max((abs(x) for x in rest), default=mp.mpf(0))
+        while rank < min(rest.rows, rest.cols):
+            places = [(i, j) for i in range(rank, rest.rows) for j in range(rank, rest.cols)]
+            p, q = max(places, key=lambda ij: abs(rest[ij]))
+            if abs(rest[p, q]) <= mp.mpf("1e-40") * scale:
+                break
+            for j in range(rest.cols):
+                rest[rank, j], rest[p, j] = rest[p, j], rest[rank, j]
+            for i in range(rest.rows):
+                rest[i, rank], rest[i, q] = rest[i, q], rest[i, rank]
+            for i in range(rank + 1, rest.rows):
+                ratio = rest[i, rank] / rest[rank, rank]
+                for j in range(rank, rest.cols):
+                    rest[i, j] -= ratio * rest[rank, j]
+            rank += 1
+        return rank
+
+
 def sharpen(
     landscape: Landscape,
     assignment: Mapping[sp.Symbol, Any],

@@ -11,6 +11,8 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
+from symbolic_sgd.algebra.varieties import zero_on
+from symbolic_sgd.derive.critical_equations import component_equations
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.loops import CurveTracer, Loop
 from symbolic_sgd.derive.potential import Potential, PotentialSearch
@@ -88,7 +90,7 @@ def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regulariz
     mixed = derivation.program.select("mixed_regularization").on(Graph())["mixed_regularization"]
     if all(entry.is_zero for entry in form.field.entries):
         return VANISHING
-    if not all(entry.is_zero for entry in mixed.entries) or form.vanishes(map(PrecisePoint, derivation.points)):
+    if not all(entry.is_zero for entry in mixed.entries):
         return None
     if derivation.proportion is not None:
         return Regularizer(derivation.proportion / 4 * _trace(derivation), "R = (c/4) tr ∇²L")
@@ -110,8 +112,15 @@ class _Decision:
         self.closed: list[Loop] = []
 
     def decide(self) -> Regularizer:
-        if self._vanishes():
-            return VANISHING
+        if self._seems_to_vanish():
+            if self._vanishes_on_component():
+                return Regularizer(
+                    sp.S.Zero, "the regularization vanishes on the part of Γ on which its points were found"
+                )
+            raise Undecided(
+                f"the regularization is zero to 50 digits at all of the {len(self.derivation.points) + FAR_POINTS} points of Γ that "
+                "were looked at, but that it vanishes on all of Γ was not proved"
+            )
         none = self._by_curves() if self.manifold.dimension == 1 else self._by_curl()
         if none is not None:
             return none
@@ -131,13 +140,19 @@ class _Decision:
             f"a regularizer was neither found nor excluded: {self._known()}, but no closed form of it was found"
         )
 
-    def _vanishes(self) -> bool:
+    def _seems_to_vanish(self) -> bool:
         """Whether the regularization is zero at the points of the derivation, and then also far from them."""
         if not self.form.vanishes(map(PrecisePoint, self.derivation.points)):
             return False
         return self.form.vanishes(
             self.manifold.sharpened(self.manifold.scatter(self.bases, FAR_POINTS, self.rng).points)
         )
+
+    def _vanishes_on_component(self) -> bool:
+        graph = self.form.graph
+        points = [PrecisePoint(p) for p in self.derivation.points]
+        equations = component_equations(self.derivation.equations.on(graph)["equations"].entries, points)
+        return all(zero_on(equations, self.form.field.entries))
 
     def _known(self) -> str:
         if self.manifold.dimension > 1:

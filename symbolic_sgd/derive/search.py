@@ -124,6 +124,13 @@ def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator
     return found[:STARTS]
 
 
+def starts_at_all_scales(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator) -> np.ndarray:
+    """Random points where the loss is real, some from each scale, fewer where there are many parameters."""
+    count = max(1, min(4, 64 // problem.dimension))
+    points = np.concatenate([_draw(problem.symbols, count, scale, rng) for scale in SCALES])
+    return points[landscape(points).admissible]
+
+
 def _draw(symbols: Sequence[sp.Symbol], size: int, scale: float, rng: np.random.Generator) -> np.ndarray:
     points = scale * rng.standard_normal((size, len(symbols)))
     points[::4] = np.abs(points[::4])  # products of many parameters have their minimizers where the signs agree

@@ -1,19 +1,13 @@
-"""Structure of the noise across Γ that spares the Lyapunov equation, used only where it is an identity.
-
-What holds at the points of Γ that were found need not hold on other parts of Γ, nor for other values of the constants. So
-Σ_⊥ and ∇²L are compared where they are restricted to Γ by the equations that the loss contains, but at random points of
-all of space and with random constants: analytic functions that agree there are the same.
-"""
+"""Structure of the noise across Γ that spares the Lyapunov equation, used only where it is proved."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import product
 
-import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
-from symbolic_sgd.algebra.graph import Node, is_analytic
+from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.rational import rational
@@ -21,14 +15,7 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.inverses import NormalHessian
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold
-from symbolic_sgd.derive.precise import DIGITS, HIGH, PrecisePoint
-from symbolic_sgd.errors import ComplexValue, NotSmooth
-
-PROBES = 4
-"""Random points at which an identity is tested, to 50 digits."""
-
-DRAWS = 200
-"""How many are drawn until so many lie where everything is real."""
+from symbolic_sgd.derive.precise import DIGITS, HIGH
 
 LARGEST_DENOMINATOR = 10**12
 """A constant is recognised as a rational up to this denominator: 50 digits are known."""
@@ -69,8 +56,8 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
         return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
-    isotropy = _constant_ratio(manifold, y, normal.metric)
-    proportion = _constant_ratio(manifold, y, normal.core)
+    isotropy = _isotropy(manifold, normal, noise)
+    proportion = noise.known.proportion or _constant_ratio(manifold, y, normal.core)
     if proportion is not None:
         half = from_sympy(proportion, graph) / 2
         words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
@@ -85,7 +72,7 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
             f"Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {isotropy}: S = (s²/2)∇²L†, normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
         )
         return NormalNoise(solution, solution, None, isotropy, words)
-    if y.shape[0] > 1 and _vanishes_identically(manifold, _asymmetry(normal.product(y))):
+    if y.shape[0] > 1 and all(manifold.proved_zero(_asymmetry(normal.product(y)))):
         solution = normal.commuting_inverse(y)
         return NormalNoise(solution, solution, None, None, "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L† Σ_⊥")
     solution = normal.lyapunov_inverse(y)
@@ -94,28 +81,37 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
     )
 
 
+def _isotropy(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifold) -> Expression | None:
+    """s² with Σ_⊥ = s²Q, without parameters."""
+    known = noise.known.isotropy
+    if known is not None:
+        return None if known.free_symbols & set(manifold.problem.parameters) else known
+    return _constant_ratio(manifold, noise.normal_covariance, normal.metric)
+
+
 def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Expression | None:
-    """c with Y = c·reference identically, for one c that depends on the problem's constants only; else None."""
+    """c with Y = c·reference on Γ, for one c that depends on the problem's constants only; else None.
+
+    c is recognised at the points found, and then proved.
+    """
     m = range(y.shape[0])
     upper = [(i, j) for i in m for j in m if i <= j]
     y_trace, trace = _trace(y), _trace(reference)
-    crossed = [y[i, j] * trace - reference[i, j] * y_trace for i, j in upper]
-    points = _random_points(manifold, [*crossed, trace, y_trace])
-    if len(points) < PROBES or not all(all(point.zeros(crossed)) for point in points):
+    if not all(manifold.proved_zero([y[i, j] * trace - reference[i, j] * y_trace for i, j in upper])):
         return None
     with mp.workdps(HIGH):
-        ratios = [a / b for a, b in (point.high([y_trace, trace]) for point in points)]
-        return _recognised(manifold, ratios, points)
+        values = [point.high([y_trace, trace]) for point in manifold.points]
+        if not all(b for _, b in values):
+            return None
+        ratio = _recognised(manifold, [a / b for a, b in values])
+    if ratio is None or not all(manifold.proved_zero([y_trace - from_sympy(ratio, trace.graph) * trace])):
+        return None
+    return ratio
 
 
 def _asymmetry(matrix: Matrix) -> list[Node]:
     n = range(matrix.shape[0])
     return [matrix[i, j] - matrix[j, i] for i in n for j in n if i < j]
-
-
-def _vanishes_identically(manifold: Manifold, nodes: list[Node]) -> bool:
-    points = _random_points(manifold, nodes)
-    return len(points) == PROBES and all(all(point.zeros(nodes)) for point in points)
 
 
 def _trace(matrix: Matrix) -> Node:
@@ -125,34 +121,11 @@ def _trace(matrix: Matrix) -> Node:
     return total
 
 
-def _random_points(manifold: Manifold, nodes: list[Node]) -> list[PrecisePoint]:
-    """Points of all of space, with constants, where the nodes are real and finite; none if they are not analytic."""
-    if not is_analytic(nodes):
-        return []  # what holds here need not hold there
-    problem, rng = manifold.problem, np.random.default_rng(0)
-    found: list[PrecisePoint] = []
-    for _ in range(DRAWS):
-        values = rng.standard_normal(len(problem.symbols)) * rng.choice([0.5, 1.0, 2.0])
-        signed = [
-            abs(a) if s.is_nonnegative else -abs(a) if s.is_nonpositive else a
-            for s, a in zip(problem.symbols, values, strict=True)
-        ]
-        point = PrecisePoint({s: mp.mpf(float(a)) for s, a in zip(problem.symbols, signed, strict=True)})
-        try:
-            point.zeros(nodes)
-        except (ComplexValue, NotSmooth):
-            continue
-        found.append(point)
-        if len(found) == PROBES:
-            break
-    return found
-
-
-def _recognised(manifold: Manifold, ratios: list[PreciseNumber], points: list[PrecisePoint]) -> Expression | None:
+def _recognised(manifold: Manifold, ratios: list[PreciseNumber]) -> Expression | None:
     """A rational times an expression in the constants that has these values."""
     graph, tiny = manifold.landscape.graph, mp.mpf(10) ** -DIGITS
     for factor in _factors(manifold):
-        values = [point.high([from_sympy(factor, graph)])[0] for point in points]
+        values = [point.high([from_sympy(factor, graph)])[0] for point in manifold.points]
         if not all(values):
             continue
         ratio = rational(ratios[0] / values[0], LARGEST_DENOMINATOR)

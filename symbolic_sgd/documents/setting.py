@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from symbolic_sgd.derive.precise import DIGITS
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import equations, listed, matrix_equation, program_matrix, words
-from symbolic_sgd.errors import SymbolicSGDError
+from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
 from symbolic_sgd.export.document import Block, Formula, Items, Math, Paragraph, paragraph
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
@@ -17,7 +17,7 @@ LARGEST_HESSIAN = 6
 
 def problem(findings: Findings) -> tuple[Block, ...]:
     """The loss, its parameters, and the noise of SGD."""
-    stated = findings.derivation.problem
+    stated = findings.derivation.stated
     noise = r"x(k+1) = x(k) - \eta\,\bigl(\nabla L(x(k)) + \text{noise}\bigr)"
     further: list[Block] = []
     if stated.constants:
@@ -68,14 +68,15 @@ def assumptions(findings: Findings) -> tuple[Block, ...]:
 
 
 def _where(findings: Findings) -> Paragraph:
-    if findings.derivation.minor is None:
-        return paragraph("The formulas hold on all of Γ.")
-    if findings.derivation.minor.expanded_size("minor") > 200:
-        return paragraph("The formulas hold where a minor of ∇²L, too large to be printed, is not singular.")
-    conditions = findings.derivation.conditions(budget=200)
+    derivation = findings.derivation
+    on = "all of Γ" if derivation.component is None else str(derivation.component)
+    try:
+        conditions = derivation.conditions(budget=200)
+    except ExpressionTooLarge:
+        return paragraph(f"The formulas hold on {on}, where a minor of ∇²L, too large to be printed, is not singular.")
     if not conditions:
-        return paragraph("The formulas hold on all of Γ.")
-    return paragraph("The formulas hold where ", *listed(conditions), ".")
+        return paragraph(f"The formulas hold on {on}.")
+    return paragraph(f"The formulas hold on {on}, where ", *listed(conditions), ".")
 
 
 def manifold(findings: Findings) -> tuple[Block, ...]:

@@ -52,7 +52,6 @@ def doubt_program(derivation: Derivation) -> Program | None:
         *_on_equations(guard["equations"], guard["slopes"], extent),
         *_satisfied(derivation, guard["conditions"].entries),
         *(_ratio(graph.constant(_exact(2 * KINK)), kink) for kink in guard["kinks"].entries),
-        *(graph.call("Abs", a) / _square(50 * ROUNDING) for a in guard["assumed"].entries),
         *(_frame_doubts(guard["frame"], normal) if "frame" in guard else ()),
     ]
     return Program.of({"doubt": Matrix.column([_sum(graph, terms)])})

@@ -57,9 +57,14 @@ def snippet(
             parts.extend(_named(term, program(term.name)))
         elif term.definition != term.symbol:  # otherwise the ground states it
             parts.append(display(rf"{term.symbol} = {term.definition}"))
-    if derivation.minor is not None and derivation.minor.expanded_size("minor") <= PRINTED:
-        conditions = r",\quad ".join(map(expression_latex, derivation.conditions()))
-        parts.append(display(rf"\text{{valid where }} {conditions}"))
+    printed = derivation.minor is None or derivation.minor.expanded_size("minor") <= PRINTED
+    conditions = derivation.conditions() if printed else derivation.cell
+    if conditions:
+        listed = r",\quad ".join(map(expression_latex, conditions))
+        parts.append(display(rf"\text{{valid where }} {listed}"))
+    if derivation.component is not None and derivation.component.equations:
+        on = r",\quad ".join(f"{expression_latex(e)} = 0" for e in derivation.component.equations)
+        parts.append(display(rf"\text{{on the part of }}\Gamma\text{{ where }} {on}"))
     return "\n".join(parts) + "\n"
 
 
@@ -80,7 +85,7 @@ def aligned(lines: list[str]) -> str:
 
 
 def _statement(derivation: Derivation) -> str:
-    loss, residuals = _with_named_sums(derivation.problem.loss)
+    loss, residuals = _with_named_sums(derivation.stated.loss)
     statement = aligned(
         [
             r"dY &= \Sigma_{\parallel}^{1/2}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",

@@ -61,6 +61,19 @@ class NoiseColumns:
         return replace(self, columns=f(self.columns))
 
 
+@dataclass(frozen=True)
+class KnownCovariance:
+    """Σ on Γ as far as the noise model tells.
+
+    Args:
+        isotropy: s² where Σ = s²I; it may depend on the parameters.
+        proportion: c where Σ = c∇²L, without parameters.
+    """
+
+    isotropy: Expression | None = None
+    proportion: Expression | None = None
+
+
 class Noise(ABC):
     """A model of the gradient noise of SGD."""
 
@@ -71,6 +84,19 @@ class Noise(ABC):
     @abstractmethod
     def check(self, problem: "Problem") -> None:
         """Raise where the model does not fit the problem."""
+
+    def map(self, f: Callable[[Expression], Expression]) -> "Noise":
+        """The same noise with f applied to its expressions in the parameters; none by default."""
+        return self
+
+    def known_covariance(self, problem: "Problem", *, interpolating: bool) -> "KnownCovariance":
+        """What the model tells of Σ on Γ without a computation.
+
+        Args:
+            problem: whose noise it is.
+            interpolating: whether all residuals vanish on Γ.
+        """
+        return KnownCovariance()
 
     @property
     def statement(self) -> str:
@@ -108,6 +134,9 @@ class GradientNoise(Noise):
             for j in range(columns):
                 check_expression(self.sigma[i, j], problem.symbols, where=f"noise: σ[{i}, {j}]")
 
+    def map(self, f: Callable[[Expression], Expression]) -> Noise:
+        return GradientNoise(self.sigma.applyfunc(f))
+
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         rows, columns = self.sigma.shape
         matrix = Matrix.of([from_sympy(self.sigma[i, j], landscape.graph) for j in range(columns)] for i in range(rows))
@@ -126,6 +155,12 @@ class IsotropicNoise(Noise):
 
     def check(self, problem: "Problem") -> None:
         check_expression(self.scale, problem.symbols, where="noise: scale")
+
+    def map(self, f: Callable[[Expression], Expression]) -> Noise:
+        return IsotropicNoise(f(self._scale))
+
+    def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
+        return KnownCovariance(isotropy=self._scale**2)
 
     def variances(self, problem: "Problem") -> tuple[Expression, ...]:
         varies = self._scale.free_symbols & set(problem.parameters)
@@ -170,6 +205,9 @@ class LabelNoise(Noise):
                 "use a number or a constant, or state σ(x) as a matrix"
             )
 
+    def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
+        return KnownCovariance(proportion=self._amplitude**2 if interpolating else None)
+
     def variances(self, problem: "Problem") -> tuple[Expression, ...]:
         return (self._amplitude**2,)
 
@@ -204,6 +242,9 @@ class SamplingNoise(Noise):
     def check(self, problem: "Problem") -> None:
         for i, loss in enumerate(self.losses):
             check_expression(loss, problem.symbols, where=f"sample loss {i}")
+
+    def map(self, f: Callable[[Expression], Expression]) -> Noise:
+        return SamplingNoise(tuple(map(f, self.losses)), self.weights)
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         slopes = [gradient(from_sympy(loss, landscape.graph), landscape.variables) for loss in self.losses]

@@ -1,8 +1,8 @@
 """What the user states: a loss, its parameters, and the noise of SGD."""
 
 import numbers
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from typing import Any
 
@@ -173,6 +173,19 @@ class Problem:
     def dimension(self) -> int:
         """D."""
         return len(self.parameters)
+
+    def map(self, f: Callable[[Any], Any]) -> "Problem":
+        """The same problem with f applied to the loss (or to the residuals) and to the expressions of the noise."""
+        residuals = tuple(map(f, self.residuals))
+        loss = _half_mean_square(residuals) if residuals else f(self.loss)
+        return replace(self, loss=loss, residuals=residuals, noise=self.noise.map(f))
+
+    @property
+    def expressions(self) -> tuple[sp.Expr, ...]:
+        """The loss, and what the noise is made of."""
+        seen: list[sp.Expr] = []
+        self.map(lambda e: seen.append(e) or e)
+        return tuple(seen)
 
     def landscape(self) -> Landscape:
         """L, ∇L and ∇²L on a new graph."""

@@ -74,7 +74,7 @@ def verify(
 def stated(derivation: Derivation) -> dict[str, Any]:
     """What a certificate says of the problem and of the formulas."""
     try:
-        document: dict[str, Any] | None = problem_document(derivation.problem)
+        document: dict[str, Any] | None = problem_document(derivation.stated)
     except BadInput:
         document = None
     return {
@@ -119,6 +119,7 @@ def _assumptions(derivation: Derivation) -> tuple[str, ...]:
         *conditions,
         f"Γ has codimension {derivation.codimension} (found, and confirmed at the points looked at)",
         f"the normal space is spanned by {derivation.frame_origin}",
+        *(() if derivation.component is None else (f"the formulas are for {derivation.component}",)),
     )
 
 

@@ -70,7 +70,7 @@ class Witness:
 
     @cached_property
     def _differentiation(self) -> "_Differentiation":
-        problem = self.derivation.problem
+        problem = self.derivation.stated
         real = {s: sp.Symbol(s.name, real=True) for s in problem.symbols if s.is_real is None}
         own = {stand_in: s for s, stand_in in real.items()}
         loss: Expression = problem.loss.xreplace(real)
@@ -91,12 +91,12 @@ class Witness:
     @cached_property
     def law(self) -> NoiseLaw:
         """How SGD draws its noise."""
-        return noise_law(self.derivation.problem)
+        return noise_law(self.derivation.stated)
 
     @cached_property
     def covariance(self) -> Program:
         """σ off Γ and on it, as the problem states it."""
-        problem = self.derivation.problem
+        problem = self.derivation.stated
         return Program.of({"noise_factor": problem.noise.columns(problem, problem.landscape()).factor})
 
     def noise_factor(self, point: Mapping[sp.Symbol, PreciseNumber]) -> np.ndarray:

@@ -1,0 +1,271 @@
+"""Proof that an expression is zero identically: its value in a prime field, where functions are independent random values.
+
+A node is a rational function of its symbols and of the functions that it calls. Such a function, if it is not zero, is zero
+at random elements of GF(p), p ≈ 2¹²⁷, with a probability below its degree over p (Schwartz 1980, Zippel 1979). So a value of 0
+proves that the node is the zero function, whatever the size of its numbers: 1 + tanh(60(x − 7)), which no floating-point
+number tells from 0 at x = 0, is here a random number.
+
+Functions are independent of each other but for what follows from their definitions: exp is a homomorphism on the arguments
+met, sin and cos lie on a circle, tanh = (e² − 1)/(e² + 1), (√a)² = a, odd functions are odd. Relations that are not known here
+can only hide an identity. What is not analytic (|a|, sign a) is refused.
+"""
+
+import hashlib
+from collections.abc import Callable, Iterable, Sequence
+
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import Arithmetic, Valuation
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
+from symbolic_sgd.algebra.graph import JUMPS, Exact, Node, reachable
+
+PRIME = 2**127 + 8799
+"""p, with (p − 1)/2 prime as well: every element has one root of each odd order below it, and p = 3 mod 4."""
+
+SAMPLES = 2
+"""Random assignments at which an identity is tested."""
+
+SAMPLES_WITH_ROOTS = 60
+"""The same where square roots are drawn: only one sign of each is meant, and both have to be met."""
+
+ROOTS = ("sqrt", "pow")
+
+DRAWS = 40
+"""Assignments drawn for each that is used: some divide by zero, or ask for the square root of what is no square."""
+
+HOPELESS = 200
+"""Draws without a single success after which nothing more is tried."""
+
+MULTIPLES = (2, 3, 4)
+"""Exponentials of these multiples of an argument met before are its powers."""
+
+
+class NoValue(ArithmeticError):
+    """At this assignment something is not defined in the field."""
+
+
+def square_root(a: int) -> int:
+    """A square root of a.
+
+    Raises:
+        NoValue: a is no square.
+    """
+    root = pow(a, (PRIME + 1) // 4, PRIME)
+    if root * root % PRIME != a:
+        raise NoValue("no square")
+    return root
+
+
+class Values:
+    """Random values of symbols and functions in a ring Z/m, the same for equal arguments.
+
+    Args:
+        seed: which values.
+        modulus: m; square roots exist in GF(p) only.
+    """
+
+    def __init__(self, seed: int, modulus: int = PRIME):
+        self.seed = seed
+        self.modulus = modulus
+        self.exponentials: dict[int, int] = {0: 1}
+        self.powers: dict[tuple[int, int], int] = {}
+
+    def inverse(self, a: int) -> int:
+        """1/a.
+
+        Raises:
+            NoValue: a is no unit.
+        """
+        try:
+            return pow(a, -1, self.modulus)
+        except ValueError as error:
+            raise NoValue("division by what is no unit") from error
+
+    def root(self, a: int, order: int) -> int:
+        """An element whose power of this order is a.
+
+        Raises:
+            NoValue: there is none, or it is not known.
+        """
+        if self.modulus != PRIME:
+            raise NoValue("roots are taken in GF(p) only")
+        while order % 2 == 0:
+            a, order = square_root(a), order // 2
+        return pow(a, pow(order, -1, PRIME - 1), PRIME)
+
+    def free(self, name: str, *arguments: int) -> int:
+        """A random element that depends on the name and the arguments only."""
+        text = f"{self.seed}|{name}|{arguments}".encode()
+        return int.from_bytes(hashlib.blake2b(text, digest_size=64).digest(), "big") % self.modulus
+
+    def exp(self, a: int) -> int:
+        known = self.exponentials
+        if a not in known:
+            known[a] = self._related(a)
+        return known[a]
+
+    def _related(self, a: int) -> int:
+        known = self.exponentials
+        if self.modulus - a in known:
+            return self.inverse(known[self.modulus - a])
+        for b, value in known.items():
+            for k in MULTIPLES if b else ():
+                if (k * b - a) % self.modulus == 0:
+                    return pow(value, k, self.modulus)
+                if (k * b + a) % self.modulus == 0:
+                    return self.inverse(pow(value, k, self.modulus))
+                if (k * a - b) % self.modulus == 0:
+                    return self.root(value, k)
+                if (k * a + b) % self.modulus == 0:
+                    return self.inverse(self.root(value, k))
+            for c, factor in (((a - b) % self.modulus, 1), ((b - a) % self.modulus, -1)):
+                if b and c and c in known:
+                    return value * (known[c] if factor > 0 else self.inverse(known[c])) % self.modulus
+        return self.free("exp", a)
+
+    def tanh(self, a: int) -> int:
+        square = pow(self.exp(a), 2, self.modulus)
+        return (square - 1) * self.inverse(square + 1) % self.modulus
+
+    def sinh(self, a: int) -> int:
+        e = self.exp(a)
+        return (e - self.inverse(e)) * self.inverse(2) % self.modulus
+
+    def cosh(self, a: int) -> int:
+        e = self.exp(a)
+        return (e + self.inverse(e)) * self.inverse(2) % self.modulus
+
+    def _half_tangent(self, a: int) -> int:
+        positive = min(a, self.modulus - a)
+        t = self.free("half tangent", positive) if positive else 0
+        return t if a == positive else self.modulus - t
+
+    def sin(self, a: int) -> int:
+        t = self._half_tangent(a)
+        return 2 * t * self.inverse(1 + t * t) % self.modulus
+
+    def cos(self, a: int) -> int:
+        t = self._half_tangent(a)
+        return (1 - t * t) * self.inverse(1 + t * t) % self.modulus
+
+    def tan(self, a: int) -> int:
+        return self.sin(a) * self.inverse(self.cos(a)) % self.modulus
+
+    def log(self, a: int) -> int:
+        below = self.inverse(a)
+        if a == 1:
+            return 0
+        return self.free("log", a) if a < below else (self.modulus - self.free("log", below)) % self.modulus
+
+    def sqrt(self, a: int) -> int:
+        root = self.root(a, 2)
+        return root if self.free("sign of root", a) % 2 else (self.modulus - root) % self.modulus
+
+    def odd(self, name: str, a: int) -> int:
+        if a == 0:
+            return 0
+        positive = min(a, self.modulus - a)
+        value = self.free(name, positive)
+        return value if a == positive else self.modulus - value
+
+    def power(self, a: int, exponent: int) -> int:
+        """a^s: exponents of one base that differ by an integer belong together, and a^{1/n} is a root for odd n."""
+        for k in range(-8, 9):
+            nearby = (a, (exponent + k) % self.modulus)
+            if nearby in self.powers:
+                return self.powers[nearby] * pow(a, -k, self.modulus) % self.modulus
+        for n in (3, 5, 7):
+            m = n * exponent % self.modulus
+            m = m if m < self.modulus // 2 else m - self.modulus
+            if abs(m) < 100 and a:
+                return pow(self.root(a, n), m, self.modulus)
+        self.powers[a, exponent] = self.free("power", a, exponent)
+        return self.powers[a, exponent]
+
+    def constant(self, value: Exact) -> int:
+        """A rational number."""
+        return value.numerator * self.inverse(value.denominator) % self.modulus
+
+    @property
+    def arithmetic(self) -> Arithmetic:
+        """The operations of the field with these values of functions."""
+        known = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+        odd = ("asin", "atan", "asinh", "atanh", "erf")
+        rest = [name for name in FUNCTIONS if name not in (*known, *odd)]
+        return Arithmetic(
+            constant=self.constant,
+            operations={
+                "add": lambda a, b: (a + b) % self.modulus,
+                "sub": lambda a, b: (a - b) % self.modulus,
+                "mul": lambda a, b: a * b % self.modulus,
+                "div": lambda a, b: a * self.inverse(b) % self.modulus,
+                "neg": lambda a: -a % self.modulus,
+                "pow": self.power,
+                **{name: getattr(self, name) for name in known},
+                **{name: _named(self.odd, name) for name in odd},
+                **{name: _named(self.free, name) for name in rest},
+                **{name: _named(self.free, name) for name in CONSTANTS},
+                "E": lambda: self.exp(1),
+            },
+        )
+
+
+def _named(function: Callable[..., int], name: str) -> Callable[..., int]:
+    return lambda *args: function(name, *args)
+
+
+def random_assignment(values: Values, symbols: Sequence[sp.Symbol]) -> dict[sp.Symbol, int]:
+    """A random element for every symbol."""
+    return {s: values.free("symbol " + s.name) for s in symbols}
+
+
+def zero_functions(nodes: Sequence[Node]) -> list[bool]:
+    """Which nodes are proved to be zero wherever they are defined; False says nothing.
+
+    >>> from symbolic_sgd.algebra.graph import Graph
+    >>> from symbolic_sgd.algebra.translation import from_sympy
+    >>> x, graph = sp.Symbol("x"), Graph()
+    >>> zero_functions([from_sympy(e, graph) for e in (sp.sin(x)**2 + sp.cos(x)**2 - 1, 1 + sp.tanh(60*(x - 7)))])
+    [True, False]
+    """
+    roots = any(node.op in ROOTS for node in reachable(nodes))
+    wanted = SAMPLES_WITH_ROOTS if roots else SAMPLES
+    return zero_at((({}, Values(draw)) for draw in range(wanted * DRAWS)), wanted, nodes)
+
+
+def zero_at(draws: Iterable[tuple[dict[sp.Symbol, int], Values]], wanted: int, nodes: Sequence[Node]) -> list[bool]:
+    """Which nodes are zero at each of `wanted` draws at which they are defined.
+
+    Args:
+        draws: elements for some of the symbols, and values of functions; the other symbols are random.
+        wanted: how many draws have to be met; with fewer nothing is proved.
+        nodes: of one graph.
+    """
+    found = [node.is_zero for node in nodes]
+    below = reachable(nodes)
+    doubtful = _depending_on(below, JUMPS)
+    suspects = [i for i, node in enumerate(nodes) if not node.is_zero and node.index not in doubtful]
+    symbols = sorted((n.value for n in below if n.op == "symbol"), key=lambda s: s.name)
+    seen = 0
+    for tried, (given, values) in enumerate(draws):
+        if not suspects or seen == wanted or (tried >= HOPELESS and not seen):
+            break
+        try:
+            assignment = random_assignment(values, symbols) | given
+            results = Valuation(values.arithmetic, assignment)([nodes[i] for i in suspects])
+        except NoValue:  # a division by zero, or no root, at this draw
+            continue
+        suspects = [i for i, value in zip(suspects, results, strict=True) if value == 0]
+        seen += 1
+    for i in suspects if seen == wanted else ():
+        found[i] = True
+    return found
+
+
+def _depending_on(nodes: Sequence[Node], operations: Sequence[str]) -> set[int]:
+    """The nodes, of a list in order of computation, that need one of these operations."""
+    found: set[int] = set()
+    for node in nodes:
+        if node.op in operations or any(a.index in found for a in node.args):
+            found.add(node.index)
+    return found

@@ -1,0 +1,179 @@
+"""Points at which the theorem applies, by numbers alone: on Γ, smooth, H ≥ 0 of rank M, on a manifold of minimizers.
+
+Nothing of the package is used. A point is regular for equations g: R^D → R^M of a part of Γ when
+
+    g = 0, ∇L = 0,  λ_M > 0 = λ_{M+1} = … = λ_D for the eigenvalues of H = ∇²L, at 80 digits,  ∇L = 0 beside it on {g = 0},
+
+and no |·|, max, min, sign, root or logarithm of the loss is evaluated where it has no derivative. Then {∇L = 0} is
+{g = 0} near the point: the first contains the second, and rank H = M bounds its dimension by D − M.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import mpmath as mp
+import numpy as np
+import sympy as sp
+from theorem_literal import gradient_and_spectrum, point_by_gradient, point_on_manifold
+
+DIGITS = 40
+"""Points are good to twice as many digits."""
+
+LEAST, ROUNDED = mp.mpf(10) ** -40, mp.mpf(10) ** -55
+"""Beside the largest eigenvalue of H, M of them are above the first and the others below the second."""
+
+STATIONARY = mp.mpf(10) ** -50
+"""|∇L| beside |H| (1 + |x|)."""
+
+KINK = mp.mpf(10) ** -25
+"""An argument of |·|, √, … that is smaller than this counts as zero."""
+
+BESIDE = 1e-3
+"""How far the neighbours on {g = 0} are, relative to each |x_i| + the point's own scale."""
+
+FLOAT_STEPS = 40
+
+
+@dataclass(frozen=True, eq=False)
+class Place:
+    """A regular point of Γ: D mpf, and M."""
+
+    point: tuple[mp.mpf, ...]
+    codimension: int
+
+    @property
+    def floats(self) -> np.ndarray:
+        return np.array([float(a) for a in self.point])
+
+
+class Irregular(ValueError):
+    """Why the theorem does not apply at a point."""
+
+
+def regular_place(
+    loss: sp.Expr,
+    parameters: Sequence[sp.Symbol],
+    equations: Sequence[sp.Expr],
+    start: Sequence,
+    *,
+    settle: bool = False,
+) -> Place:
+    """The regular point of {g = 0} that Newton's method finds from a start.
+
+    Args:
+        start: D numbers.
+        settle: first go to {g = 0} in float64, for starts far from it.
+
+    Raises:
+        Irregular: there is no zero of g near, or the theorem does not apply there.
+    """
+    try:
+        begin = _settled(equations, parameters, start) if settle else start
+        point = point_on_manifold(equations, parameters, begin, digits=DIGITS)
+    except (ValueError, ZeroDivisionError, TypeError, OverflowError) as error:
+        raise Irregular(f"no point of the equations: {error}") from error
+    _require_regular(loss, parameters, point, len(equations))
+    for neighbour in _neighbours(equations, parameters, point):
+        gradient, spectrum = gradient_and_spectrum(loss, parameters, neighbour, DIGITS)
+        if not _is_stationary(gradient, spectrum, neighbour):
+            raise Irregular("the gradient does not vanish beside it on the equations")
+    return Place(tuple(point), len(equations))
+
+
+def regular_place_by_gradient(
+    loss: sp.Expr, parameters: Sequence[sp.Symbol], start: Sequence, codimension: int
+) -> Place:
+    """The regular point of {∇L = 0} near a start, where no equations are known; M is given.
+
+    That {∇L = 0} is a manifold there is seen by a step along the kernel of H, which Newton's method completes.
+
+    Raises:
+        Irregular: as `regular_place`.
+    """
+    try:
+        point = point_by_gradient(loss, parameters, start, digits=DIGITS, codimension=codimension)
+        _require_regular(loss, parameters, point, codimension)
+        _, spectrum = gradient_and_spectrum(loss, parameters, point, DIGITS)
+        kernel = [float(a) for a in spectrum.vectors[:, len(parameters) - 1]]
+        moved = [a + mp.mpf(BESIDE * _scale(point) * b) for a, b in zip(point, kernel, strict=True)]
+        beside = point_by_gradient(loss, parameters, moved, digits=DIGITS, codimension=codimension)
+        _require_regular(loss, parameters, beside, codimension)
+    except Irregular:
+        raise
+    except (ValueError, ZeroDivisionError, TypeError, OverflowError) as error:
+        raise Irregular(f"no zero of the gradient: {error}") from error
+    return Place(tuple(point), codimension)
+
+
+def is_smooth_at(expression: sp.Basic, parameters: Sequence[sp.Symbol], point: Sequence[mp.mpf]) -> bool:
+    """Whether no |·|, max, min, sign, root or logarithm in an expression is evaluated where it has no derivative."""
+    zeros = _kink_arguments(expression)
+    if not zeros:
+        return True
+    with mp.workdps(2 * DIGITS):
+        try:
+            values = sp.lambdify(tuple(parameters), zeros, "mpmath", cse=True)(*point)
+        except (ZeroDivisionError, ValueError):
+            return False
+        return all(mp.im(value) == 0 and abs(value) > KINK for value in values)
+
+
+def _kink_arguments(expression: sp.Basic) -> list[sp.Expr]:
+    """Expressions at whose zeros something in an expression is not smooth."""
+    zeros = [e.args[0] for e in expression.atoms(sp.Abs, sp.sign, sp.log)]
+    zeros += [e.base for e in expression.atoms(sp.Pow) if not e.exp.is_integer and e.base.free_symbols]
+    for extreme in expression.atoms(sp.Max, sp.Min):
+        zeros += [a - b for i, a in enumerate(extreme.args) for b in extreme.args[:i]]
+    return [zero for zero in zeros if zero.free_symbols]
+
+
+def _require_regular(loss: sp.Expr, parameters: Sequence, point: Sequence[mp.mpf], codimension: int) -> None:
+    if not is_smooth_at(loss, parameters, point):
+        raise Irregular("the loss is not smooth there")
+    gradient, spectrum = gradient_and_spectrum(loss, parameters, point, DIGITS)
+    if not _is_stationary(gradient, spectrum, point):
+        raise Irregular(f"the gradient has norm {mp.nstr(mp.norm(gradient), 5)}")
+    largest, values = spectrum.values[0], spectrum.values
+    if not (values[codimension - 1] > LEAST * largest and max(map(abs, values[codimension:])) < ROUNDED * largest):
+        raise Irregular(f"H has not rank {codimension} and no negative eigenvalue: {[mp.nstr(a, 5) for a in values]}")
+
+
+def _is_stationary(gradient: mp.matrix, spectrum, point: Sequence[mp.mpf]) -> bool:
+    size = max(map(abs, spectrum.values)) * (1 + max(map(abs, point)))
+    return mp.isfinite(size) and size > 0 and mp.norm(gradient) <= STATIONARY * size
+
+
+def _scale(point: Sequence[mp.mpf]) -> float:
+    return float(max(map(abs, point))) or 1.0
+
+
+def _neighbours(equations: Sequence[sp.Expr], parameters: Sequence, point: Sequence[mp.mpf]) -> list[list]:
+    """Two points of {g = 0} beside a point."""
+    rng, scale = np.random.default_rng(7), _scale(point)
+    found = []
+    for _ in range(2):
+        moved = [a + mp.mpf(BESIDE * (abs(float(a)) + 0.1 * scale) * rng.standard_normal()) for a in point]
+        try:
+            found.append(point_on_manifold(equations, parameters, moved, digits=DIGITS))
+        except (ValueError, ZeroDivisionError, TypeError) as error:
+            raise Irregular(f"the equations have no zero beside it: {error}") from error
+    return found
+
+
+def _settled(equations: Sequence[sp.Expr], parameters: Sequence, start: Sequence) -> np.ndarray:
+    """Gauss–Newton steps in float64, with differences for derivatives, each cut to 1 + |x|."""
+    function = sp.lambdify(tuple(parameters), list(equations), "math", cse=True)
+    x = np.array([float(a) for a in start])
+    for _ in range(FLOAT_STEPS):
+        here, steps = np.array(function(*x), dtype=float), 1e-6 * np.maximum(np.abs(x), 1e-8 * _scale(x))
+        jacobian = np.array(
+            [(np.array(function(*(x + e))) - np.array(function(*(x - e)))) / (2 * e.sum()) for e in np.diag(steps)]
+        ).T
+        move = np.linalg.lstsq(jacobian, here, rcond=None)[0]
+        length = np.linalg.norm(move)
+        x = x - move * min(1.0, (1 + np.linalg.norm(x)) / length if length else 1.0)
+        if not np.isfinite(x).all():
+            raise ValueError("Newton's method diverges")
+        if length < 1e-9 * np.linalg.norm(x):
+            break
+    return x
