@@ -24,6 +24,9 @@ from symbolic_sgd.problems.problem import Problem
 INDEPENDENT = (0.03, 1e-4)
 """Smallest singular values of unit gradients that are accepted, tried in turn."""
 
+INDEPENDENT_FAR = 1e-10
+"""The same at points far from the origin, where gradients grow at different rates."""
+
 LARGEST_DENOMINATOR = 10**9
 """A constant value on Γ is recognised as a rational up to this denominator."""
 
@@ -110,10 +113,16 @@ def find_equations(
     # At one common zero of all the squared terms their sum is as low as it can be: Γ is where they all vanish.
     interpolated = [s for s in squares if _vanishes(s, points)]
     if len(composed) == codimension and all(_vanishes(s, points) for s in composed):
-        return _of_composed(tuple(composed), tuple(composed.values()), squares=bool(squares))
+        levels = tuple(composed)
+        return Equations(
+            levels, levels, tuple(composed.values()), bool(squares), True, bool(squares), bool(squares), levels, levels
+        )
     exponential = exponential_levels(problem, landscape, points, codimension)
     if exponential is not None:
-        return _of_composed(exponential.levels, exponential.curvatures, squares=False, values=exponential.values)
+        levels, unique = exponential.levels, exponential.unique
+        return Equations(
+            levels, levels, exponential.curvatures, False, True, unique, unique, levels, levels, exponential.values
+        )
     critical = critical_equations(landscape, points, rank)
     stated = [from_sympy(e, landscape.graph) for e in problem.manifold]
     shared = interpolated if len(interpolated) == len(squares) else _proved(interpolated, critical.defining)
@@ -147,17 +156,6 @@ def find_equations(
         defining=levels if by_levels else critical.defining,
         shown=levels if by_levels else critical.shown,
     )
-
-
-def _of_composed(
-    levels: tuple[Node, ...],
-    curvatures: tuple[Node, ...],
-    *,
-    squares: bool,
-    values: tuple[tuple[Node, Node], ...] = (),
-) -> Equations:
-    """Those of L = Σ h_i(f_i): where a sum of squares is zero, all of it is; other sums may be minimal elsewhere as well."""
-    return Equations(levels, levels, curvatures, squares, True, squares, squares, levels, levels, values)
 
 
 def _proved(candidates: Sequence[Node], defining: Sequence[Node]) -> list[Node]:
@@ -267,10 +265,17 @@ def _independent_levels(
         if any(all(point.zeros(slopes)) for point in points):
             continue
         extended = [np.vstack([f, _unit(p, slopes)]) for f, p in zip(frames, points, strict=True)]
-        if all(np.linalg.svd(f, compute_uv=False)[-1] > independent for f in extended if len(f) <= landscape.dimension):
+        weakest = [np.linalg.svd(f, compute_uv=False)[-1] if len(f) <= landscape.dimension else 1.0 for f in extended]
+        if all(w > (independent if near else INDEPENDENT_FAR) for w, near in zip(weakest, _near(points), strict=True)):
             levels.append(candidate)
             frames = extended
     return tuple(levels) if len(levels) == count else ()
+
+
+def _near(points: Sequence[PrecisePoint]) -> list[bool]:
+    """Which points are about as close to the origin as the closest."""
+    sizes = [float(max(map(abs, point.assignment.values()))) for point in points]
+    return [size <= 3 * (1 + min(sizes)) for size in sizes]
 
 
 def _constant(node: Node, points: Sequence[PrecisePoint]) -> bool:

@@ -30,11 +30,13 @@ class ExponentialLevels:
         levels: f_i − ln q_i.
         curvatures: k_i.
         values: (node, its value on Γ), for every exponential in the loss.
+        unique: whether q is the only root: each ∂_ih is a function of E_i with one positive zero.
     """
 
     levels: tuple[Node, ...]
     curvatures: tuple[Node, ...]
     values: tuple[tuple[Node, Node], ...]
+    unique: bool
 
 
 def exponential_levels(
@@ -61,7 +63,16 @@ def exponential_levels(
         tuple(exact(f - sp.log(q)) for f, q in zip(exponents, roots, strict=True)),
         tuple(exact(bends[i, i] * q**2) for i, q in enumerate(roots)),
         tuple((exact(e), exact(at[letters[f]] ** sign)) for e, (f, sign) in powers.items()),
+        all(_has_one_root(slope, letter) for slope, letter in zip(slopes, letters.values(), strict=True)),
     )
+
+
+def _has_one_root(slope: Any, letter: Any) -> bool:
+    """Whether a rational function of one letter has exactly one positive zero (Sturm)."""
+    if slope.free_symbols != {letter}:
+        return False
+    _, polynomial = sp.Poly(sp.numer(sp.together(slope)), letter).terms_gcd()
+    return polynomial.count_roots(0, None) == 1
 
 
 def _powers(problem: Problem) -> dict[Any, tuple[Any, int]]:

@@ -38,8 +38,8 @@ SEED = 20220
 BASES = 3
 """Minimizers, from different starts, that are sharpened."""
 
-ELSEWHERE, ITERATIONS = 2, 100
-"""Further minimizers, far from those, that are looked for; and steps of the descents to them."""
+ELSEWHERE, FAR, ITERATIONS = 2, 100.0, 100
+"""Further minimizers, far from those, that are looked for, within what distance; and steps of the descents to them."""
 
 REACH = 1e-2
 """How far, relative to 1 + |x|, the exact minimizer may be from where descent ended."""
@@ -202,7 +202,7 @@ class _Search:
         begin = starts_at_all_scales(self.problem, self.floats, self.rng)
         ends = descend(self.floats, begin, cautious=False, iterations=ITERATIONS)
         slope = self.floats(ends)
-        fine = slope.admissible & (np.abs(ends).max(axis=1) < 1e3) & (slope.loss <= height + 1e-9 * (1 + abs(height)))
+        fine = slope.admissible & (np.abs(ends).max(axis=1) < FAR) & (slope.loss <= height + 1e-9 * (1 + abs(height)))
         known = [p.floats(self.problem.symbols) for p, _ in level]
         left = list(ends[fine])
         for _ in range(ELSEWHERE):

@@ -57,7 +57,7 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
         zero = Matrix.diagonal(graph, [0] * d)
         return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
     isotropy = _isotropy(manifold, normal, noise)
-    proportion = noise.known.proportion or _constant_ratio(manifold, y, normal.core)
+    proportion = _proportion(manifold, normal, noise)
     if proportion is not None:
         half = from_sympy(proportion, graph) / 2
         words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
@@ -79,6 +79,14 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
     return NormalNoise(
         solution, solution, None, None, "No structure of Σ_⊥ was recognised: S solves the Lyapunov equation"
     )
+
+
+def _proportion(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifold) -> Expression | None:
+    """c with Σ_⊥ = cH, without parameters; not asked for where Σ is known to be a multiple of I."""
+    known = noise.known
+    if known.proportion is not None or known.isotropy is not None:
+        return known.proportion
+    return _constant_ratio(manifold, noise.normal_covariance, normal.core)
 
 
 def _isotropy(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifold) -> Expression | None:
