@@ -5,6 +5,7 @@ a value. Every component is met with the same chance, whether or not a real poin
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
@@ -12,8 +13,11 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import Arithmetic, Valuation
 from symbolic_sgd.algebra.differentiate import jacobian
-from symbolic_sgd.algebra.graph import Exact, Node, reachable, symbols_of
+from symbolic_sgd.algebra.graph import Exact, Node, reachable, replace_nodes, symbols_of
 from symbolic_sgd.algebra.identities import DRAWS, PRIME, NoValue, Values, random_assignment, zero_at
+
+MOST_CHOICES = 20
+"""Choices of calls that are tried as unknowns."""
 
 LARGEST_DEGREE = 8
 """Degree in the unknown up to which an equation is solved in the field."""
@@ -169,6 +173,7 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     proved = [node.is_zero for node in nodes]
     if not equations or all(proved):
         return proved
+    equations, nodes = _with_calls_as_unknowns(equations, nodes)
     fewer = codimension is not None and codimension < len(equations)
     plans = [] if fewer else _plans(equations)
     for plan in plans:
@@ -177,6 +182,24 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     if not plans and all(node.op in RATIONAL for node in reachable(equations)):
         proved = zero_at(lifted_points(equations, codimension or len(equations)), SAMPLES_ON_VARIETY, nodes)
     return proved
+
+
+def _with_calls_as_unknowns(equations: Sequence[Node], nodes: Sequence[Node]) -> tuple[Sequence[Node], Sequence[Node]]:
+    """The same with some calls of functions as new symbols, where that makes the equations solvable.
+
+    What vanishes whatever the value of e^f, say, may be, on the equations, vanishes for its value.
+    """
+    if _solving_order([(g, set(symbols_of([g]))) for g in equations]):
+        return equations, nodes
+    calls = [node for node in reachable(equations) if node.args and node.op not in RATIONAL]
+    for count in range(1, len(equations) + 1):
+        for chosen in islice(combinations(reversed(calls), count), MOST_CHOICES):
+            new = {call: call.graph.symbol(sp.Dummy(call.op)) for call in chosen}
+            replaced = replace_nodes([*equations, *nodes], new)
+            system = replaced[: len(equations)]
+            if _solving_order([(g, set(symbols_of([g]))) for g in system]):
+                return system, replaced[len(equations) :]
+    return equations, nodes
 
 
 def _plans(equations: Sequence[Node]) -> list[Plan]:

@@ -88,8 +88,10 @@ class _TakenApart:
 
 
 def _inequality(expression: Expression, sign: int) -> Any:
-    """expression > 0 or < 0, with its constant on the right, and without a leading minus."""
+    """expression > 0 or < 0, with its constant on the right, and without a common factor or a leading minus."""
     constant, left = expression.as_independent(*expression.free_symbols, as_Add=True)
+    content, left = left.primitive()
+    constant = constant / content
     if left.could_extract_minus_sign():
         left, constant, sign = -left, -constant, -sign
     return sp.Gt(left, -constant) if sign > 0 else sp.Lt(left, -constant)

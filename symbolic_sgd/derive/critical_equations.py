@@ -8,6 +8,7 @@ an equation of Γ divides every entry, and so their greatest common divisor.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import reduce
+from math import gcd
 from typing import Any
 
 import sympy as sp
@@ -61,13 +62,11 @@ def critical_equations(landscape: Landscape, points: Sequence[PrecisePoint], ran
     numerators = [ratio.numerator for ratio in run.outputs["entries"] if ratio.numerator]
     if rank.rank == 1:
         numerators = [reduce(lambda a, b: a.gcd(b), numerators)]
-    graph = landscape.graph
-    defining = tuple(_node(run, p, graph) for p in numerators)
-    factors = [_kept(run, p, graph, points) for p in numerators]
-    kept = tuple(product for product, _ in factors)
+    parted = [_Factors.of(run, p, landscape.graph, points) for p in numerators]
+    defining, kept = tuple(f.possible for f in parted), tuple(f.kept for f in parted)
     if not _independent(kept, landscape, points):
         return CriticalEquations(rows, rows, rows, False, False)
-    complete = all(whole for _, whole in factors)
+    complete = all(f.complete for f in parted)
     shown = tuple(_shown(g) for g in kept)
     return CriticalEquations(defining, kept, shown, rank.rank == 1, complete)
 
@@ -79,7 +78,7 @@ def component_equations(equations: Sequence[Node], points: Sequence[PrecisePoint
     except (ExpressionTooLarge, ZeroDivisionError):
         return tuple(equations)
     graph = equations[0].graph
-    return tuple(_kept(run, ratio.numerator, graph, points)[0] for ratio in run.outputs["entries"])
+    return tuple(_Factors.of(run, ratio.numerator, graph, points).kept for ratio in run.outputs["entries"])
 
 
 def _exact_run(entries: Sequence[Node]) -> ExactRun:
@@ -122,13 +121,59 @@ def _node(run: ExactRun, polynomial: Polynomial, graph: Graph) -> Node:
     return from_sympy(_expression(run, polynomial), graph)
 
 
-def _kept(run: ExactRun, polynomial: Polynomial, graph: Graph, points: Sequence[PrecisePoint]) -> tuple[Node, bool]:
-    """The product of the factors, each taken once, that vanish at points; and whether these are all that depend on x."""
-    _, factors = run.field.ring.factors(polynomial)
-    nodes = [_node(run, factor, graph) for factor, _ in factors]
-    vanishing = [any(point.zeros([node])[0] for point in points) for node in nodes]
-    kept = [node for node, zero in zip(nodes, vanishing, strict=True) if zero]
-    return reduce(lambda a, b: a * b, kept, graph.constant(1)), all(vanishing)
+@dataclass(frozen=True)
+class _Factors:
+    """A polynomial taken apart, each factor taken once.
+
+    Args:
+        possible: the product of the factors that are not proved to have no zero.
+        kept: the product of those that vanish at points.
+        complete: whether these are the same.
+    """
+
+    possible: Node
+    kept: Node
+    complete: bool
+
+    @staticmethod
+    def of(run: ExactRun, polynomial: Polynomial, graph: Graph, points: Sequence[PrecisePoint]) -> "_Factors":
+        _, factors = run.field.ring.factors(polynomial)
+        nodes = [_node(run, factor, graph) for factor, _ in factors if not _never_zero(run, factor)]
+        kept = [node for node in nodes if any(point.zeros([node])[0] for point in points)]
+        possible, product = (reduce(lambda a, b: a * b, ns, graph.constant(1)) for ns in (nodes, kept))
+        return _Factors(possible, product, len(kept) == len(nodes))
+
+
+POSITIVE = (sp.exp, sp.cosh)
+
+
+def _never_zero(run: ExactRun, factor: Polynomial) -> bool:
+    """Whether a factor is proved to have no zero where the loss is smooth.
+
+    It has none if its terms have one sign, none of them being able to vanish or one of them being a constant; or if it is a
+    polynomial without real roots in one monomial. Square roots are positive where they are smooth.
+    """
+    terms = run.field.ring.terms(factor)
+    positive = [isinstance(m, POSITIVE) or (m.is_Pow and m.exp == sp.Rational(1, 2)) for m in run.field.meanings]
+    same_sign = len({c > 0 for _, c in terms}) == 1
+    even = all(p or e % 2 == 0 for exponents, _ in terms for p, e in zip(positive, exponents, strict=False))
+    strict = any(all(p or e == 0 for p, e in zip(positive, exponents, strict=False)) for exponents, _ in terms)
+    return (same_sign and even and strict) or _has_no_root_in_a_monomial(terms)
+
+
+def _has_no_root_in_a_monomial(terms: Sequence[tuple[tuple[int, ...], int]]) -> bool:
+    first = next((exponents for exponents, _ in reversed(terms) if any(exponents)), None)
+    if first is None:
+        return bool(terms)
+    step = gcd(*first)
+    unit, letter = tuple(e // step for e in first), sp.Symbol("m")
+    polynomial = sp.S.Zero
+    for exponents, c in terms:
+        power = next((e // u for e, u in zip(exponents, unit, strict=True) if u), 0)
+        if tuple(power * u for u in unit) != exponents:
+            return False
+        polynomial += c * letter**power
+    return sp.Poly(polynomial, letter).count_roots() == 0
 
 
 def _independent(equations: Sequence[Node], landscape: Landscape, points: Sequence[PrecisePoint]) -> bool:

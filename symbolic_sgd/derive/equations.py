@@ -210,7 +210,7 @@ def _composed_terms(problem: Problem, landscape: Landscape, points: Sequence[Pre
     """
     trained = set(problem.parameters)
     found: dict[Node, Node] = {}
-    for term in sp.Add.make_args(problem.loss):
+    for term in sp.Add.make_args(sp.expand_mul(problem.loss, deep=False)):
         if not term.free_symbols & trained:
             continue
         node = from_sympy(term, landscape.graph)

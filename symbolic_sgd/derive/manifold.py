@@ -1,21 +1,25 @@
 """Step 1: Γ, the manifold of minimizers. Its codimension, points of it, and equations that vanish on it."""
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
+from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.derive.cell import has_jumps, in_cell
 from symbolic_sgd.derive.equations import Equations, find_equations
 from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
-from symbolic_sgd.derive.search import FloatLandscape, Slope, descend, starts, starts_at_all_scales
+from symbolic_sgd.derive.search import FURTHER, SCALES, FloatLandscape, Slope, descend, starts, starts_at_all_scales
 from symbolic_sgd.derive.walk import steps_along
 from symbolic_sgd.errors import (
     ConstantLoss,
@@ -38,8 +42,14 @@ SEED = 20220
 BASES = 3
 """Minimizers, from different starts, that are sharpened."""
 
-ELSEWHERE, FAR, ITERATIONS = 2, 100.0, 100
-"""Further minimizers, far from those, that are looked for, within what distance; and steps of the descents to them."""
+FURTHER_PARTS = 3
+"""Minimizers on which the equations found do not vanish, that are added to the points at the most."""
+
+FAR, ITERATIONS, TRIED = 100.0, 100, 6
+"""Where they are looked for, after how many steps of descent, and how many candidates are tried."""
+
+OFF = 1e-5
+"""How far from the equations, relative to 1 + |x|, a point is off them."""
 
 REACH = 1e-2
 """How far, relative to 1 + |x|, the exact minimizer may be from where descent ended."""
@@ -131,11 +141,20 @@ def _smooth_manifold(stated: Problem, problem: Problem, cell: tuple[Any, ...]) -
     with np.errstate(all="ignore"):
         search = _search(problem)
         found = search.manifold_points()
-    points = tuple(p for p, _ in found)
-    ranks = tuple(r for _, r in found)
-    _check_smooth(problem, search.landscape, points)
-    equations = find_equations(problem, search.landscape, points, ranks[0])
+        _check_smooth(problem, search.landscape, [p for p, _ in found])
+        equations = _equations_at(problem, search, found)
+        for _ in range(FURTHER_PARTS):
+            elsewhere = None if equations.squares else search.off(equations.shown, found[0])
+            if elsewhere is None:
+                break
+            found.append(elsewhere)
+            equations = _equations_at(problem, search, found)
+    points, ranks = tuple(p for p, _ in found), tuple(r for _, r in found)
     return Manifold(stated, problem, cell, search.landscape, ranks[0].rank, points, ranks, equations)
+
+
+def _equations_at(problem: Problem, search: "_Search", found: Sequence[tuple[PrecisePoint, HessianRank]]) -> Equations:
+    return find_equations(problem, search.landscape, [p for p, _ in found], found[0][1])
 
 
 def _search(problem: Problem) -> "_Search":
@@ -188,39 +207,61 @@ class _Search:
         return self._bases(1)[0][1]
 
     def manifold_points(self) -> list[tuple[PrecisePoint, HessianRank]]:
-        bases = self._bases(BASES)
-        level = self._one_component(bases)
-        walked = self._walks(level)
-        return [*level, *self._elsewhere(level, max(loss for loss, _, _ in bases)), *walked]
+        level = self._one_component(self._bases(BASES))
+        return [*level, *self._walks(level)]
 
-    def _elsewhere(
-        self, level: list[tuple[PrecisePoint, HessianRank]], height: float
-    ) -> Iterator[tuple[PrecisePoint, HessianRank]]:
-        """Regular minimizers at the same level and of the same rank, from starts at all scales, far from those known."""
+    def off(
+        self, equations: Sequence[Node], known: tuple[PrecisePoint, HessianRank]
+    ) -> tuple[PrecisePoint, HessianRank] | None:
+        """A minimizer as low as a known one, and of the same rank, on which equations of Γ do not vanish; None if none is
+        found from starts at all scales, or near= names a part of Γ."""
         if self.problem.near is not None:
-            return
+            return None
+        point, rank = known
+        ends, slope = self._low_ends
+        height = self.floats(point.floats(self.problem.symbols)[None, :]).loss[0]
+        fine = slope.admissible & (slope.loss <= height + 1e-9 * (1 + abs(height))) & self._misses(equations, ends)
+        candidates = sorted(ends[fine], key=lambda x: float(np.abs(x).max()))
+        for x in candidates[:TRIED]:
+            with suppress(NoManifold, Undecided):
+                found = self._sharpen(x)
+                if found is not None and not all(found.zeros(equations)):
+                    examined = self._examine(found)
+                    if examined.rank == rank.rank:
+                        return found, examined
+        return None
+
+    @cached_property
+    def _low_ends(self) -> tuple[np.ndarray, Slope]:
         begin = starts_at_all_scales(self.problem, self.floats, self.rng)
-        ends = descend(self.floats, begin, cautious=False, iterations=ITERATIONS)
-        slope = self.floats(ends)
-        fine = slope.admissible & (np.abs(ends).max(axis=1) < FAR) & (slope.loss <= height + 1e-9 * (1 + abs(height)))
-        known = [p.floats(self.problem.symbols) for p, _ in level]
-        left = list(ends[fine])
-        for _ in range(ELSEWHERE):
-            if not left:
-                return
-            k = int(np.argmax([min(np.linalg.norm(x - y) for y in known) for x in left]))
-            known.append(left.pop(k))
-            try:
-                point = self._sharpen(known[-1])
-                rank = None if point is None else self._examine(point)
-            except (NoManifold, Undecided):
-                continue
-            if point is not None and rank is not None and rank.rank == level[0][1].rank:
-                yield point, rank
+        ends = descend(self.floats, begin, cautious=False, iterations=ITERATIONS) if len(begin) else begin
+        ends = ends[np.abs(ends).max(axis=1, initial=0) < FAR]
+        return ends, self.floats(ends)
+
+    def _misses(self, equations: Sequence[Node], points: np.ndarray) -> np.ndarray:
+        """At which points an equation is farther from zero than descent leaves it."""
+        slopes = jacobian(equations, self.landscape.variables)
+        program = Program.of({"equations": Matrix.column(equations), "slopes": Matrix.of(slopes)})
+        values = evaluate(program, self.problem.symbols, points)
+        steep = np.linalg.norm(values["slopes"].reshape(len(points), len(equations), -1), axis=2)
+        size = 1 + np.abs(points).max(axis=1, initial=0)
+        return np.any(np.abs(values["equations"]) > OFF * size[:, None] * steep, axis=1)
 
     def _bases(self, count: int) -> list[tuple[float, PrecisePoint, HessianRank]]:
-        begin = starts(self.problem, self.floats, self.rng)
         self._check_not_constant()
+        begin = starts(self.problem, self.floats, self.rng)
+        try:
+            return self._bases_from(begin, count)
+        except NoManifold:
+            if self.problem.near is not None:
+                raise
+            further = starts_at_all_scales(self.problem, self.floats, self.rng, scales=(*SCALES, *FURTHER), most=12)
+            with suppress(NoManifold):
+                if len(further):
+                    return self._bases_from(further, count)
+            raise
+
+    def _bases_from(self, begin: np.ndarray, count: int) -> list[tuple[float, PrecisePoint, HessianRank]]:
         ends = descend(self.floats, begin, cautious=self.problem.near is not None)
         slope = self.floats(ends)
         settled = np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1) < 1e7))

@@ -21,6 +21,9 @@ STARTS = 12
 SCALES = (1.0, 0.4, 2.5, 6.0, 0.1, 20.0, 100.0)
 """Standard deviations of the random starts, tried in this order until enough lie where the loss is real."""
 
+FURTHER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e3, 1e4, 1e5, 1e6)
+"""The same, where these lead nowhere: parameters in other units."""
+
 
 @dataclass(frozen=True)
 class Slope:
@@ -74,7 +77,7 @@ class FloatLandscape:
         for relation, column in zip(self.relations, stack["conditions"].T, strict=True):
             inside &= relation(column, 0)
         gradient, hessian = stack["gradient"], stack["hessian"].reshape(size, d, d)
-        finite = [np.isfinite(a).reshape(size, -1).all(axis=1) for a in (stack["loss"], gradient, hessian)]
+        finite = [np.isfinite(a).all(axis=tuple(range(1, a.ndim))) for a in (stack["loss"], gradient, hessian)]
         kink = np.abs(stack["kinks"]).min(axis=1, initial=np.inf)
         return Slope(stack["loss"][:, 0], gradient, hessian, kink, inside & np.all(finite, axis=0))
 
@@ -102,7 +105,7 @@ def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator
             )
         return points
     found = np.empty((0, len(problem.symbols)))
-    for scale in SCALES:
+    for scale in (*SCALES, *FURTHER):
         candidates = _draw(problem.symbols, 4 * STARTS, scale, rng)
         for draw in range(3):  # each block of candidates shares one draw of the constants
             block = slice(draw * len(candidates) // 3, (draw + 1) * len(candidates) // 3)
@@ -124,10 +127,17 @@ def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator
     return found[:STARTS]
 
 
-def starts_at_all_scales(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator) -> np.ndarray:
-    """Random points where the loss is real, some from each scale, fewer where there are many parameters."""
-    count = max(1, min(4, 64 // problem.dimension))
-    points = np.concatenate([_draw(problem.symbols, count, scale, rng) for scale in SCALES])
+def starts_at_all_scales(
+    problem: Problem,
+    landscape: FloatLandscape,
+    rng: np.random.Generator,
+    *,
+    scales: Sequence[float] = SCALES,
+    most: int = 4,
+) -> np.ndarray:
+    """Random points where the loss is real, at most so many from each scale, fewer where there are many parameters."""
+    count = max(1, min(most, 16 * most // problem.dimension))
+    points = np.concatenate([_draw(problem.symbols, count, scale, rng) for scale in scales])
     return points[landscape(points).admissible]
 
 
