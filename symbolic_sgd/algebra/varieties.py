@@ -195,10 +195,9 @@ def _with_calls_as_unknowns(equations: Sequence[Node], nodes: Sequence[Node]) ->
     for count in range(1, len(equations) + 1):
         for chosen in islice(combinations(reversed(calls), count), MOST_CHOICES):
             new = {call: call.graph.symbol(sp.Dummy(call.op)) for call in chosen}
-            replaced = replace_nodes([*equations, *nodes], new)
-            system = replaced[: len(equations)]
+            system = replace_nodes(equations, new)
             if _solving_order([(g, set(symbols_of([g]))) for g in system]):
-                return system, replaced[len(equations) :]
+                return system, replace_nodes(nodes, new)
     return equations, nodes
 
 
