@@ -1,23 +1,23 @@
-"""The command `symbolic-sgd`: the only place that prints."""
+"""The command `symbolic-sgd`."""
 
 import argparse
 import json
-import os
 import re
-import sys
+import traceback
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import BrokenExecutor
 from dataclasses import asdict
 from importlib import import_module
-from multiprocessing import get_context
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from symbolic_sgd import gallery
+from symbolic_sgd import console, files, gallery
+from symbolic_sgd.console import complain, progress, say
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, SymbolicSGDError
 from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
-from symbolic_sgd.experiments.thresholds import Threshold, fit, thresholds
+from symbolic_sgd.experiments.thresholds import Threshold, fit, measured, thresholds
 from symbolic_sgd.export.document import Document, Figure
 from symbolic_sgd.export.document_markdown import markdown
 from symbolic_sgd.export.layout import layout_of
@@ -25,39 +25,78 @@ from symbolic_sgd.export.writers import WRITERS
 from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.processes.plan import writable_place
 from symbolic_sgd.simulate_command import add_simulate
+from symbolic_sgd.verify.certificate import written
 from symbolic_sgd.verify.checks import FULL, QUICK
-from symbolic_sgd.verify.recheck import recheck
+from symbolic_sgd.verify.recheck import MAX_CHARACTERS, recheck
 
-DONE, CHECK_FAILED, BAD_INPUT = 0, 1, 2
+DONE, CHECK_FAILED, BAD_INPUT, FAULT, INTERRUPTED = 0, 1, 2, 3, 130
+"""Exit codes. A fault is the toolkit's own, and says nothing of the problem."""
 
 SHOWN = 6000
 """Characters of a matrix that is printed."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command line; the exit code is 0 for done, 1 for a failed check, 2 for bad input."""
+    """Run the command line.
+
+    Returns:
+        0 for done, 1 for a failed check, 2 for bad input (or a file that cannot be read or written), 3 for a fault of the
+        toolkit itself, 130 for an interruption.
+    """
+    console.escape_what_cannot_be_shown()
+    try:
+        return _run(arguments)
+    except OSError as error:
+        progress("")
+        complain(f"{error.filename}: {error.strerror}" if error.filename is not None else str(error))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        progress("")
+        complain("interrupted")
+        return INTERRUPTED
+    except Exception:
+        progress("")
+        complain(
+            f"{traceback.format_exc()}this is a fault of symbolic-sgd, and says nothing of the problem: please report it with "
+            "these lines"
+        )
+        return FAULT
+
+
+def _run(arguments: Sequence[str] | None) -> int:
     options = _parser().parse_args(arguments)
     try:
-        code = options.run(options)
-        sys.stdout.flush()
-        return code
-    except BrokenPipeError:  # whoever read has read enough: `symbolic-sgd gallery | head`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return DONE
+        return options.run(options)
     except SymbolicSGDError as error:
         named = str(error).startswith(f"{options.file}:")  # the reader of the file says where in it
-        print("symbolic-sgd: " + ("" if named else f"{options.file}: ") + str(error), file=sys.stderr)
+        message = ("" if named else f"{options.file}: ") + str(error)
     except UnicodeDecodeError:
-        print(f"symbolic-sgd: {options.file} is not UTF-8 text", file=sys.stderr)
-    except OSError as error:
-        print(f"symbolic-sgd: {error.filename}: {error.strerror}", file=sys.stderr)
+        message = f"{options.file} is not UTF-8 text"
+    except BrokenExecutor:
+        message = f"{options.file}: a worker process was ended from outside; run the command again, with fewer of them"
+    progress("")
+    complain(message)
     return BAD_INPUT
 
 
+class _Parser(argparse.ArgumentParser):
+    """It says its help as results are said; argparse itself takes no notice of a disk that is full."""
+
+    def print_help(self, file: Any = None) -> None:
+        if file is None:
+            say(self.format_help().rstrip("\n"))
+        else:
+            super().print_help(file)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="symbolic-sgd", description="Derive and verify the SDE that SGD follows along a manifold of minimizers."
+    parser = _Parser(
+        prog="symbolic-sgd",
+        description="Derive and verify the SDE that SGD follows along a manifold of minimizers.",
+        epilog="exit codes: 0 done; 1 a check failed; 2 bad input, or a file that cannot be read or written; 3 a fault of "
+        "symbolic-sgd itself; 130 interrupted",
     )
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     derive = commands.add_parser("derive", help="derive the limiting SDE of a problem file")
@@ -112,16 +151,16 @@ def _add_document_options(command: argparse.ArgumentParser) -> None:
 
 
 def _gallery(options: argparse.Namespace) -> int:
-    plain = options.regenerate or options.file in (None, "theorem")
+    options.file = options.file or "gallery"  # what messages name
+    plain = options.regenerate or options.file in ("gallery", "theorem")
     if (plain and (options.plots or options.checks)) or (
-        options.document is not None and (options.file is None or options.regenerate)
+        options.document is not None and (options.file == "gallery" or options.regenerate)
     ):
         raise BadInput("--document, --plots and --checks are for one entry that is a derivation: name it")
-    options.file = options.file or "gallery"  # what messages name
     chosen = gallery.entries() if options.file == "gallery" else (gallery.entry(options.file),)
     if options.regenerate:
         for entry in chosen:
-            _progress(entry.name)
+            progress(entry.name)
             _write(entry.kept, entry.document())
     elif isinstance(chosen[0], gallery.Derivation) and options.file != "gallery":
         options.file, options.latex, options.json, options.flow = chosen[0].path, None, False, False
@@ -130,19 +169,20 @@ def _gallery(options: argparse.Namespace) -> int:
     elif options.file != "gallery":
         return _theorem(chosen[0], options)
     width = max(len(entry.name) for entry in chosen)
-    _progress("")
-    print("\n".join(f"{entry.name:<{width}}  {entry.result}" for entry in chosen))
+    progress("")
+    say("\n".join(f"{entry.name:<{width}}  {entry.result}" for entry in chosen))
     return DONE
 
 
 def _theorem(entry: gallery.Entry, options: argparse.Namespace) -> int:
     """Its checks are made as its document is."""
     writer = markdown if options.document is None else _document_writer(options.document)
-    _progress("checking the identities")
+    _check_places(("--document", options.document))
+    progress("checking the identities")
     page = entry.document(writer)
-    _progress("")
+    progress("")
     if options.document is None:
-        print(page)
+        say(page)
     else:
         _write(options.document, page)
     return CHECK_FAILED if re.search("FAILS|NOT confirmed", page) else DONE
@@ -171,29 +211,30 @@ def _add_recovery(commands: Any) -> None:
 
 
 def _recover(options: argparse.Namespace) -> int:
+    for name in ("repeats", "workers"):
+        if getattr(options, name) < 1:
+            raise BadInput(f"--{name} is {getattr(options, name)}; it has to be at least 1")
     options.file.mkdir(parents=True, exist_ok=True)
     trials = ladder(options.coordinates, options.sparsity, options.data, options.repeats, options.seed)
-    executor = ProcessPoolExecutor(options.workers, mp_context=get_context("spawn")) if options.workers > 1 else None
-    report = lambda done, of: _progress(f"trial {done} of {of}")  # noqa: E731
-    try:
+    report = lambda done, of: progress(f"trial {done} of {of}")  # noqa: E731
+    with console.workers(options.workers) as executor:
         outcomes = run_all(trials, options.file / "outcomes.jsonl", executor=executor, progress=report)
-    finally:
-        if executor is not None:
-            executor.shutdown(cancel_futures=True)
-    _progress("error bars")
+    progress("error bars")
     found = thresholds(outcomes)
-    _progress("")
-    (options.file / "thresholds.json").write_text(json.dumps([asdict(t) for t in found], indent=1), encoding="utf-8")
+    progress("")
+    files.write(
+        options.file / "thresholds.json",
+        json.dumps(written([asdict(t) for t in found]), indent=1, allow_nan=False).encode(),
+    )
     for t in found:
-        print(f"{t.data:9} d = {t.coordinates:<5} κ = {t.sparsity:<3} {t.method:7} n = {t.samples:.1f} ± {t.error:.1f}")
+        say(f"{t.data:9} d = {t.coordinates:<5} κ = {t.sparsity:<3} {t.method:7} n = {t.samples:.1f} ± {t.error:.1f}")
     for law in options.data:
         _recovery_fits(law, [t for t in found if t.data == law], options.file)
     return DONE
 
 
 def _recovery_fits(law: str, found: Sequence[Threshold], directory: Path) -> None:
-    limit = [t for t in found if t.method == "limit" and t.samples == t.samples]
-    kernel = [t for t in found if t.method == "kernel" and t.samples == t.samples]
+    limit, kernel = (measured(t for t in found if t.method == method) for method in ("limit", "kernel"))
     for name, points in (
         ("", limit),
         *(
@@ -203,19 +244,21 @@ def _recovery_fits(law: str, found: Sequence[Threshold], directory: Path) -> Non
     ):
         if len(points) > 2:
             line = fit(points, intercept=True)
-            print(
+            say(
                 f"{law}: label-noise limit n = ({line.slope:.3f} ± {line.slope_error:.3f}) κ ln d {line.intercept:+.2f}{name}, "
                 f"misfit {line.misfit:.1%}"
             )
     if kernel:
         line = fit(kernel, intercept=False)
-        print(f"{law}: gradient flow without noise n = ({line.slope:.3f} ± {line.slope_error:.3f}) d")
+        say(f"{law}: gradient flow without noise n = ({line.slope:.3f} ± {line.slope_error:.3f}) d")
     try:
         figure = import_module("symbolic_sgd.experiments.figure")
     except ImportError:
-        print("no figure: it needs matplotlib, pip install 'symbolic-sgd[plot]'", file=sys.stderr)
+        complain("no figure: it needs matplotlib, pip install 'symbolic-sgd[plot]'")
         return
-    figure.recovery_figure(found, law).savefig(directory / f"recovery_{law}.png", dpi=150)
+    picture = BytesIO()
+    figure.recovery_figure(found, law).savefig(picture, format="png", dpi=150)
+    files.write(directory / f"recovery_{law}.png", picture.getvalue())
 
 
 def _names(stated: Sequence[str]) -> dict[str, str]:
@@ -226,7 +269,7 @@ def _names(stated: Sequence[str]) -> dict[str, str]:
 
 
 def _figures(sde: LimitingSDE) -> Sequence[Figure]:
-    _progress("drawing")
+    progress("drawing")
     try:
         plots = import_module("symbolic_sgd.plots")
     except ImportError as error:
@@ -244,64 +287,68 @@ def _derive(options: argparse.Namespace) -> int:
     if options.plots and options.document.suffix != ".html":
         raise BadInput(f"--plots: pictures are in HTML documents only, and --document {options.document} is none")
     writer = None if options.document is None else _document_writer(options.document)
+    _check_places(("--latex", options.latex), ("--document", options.document))
     stated, names = read_problem_file(options.file), _names(options.symbols)
     layout_of(names, options.line_length, stated.problem.symbols)  # refused before anything is derived
-    _progress("deriving")
+    progress("deriving")
     certificate = None
     sde = derive_limiting_sde(stated.problem)
     if options.document is not None and writer is not None:
-        certificate = verify(sde, progress=_progress) if options.checks else None
+        certificate = verify(sde, progress=progress) if options.checks else None
         figures = _figures(sde) if options.plots else ()
-        _progress("writing the document")
+        progress("writing the document")
         title = stated.title or options.file.stem
         _write(options.document, sde.document(writer, title=title, certificate=certificate, figures=figures))
-    _progress("finding Φ" if options.flow else "")
+    progress("finding Φ" if options.flow else "")
     phi = gradient_flow_limit(stated.problem) if options.flow else None
-    _progress("")
+    progress("")
+    if options.json:
+        say(json.dumps(_summary(sde) | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
+    elif options.latex is None or str(options.latex) != "-":
+        say("\n".join([_report(stated.title, sde), *([_flow_report(phi)] if phi else [])]))
     if options.latex is not None:
         text = sde.latex(names=names, line=options.line_length)
         _write(options.latex, text + (phi.latex(names=names, line=options.line_length) if phi else ""))
-    if options.json:
-        print(json.dumps(_summary(sde) | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
-    elif options.latex is None or str(options.latex) != "-":
-        print("\n".join([_report(stated.title, sde), *([_flow_report(phi)] if phi else [])]))
     return DONE if certificate is None or certificate.passed else CHECK_FAILED
 
 
 def _verify(options: argparse.Namespace) -> int:
+    _check_places(("--certificate", options.certificate))
     stated = read_problem_file(options.file)
-    _progress("deriving")
+    progress("deriving")
     methods = FULL if options.full else QUICK
-    certificate = verify(derive_limiting_sde(stated.problem), checks=methods, rng=options.seed, progress=_progress)
-    _progress("")
+    certificate = verify(derive_limiting_sde(stated.problem), checks=methods, rng=options.seed, progress=progress)
+    progress("")
+    if options.certificate is None or str(options.certificate) != "-":
+        say(f"{stated.title or options.file}\n{certificate}")
     if options.certificate is not None:
         _write(options.certificate, certificate.to_json())
-    if options.certificate is None or str(options.certificate) != "-":
-        print(stated.title or options.file)
-        print(certificate)
     return DONE if certificate.passed else CHECK_FAILED
 
 
 def _check(options: argparse.Namespace) -> int:
-    result = recheck(options.file.read_text(encoding="utf-8"), progress=_progress)
-    _progress("")
-    print(f"{options.file}: " + ("holds" if result.holds else "VOID"))
-    for reason in result.void:
-        print(f"  {reason}")
+    with files.opened(options.file) as file:
+        text = file.read(MAX_CHARACTERS + 1).decode("utf-8")
+    result = recheck(text, progress=progress)
+    progress("")
+    heading = f"{options.file}: " + ("holds" if result.holds else "VOID")
+    say("\n".join([heading, *(f"  {words}" for words in (*result.void, *result.remarks))]))
     return DONE if result.holds else CHECK_FAILED
 
 
-def _progress(doing: str) -> None:
-    """What is being done, on one line of a terminal; nothing elsewhere."""
-    if sys.stderr.isatty():
-        print(f"\r\033[K{doing}{' …' if doing else ''}", end="", file=sys.stderr, flush=True)
-
-
 def _write(path: Path, text: str) -> None:
+    """To standard output for `-`; in a file, what is no character (of a file's name in a title) is written as an escape."""
     if str(path) == "-":
-        print(text)
+        say(text)
     else:
-        path.write_text(text, encoding="utf-8")
+        files.write(path, text.encode("utf-8", "backslashreplace"))
+
+
+def _check_places(*targets: tuple[str, Path | None]) -> None:
+    """`BadInput` where a file could not be written in the end: before the work, not after it."""
+    for option, path in targets:
+        if path is not None and str(path) != "-":
+            writable_place(path, option)
 
 
 def _written_out(sde: LimitingSDE, name: str) -> list[list[str]] | None:

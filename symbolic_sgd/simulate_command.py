@@ -1,16 +1,16 @@
 """The command `symbolic-sgd simulate`."""
 
 import argparse
-import sys
 import warnings
 from collections.abc import Mapping
-from concurrent.futures import ProcessPoolExecutor
-from contextlib import nullcontext
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from symbolic_sgd import files
+from symbolic_sgd.console import complain, say, status, workers
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.limiting_sde import derive_limiting_sde
 from symbolic_sgd.problems.problem import Problem
@@ -55,22 +55,22 @@ def _simulate(options: argparse.Namespace) -> int:
         raise BadInput(f"--processes is {options.processes}; it has to be at least 1")
     if options.output is not None:
         writable_place(options.output, "--output")
-    pool = ProcessPoolExecutor(options.processes) if options.processes > 1 else nullcontext()
-    with pool as executor, warnings.catch_warnings():
+    with workers(options.processes) as executor, warnings.catch_warnings():
         warnings.simplefilter("always", StabilityWarning)
         warnings.showwarning = _show_warning
         run = _run(options, problem, executor)
-    if sys.stderr.isatty():
-        print("\r\033[K", end="", file=sys.stderr)
+    status("")
+    say(_table(problem, run))
     if options.output is not None:
-        with open(options.output, "wb") as file:
-            np.savez(file, times=run.times, mean=run.mean, covariance=run.covariance, final=run.final)
-    print(_table(problem, run))
+        content = BytesIO()
+        np.savez(content, times=run.times, mean=run.mean, covariance=run.covariance, final=run.final)
+        files.write(options.output, content.getvalue())
     return 0
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:
-    print(f"symbolic-sgd: warning: {message}", file=sys.stderr)
+    status("")
+    complain(f"warning: {message}")
 
 
 def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
@@ -121,9 +121,8 @@ def _numbers(text: str, names: set[str], option: str) -> dict[str, float]:
 
 
 def _bar(fraction: float) -> None:
-    if sys.stderr.isatty():
-        full = round(BAR * fraction)
-        print(f"\r\033[K[{'#' * full}{'.' * (BAR - full)}] {fraction:4.0%}", end="", file=sys.stderr, flush=True)
+    full = round(BAR * fraction)
+    status(f"[{'#' * full}{'.' * (BAR - full)}] {fraction:4.0%}")
 
 
 def _table(problem: Problem, run: Run) -> str:

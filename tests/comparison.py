@@ -1,6 +1,7 @@
 """The engine against the literal transcription of the theorem, at given points of Γ."""
 
 import contextlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import mpmath
@@ -16,6 +17,7 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import ExpressionTooLarge
 
+NAMES = tuple(term.name for term in TERMS)
 DRIFTS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
 
 
@@ -27,8 +29,15 @@ class Disagreement:
     float64: float
 
 
-def compare(problem: Problem, sigma, points) -> Disagreement:
-    """Every term of the theorem, from the engine's program at 50 digits and from its float64 callables."""
+def compare(problem: Problem, sigma, points, written: Sequence[str] = NAMES) -> Disagreement:
+    """Every term of the theorem, from the engine's program at 50 digits and from its float64 callables.
+
+    Args:
+        problem: what is derived.
+        sigma: its noise, for the literal theorem.
+        points: points of Γ.
+        written: the terms whose formulas, as users see them, are compared as well; to write them out takes the longest.
+    """
     sde = derive_limiting_sde(problem)
     f = sde.lambdify()
     precise, float64 = [mpmath.mpf(0)], [0.0]
@@ -38,7 +47,7 @@ def compare(problem: Problem, sigma, points) -> Disagreement:
         with working_digits(55):
             assignment = dict(zip(problem.parameters, map(mpmath.mpf, point), strict=True))
             engine = sde.program.run(PRECISE, assignment)
-            formulas = written_out(sde, assignment)
+            formulas = written_out(sde, assignment, written)
         x = np.array([float(a) for a in point])
         for term in TERMS:
             truth = list(getattr(literal, term.name))
@@ -51,14 +60,14 @@ def compare(problem: Problem, sigma, points) -> Disagreement:
     return Disagreement(float(max(precise)), max(float64))
 
 
-def written_out(sde, assignment) -> dict[str, list]:
-    """The values of the formulas that users see, for the terms that are small enough to be written out."""
+def written_out(sde, assignment, names: Sequence[str]) -> dict[str, list]:
+    """The values of the formulas that users see, for those terms that are small enough to be written out."""
     values = {}
-    for term in TERMS:
+    for name in names:
         with contextlib.suppress(ExpressionTooLarge):
             graph = Graph()
-            nodes = [from_sympy(entry, graph) for entry in getattr(sde, term.name)]
-            values[term.name] = Valuation(PRECISE, assignment)(nodes)
+            nodes = [from_sympy(entry, graph) for entry in getattr(sde, name)]
+            values[name] = Valuation(PRECISE, assignment)(nodes)
     return values
 
 

@@ -118,7 +118,7 @@ def _cone(rng: np.random.Generator, count: int) -> np.ndarray:
 
 _signs = np.array([1, -1, 1])
 _olm = _overparametrised([[1, -1, 1]], [1])
-_olm6 = _overparametrised(_random_rows(3, 6, 3), [1, 1, 1])
+_olm4 = _overparametrised(_random_rows(2, 4, 3), [1, 1])
 _positive = sp.symbols("u1 u2 v1 v2", positive=True)
 _p, _U, _V = sp.Symbol("p", positive=True), *sp.symbols("U V", positive=True)
 _ws, _vs = sp.symbols("w1:4"), sp.symbols("v1:5")
@@ -174,7 +174,7 @@ KNOWN: tuple[KnownLimit, ...] = (
         draw=lambda rng, count: 0.5 * rng.standard_normal((count, 3)),
     ),
     KnownLimit("7 OLM n = 1", _squares(*_olm), EXPLICIT, 5, 5, _n1_by_hand(_signs, 1.0)),
-    KnownLimit("8 OLM 3, 6", _squares(*_olm6), EXACT, 9, 9),
+    KnownLimit("8 OLM 2, 4", _squares(*_olm4), EXACT, 6, 6),
     KnownLimit(
         "9 v ⊙ v",
         _squares(

@@ -15,12 +15,25 @@ needs_tex = pytest.mark.skipif(
 )
 
 
+SNIPPET = r"""\documentclass{article}
+\usepackage{amsmath}
+\begin{document}
+%s
+\end{document}
+"""
+
+
+def compiled_snippet(snippet: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    """A snippet in the smallest article that its own comment asks for."""
+    return compiled_document(SNIPPET % snippet, folder)
+
+
 def compiled_document(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
     assert PDFLATEX is not None
     (folder / "f.tex").write_text(page, encoding="utf-8")
     command = [PDFLATEX, "-interaction=nonstopmode", "-halt-on-error", "-no-shell-escape", "f.tex"]
     return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=60, check=False
+        command, cwd=folder, capture_output=True, text=True, errors="replace", timeout=600, check=False
     )
 
 

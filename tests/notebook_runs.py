@@ -18,7 +18,7 @@ def executed(source: Path, directory: str | Path):
     """The notebook of a source, run in a kernel of its own in that directory."""
     notebook = jupytext.read(source)
     NotebookClient(
-        notebook, timeout=300, kernel_name="python3", resources={"metadata": {"path": str(directory)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(directory)}}
     ).execute()
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem}-{number}"

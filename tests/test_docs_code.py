@@ -56,7 +56,7 @@ def run_command(line):
     command, *arguments = shlex.split(line)
     assert command == "symbolic-sgd"
     done = subprocess.run(
-        [sys.executable, "-m", "symbolic_sgd", *arguments], capture_output=True, text=True, timeout=300, check=False
+        [sys.executable, "-m", "symbolic_sgd", *arguments], capture_output=True, text=True, timeout=600, check=False
     )
     assert done.returncode == 0, done.stderr
 
@@ -68,7 +68,7 @@ def compile_latex(text):
     done = subprocess.run(
         ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
         capture_output=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
     assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]

@@ -7,7 +7,7 @@ import pytest
 import sympy as sp
 from scipy.stats import norm
 
-from symbolic_sgd import Problem, derive_limiting_sde, simulate_sgd
+from symbolic_sgd import GradientNoise, Problem, derive_limiting_sde, simulate_sgd, verify
 from symbolic_sgd.problems.problem_file import read_problem
 from symbolic_sgd.verify.ensembles import LEVELS, RESTORING, Ensembles, Observed
 from symbolic_sgd.verify.fluctuations import Fluctuations
@@ -115,3 +115,15 @@ def test_where_sgd_is_too_slow_the_check_is_not_run():
     witness = Witness.of(derive_limiting_sde(stiff).derivation, np.random.default_rng(0), 1)
     [check] = Ensembles()(witness, np.random.default_rng(0))
     assert check.verdict == "not run" and "too steep" in check.detail
+
+
+@pytest.mark.parametrize(("of_loss", "of_noise"), [(-160, 160), (-30, 160), (160, 160), (-160, -160), (-120, 0)])
+def test_scales_at_which_sgd_leaves_float64_are_not_run(of_loss, of_noise):
+    """Was: ZeroDivisionError, where the learning rate times the flattest curvature underflows, or OverflowError from its square."""
+    loss, noise = (sp.Integer(10) ** power for power in (of_loss, of_noise))
+    u, v = sp.symbols("u v")
+    noise = GradientNoise(noise * sp.Matrix([[v], [u]]))
+    sde = derive_limiting_sde(Problem(loss=loss * (u * v - 1) ** 2 / 2, parameters=(u, v), noise=noise))
+    with np.errstate(all="ignore"):
+        (check,) = verify(sde, checks=[Ensembles(replicas=64)]).checks
+    assert check.verdict == "not run" and ("float64" in check.detail or "steps" in check.detail)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from known_limits import hyperbola_by_hand
+from scipy.integrate import solve_ivp
 from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, SymbolicSGDError, gradient_flow_limit
@@ -466,3 +467,22 @@ def test_losses_without_a_manifold_are_refused():
 def test_the_noise_does_not_matter(hyperbola):
     phi = gradient_flow_limit(Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1)))
     assert phi.expression == hyperbola.expression
+
+
+@pytest.mark.parametrize(
+    "loss",
+    [
+        (u * v - 1) ** 2 / 2 * (2 + sp.tanh(60 * (u - 3))),
+        (u * v - 1) ** 2 / 2 * (2 + sp.tanh(60 * (v + 4))),
+        (u * v - 1) ** 2 / 2 * (3 + sp.tanh(60 * (u - 3)) + sp.tanh(50 * (v - 3))),
+    ],
+)
+def test_a_loss_that_has_first_integrals_only_nearly(loss):
+    """Was: TypeError from a linear solve in the search for first integrals. The flow ends on Γ where a solver says."""
+    phi = gradient_flow_limit(Problem(loss=loss, parameters=(u, v), noise=IsotropicNoise()))
+    slope = sp.lambdify((u, v), [-loss.diff(u), -loss.diff(v)])
+    for start in ([2.0, 1.0], [1.0, 3.5]):
+        flow = solve_ivp(lambda _, x: slope(*x), (0, 40), start, method="LSODA", rtol=1e-10, atol=1e-12)
+        end = phi(start)
+        assert abs(end.prod() - 1) < 1e-9
+        assert np.allclose(end, flow.y[:, -1], atol=1e-6), (end, flow.y[:, -1])

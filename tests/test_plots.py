@@ -74,6 +74,6 @@ def test_axes_are_returned_and_may_be_given():
 
 def test_without_matplotlib_the_error_has_the_line_that_installs_it():
     code = "import sys; sys.modules['matplotlib.pyplot'] = None\nimport symbolic_sgd.plots"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 1
     assert "pip install 'symbolic-sgd[plot]'" in done.stderr

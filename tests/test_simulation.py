@@ -1,5 +1,7 @@
 """The façades: agreement of the three processes, warnings, and every way to ask for the impossible."""
 
+import contextlib
+import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -10,6 +12,7 @@ import sympy as sp
 
 from symbolic_sgd import (
     GaussianLaw,
+    GradientNoise,
     IsotropicNoise,
     LabelNoise,
     Problem,
@@ -232,6 +235,60 @@ def test_stability_is_that_of_single_samples():
         sgd(problem, (1, 1), learning_rate=0.2)
     message = str(caught[0].message)
     assert "0.2" in message and "0.125" in message and "0.25" in message
+
+
+def warned(problem, start, rate):
+    """The numbers of the warning, η, 2/λ, λ, and 2/λmax of ∇²L where it has one."""
+    with pytest.warns(StabilityWarning) as caught, contextlib.suppress(Diverged):
+        simulate_sgd(problem, start, learning_rate=rate, steps=10, replicas=2, rng=0)
+    return [float(number) for number in re.findall(r"-?\d[\d.]*(?:e[+-]\d+)?(?=[ :,)])", str(caught[0].message))]
+
+
+@pytest.mark.parametrize("power", [-160, -30, 0, 30, 160])
+def test_the_bound_of_a_loss_at_any_scale(power):
+    """Was: ZeroDivisionError at 10⁻³⁰, where the differences of single samples cancel. By ∇²L itself and the noise's ∂s = ±σ'."""
+    loss = sp.Integer(10) ** power * (u * v - 1) ** 2 / 2
+    problem = Problem(loss=loss, parameters=(u, v), noise=GradientNoise(sp.Matrix([[v], [u]])))
+    rate = 1e10 if power < 0 else 10.0 ** (1 - power)
+    start = {u: 2, v: 1}
+    along = sp.hessian(loss, (u, v)).subs(start)
+    noise = sp.Matrix([[0, 1], [1, 0]])
+    values = [max(map(float, (along + sign * noise).eigenvals())) for sign in (1, -1)]
+    mean = max(map(float, along.eigenvals()))
+    found = warned(problem, [2, 1], rate)
+    assert found[0] == pytest.approx(rate, rel=1e-5)
+    assert found[1:] == pytest.approx([2 / max(values), max(values), 2 / mean], rel=1e-3)
+
+
+def test_where_a_sample_has_no_curvature_that_is_said():
+    """Was: LinAlgError from its eigenvalues, beyond float64."""
+    noise = GradientNoise(sp.Matrix([[sp.exp(100 * u)], [0]]))
+    problem = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=noise)
+    with pytest.warns(StabilityWarning, match="no finite curvature"), pytest.raises(Diverged):
+        simulate_sgd(problem, [8, 1 / 8], learning_rate=1e-3, steps=10, replicas=2, rng=0)
+
+
+def test_a_start_at_the_border_of_the_domain():
+    """Was: LinAlgError, because the differences led to log(−10⁻⁵). The noise 10 log(u) has ∂s = ±10/u: the bound is 2u/10."""
+    problem = Problem(
+        loss=(v - 1) ** 2 / 2,
+        parameters=(u, v),
+        noise=GradientNoise(sp.Matrix([[10 * sp.log(u)], [0]])),
+        domain=[u > 0],
+    )
+    assert warned(problem, [1e-6, 1], 3e-6)[1:3] == pytest.approx([2e-7, 1e7], rel=1e-3)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", StabilityWarning)
+        simulate_sgd(problem, [1e-6, 1], learning_rate=1e-10, steps=1, replicas=2, rng=0)
+
+
+def test_numbers_beyond_float64_are_refused_and_not_formatted():
+    """Was: OverflowError."""
+    huge = 10**400
+    for change in ({"steps": huge}, {"learning_rate": huge}, {"replicas": huge}, {"records": huge}):
+        with pytest.raises(BadInput, match=next(iter(change))):
+            sgd(**change)
+    assert sgd(rng=huge).seed == huge
 
 
 def test_a_learning_rate_far_too_large_diverges_with_an_error():

@@ -52,8 +52,17 @@ class Arithmetic:
     operations: Mapping[str, Callable[..., Any]]
 
 
+def nearest_float(value: Exact) -> float:
+    """A rational in float64; beyond its range ±∞, as an operation there would give."""
+    exact = Fraction(value)
+    try:
+        return float(exact)
+    except OverflowError:
+        return float("inf") if exact > 0 else float("-inf")
+
+
 FLOAT64 = Arithmetic(
-    constant=lambda value: float(Fraction(value)),
+    constant=nearest_float,
     operations={
         "add": np.add,
         "sub": np.subtract,

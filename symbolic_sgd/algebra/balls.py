@@ -4,6 +4,9 @@ Rationals are quotients of exact integers, so that a result contains the value o
 """
 
 import operator
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from flint import arb, ctx, fmpq  # type: ignore[import-not-found]
@@ -66,6 +69,12 @@ def farthest(ball: Any, value: float) -> float:
     return float(bound) * (1 + 2.0**-50)  # the conversion to float rounds to the nearest
 
 
-def at_precision() -> Any:
-    """The context in which balls have `PRECISION` bits."""
-    return ctx.workprec(PRECISION)
+_ONE_AT_A_TIME = threading.RLock()
+"""python-flint has one precision for all threads: two that set it and put it back would leave each other's behind."""
+
+
+@contextmanager
+def at_precision() -> Iterator[None]:
+    """The context in which balls have `PRECISION` bits, for one thread at a time; what was set before is set again at its end."""
+    with _ONE_AT_A_TIME, ctx.workprec(PRECISION):
+        yield

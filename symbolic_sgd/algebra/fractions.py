@@ -4,6 +4,7 @@ The polynomials are python-flint's where it is installed (the extra `exact`), el
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
@@ -65,7 +66,7 @@ class Ring:
         constant: an integer as a polynomial.
         quotient: exact division.
         terms: (exponents, coefficient) of a polynomial, the largest monomial first.
-        factors: (content, [(factor, multiplicity), …]).
+        factors: (content, [(factor, multiplicity), …]), irreducible where the library finds them.
         budget: of the arithmetic.
     """
 
@@ -89,9 +90,17 @@ def _flint_ring(names: Sequence[str]) -> Ring:
         lambda value: context.constant(value),
         lambda a, b: a // b,
         lambda p: [(tuple(map(int, e)), int(c)) for e, c in zip(p.monoms(), p.coeffs(), strict=True)],
-        lambda p: _plain_factors(*p.factor()),
+        _flint_factors,
         Budget(terms=800, products=1_000_000),
     )
+
+
+def _flint_factors(p: Polynomial) -> tuple[int, list[tuple[Polynomial, int]]]:
+    """As far as python-flint gets: it sorts the factors, and coefficients beyond the machine's integers are too large for that."""
+    for factored in (p.factor, p.factor_squarefree):
+        with suppress(OverflowError):
+            return _plain_factors(*factored())
+    return 1, [(p, 1)]
 
 
 def _sympy_ring(names: Sequence[str]) -> Ring:

@@ -66,6 +66,30 @@ def compiled(variable: sp.Symbol, expression: sp.Expr) -> Callable[[Any], Any]:
     return sp.lambdify(variable, expression, [mp.namespace(), "mpmath"])
 
 
+def solved(matrix: Any, right: Any) -> Any:
+    """x with Ax = b, by least squares where A has more rows than columns.
+
+    Raises:
+        ZeroDivisionError: A is singular at the working precision, or a number is not finite.
+    """
+    if not all(map(mp.isfinite, (*matrix, *right))):
+        raise ZeroDivisionError("a linear equation has a coefficient that is not finite")
+    try:
+        return mp.lu_solve(matrix, right)
+    except TypeError:  # mpmath finds no pivot in a column of zeros, and swaps rows all the same
+        raise ZeroDivisionError("the matrix of a linear equation is singular") from None
+
+
+def determinant(matrix: Any) -> Any:
+    """det A; 0 where A is singular at the working precision, nan where an entry is not finite."""
+    if not all(map(mp.isfinite, matrix)):
+        return mp.nan
+    try:
+        return mp.det(matrix)
+    except TypeError:  # as in `solved`
+        return mp.mpf(0)
+
+
 def handed_out(number: Any) -> Any:
     """A number as users of `mpmath` know it: of its global context, whose settings stay what they are."""
     return mpmath.mp.make_mpf(number._mpf_)

@@ -12,7 +12,7 @@ from symbolic_sgd.algebra.arithmetic import RELATIONS, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.precision import determinant, mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
@@ -152,7 +152,7 @@ class Requirements:
         with mp.workdps(HIGH):
             gram = point.matrix(self.metric)
             lengths = [gram[i, i] for i in range(gram.rows)]
-            if all(lengths) and mp.det(gram) / mp.fprod(lengths) > INDEPENDENT:
+            if all(lengths) and determinant(gram) / mp.fprod(lengths) > INDEPENDENT:
                 return
         raise ManifoldMismatch(
             f"embedding= is singular: at {where} its derivative has a rank below {gram.rows}, so that "

@@ -210,7 +210,7 @@ def _composed_terms(problem: Problem, landscape: Landscape, points: Sequence[Pre
     """
     trained = set(problem.parameters)
     found: dict[Node, Node] = {}
-    for term in sp.Add.make_args(sp.expand_mul(problem.loss, deep=False)):
+    for term in sp.Add.make_args(_expanded(problem.loss)):
         if not term.free_symbols & trained:
             continue
         node = from_sympy(term, landscape.graph)
@@ -223,6 +223,11 @@ def _composed_terms(problem: Problem, landscape: Landscape, points: Sequence[Pre
         else:
             return {}
     return found
+
+
+def _expanded(loss: Expression) -> Expression:
+    """c (A + B) as cA + cB."""
+    return sp.expand_mul(loss, deep=False)
 
 
 def _curvature(term: Node, inner: Node, landscape: Landscape) -> Node | None:

@@ -7,7 +7,7 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import CLOSED_FORM
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.precision import determinant, mp
 from symbolic_sgd.derive.equations import Component, component_of
 from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.derive.precise import HIGH
@@ -100,4 +100,4 @@ def _best_pivots(manifold: Manifold) -> tuple[tuple[int, ...], list[bool]]:
 
 
 def _determinants(h: PreciseMatrix, candidates: list[tuple[int, ...]]) -> list[PreciseNumber]:
-    return [abs(mp.det(mp.matrix([[h[i, j] for j in c] for i in c]))) for c in candidates]
+    return [abs(determinant(mp.matrix([[h[i, j] for j in c] for i in c]))) for c in candidates]

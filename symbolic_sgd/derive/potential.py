@@ -16,7 +16,7 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.precision import mp, solved
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -213,7 +213,7 @@ class PotentialSearch:
             if len(rows) < len(terms):
                 return None
             try:
-                solution = mp.lu_solve(mp.matrix([r[:-1] for r in rows]), mp.matrix([-r[-1] for r in rows]))
+                solution = solved(mp.matrix([r[:-1] for r in rows]), mp.matrix([-r[-1] for r in rows]))
             except (ZeroDivisionError, ValueError):  # singular
                 return None
             found = [rational(c, LARGEST_DENOMINATOR) for c in solution]

@@ -22,6 +22,8 @@ PAIRS = 4
 
 def balanced(along: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Every point's equations divided by their largest number, once columns have the same typical size."""
+    if not right.size:  # at no point is everything in the range of float64
+        return along, right
     columns = np.median(np.linalg.norm(along, axis=1), axis=0) + 1e-300
     steepest = np.abs(along / columns).max(axis=(1, 2), initial=0)
     size = np.maximum(steepest, np.abs(right).max(axis=1) / (np.abs(right).max() + 1e-300)) + 1e-300

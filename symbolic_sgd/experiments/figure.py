@@ -6,7 +6,7 @@ import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
 import numpy as np
 from matplotlib.figure import Figure  # pyright: ignore[reportMissingImports]
 
-from symbolic_sgd.experiments.thresholds import Threshold, fit
+from symbolic_sgd.experiments.thresholds import Threshold, fit, measured
 
 
 def recovery_figure(found: Sequence[Threshold], data: str) -> Figure:
@@ -40,6 +40,8 @@ def recovery_figure(found: Sequence[Threshold], data: str) -> Figure:
                 label=f"{'label-noise limit' if method == 'limit' else 'gradient flow'}, κ = {kappa}",
             )
     _curves(right, shown)
+    if not any(np.isfinite(t.samples) for t in shown):
+        right.set(ylim=(1, max(t.coordinates for t in shown) + 1))  # a logarithmic axis needs a range above 0
     right.set(xscale="log", yscale="log", xlabel="dimension d", ylabel="n at 50 % recovery")
     dimensions = sorted({t.coordinates for t in shown})
     right.set_xticks(dimensions, [str(d) for d in dimensions])
@@ -50,8 +52,7 @@ def recovery_figure(found: Sequence[Threshold], data: str) -> Figure:
 
 def _curves(axes, shown: Sequence[Threshold]) -> None:
     d = np.geomspace(min(t.coordinates for t in shown), max(t.coordinates for t in shown), 100)
-    limit = [t for t in shown if t.method == "limit" and np.isfinite(t.samples)]
-    kernel = [t for t in shown if t.method == "kernel" and np.isfinite(t.samples)]
+    limit, kernel = (measured(t for t in shown if t.method == method) for method in ("limit", "kernel"))
     for kappa in sorted({t.sparsity for t in limit}):
         points = [t for t in limit if t.sparsity == kappa]
         if len(points) > 2:

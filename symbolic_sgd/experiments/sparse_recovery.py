@@ -8,7 +8,7 @@ gradient flow). The baseline is the gradient flow without noise from u = v = α�
 import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Executor
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import sympy as sp
 from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.errors import BadInput, SingularPoint
 from symbolic_sgd.export.family_arrays import FamilyArrays
+from symbolic_sgd.files import named, opened, replace
 from symbolic_sgd.problems.family import Family
 from symbolic_sgd.problems.family_noise import Array, family_noise
 from symbolic_sgd.problems.noise import LabelNoise
@@ -71,6 +72,8 @@ class Trial:
             raise BadInput(
                 f"a trial needs 1 ≤ κ ≤ d and 1 ≤ n ≤ d; here d = {self.coordinates}, κ = {self.sparsity}, n = {self.samples}"
             )
+        if self.repeat < 0 or self.seed < 0:
+            raise BadInput(f"a trial needs a number and a seed ≥ 0; here they are {self.repeat} and {self.seed}")
         if self.data not in DATA:
             raise BadInput(f"data={self.data!r}; the laws of the data are {', '.join(DATA)}")
 
@@ -204,9 +207,10 @@ def ladder(
     """Trials with n around κ ln d, where the limiting flow begins to recover, and n up to d, where the gradient flow does."""
     for d in coordinates:
         for kappa in sparsities:
+            Trial(d, kappa, 1, laws[0], 0, seed)  # refuses what no trial can be
             sparse = np.linspace(kappa, 3.5 * kappa * np.log(d), steps)
             dense = np.array([0.5, 0.8, 0.9, 0.95, 0.975, 0.99, 0.995, 1.0]) * d
-            samples = {round(n) for n in (*sparse, *dense) if round(n) <= d}
+            samples = {round(n) for n in (*sparse, *dense) if 1 <= round(n) <= d}
             for n in sorted(samples):
                 for law in laws:
                     for repeat in range(repeats):
@@ -230,12 +234,13 @@ def run_all(
 
     Raises:
         BadInput: the file holds something else.
+        OSError: an outcome cannot be written; those before it are in the file.
     """
     wanted = list(dict.fromkeys(trials))
     known = {outcome.trial: outcome for outcome in read(results)}
     left = [trial for trial in wanted if trial not in known]
     work = map(run_trial, left) if executor is None else executor.map(run_trial, left, chunksize=4)
-    with results.open("a", encoding="utf-8") as file:
+    with named(results), results.open("a", encoding="utf-8") as file:
         for outcome in work:
             known[outcome.trial] = outcome
             file.write(json.dumps(asdict(outcome)) + "\n")
@@ -249,17 +254,28 @@ def read(results: Path) -> list[Outcome]:
     """The outcomes in a file, without a last line that an interruption cut off."""
     if not results.exists():
         return []
-    lines = results.read_text(encoding="utf-8").splitlines(keepends=True)
-    whole = [line for line in lines if line.endswith("\n")]
+    with opened(results) as file:
+        lines = file.read().splitlines(keepends=True)
+    whole = [line for line in lines if line.endswith(b"\n")]
     if len(whole) < len(lines):
-        results.write_text("".join(whole), encoding="utf-8")
+        replace(results, lambda file: file.writelines(whole))
     outcomes = []
     for number, line in enumerate(whole, start=1):
         try:
             entry: dict[str, Any] = json.loads(line)
             outcomes.append(Outcome(**{**entry, "trial": Trial(**entry["trial"])}))
-        except (ValueError, TypeError, KeyError) as error:
+            _check_types(outcomes[-1].trial)
+            _check_types(outcomes[-1])
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise BadInput(
                 f"{results}, line {number} is no outcome of this experiment: {error}; name another file"
             ) from error
     return outcomes
+
+
+def _check_types(record: Trial | Outcome) -> None:
+    """`TypeError` where a field is of another type than its own."""
+    for field in fields(record):
+        value, kind = getattr(record, field.name), (int, float) if field.type is float else field.type
+        if isinstance(value, bool) or not isinstance(value, kind):  # pyright: ignore[reportArgumentType]
+            raise TypeError(f"{field.name} is {value!r}")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.optimize import minimize
 
+from symbolic_sgd.errors import BadInput
 from symbolic_sgd.experiments.sparse_recovery import RECOVERED, Outcome
 
 RESAMPLED = 60
@@ -90,9 +91,20 @@ class Fit:
     misfit: float
 
 
+def measured(found: Iterable[Threshold]) -> list[Threshold]:
+    """Those that have a value and an error bar: not all trials of a size succeeded, nor failed, in any resampling."""
+    return [t for t in found if np.isfinite(t.samples) and np.isfinite(t.error)]
+
+
 def fit(found: Sequence[Threshold], *, intercept: bool) -> Fit:
-    """n against κ ln d with an intercept, or against d without one."""
-    good = [t for t in found if np.isfinite(t.samples)]
+    """n against κ ln d with an intercept, or against d without one.
+
+    Raises:
+        BadInput: too few thresholds have a value and an error bar.
+    """
+    good = measured(found)
+    if len({(t.sparsity, t.coordinates) for t in good}) < 1 + intercept:
+        raise BadInput(f"{len(good)} thresholds with error bars fix no line: more trials, or other n, are needed")
     n = np.array([t.samples for t in good])
     x = np.array([t.sparsity * np.log(t.coordinates) if intercept else t.coordinates for t in good])
     sigma = np.maximum([t.error for t in good], 0.01 * n)

@@ -15,7 +15,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.precision import mp, solved
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -216,7 +216,7 @@ class IntegralSearch:
             matrix = mp.matrix([[v / s for v in row[:-1]] for row, s in zip(rows, sizes, strict=True)])
             right = mp.matrix([-row[-1] / s for row, s in zip(rows, sizes, strict=True)])
             try:
-                solution = mp.lu_solve(matrix, right)
+                solution = solved(matrix, right)
             except ZeroDivisionError:
                 return None
             exact = [rational(c, LARGEST_RATIONAL, agreed=HIGH - 15) for c in solution]

@@ -8,7 +8,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
-from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.precision import mp, solved
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.errors import ComplexValue, FlowDidNotConverge
 
@@ -129,7 +129,7 @@ def sharpened(
             try:
                 seen = system.program.run(PRECISE, {**known, **dict(zip(system.unknowns, y, strict=True))})
                 slope = mp.matrix([seen["slope"][i * n : (i + 1) * n] for i in range(n)])
-                step = mp.lu_solve(slope, mp.matrix(seen["residual"]))
+                step = solved(slope, mp.matrix(seen["residual"]))
             except (ZeroDivisionError, ComplexValue) as error:
                 raise FlowDidNotConverge(f"the system that defines Φ is singular there: {error}") from error
             y = [a - b for a, b in zip(y, step, strict=True)]

@@ -20,6 +20,7 @@ from sympy.core.relational import Relational
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.errors import BadSymbol, ProblemFileError, ProblemTooLarge
+from symbolic_sgd.files import opened
 from symbolic_sgd.problems.expressions import MAX_LITERAL_DIGITS, parse_condition, parse_expression
 from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise, Noise
 from symbolic_sgd.problems.problem import Problem
@@ -105,13 +106,15 @@ def problem_from_text(text: str, *, source: str = "<text>") -> Problem:
 
 def _text_of(path: str | Path) -> str:
     try:
-        with open(path, "rb") as file:
+        with opened(path) as file:
             content = file.read(MAX_BYTES + 1)
     except IsADirectoryError:
         raise ProblemFileError(f"{path} is a directory; name a problem file (TOML) in it") from None
     except FileNotFoundError:
         raise ProblemFileError(f"{path}: there is no such file; check the path") from None
-    except (OSError, ValueError) as error:
+    except OSError as error:
+        raise ProblemFileError(f"{path!s}: the file cannot be read ({error.strerror or error})") from None
+    except ValueError as error:
         raise ProblemFileError(f"{path!s}: the file cannot be read ({error})") from None
     if len(content) > MAX_BYTES:
         raise ProblemTooLarge(f"{path}: the file has more than {MAX_BYTES:,} bytes, the limit for a problem file")

@@ -36,7 +36,16 @@ class Plan:
         seed = f"{self.entropy}" if self.stated_seed else "any"
         text = "\n".join([*map(str, identity), seed])
         seeds = np.random.SeedSequence(self.entropy)
-        return simulated(stepper, self.start, self.marks, times, seeds, identity=_digest(text), **self.wishes)
+        return simulated(
+            stepper,
+            self.start,
+            self.marks,
+            times,
+            seeds,
+            identity=_digest(text),
+            stated_seed=self.stated_seed,
+            **self.wishes,
+        )
 
 
 def plan_of(
@@ -115,7 +124,11 @@ def steps_of(duration: float, step: float, name: str) -> int:
 
 def positive(value: Any, name: str) -> float:
     """A positive finite number, or `BadInput`."""
-    number = float(value) if isinstance(value, numbers.Real) and not isinstance(value, bool) else float("nan")
+    real = isinstance(value, numbers.Real) and not isinstance(value, bool)
+    try:
+        number = float(value) if real else float("nan")
+    except OverflowError:
+        raise BadInput(f"{name} is a number beyond float64; it has to be smaller") from None
     if not 0 < number < float("inf"):
         raise BadInput(f"{name} is {value!r}; it has to be a positive number")
     return number
@@ -134,8 +147,12 @@ def count(value: Any, name: str) -> int:
     if isinstance(value, bool) or not isinstance(value, numbers.Integral) or int(value) < 1:
         raise BadInput(f"{name} is {value!r}; it has to be a whole number, at least 1")
     if int(value) > MOST:
-        raise BadInput(f"{name} is {int(value):.3g}; that many can never be done")
+        raise BadInput(f"{name} is {_short(int(value))}; that many can never be done")
     return int(value)
+
+
+def _short(value: int) -> str:
+    return f"{value:.3g}" if value.bit_length() < 1000 else f"a number of {value.bit_length()} bits"
 
 
 def entropy_of(rng: Any) -> int:

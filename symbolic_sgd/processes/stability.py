@@ -2,7 +2,6 @@
 
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
 from fractions import Fraction
 
 import numpy as np
@@ -17,7 +16,7 @@ from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.simulate.increments import Outcomes
 from symbolic_sgd.simulate.steps import Descent
 
-SHIFT = 1e-5
+SHIFTS = (1e-5, 1e-8)
 """Of the central differences, relative to 1 + |x|: a warning needs few digits."""
 
 MOST = 4096
@@ -31,44 +30,39 @@ class StabilityWarning(UserWarning):
     """A learning rate above the stability bound of SGD."""
 
 
-@dataclass(frozen=True)
-class Curvatures:
-    """The largest eigenvalue of ∂(∇L + s_k) over the outcomes k of one step (its symmetric part), and of ∇²L."""
-
-    sample: float
-    mean: float
-
-
-def curvatures(descent: Descent, rate: float, points: np.ndarray) -> Curvatures:
-    """The largest curvatures at some points (B×D), from a step m = η(∇L + s_k) with learning rate η.
+def sample_curvature(descent: Descent, rate: float, points: np.ndarray) -> float:
+    """The largest eigenvalue of ∂(∇L + s_k), its symmetric part, over the outcomes k of a step m = η(∇L + s_k) and points (B×D).
 
     Where η ≤ 2/(the largest curvature of a sample), no step of SGD leads away from Γ for convex samples; a bound from
     ∇²L alone does not see that one sample can throw out what the mean would keep.
+
+    Returns:
+        nan where a sample has no finite derivative in float64.
     """
     increments = descent.increments
-    if isinstance(increments, Outcomes):
-        table = increments.table[:, :MOST]
-        weights = np.array(increments.counts, dtype=float)[:MOST]
-    else:
-        table, weights = np.zeros((increments.rows, 1)), np.ones(1)
-    largest, mean = 0.0, 0.0
-    for point in points:
-        slopes = np.stack([_jacobian(descent, point, column) for column in table.T]) / rate
-        symmetric = (slopes + slopes.transpose(0, 2, 1)) / 2
-        largest = max(largest, float(np.linalg.eigvalsh(symmetric).max()))
-        mean = max(mean, float(np.linalg.eigvalsh(np.einsum("k,kij->ij", weights / weights.sum(), symmetric)).max()))
-    return Curvatures(largest, mean)
+    table = increments.table[:, :MOST] if isinstance(increments, Outcomes) else np.zeros((increments.rows, 1))
+    slopes = (_jacobian(descent, point, column) / rate for point in points for column in table.T)
+    return float(np.max([_largest((slope + slope.T) / 2) for slope in slopes]))
+
+
+def _largest(matrix: np.ndarray) -> float:
+    return float(np.linalg.eigvalsh(matrix)[-1]) if np.isfinite(matrix).all() else float("nan")
 
 
 def _jacobian(descent: Descent, point: np.ndarray, column: np.ndarray) -> np.ndarray:
-    """∂m(x, a)/∂x by central differences, D×D."""
+    """∂m(x, a)/∂x by central differences, D×D; by shorter ones where the longer lead out of m's domain, else nan."""
+    slopes = (_differences(descent, point, column, shift * (1 + np.abs(point).max())) for shift in SHIFTS)
+    unknown = np.full((len(point), len(point)), np.nan)
+    return next((slope for slope in slopes if np.isfinite(slope).all()), unknown)
+
+
+def _differences(descent: Descent, point: np.ndarray, column: np.ndarray, shift: float) -> np.ndarray:
     d = len(point)
-    shift = SHIFT * (1 + np.abs(point).max())
     x = point[:, None] + shift * np.concatenate([np.eye(d), -np.eye(d)], axis=1)
     moved = np.empty((d, 2 * d))
     with np.errstate(all="ignore"):
         descent.move(x, np.repeat(column[:, None], 2 * d, axis=1), moved)
-    return (moved[:, :d] - moved[:, d:]) / (2 * shift)
+        return (moved[:, :d] - moved[:, d:]) / (2 * shift)
 
 
 def check_basin_and_stability(
@@ -85,13 +79,25 @@ def check_basin_and_stability(
         raise FlowDidNotConverge(
             f"start = {where} is outside the basin of Γ: {flow.reasons[lost]}; start where the gradient flow leads to Γ"
         )
-    largest = curvatures(descent, rate, np.concatenate([distinct[:LOOKED_AT], flow.points[:LOOKED_AT]]))
-    if rate * largest.sample > 2:
-        warnings.warn(
-            StabilityWarning(
-                f"the learning rate {rate:g} is above the stability bound 2/λ = {2 / largest.sample:.4g} of single samples, "
-                f"whose largest curvature is λ = {largest.sample:.4g} (∇²L alone: 2/λmax = {2 / largest.mean:.4g}): a step "
-                "on one sample can lead away from Γ; make it smaller"
-            ),
-            stacklevel=3,
+    points = np.concatenate([distinct[:LOOKED_AT], flow.points[:LOOKED_AT]])
+    with np.errstate(all="ignore"):
+        mean = max(map(_largest, loss.hessian(rows_of(problem, points, values))))
+        words = _above_the_bound(rate, sample_curvature(descent, rate, points), mean)
+    if words is not None:
+        warnings.warn(StabilityWarning(words), stacklevel=3)
+
+
+def _above_the_bound(rate: float, sample: float, mean: float) -> str | None:
+    """What is said of a learning rate above 2/λ of single samples; the bound of ∇²L only where it is a number of float64."""
+    if not np.isfinite(sample):
+        return (
+            "near a start, or where the gradient flow leads from it, a single sample has no finite curvature in float64: whether "
+            f"the learning rate {rate:g} is below the stability bound 2/λ is not known"
         )
+    if rate * sample <= 2:
+        return None
+    alone = f" (∇²L alone: 2/λmax = {2 / mean:.4g})" if mean > 2 / np.finfo(float).max else ""
+    return (
+        f"the learning rate {rate:g} is above the stability bound 2/λ = {2 / sample:.4g} of single samples, whose largest "
+        f"curvature is λ = {sample:.4g}{alone}: a step on one sample can lead away from Γ; make it smaller"
+    )

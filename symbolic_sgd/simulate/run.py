@@ -53,6 +53,7 @@ def simulated(
     progress: Callable[[float], None] | None = None,
     checkpoint: Path | None = None,
     identity: str = "",
+    stated_seed: bool = False,
 ) -> Run:
     """Run a stepper from its starts, and record it.
 
@@ -67,15 +68,19 @@ def simulated(
         progress: told the fraction that is done.
         checkpoint: a file that is written now and then, and read first if it exists.
         identity: what makes the run this one (and its seed, where it was stated); a checkpoint of another is refused.
+        stated_seed: whether a checkpoint has to have this seed, or may bring its own.
 
     Raises:
         Diverged: a replica is no longer finite.
         BadCheckpoint: the file is no checkpoint, or another run's.
+        OSError: a checkpoint cannot be written; the one before is still there, and the run goes on from it when it is run again.
     """
     entropy = str(seed.entropy)
     print_of_run = _fingerprint(identity, start, marks, keep_paths)
     if checkpoint is not None and checkpoint.exists():
-        ensemble, entropy = load(checkpoint, fingerprint=print_of_run, shape=start.shape, marks=marks)
+        ensemble, entropy = load(
+            checkpoint, fingerprint=print_of_run, start=start, marks=marks, seed=seed, stated=stated_seed
+        )
     else:
         ensemble = started(start, seed, keep_paths=keep_paths)
     left = [mark for mark in marks if mark > ensemble.chunks[0].done or ensemble.moments is None]

@@ -5,7 +5,9 @@ import json
 import platform
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cache
 from importlib.metadata import version
+from types import MappingProxyType
 from typing import Any
 
 FORMAT = 3
@@ -78,10 +80,8 @@ class Certificate:
 
     def to_json(self) -> str:
         """The certificate as text, with the versions it was made with."""
-        versions = {package: version(package) for package in ("sympy", "numpy", "mpmath", "scipy")}
-        versions["python"] = platform.python_version()
-        content = {"format": FORMAT, "passed": self.passed, "versions": versions, **asdict(self)}
-        return signed(_finite(content))
+        content = {"format": FORMAT, "passed": self.passed, "versions": dict(versions()), **asdict(self)}
+        return signed(written(content))
 
     def __str__(self) -> str:
         width = max((len(check.name) for check in self.checks), default=0)
@@ -95,6 +95,13 @@ class Certificate:
         return "\n".join([*lines, "certificate: " + ("passed" if self.passed else "NOT passed")])
 
 
+@cache
+def versions() -> Mapping[str, str]:
+    """What the numbers of a certificate are computed with."""
+    packages = {package: version(package) for package in ("sympy", "numpy", "mpmath", "scipy")}
+    return MappingProxyType(packages | {"python": platform.python_version()})
+
+
 def digest(content: Mapping[str, Any]) -> str:
     """SHA-256 of everything else in a certificate."""
     rest = {key: value for key, value in content.items() if key != "digest"}
@@ -106,12 +113,12 @@ def signed(content: Mapping[str, Any]) -> str:
     return json.dumps({**content, "digest": digest(content)}, indent=1, allow_nan=False)
 
 
-def _finite(value: Any) -> Any:
-    """The same with null for numbers that JSON does not know."""
+def written(value: Any) -> Any:
+    """A value as it stands in a certificate: lists for tuples, and null for the numbers that JSON does not know."""
     if isinstance(value, dict):
-        return {key: _finite(entry) for key, entry in value.items()}
+        return {key: written(entry) for key, entry in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(entry) for entry in value]
+        return [written(entry) for entry in value]
     return None if isinstance(value, float) and not abs(value) < float("inf") else value
 
 

@@ -99,7 +99,8 @@ def methods_named(entries: Sequence[Mapping[str, Any]]) -> tuple[Method, ...]:
     for entry in entries:
         settings = dict(entry)
         name = settings.pop("method", None)
-        if name not in METHODS or not all(isinstance(a, (int, float)) for a in settings.values()):
+        known = isinstance(name, str) and name in METHODS
+        if not known or not all(isinstance(a, (int, float)) for a in settings.values()):
             raise BadInput(f"there is no method {name!r} with these settings; there are {', '.join(METHODS)}")
         try:
             methods.append(METHODS[name](**settings))

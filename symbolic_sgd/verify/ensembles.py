@@ -23,7 +23,7 @@ from symbolic_sgd.errors import BadInput, Diverged, Undecided
 from symbolic_sgd.processes.limit import WeakOrderTwo
 from symbolic_sgd.processes.plan import count, positive
 from symbolic_sgd.processes.sgd import TrueLaw
-from symbolic_sgd.processes.stability import curvatures
+from symbolic_sgd.processes.stability import sample_curvature
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.steps import Coupled, Stepper
 from symbolic_sgd.verify.certificate import Check
@@ -201,12 +201,21 @@ class Ensembles:
         problem, rank = witness.derivation.problem, witness.derivation.codimension
         row = np.array([float(point[s]) for s in problem.symbols])
         values = {s: Fraction(float(point[s])) for s in problem.constants}
-        largest = curvatures(TrueLaw().descent(problem, Fraction(1), values), 1.0, row[None, : problem.dimension])
+        largest = sample_curvature(TrueLaw().descent(problem, Fraction(1), values), 1.0, row[None, : problem.dimension])
+        rate = 2 * stiffness / largest if largest > 0 else np.inf
+        if not 0 < rate * rate < np.inf:
+            raise Undecided(
+                f"the largest curvature of a single sample is {largest:.1e}: its SGD leaves the range of float64"
+            )
         fluctuations = Fluctuations.at(witness.smooth_loss, row, witness.noise_factor(point), rank)
-        rate = 2 * stiffness / max(largest.sample, largest.mean)
         while fluctuations.restoring(rate) < RESTORING:
             rate /= 2
-        steps = max(float(self.steps), np.ceil(SETTLED / (rate * fluctuations.slowest)))
+        relaxation = rate * fluctuations.slowest
+        if not relaxation > 0:
+            raise Undecided(
+                "at no learning rate of float64 does SGD stay near Γ: its noise or its curvatures leave that range"
+            )
+        steps = max(float(self.steps), np.ceil(SETTLED / relaxation))
         if steps * LEVELS[-1] ** 2 > MOST_STEPS:
             raise Undecided(
                 f"SGD at η = {rate / LEVELS[-1]:.1e} would need {steps * LEVELS[-1] ** 2:.1e} steps to relax to Γ, and at most "

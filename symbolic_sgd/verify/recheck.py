@@ -1,21 +1,20 @@
 """A certificate taken up again: the problem rebuilt from its own data, derived anew, and every check repeated."""
 
 import json
+import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 from symbolic_sgd.derive.derivation import derive
 from symbolic_sgd.errors import BadCertificate, SymbolicSGDError
 from symbolic_sgd.problems.document import document_hash
 from symbolic_sgd.problems.problem_file import problem_from_document
-from symbolic_sgd.verify.certificate import FORMAT, HOLDS, Certificate, Check, digest
+from symbolic_sgd.verify.alike import same_claims, same_numbers, same_words
+from symbolic_sgd.verify.certificate import FORMAT, HOLDS, Certificate, Check, digest, versions, written
 from symbolic_sgd.verify.checks import Method, methods_named, stated, verify
 
 MAX_CHARACTERS = 1 << 26
-
-ALIKE = 1e-4
-"""Relative difference of numbers up to which they are those of the certificate."""
 
 FIELDS = {
     "name": str,
@@ -34,6 +33,9 @@ KEYS = {
 """What stands in a certificate."""
 
 
+VERSION = re.compile(r"[0-9A-Za-z.+!_-]{1,40}")
+
+
 @dataclass(frozen=True)
 class Recheck:
     """What became of a certificate.
@@ -41,10 +43,12 @@ class Recheck:
     Args:
         void: why it no longer holds; () if it holds.
         certificate: what the checks say now; None where they were not repeated.
+        remarks: what differs and voids nothing: the versions that it says it was made with, which nobody can repeat.
     """
 
     void: tuple[str, ...]
     certificate: Certificate | None
+    remarks: tuple[str, ...] = ()
 
     @property
     def holds(self) -> bool:
@@ -77,7 +81,7 @@ def recheck(text: str, progress: Callable[[str], None] = lambda _: None) -> Rech
     if stated(derivation)["source_hashes"] != content["source_hashes"]:
         return Recheck(("the callables run other steps than those that were certified (their hashes differ)",), None)
     again = verify(derivation, methods, seed, progress)
-    return Recheck(tuple(_differences(content, again)), again)
+    return Recheck(tuple(_differences(content, again)), again, tuple(_other_versions(content["versions"])))
 
 
 def _read(text: str) -> dict[str, Any]:
@@ -94,14 +98,21 @@ def _read(text: str) -> dict[str, Any]:
         raise BadCertificate("the certificate does not hold its problem as data, so that it cannot be repeated")
     kinds = {"problem": dict, "problem_hash": str, "formula_hash": str, "source_hashes": dict, "methods": list}
     kinds |= {"seed": int, "checks": list, "assumptions": list, "valid_where": list, "passed": bool, "digest": str}
+    kinds |= {"versions": dict}
     for key, kind in kinds.items():
         if not isinstance(content.get(key), kind):
             raise BadCertificate(f"the certificate has no proper {key!r}: it is damaged, run verify again")
+    named = content["versions"]
     whole = content.keys() == KEYS and all(isinstance(entry, dict) for entry in content["methods"])
+    whole = whole and named.keys() == versions().keys() and all(map(_is_version, named.values()))
     seeded = not isinstance(content["seed"], bool) and content["seed"] >= 0
     if not (whole and seeded and all(map(_is_check, content["checks"]))):
         raise BadCertificate("the certificate is damaged: run verify again")
     return content
+
+
+def _is_version(entry: Any) -> bool:
+    return isinstance(entry, str) and VERSION.fullmatch(entry) is not None
 
 
 def _is_check(entry: Any) -> bool:
@@ -110,6 +121,8 @@ def _is_check(entry: Any) -> bool:
         isinstance(entry, dict)
         and entry.keys() == keys
         and all(isinstance(entry[key], kind) and not isinstance(entry[key], bool) for key, kind in FIELDS.items())
+        and entry["name"].isprintable()  # it may be repeated in words, on a terminal
+        and entry["verdict"].isprintable()
     )
 
 
@@ -138,8 +151,16 @@ def _methods(content: dict[str, Any]) -> tuple[Method, ...]:
         raise BadCertificate(f"the certificate cannot be repeated: {error}") from error
 
 
+def _other_versions(claimed: dict[str, str]) -> list[str]:
+    return [
+        f"made with {name} {claimed[name]}, and repeated with {now}"
+        for name, now in versions().items()
+        if claimed[name] != now
+    ]
+
+
 def _differences(content: dict[str, Any], again: Certificate) -> list[str]:
-    """What the certificate claims otherwise than it is found now. (Versions are free to differ, and the words of details.)"""
+    """What the certificate claims otherwise than it is found now."""
     claimed = [Check(**check) for check in content["checks"]]
     names = {check.name for check in again.checks}
     words = [
@@ -150,8 +171,8 @@ def _differences(content: dict[str, Any], again: Certificate) -> list[str]:
     words += _of_checks(claimed, again.checks) if not words else []
     words += [
         f"{key}: others in the certificate than now"
-        for key in ("assumptions", "valid_where", "passed")
-        if content[key] != (list(now) if isinstance(now := getattr(again, key), tuple) else now)
+        for key in ("assumptions", "valid_where", "methods", "passed")
+        if content[key] != written(getattr(again, key))
     ]
     if not again.passed:
         words.append("the checks do not pass")
@@ -163,22 +184,20 @@ def _of_checks(claimed: Sequence[Check], found: Sequence[Check]) -> list[str]:
     words = [f"{c.name}: not in the certificate, {c.verdict} now" for c in found if c.name not in stated]
     if words or stated != [check.name for check in found]:
         return words or ["the checks of the certificate are not in the order and number in which they are made"]
-    for old, new in zip(claimed, found, strict=True):
-        if old.verdict != new.verdict:
-            words.append(f"{old.name}: {old.verdict} in the certificate, {new.verdict} now")
-        elif (old.tolerance, old.method) != (new.tolerance, new.method):
-            words.append(f"{old.name}: another tolerance or method in the certificate than now")
-        elif not all(_alike(getattr(old, key), getattr(new, key), new.tolerance) for key in ("predicted", "observed")):
-            words.append(f"{old.name}: other numbers in the certificate than now")
-        elif new.verdict in HOLDS and not (old.error is not None and old.error <= old.tolerance):
-            words.append(f"{old.name}: its error in the certificate is not within its tolerance")
-    return words
+    pairs = zip(claimed, (Check(**written(asdict(check))) for check in found), strict=True)
+    return [f"{old.name}: {difference}" for old, new in pairs if (difference := _difference(old, new))]
 
 
-def _alike(old: Any, new: Any, tolerance: float) -> bool:
-    """Numbers to what another processor changes; what is no number (where it was worst, say) is not compared."""
-    if not (isinstance(old, (int, float)) and isinstance(new, (int, float))):
-        return (
-            type(old) is type(new) or (isinstance(old, list) and isinstance(new, (list, tuple))) or None in (old, new)
-        )
-    return bool(abs(old - new) <= ALIKE * max(abs(old), abs(new)) + tolerance)
+def _difference(old: Check, new: Check) -> str | None:
+    """The first thing that a check claims otherwise, in words."""
+    if old.verdict != new.verdict:
+        return f"{old.verdict} in the certificate, {new.verdict} now"
+    if old.method != new.method or not same_numbers(old.tolerance, new.tolerance):
+        return "another tolerance or method in the certificate than now"
+    if not same_words(old, new):
+        return "another detail in the certificate than now"
+    if new.verdict in HOLDS and not (old.error is not None and old.error <= old.tolerance):
+        return "its error in the certificate is not within its tolerance"
+    if not same_claims(old, new):
+        return "other numbers in the certificate than now"
+    return None

@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 
 from symbolic_sgd import LabelNoise, MPMath, Problem, derive_limiting_sde, gradient_flow_limit
-from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.precision import determinant, mp, solved
 
 u, v, w = sp.symbols("u v w")
 
@@ -70,3 +70,46 @@ def test_numbers_that_leave_are_mpmaths_own_and_ours_come_back_from_a_pickle():
     with mp.workdps(40):
         third = mp.mpf(1) / 3
         assert pickle.loads(pickle.dumps(third)) == third
+
+
+SINGULAR = {
+    "a column of zeros": [[0, 1, 2], [0, 3, 5], [0, 1, 1]],
+    "a row of zeros": [[1, 2, 3], [0, 0, 0], [1, 1, 1]],
+    "a column that vanishes on the way": [[1, 1, 1], [1, 1, 2], [1, 1, 3]],
+    "nothing but zeros": [[0, 0, 0]] * 3,
+}
+
+
+@pytest.mark.parametrize("name", SINGULAR)
+def test_a_singular_matrix_is_that_and_no_crash(name):
+    """Was: TypeError from mpmath's elimination, which looks for a pivot in a column of zeros and compares None."""
+    matrix = mp.matrix(SINGULAR[name])
+    assert sp.Matrix(SINGULAR[name]).det() == 0 and determinant(matrix) == 0
+    with pytest.raises(ZeroDivisionError):
+        solved(matrix, mp.matrix([1, 2, 3]))
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-inf"])
+@pytest.mark.parametrize("size", [1, 2, 3])
+def test_what_is_not_finite_solves_nothing(value, size):
+    """Was: TypeError, or a solution that is none (of a single equation)."""
+    matrix = mp.eye(size)
+    matrix[0, 0] = mp.mpf(value)
+    with pytest.raises(ZeroDivisionError, match="finite"):
+        solved(matrix, mp.matrix([1] * size))
+    with pytest.raises(ZeroDivisionError, match="finite"):
+        solved(mp.eye(size), mp.matrix([mp.mpf(value)] * size))
+    assert not mp.isfinite(determinant(matrix))
+
+
+def test_regular_systems_and_least_squares():
+    exact = sp.Matrix([[2, 1, 0], [1, 3, 5], [0, 7, 1]])
+    with mp.workdps(50):
+        matrix, right = mp.matrix(exact.tolist()), mp.matrix([1, 2, 3])
+        expected = exact.LUsolve(sp.Matrix([1, 2, 3]))
+        assert all(
+            abs(a - mp.mpf(b.p) / b.q) < mp.mpf(10) ** -45 for a, b in zip(solved(matrix, right), expected, strict=True)
+        )
+        assert abs(determinant(matrix) - exact.det()) < mp.mpf(10) ** -45
+        (slope,) = solved(mp.matrix([[1], [2], [3]]), mp.matrix([1, 2, 4]))
+        assert abs(slope - mp.mpf(17) / 14) < mp.mpf(10) ** -45

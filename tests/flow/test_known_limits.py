@@ -1,13 +1,13 @@
 """Φ of every loss of the table: its kind, its integrals, and its numbers against two independent roads."""
 
-import time
-
 import mpmath
 import numpy as np
 import pytest
 import sympy as sp
 from known_limits import EXACT, KNOWN, KnownLimit
+from latex_document import compiled_snippet, needs_tex
 from literal_flow import LiteralFlow
+from work import that_ends
 from working_precision import working_digits
 
 from symbolic_sgd import Problem, gradient_flow_limit
@@ -21,15 +21,14 @@ DIGITS = 40
 
 @pytest.fixture(scope="module")
 def found():
-    """name → (Φ, seconds of processor time)."""
+    """name → Φ."""
     return {}
 
 
 def limit_of(known: KnownLimit, found: dict):
     if known.name not in found:
-        begin = time.process_time()
-        phi = gradient_flow_limit(known.problem)
-        found[known.name] = phi, time.process_time() - begin
+        with that_ends():
+            found[known.name] = gradient_flow_limit(known.problem)
     return found[known.name]
 
 
@@ -38,11 +37,10 @@ each = pytest.mark.parametrize("known", KNOWN, ids=lambda known: known.name)
 
 @each
 def test_kind_and_number_of_integrals(known, found):
-    phi, seconds = limit_of(known, found)
+    phi = limit_of(known, found)
     assert phi.kind in known.kinds
     assert len(phi.first_integrals) == known.found
     assert phi.limit.dimension == known.needed
-    assert seconds <= 10
     assert f"{known.found} of {known.needed}" in phi.explain()
     assert (phi.expression is not None) == (phi.kind == "explicit")
     assert (len(phi.equations) == len(phi.image_symbols) == known.problem.dimension) == (phi.kind == "implicit")
@@ -51,7 +49,7 @@ def test_kind_and_number_of_integrals(known, found):
 @each
 def test_integrals_are_conserved(known, found):
     """∇I·∇L at random points, by SymPy's derivatives, to 40 digits."""
-    phi, _ = limit_of(known, found)
+    phi = limit_of(known, found)
     parameters = known.problem.parameters
     constants = {s: sp.Rational(str((known.constants or {})[s.name])) for s in known.problem.constants}
     rng = np.random.default_rng(5)
@@ -78,13 +76,13 @@ def largest_error(known: KnownLimit, phi, starts: np.ndarray) -> float:
 
 @each
 def test_numbers_against_the_literal_flow(known, found):
-    phi, _ = limit_of(known, found)
-    assert largest_error(known, phi, known.starts(np.random.default_rng(1), 6)) <= ERROR
+    phi = limit_of(known, found)
+    assert largest_error(known, phi, known.starts(np.random.default_rng(1), 3)) <= ERROR
 
 
 @pytest.mark.parametrize("known", [k for k in KNOWN if k.formula], ids=lambda known: known.name)
 def test_numbers_and_formula_against_hand_derivation(known, found):
-    phi, _ = limit_of(known, found)
+    phi = limit_of(known, found)
     starts = known.starts(np.random.default_rng(2), 50)
     np.testing.assert_allclose(phi(starts), known.formula(starts), atol=1e-12, rtol=1e-12)
     for x in starts[:5]:
@@ -96,11 +94,11 @@ def test_numbers_and_formula_against_hand_derivation(known, found):
 @pytest.mark.parametrize("known", [k for k in KNOWN if k.kinds != ("numeric",)], ids=lambda known: known.name)
 def test_equations_and_derivatives_off_the_manifold(known, found):
     """The closed-form ∂Φ and ∂²Φ[B] against the variational equations; an implicit Φ satisfies its equations."""
-    phi, _ = limit_of(known, found)
+    phi = limit_of(known, found)
     constants = known.constants or {}
-    starts = known.starts(np.random.default_rng(3), 4)
+    starts = known.starts(np.random.default_rng(3), 3)
     d = known.problem.dimension
-    b = np.random.default_rng(4).standard_normal((4, d, d))
+    b = np.random.default_rng(4).standard_normal((3, d, d))
     numeric = type(phi)(_without_form(phi.limit))
     np.testing.assert_allclose(
         phi.jacobian_at(starts, **constants), numeric.jacobian_at(starts, **constants), atol=2e-9
@@ -152,21 +150,27 @@ def second_road_error(known: KnownLimit, phi, count: int) -> mpmath.mpf:
 
 @pytest.mark.parametrize("known", [k for k in KNOWN if set(k.kinds) & set(EXACT)], ids=lambda known: known.name)
 def test_second_derivative_is_the_drift_to_forty_digits(known, found):
-    phi, _ = limit_of(known, found)
-    assert second_road_error(known, phi, 3) <= mpmath.mpf(10) ** -DIGITS
+    phi = limit_of(known, found)
+    assert second_road_error(known, phi, 2) <= mpmath.mpf(10) ** -DIGITS
+
+
+@needs_tex
+def test_latex_of_every_known_limit_compiles(found, tmp_path):
+    done = compiled_snippet("\n\n".join(limit_of(known, found).latex() for known in KNOWN), tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
 
 
 @pytest.mark.campaign
-def test_the_whole_table():
+def test_the_whole_table(found, sampled):
     """200 starts and 20 points of Γ a loss; prints the table."""
-    print(f"\n{'loss':<30}{'kind':<10}{'integrals':>10}{'seconds':>9}{'error':>10}{'½∂²Φ[Σ] − drift':>18}")
-    for known in KNOWN:
-        phi, seconds = limit_of(known, {})
+    print(f"\n{'loss':<30}{'kind':<10}{'integrals':>10}{'error':>10}{'½∂²Φ[Σ] − drift':>18}")
+    for known in sampled(KNOWN):
+        phi = limit_of(known, found)
         error = largest_error(known, phi, known.starts(np.random.default_rng(1), 200))
         second = second_road_error(known, phi, 20) if phi.kind != "numeric" else None
         print(
-            f"{known.name:<30}{phi.kind:<10}{f'{known.found}/{known.needed}':>10}{seconds:>9.2f}{error:>10.1e}"
+            f"{known.name:<30}{phi.kind:<10}{f'{known.found}/{known.needed}':>10}{error:>10.1e}"
             f"{'' if second is None else mpmath.nstr(second, 2):>18}"
         )
-        assert error <= ERROR and seconds <= 10 and phi.kind in known.kinds
+        assert error <= ERROR and phi.kind in known.kinds
         assert second is None or second <= mpmath.mpf(10) ** -DIGITS

@@ -1,10 +1,10 @@
 """Problem files: what they state, every way of getting one wrong, and the files of `derivations/`."""
 
-import time
 from pathlib import Path
 
 import pytest
 import sympy as sp
+from work import calls, that_ends
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.errors import BadInput, BadSymbol, ExpressionSyntaxError, ProblemFileError, ProblemTooLarge
@@ -280,18 +280,17 @@ def test_toml_errors(text: str, words: str) -> None:
     ids=lambda value: value[:20],
 )  # fmt: skip
 def test_hostile_files_are_refused_at_once(text: str, words: str) -> None:
-    began = time.perf_counter()
-    assert words in refusal(text, ProblemTooLarge)
-    assert time.perf_counter() - began < 3
+    work, message = calls(lambda: refusal(text, ProblemTooLarge))
+    assert words in message and work < 500_000
 
 
 @pytest.mark.parametrize(
     "text", ['\\"' * 500_000, ' "' * 500_000, "a" * 1_000_000, "a ." + " " * 1_000_000, "'" * 1_000_000]
 )
 def test_the_search_for_dotted_keys_is_linear(text: str) -> None:
-    began = time.perf_counter()
-    refusal(text)
-    assert time.perf_counter() - began < 3
+    """A search that begins anew at every character would take hours."""
+    with that_ends():
+        refusal(text)
 
 
 def test_dots_in_strings_are_no_keys() -> None:

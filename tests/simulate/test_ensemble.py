@@ -1,6 +1,5 @@
 """The same bits for any number of workers, after a lost worker, and after an interruption; statistics that are right."""
 
-import json
 import os
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
@@ -12,7 +11,7 @@ from killing import KillsOnce
 from scipy.stats import chisquare
 
 from symbolic_sgd import IsotropicNoise, Problem
-from symbolic_sgd.errors import BadCheckpoint, BadInput, Diverged
+from symbolic_sgd.errors import BadInput, Diverged
 from symbolic_sgd.processes.sgd import TrueLaw
 from symbolic_sgd.simulate import ensemble as ensembles
 from symbolic_sgd.simulate.increments import Increments, Normals, Outcomes, uniform_integers
@@ -161,49 +160,6 @@ def test_an_interrupted_run_resumes_to_the_same_bits(stepper, tmp_path):
     assert_same_bits(whole, resumed)
     assert whole.paths.tobytes() == resumed.paths.tobytes()
     assert_same_bits(whole, run(stepper, marks=marks, keep_paths=True, checkpoint=file))  # nothing is left to do
-
-
-@pytest.mark.parametrize(
-    "change",
-    [
-        lambda arrays, head: arrays.update(x0=arrays["x0"][:, :2]),
-        lambda arrays, head: arrays.update(x0=arrays["x0"] * np.nan),
-        lambda arrays, head: arrays.update(x0=arrays["x0"].astype(str)),
-        lambda arrays, head: arrays.update(mean=arrays["mean"][:, :1]),
-        lambda arrays, head: arrays.update(scatter=arrays["scatter"][:1]),
-        lambda arrays, head: head["chunks"][0].update(done=10**9),
-        lambda arrays, head: head["chunks"][0].update(done=3),
-        lambda arrays, head: head["chunks"][0].update(generator={}),
-        lambda arrays, head: head["chunks"].clear(),
-        lambda arrays, head: head.update(count=3),
-    ],
-)
-def test_a_checkpoint_that_was_edited_is_refused(stepper, tmp_path, change):
-    """Its fingerprint is right, and its content is none that such a run writes."""
-    file = tmp_path / "run.npz"
-    run(stepper, replicas=10, checkpoint=file)
-    with np.load(file) as stored:
-        arrays = dict(stored)
-    head = json.loads(str(arrays.pop("head")))
-    change(arrays, head)
-    np.savez(file, head=np.array(json.dumps(head)), **arrays)
-    with pytest.raises(BadCheckpoint):
-        run(stepper, replicas=10, checkpoint=file)
-
-
-def test_a_checkpoint_of_another_run_or_no_checkpoint_is_refused(stepper, tmp_path):
-    file = tmp_path / "run.npz"
-    run(stepper, checkpoint=file, identity="one")
-    with pytest.raises(BadCheckpoint, match="another run"):
-        run(stepper, checkpoint=file, identity="two")
-    with pytest.raises(BadCheckpoint, match="another run"):
-        run(stepper, replicas=5, checkpoint=file, identity="one")
-    file.write_bytes(b"nonsense")
-    with pytest.raises(BadCheckpoint, match="no checkpoint"):
-        run(stepper, checkpoint=file, identity="one")
-    np.savez(file, head=np.array([{"a": 1}], dtype=object))  # a pickle is never read
-    with pytest.raises(BadCheckpoint, match="no checkpoint"):
-        run(stepper, checkpoint=file, identity="one")
 
 
 def test_a_replica_that_leaves_float64_is_an_error():

@@ -252,7 +252,7 @@ def test_overparametrised_against_what_it_conserves():
 def test_steep_curved_valley(ratio):
     loss, _ = valley(ratio)
     _, precise = valley(ratio, mp.sin, mp.cos)
-    rows = np.random.default_rng(4).normal(size=(6, 3))
+    rows = np.random.default_rng(4).normal(size=(3, 3))
     found = limits_of_flow(loss, rows, 2)
     for row, point in zip(rows, found.points, strict=True):
         exact = precise_limit(
@@ -384,13 +384,13 @@ def test_no_rows():
 
 def test_memory_does_not_grow_with_the_batch():
     rng = np.random.default_rng(10)
-    loss, rows = overparametrised(rng.normal(size=(2, 4)), rng.normal(size=2)), rng.normal(size=(10_000, 8))
+    loss, rows = overparametrised(rng.normal(size=(2, 4)), rng.normal(size=2)), rng.normal(size=(3_000, 8))
     tracemalloc.start()
     found = limits_of_flow(loss, rows, 2)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert found.reached.all()
-    assert peak < 40e6
+    assert peak < 10e6
 
 
 # --- what is refused --------------------------------------------------------------------------
@@ -475,9 +475,10 @@ def precise_hyperbola(u, v, digits):
     )
 
 
-@pytest.mark.parametrize("digits", [15, 30, 60])
-@pytest.mark.parametrize("start", [("2", "1"), ("3", "-0.5"), ("1", "-0.999")])
-def test_hyperbola_to_many_digits(digits, start):
+@pytest.mark.parametrize(
+    ("start", "digits"), [(("2", "1"), 15), (("2", "1"), 60), (("3", "-0.5"), 30), (("1", "-0.999"), 30)]
+)
+def test_hyperbola_to_many_digits(start, digits):
     with working_digits(digits + 20):
         u, v = map(mpf, start)
         found = precise_hyperbola(u, v, digits)
