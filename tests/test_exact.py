@@ -104,7 +104,9 @@ def test_exact_data_is_what_a_problem_wants():
 
 
 @pytest.mark.parametrize(
-    "value", [np.nan, -np.inf, 1j, np.complex128(1), "0.1", None, True, np.True_, {0.1}, {1: 0.1}, object()], ids=repr
+    "value",
+    [np.nan, -np.inf, 1j, np.complex128(1), "0.1", None, True, np.True_, {0.1}, {1: 0.1}, object()],
+    ids=lambda value: f"{type(value).__name__} {value}".split(" object at")[0],
 )
 def test_refused(value):
     with pytest.raises(BadInput):
