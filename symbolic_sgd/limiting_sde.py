@@ -94,7 +94,7 @@ class LimitingSDE(Printable):
 
     @property
     def valid_where(self) -> tuple[sp.Basic, ...]:
-        """Conditions under which the formulas hold: the cell in which |·|, max, … are smooth, and minors that are not zero.
+        """Conditions under which the formulas hold: the cell in which moduli, maxima and signs are smooth, and minors that are not zero.
 
         () if on all of Γ, or on all of `component`.
         """

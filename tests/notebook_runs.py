@@ -31,10 +31,10 @@ def executed(source: Path, directory: str | Path):
     return notebook
 
 
-def printed(notebook) -> list[list[str]]:
-    """What each code cell shows, but for pictures."""
+def printed(notebook) -> list[str]:
+    """What each code cell shows, but for pictures; in how many pieces a kernel sends it is chance."""
     return [
-        ["".join(output.get("text") or output["data"]["text/plain"]) for output in cell.outputs if not _picture(output)]
+        "".join("".join(o.get("text") or o["data"]["text/plain"]) for o in cell.outputs if not _picture(o))
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]

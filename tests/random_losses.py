@@ -43,22 +43,22 @@ def random_loss(seed: int) -> RandomLoss:
     dimension = rng.randint(2, 5)
     codimension = rng.randint(1, min(3, dimension - 1))
     parameters = sp.symbols(f"x1:{dimension + 1}")
-    near, equations = _accepted_equations(rng, parameters, codimension)
-    loss = sum(_rational(rng, 1, 6, 2) * rng.choice(OUTER_LOSSES)(equation) for equation in equations)
-    sigma = sp.ImmutableMatrix(dimension, rng.randint(1, 4), lambda i, j: _noise_entry(rng, parameters))
+    near, equations = accepted_equations(rng, parameters, codimension)
+    loss = sum(positive_rational(rng, 1, 6, 2) * rng.choice(OUTER_LOSSES)(equation) for equation in equations)
+    sigma = sp.ImmutableMatrix(dimension, rng.randint(1, 4), lambda i, j: noise_entry(rng, parameters))
     return RandomLoss(seed, parameters, loss, sigma, equations, near, hidden=seed % 2 == 1)
 
 
-def _accepted_equations(rng: Random, parameters: tuple, codimension: int) -> tuple[dict, tuple[sp.Expr, ...]]:
-    """The first draw of a point and M equations that passes `_acceptable`."""
+def accepted_equations(rng: Random, parameters: tuple, codimension: int) -> tuple[dict, tuple[sp.Expr, ...]]:
+    """The first draw of a point and M equations that passes `acceptable`."""
     while True:
         near = {parameter: sp.Rational(rng.choice((-1, 1)) * rng.randint(1, 4), 3) for parameter in parameters}
-        equations = tuple(_vanishing_sum(rng, parameters, near) for _ in range(codimension))
-        if _acceptable(parameters, near, equations):
+        equations = tuple(vanishing_sum(rng, parameters, near) for _ in range(codimension))
+        if acceptable(parameters, near, equations):
             return near, equations
 
 
-def _acceptable(parameters: tuple, near: dict, equations: tuple[sp.Expr, ...]) -> bool:
+def acceptable(parameters: tuple, near: dict, equations: tuple[sp.Expr, ...]) -> bool:
     """Every parameter occurs in g, and J = ∂g(x0) has singular values of order one with condition at most 50."""
     if sp.Tuple(*equations).free_symbols != set(parameters):
         return False
@@ -68,45 +68,45 @@ def _acceptable(parameters: tuple, near: dict, equations: tuple[sp.Expr, ...]) -
     return largest >= singular[0] and singular[-1] >= max(smallest, singular[0] / WORST_CONDITION)
 
 
-def _vanishing_sum(rng: Random, parameters: tuple, near: dict) -> sp.Expr:
+def vanishing_sum(rng: Random, parameters: tuple, near: dict) -> sp.Expr:
     """p(x) − p(x0) with p a sum of two or three random pieces."""
-    signed = [_rational(rng, 1, 4, 2) * rng.choice((-1, 1)) for _ in range(rng.randint(2, 3))]
-    total = sum(coefficient * _piece(rng, parameters) for coefficient in signed)
+    signed = [positive_rational(rng, 1, 4, 2) * rng.choice((-1, 1)) for _ in range(rng.randint(2, 3))]
+    total = sum(coefficient * piece(rng, parameters) for coefficient in signed)
     return total - total.subs(near)
 
 
-def _piece(rng: Random, parameters: tuple) -> sp.Expr:
+def piece(rng: Random, parameters: tuple) -> sp.Expr:
     """One summand of p: a monomial half of the time, else a function of a low-degree form."""
     if rng.random() < 0.5:
-        return _monomial(rng, parameters, rng.randint(1, 3))
-    return rng.choice(INNER_FUNCTIONS)(_form(rng, parameters))
+        return monomial(rng, parameters, rng.randint(1, 3))
+    return rng.choice(INNER_FUNCTIONS)(form(rng, parameters))
 
 
-def _form(rng: Random, parameters: tuple) -> sp.Expr:
+def form(rng: Random, parameters: tuple) -> sp.Expr:
     """A linear form a x_i + b x_j, or a monomial a x_i x_j, with coefficients of at most 1 in absolute value."""
     if rng.random() < 0.3:
-        return _small(rng) * _monomial(rng, parameters, 2)
-    return sum(_small(rng) * parameter for parameter in rng.sample(parameters, min(2, len(parameters))))
+        return small(rng) * monomial(rng, parameters, 2)
+    return sum(small(rng) * parameter for parameter in rng.sample(parameters, min(2, len(parameters))))
 
 
-def _noise_entry(rng: Random, parameters: tuple) -> sp.Expr:
+def noise_entry(rng: Random, parameters: tuple) -> sp.Expr:
     """a + b x_i + c m(x), with m a product of two parameters, or the sine, cosine or tanh of one."""
     bend = rng.choice((sp.sin, sp.cos, sp.tanh, lambda x: x * rng.choice(parameters)))
-    return _small(rng) + _small(rng) * rng.choice(parameters) + _small(rng) * bend(rng.choice(parameters))
+    return small(rng) + small(rng) * rng.choice(parameters) + small(rng) * bend(rng.choice(parameters))
 
 
-def _monomial(rng: Random, parameters: tuple, degree: int) -> sp.Expr:
+def monomial(rng: Random, parameters: tuple, degree: int) -> sp.Expr:
     """A product of `degree` parameters, repetitions allowed."""
     return sp.prod(rng.choices(parameters, k=degree))
 
 
-def _small(rng: Random) -> sp.Rational:
+def small(rng: Random) -> sp.Rational:
     """A nonzero rational of at most 1 in absolute value."""
     denominator = rng.randint(1, 4)
     return sp.Rational(rng.randint(1, denominator) * rng.choice((-1, 1)), denominator)
 
 
-def _rational(rng: Random, least: int, most: int, largest_denominator: int) -> sp.Rational:
+def positive_rational(rng: Random, least: int, most: int, largest_denominator: int) -> sp.Rational:
     """A positive rational p/q with p in least…most and q in 1…largest_denominator."""
     return sp.Rational(rng.randint(least, most), rng.randint(1, largest_denominator))
 

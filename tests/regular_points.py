@@ -2,7 +2,7 @@
 
 Nothing of the package is used. A point is regular for equations g: R^D → R^M of a part of Γ when
 
-    g = 0, ∇L = 0,  λ_M > 0 = λ_{M+1} = … = λ_D for the eigenvalues of H = ∇²L, at 80 digits,  ∇L = 0 beside it on {g = 0},
+    g = 0, ∇L = 0,  λ_M > 0 = λ_{M+1} = … = λ_D for the eigenvalues of H = ∇²L, at 60 digits,  ∇L = 0 beside it on {g = 0},
 
 and no |·|, max, min, sign, root or logarithm of the loss is evaluated where it has no derivative. Then {∇L = 0} is
 {g = 0} near the point: the first contains the second, and rank H = M bounds its dimension by D − M.
@@ -16,20 +16,20 @@ import numpy as np
 import sympy as sp
 from theorem_literal import gradient_and_spectrum, point_by_gradient, point_on_manifold
 
-DIGITS = 40
+DIGITS = 30
 """Points are good to twice as many digits."""
 
-LEAST, ROUNDED = mp.mpf(10) ** -40, mp.mpf(10) ** -55
+LEAST, ROUNDED = mp.mpf(10) ** -30, mp.mpf(10) ** -42
 """Beside the largest eigenvalue of H, M of them are above the first and the others below the second."""
 
-STATIONARY = mp.mpf(10) ** -50
+STATIONARY = mp.mpf(10) ** -45
 """|∇L| beside |H| (1 + |x|)."""
 
 KINK = mp.mpf(10) ** -25
 """An argument of |·|, √, … that is smaller than this counts as zero."""
 
 BESIDE = 1e-3
-"""How far the neighbours on {g = 0} are, relative to each |x_i| + the point's own scale."""
+"""How far the neighbour on {g = 0} is, relative to |x_i| and the point's own scale."""
 
 FLOAT_STEPS = 40
 
@@ -57,23 +57,26 @@ def regular_place(
     start: Sequence,
     *,
     settle: bool = False,
+    beside: bool = True,
 ) -> Place:
     """The regular point of {g = 0} that Newton's method finds from a start.
 
     Args:
         start: D numbers.
         settle: first go to {g = 0} in float64, for starts far from it.
+        beside: also examine ∇L beside the point on {g = 0}; once for each g is enough.
 
     Raises:
         Irregular: there is no zero of g near, or the theorem does not apply there.
     """
     try:
-        begin = _settled(equations, parameters, start) if settle else start
+        begin = settled(equations, parameters, start) if settle else start
         point = point_on_manifold(equations, parameters, begin, digits=DIGITS)
     except (ValueError, ZeroDivisionError, TypeError, OverflowError) as error:
         raise Irregular(f"no point of the equations: {error}") from error
     _require_regular(loss, parameters, point, len(equations))
-    for neighbour in _neighbours(equations, parameters, point):
+    if beside:
+        neighbour = _neighbour(equations, parameters, point)
         gradient, spectrum = gradient_and_spectrum(loss, parameters, neighbour, DIGITS)
         if not _is_stationary(gradient, spectrum, neighbour):
             raise Irregular("the gradient does not vanish beside it on the equations")
@@ -147,33 +150,55 @@ def _scale(point: Sequence[mp.mpf]) -> float:
     return float(max(map(abs, point))) or 1.0
 
 
-def _neighbours(equations: Sequence[sp.Expr], parameters: Sequence, point: Sequence[mp.mpf]) -> list[list]:
-    """Two points of {g = 0} beside a point."""
+def _neighbour(equations: Sequence[sp.Expr], parameters: Sequence, point: Sequence[mp.mpf]) -> list:
+    """A point of {g = 0} beside a point."""
     rng, scale = np.random.default_rng(7), _scale(point)
-    found = []
-    for _ in range(2):
-        moved = [a + mp.mpf(BESIDE * (abs(float(a)) + 0.1 * scale) * rng.standard_normal()) for a in point]
-        try:
-            found.append(point_on_manifold(equations, parameters, moved, digits=DIGITS))
-        except (ValueError, ZeroDivisionError, TypeError) as error:
-            raise Irregular(f"the equations have no zero beside it: {error}") from error
-    return found
+    moved = [a + mp.mpf(BESIDE * (abs(float(a)) + 0.1 * scale) * rng.standard_normal()) for a in point]
+    try:
+        return point_on_manifold(equations, parameters, moved, digits=DIGITS)
+    except (ValueError, ZeroDivisionError, TypeError) as error:
+        raise Irregular(f"the equations have no zero beside it: {error}") from error
 
 
-def _settled(equations: Sequence[sp.Expr], parameters: Sequence, start: Sequence) -> np.ndarray:
-    """Gauss–Newton steps in float64, with differences for derivatives, each cut to 1 + |x|."""
+def settled(equations: Sequence[sp.Expr], parameters: Sequence, start: Sequence) -> np.ndarray:
+    """A zero of g by Gauss–Newton steps in float64, with differences for derivatives, each cut to 1 + |x|.
+
+    Raises:
+        ValueError: the steps diverge.
+    """
     function = sp.lambdify(tuple(parameters), list(equations), "math", cse=True)
     x = np.array([float(a) for a in start])
     for _ in range(FLOAT_STEPS):
-        here, steps = np.array(function(*x), dtype=float), 1e-6 * np.maximum(np.abs(x), 1e-8 * _scale(x))
+        here, steps = np.array(function(*x), dtype=float), 1e-6 * np.maximum(np.abs(x), 1e-3 * _scale(x))
         jacobian = np.array(
-            [(np.array(function(*(x + e))) - np.array(function(*(x - e)))) / (2 * e.sum()) for e in np.diag(steps)]
-        ).T
-        move = np.linalg.lstsq(jacobian, here, rcond=None)[0]
+            [np.subtract(function(*(x + e)), function(*(x - e))) / (2 * e.sum()) for e in np.diag(steps)]
+        )
+        if not np.isfinite(jacobian).all():
+            break
+        move = np.linalg.lstsq(jacobian.T, here, rcond=None)[0]
         length = np.linalg.norm(move)
         x = x - move * min(1.0, (1 + np.linalg.norm(x)) / length if length else 1.0)
-        if not np.isfinite(x).all():
-            raise ValueError("Newton's method diverges")
         if length < 1e-9 * np.linalg.norm(x):
-            break
-    return x
+            return x
+    raise ValueError("Newton's method did not settle")
+
+
+def connected(
+    equations: Sequence[sp.Expr], parameters: Sequence, begin: Sequence[float], end: Sequence[float], pieces: int = 24
+) -> bool:
+    """Whether the straight way from one point of {g = 0} to another, put on {g = 0}, is a path between them.
+
+    False means that it was not seen: the way may lead round.
+    """
+    begin, end = np.array(begin, dtype=float), np.array(end, dtype=float)
+    x, stride = begin, np.linalg.norm(end - begin) / pieces
+    try:
+        for i in range(1, pieces + 1):
+            target = x + (end - x) / (pieces + 1 - i)
+            following = settled(equations, parameters, target)
+            if np.linalg.norm(following - x) > 4 * stride + 1e-9 * np.linalg.norm(x):
+                return False
+            x = following
+    except (ValueError, ZeroDivisionError, OverflowError):
+        return False
+    return bool(np.linalg.norm(x - end) <= 1e-6 * (np.linalg.norm(end) + stride))

@@ -270,6 +270,10 @@ def test_an_interruption_from_the_keyboard_ends_the_workers_without_a_word(tmp_p
         str(tmp_path),
         "--coordinates",
         "120",
+        "320",
+        "640",
+        "--repeats",
+        "500",
         "--workers",
         "2",
     ]

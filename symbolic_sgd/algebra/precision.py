@@ -30,8 +30,7 @@ class ThreadContext:
 
     >>> import mpmath
     >>> with mp.workdps(50):
-    ...     third = mp.mpf(1) / 3
-    >>> str(third)[:22], mpmath.mp.dps
+    ...     mp.nstr(mp.mpf(1) / 3, 20), mpmath.mp.dps
     ('0.33333333333333333333', 15)
     """
 

@@ -19,7 +19,7 @@ from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.derive.cell import has_jumps, in_cell
 from symbolic_sgd.derive.equations import Equations, find_equations
 from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
-from symbolic_sgd.derive.search import FURTHER, SCALES, FloatLandscape, Slope, descend, starts, starts_at_all_scales
+from symbolic_sgd.derive.search import FURTHER, MODERATE, FloatLandscape, Slope, descend, starts, starts_at_all_scales
 from symbolic_sgd.derive.walk import steps_along
 from symbolic_sgd.errors import (
     ConstantLoss,
@@ -123,13 +123,18 @@ class Manifold:
         return matrix.with_entries([zero if z else e for e, z in zip(matrix.entries, flags, strict=True)])
 
 
-def find_manifold(problem: Problem) -> Manifold:
-    """Γ for a problem: by descent from many starts, or on the user's equations; of one cell where there are several.
+def find_manifold(problem: Problem, *, inside_cell: bool = True) -> Manifold:
+    """Γ for a problem: by descent from many starts, or on the user's equations.
+
+    Args:
+        problem: what was stated.
+        inside_cell: whether a loss that is not smooth everywhere is replaced by the smooth one of a cell; what leaves Γ, as
+            the gradient flow does, needs the loss as it is.
 
     Raises:
         NoManifold: and its subclasses, where the minimizers are no manifold that the theorem speaks of.
     """
-    if not has_jumps(problem):
+    if not inside_cell or not has_jumps(problem):
         return _smooth_manifold(problem, problem, ())
     with np.errstate(all="ignore"):
         first = _search(problem).first_point()
@@ -255,7 +260,7 @@ class _Search:
         except NoManifold:
             if self.problem.near is not None:
                 raise
-            further = starts_at_all_scales(self.problem, self.floats, self.rng, scales=(*SCALES, *FURTHER), most=12)
+            further = starts_at_all_scales(self.problem, self.floats, self.rng, scales=(*MODERATE, *FURTHER), most=6)
             with suppress(NoManifold):
                 if len(further):
                     return self._bases_from(further, count)

@@ -21,7 +21,10 @@ STARTS = 12
 SCALES = (1.0, 0.4, 2.5, 6.0, 0.1, 20.0, 100.0)
 """Standard deviations of the random starts, tried in this order until enough lie where the loss is real."""
 
-FURTHER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6, 1e3, 1e4, 1e5, 1e6)
+MODERATE = SCALES[:5]
+"""Those at which functions that saturate do not yet look like constants."""
+
+FURTHER = (1e-2, 1e-3, 1e-4, 1e-5, 1e-6)
 """The same, where these lead nowhere: parameters in other units."""
 
 

@@ -72,7 +72,7 @@ def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
         BadInput: a further integral is not conserved.
     """
     # Γ first: its dimension is the number of first integrals that are needed.
-    manifold = find_manifold(problem)
+    manifold = find_manifold(problem, inside_cell=False)
     # What is conserved, the user's own first.
     search = IntegralSearch(problem, manifold.landscape, np.random.default_rng(SEED))
     terms = ansatz(problem, _linear_forms(problem))

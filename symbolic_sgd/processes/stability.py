@@ -69,7 +69,7 @@ def check_basin_and_stability(
     problem: Problem, descent: Descent, rate: float, start: np.ndarray, values: Mapping[sp.Symbol, Fraction]
 ) -> None:
     """Refuse starts from which the gradient flow does not lead to Γ; warn of a learning rate that throws SGD out."""
-    manifold = find_manifold(problem)
+    manifold = find_manifold(problem, inside_cell=False)
     distinct = np.unique(start, axis=0)
     loss = smooth_loss(problem, manifold.landscape)
     flow = limits_of_flow(loss, rows_of(problem, distinct, values), manifold.codimension, tolerance=1e-8)
