@@ -378,16 +378,17 @@ class _Search:
     def _walks(self, level: list[tuple[PrecisePoint, HessianRank]]) -> list[tuple[PrecisePoint, HessianRank]]:
         """Generic points of Γ; that a step along the kernel of H can be completed to one shows dim Γ = D − M."""
         walked = []
+        last = level[: max(2, 4 - len(level))][-1][0]
         for point, rank in level[: max(2, 4 - len(level))]:
             reached = self._walk(point, rank.rank)
-            if reached is None:
+            if reached is None and not walked and point is last:
                 raise DegenerateMinimum(
                     f"at the minimizer {point.describe(self.problem.symbols)} the Hessian has rank {rank.rank}, but the zero set of the "
                     f"gradient is not a manifold of codimension {rank.rank} there: the minimum is degenerate (flatter than quadratic "
                     "in some direction across Γ), or the rank is not constant near the point; the theorem does not apply, "
                     "or near= has to name a regular point"
                 )
-            walked.append(reached)
+            walked.extend([] if reached is None else [reached])
         if len(level) + len(walked) < 4:
             again = self._walk(walked[-1][0], walked[-1][1].rank)
             walked.extend([again] if again is not None else [])

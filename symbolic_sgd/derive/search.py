@@ -115,7 +115,7 @@ def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator
             candidates[block, problem.dimension :] = candidates[block.start, problem.dimension :]
         good = candidates[landscape(candidates).admissible]
         found = np.concatenate([found, good[:: max(1, len(good) // (STARTS // 2))][: STARTS // 2]])
-        if len(found) >= STARTS:
+        if len(found) >= STARTS or (scale == SCALES[-1] and len(found)):
             break
     if not len(found) and landscape.relations:
         raise NoMinimum(
