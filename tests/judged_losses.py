@@ -2,7 +2,7 @@
 
 import time
 import traceback
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -237,45 +237,60 @@ def package_places(sde: LimitingSDE, loss: WidenedLoss, already: tuple[KnownPlac
     return [KnownPlace(part, truth_at(loss.loss, loss.sigma, loss.parameters, place))]
 
 
-def part_at(loss: WidenedLoss, point: list) -> int | None:
-    """The part of Γ whose equations vanish at a point (to 20 digits of what they are beside it), if one does."""
-    with mpmath.workdps(60):
-        values = [mpmath.mpf(a) for a in point]
-        beside = [a * (1 + mpmath.mpf("1e-3") * (i + 1)) for i, a in enumerate(values)]
-        for number, part in enumerate(loss.parts):
-            function = sp.lambdify(loss.parameters, list(part.equations), "mpmath", cse=True)
-            try:
-                here, there = function(*values), function(*beside)
-            except (ValueError, ZeroDivisionError):
-                continue
-            size = max(abs(mpmath.mpc(a)) for a in there)
-            if max(abs(mpmath.mpc(a)) for a in here) <= mpmath.mpf("1e-20") * size:
-                return number
+def part_at(loss: WidenedLoss, point: Sequence, digits: int = 20) -> int | None:
+    """The part of Γ whose equations vanish at a point, to so many digits of what they are beside it, if one does."""
+    for number, part in enumerate(loss.parts):
+        if vanish_at(part.equations, loss, point, digits):
+            return number
     return None
 
 
-def claims_to_hold(sde: LimitingSDE, loss: WidenedLoss, place: KnownPlace) -> bool:
-    """Whether the formulas are said to hold at a point: on the Γ printed, the component named, and where `valid_where` says.
+def vanish_at(equations: Sequence[sp.Expr], loss: WidenedLoss, point: Sequence, digits: int = 25) -> bool:
+    """Whether expressions are zero at a point, to so many digits of what they are 1 % beside it; constants have their values."""
+    function = sp.lambdify(
+        loss.parameters, [sp.sympify(e).xreplace(loss.constants) for e in equations], "mpmath", cse=True
+    )
+    with mpmath.workdps(60):
+        values = [mpmath.mpf(a) for a in point]
+        scale = max(map(abs, values)) or mpmath.mpf(1)
+        beside = [a + (abs(a) + scale / 10) * mpmath.mpf("0.01") * (i + 1) for i, a in enumerate(values)]
+        try:
+            here, there = function(*values), function(*beside)
+        except (ValueError, ZeroDivisionError):
+            return False
+        small = mpmath.mpf(10) ** -digits
+        return all(abs(mpmath.mpc(a)) <= small * abs(mpmath.mpc(b)) for a, b in zip(here, there, strict=True))
 
-    A component is recognised by its part, and by a path on Γ from its point; where no path is seen, nothing is judged.
-    """
+
+def claims_to_hold(sde: LimitingSDE, loss: WidenedLoss, place: KnownPlace) -> bool:
+    """Whether the formulas are said to hold at a point: on the Γ printed, the component named, and where `valid_where` says."""
     values = dict(zip(loss.parameters, place.truth.place.point, strict=True)) | {
         s: mpmath.mpf(a.p) / a.q for s, a in loss.constants.items()
     }
     if not on_printed_manifold(sde, loss, values):
         return False
-    component = getattr(sde, "component", None)
-    if component is not None:
-        origin = [component.point[p] for p in loss.parameters]
-        part = part_at(loss, origin)
-        if part is None or part != place.part:
-            return False
-        if not connected(loss.parts[part].equations, loss.parameters, origin, place.truth.place.floats):
-            return False
+    if not on_component(getattr(sde, "component", None), loss, place):
+        return False
     try:
         return holds_at(sde.valid_where, values)
     except ExpressionTooLarge:
         return False
+
+
+def on_component(component: Any, loss: WidenedLoss, place: KnownPlace) -> bool:
+    """Whether a point lies on the component named: where its equations vanish, or else where a path on Γ leads to its point.
+
+    Where no path is seen, nothing is judged.
+    """
+    if component is None:
+        return True
+    if component.equations:
+        return vanish_at(component.equations, loss, place.truth.place.point)
+    origin = [component.point[p] for p in loss.parameters]
+    part = part_at(loss, origin, digits=9)
+    if part is None or part != place.part:
+        return False
+    return connected(loss.parts[part].equations, loss.parameters, origin, place.truth.place.floats)
 
 
 def on_printed_manifold(sde: LimitingSDE, loss: WidenedLoss, values: dict[sp.Symbol, mpmath.mpf]) -> bool:

@@ -114,7 +114,7 @@ def _judge_component(sde: LimitingSDE, loss: WidenedLoss, places: Sequence[Known
         )
     except Irregular:
         return
-    part = part_at(loss, point)
+    part = part_at(loss, point, digits=9)
     if part != 0:
         verdict.fail("the component is not the one that near= names", value=f"part {part}")
     elif not connected(loss.parts[0].equations, loss.parameters, point, told.floats):

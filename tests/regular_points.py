@@ -69,6 +69,8 @@ def regular_place(
     Raises:
         Irregular: there is no zero of g near, or the theorem does not apply there.
     """
+    if len(equations) == len(parameters):
+        raise Irregular("as many equations as parameters: an isolated point")
     try:
         begin = settled(equations, parameters, start) if settle else start
         point = point_on_manifold(equations, parameters, begin, digits=DIGITS)
