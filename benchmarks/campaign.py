@@ -135,20 +135,19 @@ def _stop(*_: Any) -> None:
 
 
 def _limited(judge: Callable[[int], Record], seed: int, limit: float) -> Record:
-    begun = time.process_time()
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    hard = resource.getrlimit(resource.RLIMIT_CPU)[1]
-    resource.setrlimit(resource.RLIMIT_CPU, (int(used.ru_utime + used.ru_stime + limit + GRACE), hard))
+    """The judge's record, or that it was stopped; a process that does not listen is ended by the system's own limit."""
+    begun, allowed = time.process_time(), resource.getrlimit(resource.RLIMIT_CPU)
+    resource.setrlimit(resource.RLIMIT_CPU, (int(begun + limit + GRACE), allowed[1]))
+    signal.setitimer(signal.ITIMER_PROF, limit)
     try:
-        signal.setitimer(signal.ITIMER_PROF, limit)
-        try:
-            record = judge(seed)
-        finally:
-            signal.setitimer(signal.ITIMER_PROF, 0)
+        record = judge(seed)
     except OutOfTime:
         record = {"seed": seed, "outcome": "slow", "message": f"stopped after {limit:g} s of processor time"}
     except Exception as error:  # the judge itself failed: to be looked at
         record = {"seed": seed, "outcome": "not judged", "message": f"{type(error).__name__}: {error}"[:500]}
+    finally:
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        resource.setrlimit(resource.RLIMIT_CPU, allowed)
     return record | {"processor": round(time.process_time() - begun, 3)}
 
 
@@ -228,6 +227,7 @@ def _report_run(records: list[Record]) -> list[str]:
     places, accepted, claims, undefined = (
         sum(r.get(key, 0) for r in records) for key in ("places", "accepted", "claims", "undefined")
     )
+    lost = max((r.get("lost", 0) for r in records if not r.get("wrong")), default=0)
     lines = [
         f"{len(records)} losses: " + ", ".join(f"{count} {outcome}" for outcome, count in outcomes.most_common()),
         f"regular by the independent test: {len(regular)}; of them derived: {_share(len(derived), len(regular))}",
@@ -241,7 +241,7 @@ def _report_run(records: list[Record]) -> list[str]:
         f"points: {places}; accepted by the callables: {_share(accepted, places)}; "
         f"formulas claimed there: {claims}, without a value at {undefined}",
         f"wrong: {len(wrong)} losses, {len(given)} of them in a number that was given",
-        f"largest relative error of a number that counts as right: {max((r.get('lost', 0) for r in records), default=0):.1e}",
+        f"largest relative error of a number, of the losses without a fault: {lost:.1e}",
         *_times(records),
         *_listed("wrong", [(r["seed"], _words(r) + " " + _wrong_words(r)) for r in wrong]),
         *_refusals("refused though regular", [r for r in regular if r["outcome"] == "refused"]),

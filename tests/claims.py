@@ -151,7 +151,7 @@ class Findings:
         wrong_numbers: term → relative error of a number that was given.
         wrong_formulas: term → relative error of the formula, where `valid_where` holds.
         wrong_zeros: terms with an entry that is exactly 0 where the truth is not.
-        lost: the worst relative error of a number that counts as right.
+        lost: the worst relative error of a number that was given.
         undefined: why the formulas have no value there, or "".
     """
 
@@ -202,13 +202,23 @@ def findings(
         except SymbolicSGDError as error:
             refused[name] = type(error).__name__
             continue
+        lost = max(lost, _relative(truth, name, numbers))
         error = _number_error(truth, name, numbers)
         if error > NUMBER:
             wrong[name] = error
-        else:
-            lost = max(lost, error)
     formulas, zeros, undefined = _formula_errors(sde, truth, constants) if claimed else ({}, (), "")
     return Findings(refused, wrong, formulas, zeros, lost, undefined)
+
+
+def _relative(truth: Truth, name: str, numbers: np.ndarray) -> float:
+    """The error beside the term's size, or beside a thousandth of the products that it is the sum of."""
+    if not np.isfinite(numbers).all():
+        return float("inf")
+    with mpmath.workdps(2 * MORE):
+        pairs = zip(numbers, getattr(truth.terms, name), strict=True)
+        error = max(abs(mpmath.mpf(float(a)) - b) for a, b in pairs)
+        size = max(truth.size(name), truth.natural(name) / 1000)
+        return float(error / size) if error else 0.0
 
 
 def _number_error(truth: Truth, name: str, numbers: np.ndarray) -> float:

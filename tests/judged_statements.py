@@ -244,7 +244,7 @@ def _judge_regularizer(
     except (Undecided, ExpressionTooLarge) as error:
         clock.stop("regularizer")
         words = str(error)
-        reason = next((r for r in REASONS if r in words), re.sub(r"[-\d.e+]+", "#", words)[:100])
+        reason = next((r for r in REASONS if r in words), re.sub(r"-?\d[\d.]*(e[-+]?\d+)?", "#", words)[:100])
         return {"regularizer": "undecided", "undecided": f"{type(error).__name__}: {reason}"}
     clock.stop("regularizer")
     words = {"words": evidence.words[:300]}

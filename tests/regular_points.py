@@ -25,6 +25,9 @@ LEAST, ROUNDED = mp.mpf(10) ** -30, mp.mpf(10) ** -42
 STATIONARY = mp.mpf(10) ** -45
 """|∇L| beside |H| (1 + |x|)."""
 
+FLAT = mp.mpf(10) ** -25
+"""The largest eigenvalue of H beside the second differences of L a tenth of |x| away, at least."""
+
 KINK = mp.mpf(10) ** -25
 """An argument of |·|, √, … that is smaller than this counts as zero."""
 
@@ -139,8 +142,24 @@ def _require_regular(loss: sp.Expr, parameters: Sequence, point: Sequence[mp.mpf
     if not _is_stationary(gradient, spectrum, point):
         raise Irregular(f"the gradient has norm {mp.nstr(mp.norm(gradient), 5)}")
     largest, values = spectrum.values[0], spectrum.values
+    if not largest > FLAT * _roughness(loss, parameters, point):
+        raise Irregular(f"H has not rank {codimension}: it vanishes beside the differences of L")
     if not (values[codimension - 1] > LEAST * largest and max(map(abs, values[codimension:])) < ROUNDED * largest):
         raise Irregular(f"H has not rank {codimension} and no negative eigenvalue: {[mp.nstr(a, 5) for a in values]}")
+
+
+def _roughness(loss: sp.Expr, parameters: Sequence, point: Sequence[mp.mpf]) -> mp.mpf:
+    """The largest |L(y) − L(x)|/|y − x|² for y a tenth of |x| away along an axis."""
+    function, reach = sp.lambdify(tuple(parameters), loss, "mpmath", cse=True), mp.mpf(_scale(point)) / 10
+    found = [mp.mpf(0)]
+    for i in range(len(point)):
+        for sign in (1, -1):
+            try:
+                there = function(*[a + sign * reach * (k == i) for k, a in enumerate(point)])
+                found.append(abs(there - function(*point)) / reach**2)
+            except (ValueError, ZeroDivisionError, OverflowError):
+                continue  # the loss need not be real there
+    return max(found)
 
 
 def _is_stationary(gradient: mp.matrix, spectrum, point: Sequence[mp.mpf]) -> bool:
