@@ -35,8 +35,8 @@ FORMULA = mpmath.mpf("1e-25")
 NUMBER = 1e-6
 """Relative error of a float64 number that is wrong, unless the exact value moves as much where the point is rounded."""
 
-ROUNDING = 1e-12
-"""Error of a number allowed beside the size of the products that it is the sum of."""
+ROUNDING, CONDITIONED = 1e-12, 1e-7
+"""Error of a number allowed beside the size of the products that it is the sum of: the first times λ_1/λ_M, up to the second."""
 
 DRIFTS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
 
@@ -49,7 +49,7 @@ class Truth:
         loss, sigma: without constants.
         parameters: x_1 … x_D.
         place: where.
-        noise_scale: the largest entry of σ at the point and beside it, so that a noise that vanishes there has a size.
+        noise_scale: the largest entry of σ, if in its sums nothing cancelled: what rounding of σ is relative to.
     """
 
     loss: sp.Expr
@@ -74,6 +74,12 @@ class Truth:
         """The largest entry of a term; of all drift terms, for these."""
         names = DRIFTS if name in DRIFTS else (name,)
         return max(abs(a) for n in names for a in getattr(self.terms, n))
+
+    @property
+    def condition(self) -> mpmath.mpf:
+        """λ_1/λ_M, by which float64 loses digits of H†."""
+        values = self.landscape.spectrum.values
+        return values[0] / values[self.place.codimension - 1]
 
     def natural(self, name: str) -> mpmath.mpf:
         """A bound of the products whose sum a term is: 1, |H†|, |H†||σ|², |σ|, |H†||T||σ|²."""
@@ -125,14 +131,33 @@ def _unit(index: int, length: int) -> tuple[int, ...]:
 
 
 def truth_at(loss: sp.Expr, sigma: sp.MatrixBase, parameters: Sequence[sp.Symbol], place: Place) -> Truth:
-    """The literal theorem at a place; the noise's size is taken there and at points 1 % away."""
-    noise = sp.lambdify(tuple(parameters), sp.ImmutableDenseMatrix(sigma), "mpmath", cse=True)
-    scale = mpmath.mpf(0)
-    with mpmath.workdps(2 * MORE):
-        for factor in ("0.99", "1", "1.01"):
-            values = noise(*[a * mpmath.mpf(factor) for a in place.point])
-            scale = max(scale, *(abs(a) for a in values))
+    """The literal theorem at a place."""
+    with mpmath.workdps(30):
+        at = dict(zip(parameters, place.point, strict=True))
+        scale = max(_magnitudes(sp.sympify(entry), at)[1] for entry in sigma)
     return Truth(loss, sp.ImmutableDenseMatrix(sigma), tuple(parameters), place, scale)
+
+
+def _magnitudes(expression: sp.Expr, at: Mapping[sp.Symbol, mpmath.mpf]) -> tuple[mpmath.mpf, mpmath.mpf]:
+    """The value of an expression, and what it would be if in its sums nothing cancelled."""
+    if expression.is_Symbol:
+        return at[expression], abs(at[expression])
+    if not expression.args:
+        value = mpmath.mpf(sp.N(expression, 30))
+        return value, abs(value)
+    values, sizes = zip(*(_magnitudes(a, at) for a in expression.args), strict=True)
+    if expression.is_Add:
+        return mpmath.fsum(values), mpmath.fsum(sizes)
+    if expression.is_Mul:
+        return mpmath.fprod(values), mpmath.fprod(sizes)
+    if expression.is_Pow and expression.exp.is_Integer and expression.exp > 0:
+        return values[0] ** int(values[1]), sizes[0] ** int(values[1])
+    if isinstance(expression, (sp.Max, sp.Min, sp.Abs)):
+        value = {sp.Max: max, sp.Min: min, sp.Abs: lambda a: abs(a[0])}[type(expression)](values)
+        return value, max(sizes)
+    symbols = sp.symbols(f"a1:{len(values) + 1}")
+    value = mpmath.re(sp.lambdify(symbols, expression.func(*symbols), "mpmath")(*values))
+    return value, abs(value)
 
 
 def truth_near(
@@ -229,7 +254,7 @@ def _number_error(truth: Truth, name: str, numbers: np.ndarray) -> float:
     with mpmath.workdps(2 * MORE):
         error = max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(numbers, exact, strict=True))
         size = truth.size(name)
-        rest = error - ROUNDING * truth.natural(name)
+        rest = error - min(ROUNDING * truth.condition, CONDITIONED) * truth.natural(name)
         if rest <= NUMBER * size:
             return float(max(rest, 0) / size) if size else 0.0
         rest -= 100 * truth.moves(name)
