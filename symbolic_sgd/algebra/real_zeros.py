@@ -1,6 +1,7 @@
 """All real zeros of a function of one variable, exactly, or the admission that they were not found."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import combinations
 from typing import Any
 
@@ -30,8 +31,8 @@ def real_zeros(expression: Expression, variable: sp.Symbol) -> list[Expression] 
     >>> t, s = sp.Symbol("t"), sp.Symbol("s", positive=True)
     >>> real_zeros((t**2 - 2)*(t**2 + s), t), real_zeros(2 + sp.cos(t), t), real_zeros(sp.sin(t), t)
     ([-sqrt(2), sqrt(2)], [], [0, pi])
-    >>> real_zeros(sp.exp(t) - t - 2, t) is None
-    True
+    >>> real_zeros(sp.exp(t) - t - 2, t) is None, real_zeros(2*sp.log(1/t) - 1, t)
+    (True, [exp(-1/2)])
     """
     if sp.count_ops(expression) > 4 * LARGEST_EQUATION:
         return None
@@ -76,12 +77,54 @@ def _zeros_of_factor(factor: Expression, variable: sp.Symbol) -> list[Expression
     if factor.has(sp.sin, sp.cos):
         return _trigonometric(factor, variable)
     if not factor.is_polynomial(variable):
-        return None
+        return _zeros_of_composition(factor, variable)
     found = roots(factor, variable)
     real = [_as_real(root).is_real for root in found]
     if not found or None in real:
         return None
     return [root for root, is_real in zip(found, real, strict=True) if is_real]
+
+
+@dataclass(frozen=True)
+class _Injective:
+    """A function that is one to one where it is real: its inverse, and conditions under which a number is a value of it."""
+
+    inverse: Callable[[Expression], Expression]
+    values: Callable[[Expression], Sequence[Expression]] = lambda y: ()
+
+
+INJECTIVE = {
+    sp.exp: _Injective(sp.log, lambda y: (y,)),
+    sp.log: _Injective(sp.exp),
+    sp.tanh: _Injective(sp.atanh, lambda y: (1 - y, 1 + y)),
+    sp.atan: _Injective(sp.tan, lambda y: (sp.pi / 2 - y, sp.pi / 2 + y)),
+    sp.sinh: _Injective(sp.asinh),
+    sp.asinh: _Injective(sp.sinh),
+}
+"""y is a value of the function exactly where what is listed of it is positive."""
+
+
+def _zeros_of_composition(factor: Expression, variable: sp.Symbol) -> list[Expression] | None:
+    """Zeros of p(f(q)) with one injective function f, whose argument is all that the variable stands in."""
+    calls = [c for c in factor.atoms(sp.Function) if variable in c.free_symbols]
+    outer = [c for c in calls if not any(c is not d and d.has(c) for d in calls)]
+    if len(outer) != 1 or outer[0].func not in INJECTIVE:
+        return None
+    (call,), value = outer, sp.Dummy("y", real=True)
+    f = INJECTIVE[call.func]
+    reduced = factor.xreplace({call: value})
+    heights = None if variable in reduced.free_symbols else real_zeros(reduced, value)
+    found: list[Expression] = []
+    for height in heights if heights is not None else [None]:
+        signs = [None] if height is None else [sign(e) for e in f.values(height)]
+        if None in signs:
+            return None
+        if all(known == 1 for known in signs):
+            zeros = real_zeros(call.args[0] - f.inverse(height), variable)
+            if zeros is None:
+                return None
+            found.extend(zeros)
+    return found
 
 
 def _as_real(expression: Expression) -> Expression:
