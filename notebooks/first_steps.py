@@ -47,14 +47,14 @@ sde.regularizer
 
 # %% [markdown]
 # $R = (u^2 + v^2)/4$ is $\tfrac14 \operatorname{tr} \nabla^2 L$ on the hyperbola, so SGD prefers flat minimizers. In the one coordinate that is
-# left, the limit is an ordinary differential equation with two stable fixed points, the balanced solutions:
+# left, the limit is an ordinary differential equation with one stable fixed point on each branch, the balanced solutions:
 
 # %%
 chart = sde.in_chart()
 chart
 
 # %%
-[(point.coordinates, point.stability) for point in chart.fixed_points]
+print(chart.fixed_points)
 
 # %% [markdown]
 # ## Numbers

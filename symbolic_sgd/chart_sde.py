@@ -10,7 +10,8 @@ import sympy as sp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.derive.chart import Chart, derivative, tidied
 from symbolic_sgd.derive.charts import chart_expression
-from symbolic_sgd.derive.fixed_points import FixedPoints, find_fixed_points
+from symbolic_sgd.derive.effort import Effort, Progress, checked_progress, checked_seconds
+from symbolic_sgd.derive.fixed_points import SECONDS, FixedPoints, find_fixed_points
 from symbolic_sgd.derive.one_dimension import OneDimension, check_one_dimensional
 from symbolic_sgd.derive.stationary import zero_flux_density
 from symbolic_sgd.errors import ExpressionTooLarge, SingularPoint
@@ -145,11 +146,26 @@ class ChartSDE:
     def fixed_points(self) -> FixedPoints:
         """The zeros of the drift with their stability, where the limit has no noise along Γ (label noise).
 
+        Those in the chart, that is in its interval where it has one; `reason` says in words what else is known, `elsewhere`
+        holds those that were found on other parts of Γ, `continua` zeros that may not be isolated.
+
         Raises:
             NotDeterministic: the limit has noise.
             Undecided: the drift vanishes everywhere.
         """
-        return find_fixed_points(self.chart)
+        return self.find_fixed_points()
+
+    def find_fixed_points(self, *, seconds: float = SECONDS, progress: Progress | None = None) -> FixedPoints:
+        """What `fixed_points` is, with a budget.
+
+        Args:
+            seconds: of processor time after which the numerical search stops; float("inf") for no limit.
+            progress: told in words what is being done.
+
+        Raises:
+            NotDeterministic, Undecided: as by `fixed_points`.
+        """
+        return find_fixed_points(self.chart, Effort(checked_seconds(seconds), checked_progress(progress)))
 
     # --- numbers and words ------------------------------------------------------------------
 

@@ -91,6 +91,10 @@ class Undecided(SymbolicSGDError):
     """A zero test or a rank test came out neither way at the working precision."""
 
 
+class BudgetSpent(Undecided):
+    """A search that has used up its processor time."""
+
+
 # --- formulas and numbers -------------------------------------------------------------------
 
 

@@ -77,19 +77,21 @@ def test_hyperbola_with_label_noise():
     assert same(chart.drift[0], -(2 * u - 2 / u**3) / 4 / (1 + u**-4))
     assert chart.diffusion.is_zero_matrix
     points = chart.fixed_points
-    assert [p.coordinates for p in points] == [(-1,), (1,)]
-    assert [p.ambient for p in points] == [(-1, -1), (1, 1)]
-    assert all(p.exact and p.stability == "stable" for p in points) and points.complete
-    assert [float(p.eigenvalues[0]) for p in points] == [-1, -1]
+    everything = [*points, *points.elsewhere]
+    assert chart.interval == (0, sp.oo) and [p.coordinates for p in everything] == [(1,), (-1,)]
+    assert len(points) == 1 and points.complete
+    assert [p.ambient for p in everything] == [(1, 1), (-1, -1)]
+    assert all(p.exact and p.stability == "stable" and float(p.eigenvalues[0]) == -1 for p in everything)
 
 
 def test_the_fixed_points_of_symbolic_label_noise():
     chart = hyperbola(LabelNoise(s), constants=(s,)).in_chart()
-    assert [(p.coordinates, p.eigenvalues, p.stability) for p in chart.fixed_points] == [
+    points = chart.fixed_points
+    assert points.complete and len(points) == 1
+    assert sorted((p.coordinates, p.eigenvalues, p.stability) for p in (*points, *points.elsewhere)) == [
         ((-1,), (-(s**2),), "stable"),
         ((1,), (-(s**2),), "stable"),
     ]
-    assert chart.fixed_points.complete
     one_side = hyperbola(LabelNoise(s), constants=(s,)).in_chart(interval=(0, sp.oo))
     assert [p.coordinates for p in one_side.fixed_points] == [(1,)]
 
@@ -511,7 +513,7 @@ def test_example_3_settles_at_the_minimum_of_the_trace(coordinate):
     points = sde.in_chart((coordinate,)).fixed_points
     assert points.complete and all(p.exact and p.stability == "stable" for p in points)
     assert all(same(p.ambient[1], sp.Integer(2) ** sp.Rational(-1, 3)) for p in points)
-    assert len(points) == (2 if coordinate == u else 1)
+    assert len(points) == len(points.elsewhere) == 1 and points.elsewhere[0].ambient[0] == -points[0].ambient[0]
 
 
 def test_example_4_the_sphere_in_spherical_angles():

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import RELATIONS, PreciseNumber
+from symbolic_sgd.algebra.arithmetic import PRECISE, RELATIONS, PreciseNumber, Valuation
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
@@ -16,7 +16,7 @@ from symbolic_sgd.algebra.precision import determinant, mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
-from symbolic_sgd.derive.precise import HIGH, PrecisePoint, positive_semidefinite_rank
+from symbolic_sgd.derive.precise import HIGH, POINT, PrecisePoint, positive_semidefinite_rank
 from symbolic_sgd.errors import BadInput, ComplexValue, ManifoldMismatch, NoManifold, NotSmooth, Undecided
 
 SEED = 7031
@@ -182,8 +182,37 @@ def reached(embedding: Embedding) -> dict[sp.Symbol, float] | None:
     target = min(
         embedding.derivation.points, key=lambda p: max(abs(p[x] - near.get(x, p[x])) for x in problem.parameters)
     )
-    place = np.array([float(target[x]) for x in problem.parameters])
-    graph, n = Graph(), len(embedding.coordinates)
+    return _nearest(embedding, np.array([float(target[x]) for x in problem.parameters]), target)
+
+
+def preimage(embedding: Embedding, place: Sequence[PreciseNumber]) -> dict[sp.Symbol, PreciseNumber] | None:
+    """A θ with ψ(θ) = x to 100 digits, from Newton's method in float64 and then with its slopes; None if none is found."""
+    found = _nearest(embedding, np.array([float(a) for a in place]), embedding.derivation.points[0])
+    if found is None:
+        return None
+    graph = Graph()
+    values, slopes = list(embedding.on(graph).values()), embedding.jacobian(graph)
+    with mp.workdps(POINT):
+        theta = {t: mp.mpf(a) for t, a in found.items()}
+        slope = Valuation(PRECISE, theta)(slopes.entries)
+        width = len(theta)
+        rows = np.array([[float(a) for a in slope[k : k + width]] for k in range(0, len(slope), width)])
+        inverse = np.linalg.pinv(rows)
+        for _ in range(NEWTON_STEPS):
+            gap = [a - b for a, b in zip(Valuation(PRECISE, theta)(values), place, strict=True)]
+            step = [mp.fdot(zip(row, gap, strict=True)) for row in inverse.tolist()]
+            theta = {t: a - e for (t, a), e in zip(theta.items(), step, strict=True)}
+            if max(map(abs, step)) < mp.mpf(10) ** (7 - POINT) * (1 + max(map(abs, theta.values()))):
+                small = max(map(abs, gap)) < mp.mpf(10) ** -HIGH * (1 + max(map(abs, place)))
+                return theta if small else None
+    return None
+
+
+def _nearest(
+    embedding: Embedding, place: np.ndarray, target: Mapping[sp.Symbol, PreciseNumber]
+) -> dict[sp.Symbol, float] | None:
+    """θ with ψ(θ) = x in float64, the smallest that is found, at the constants of a point."""
+    problem, graph, n = embedding.derivation.problem, Graph(), len(embedding.coordinates)
     program = Program.of(
         {"value": Matrix.column(list(embedding.on(graph).values())), "slope": embedding.jacobian(graph)}
     )

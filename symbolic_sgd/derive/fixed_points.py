@@ -1,72 +1,76 @@
-"""Deterministic limits θ̇ = b(θ): their fixed points, exactly where the equations are solved, and their stability."""
+"""Deterministic limits θ̇ = b(θ): their fixed points, exactly where the equations are solved, their stability, and what is
+known of those that a chart does not hold."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from itertools import islice
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from itertools import combinations, islice
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
-from symbolic_sgd.algebra.differentiate import jacobian
-from symbolic_sgd.algebra.elimination import eliminations
+from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.positive_functions import number_or_infinity
-from symbolic_sgd.algebra.precision import determinant, mp, solved
-from symbolic_sgd.algebra.real_zeros import between, sign
-from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.derive.chart import Assignment, Chart, derivative, vanish
-from symbolic_sgd.derive.interval import values_at, zeros_in
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.rational import rational
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.derive.chart import Chart, coefficients, vanish
+from symbolic_sgd.derive.effort import Effort
+from symbolic_sgd.derive.embedding import preimage
+from symbolic_sgd.derive.graph_chart import graph_chart, holds
+from symbolic_sgd.derive.interval import values_at, with_range
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint
-from symbolic_sgd.errors import NotDeterministic, SymbolicSGDError, Undecided
+from symbolic_sgd.derive.rest_points import CLOSE, Rest, RestSearch, rest_points
+from symbolic_sgd.derive.zeros_in_chart import (
+    FixedPoint,
+    exact_zeros,
+    examined,
+    numerical_zeros,
+    on_this_side,
+    spectrum,
+    thirty_digits,
+)
+from symbolic_sgd.errors import BudgetSpent, NotDeterministic, SymbolicSGDError, Undecided
 
-SEED = 5003
+SECONDS = 30.0
+"""Processor time after which fixed points are no longer sought, unless it is stated."""
 
-STARTS = 40
-"""Starts of Newton's method."""
+OTHER_CHARTS = 3
+"""Other charts in which fixed points that this one does not hold are solved for."""
 
-STEPS, LENGTH = 400, 0.1
-"""Euler steps towards where Newton's method begins, and their length in time (and at most, relative to 1 + |θ|)."""
+CHOICES, LOOKED_AT, LEAST = 3, 1000, 0.05
+"""Choices of coordinates that are tried for each of them, choices that are ranked, and the least |det T_J| beside the largest."""
 
-SOLUTIONS = 32
-"""Exact solutions that are looked at."""
+LARGEST_NUMERATOR = 300
+"""Operations of a numerator of b up to which a factor common to all is sought."""
 
-HYPERBOLIC = 1e-20
-"""An eigenvalue whose real part is smaller than this beside the largest entry decides nothing."""
+LARGEST_DENOMINATOR, SIMPLE = 10**9, 32
+"""Coordinates are recognised as fractions with denominators up to the first from 100 digits, and tried up to the second where
+few digits are known."""
 
-
-@dataclass(frozen=True)
-class FixedPoint:
-    """A zero of b.
-
-    Args:
-        coordinates: θ*, as expressions; numbers to 30 digits where `exact` is False.
-        ambient: ψ(θ*).
-        eigenvalues: of ∂b(θ*), as expressions for one coordinate, else as numbers.
-        stability: "stable" (all real parts negative), "unstable" (one is positive), or "undecided".
-        exact: whether θ* is known in closed form.
-    """
-
-    coordinates: tuple[Expression, ...]
-    ambient: tuple[Expression, ...]
-    eigenvalues: tuple[Any, ...]
-    stability: str
-    exact: bool
+SAME = 1e-9
+"""Points closer than this, relative to 1 + |x|, are one."""
 
 
 @dataclass(frozen=True)
 class FixedPoints:
-    """The fixed points that were found, in a tuple's manner, and whether they are all there are.
+    """The fixed points that were found in the chart, in a tuple's manner, and what is known beyond them.
 
     Args:
-        points: sorted by their coordinates where these are numbers.
+        points: isolated ones in the chart, sorted by their coordinates where these are numbers.
         complete: whether it was proved that there are no others in the chart.
+        reason: in words, why these are all, or what was looked at, where others lie, and how to see them.
+        elsewhere: isolated ones on Γ that the chart does not hold: beyond the ends of its interval, or where its ψ is singular
+            or not defined.
+        continua: zeros of b where ∂b has a kernel, so that they may be no isolated ones; one of each spectrum.
     """
 
     points: tuple[FixedPoint, ...]
     complete: bool
+    reason: str = ""
+    elsewhere: tuple[FixedPoint, ...] = ()
+    continua: tuple[FixedPoint, ...] = ()
 
     def __iter__(self) -> Iterator[FixedPoint]:
         return iter(self.points)
@@ -77,14 +81,64 @@ class FixedPoints:
     def __getitem__(self, i: int) -> FixedPoint:
         return self.points[i]
 
+    def __str__(self) -> str:
+        lines = [str(p) for p in self.points] or ["no isolated fixed point in this chart"]
+        return "\n".join([*lines, *(f"elsewhere on Γ: {p}" for p in self.elsewhere), f"{self.reason}."])
 
-def find_fixed_points(chart: Chart) -> FixedPoints:
-    """The zeros of b where the limit has no noise.
+
+@dataclass(frozen=True)
+class _Found:
+    """Fixed points on their way: those of the chart, those it does not hold, and those with a kernel."""
+
+    inside: tuple[FixedPoint, ...]
+    outside: tuple[FixedPoint, ...]
+    continua: tuple[FixedPoint, ...]
+    charts: tuple[str, ...]
+
+    def knows(self, point: FixedPoint, chart: Chart) -> bool:
+        """Whether this point of Γ is among them."""
+        return any(_alike(point, other, chart) for other in (*self.inside, *self.outside))
+
+
+def find_fixed_points(chart: Chart, effort: Effort | None = None) -> FixedPoints:
+    """The zeros of b where the limit has no noise: exactly where b = 0 is solved, and by Newton's method along Γ.
 
     Raises:
         NotDeterministic: it has noise.
         Undecided: every θ is a fixed point, so that their stability says nothing.
     """
+    effort = effort or Effort(SECONDS)
+    _check_moving(chart)
+    effort.progress("solving b = 0 in the chart")
+    solved, complete = exact_zeros(chart)
+    sides = [on_this_side(chart, p.coordinates) for p in solved]
+    complete = complete and None not in sides
+    inside = [p for p, side in zip(solved, sides, strict=True) if side]
+    if not complete and chart.embedding.selected is None:
+        inside.extend(numerical_zeros(chart, inside))
+    found = _Found(tuple(inside), (), (), ())
+    for point, side in zip(solved, sides, strict=True):
+        if side is False and not chart.stated and not found.knows(point, chart):
+            found = replace(found, outside=(*found.outside, point))
+    search, suspects = RestSearch(()), list[np.ndarray]()
+    try:
+        effort.begin("looking for fixed points on Γ by Newton's method")
+        search = rest_points(chart.embedding.derivation, effort)
+        found = _with_rests(chart, found, search, effort)
+        found, suspects = _with_suspects(chart, found, search)
+        complete = complete and len(found.inside) == len(inside)
+    except BudgetSpent as stopped:
+        search = replace(search, words=f"it was stopped: {stopped}")
+    return FixedPoints(
+        _sorted(chart, found.inside),
+        complete,
+        _reason(chart, found, complete, search, suspects),
+        _sorted(chart, found.outside),
+        found.continua,
+    )
+
+
+def _check_moving(chart: Chart) -> None:
     graph = Graph()
     if not vanish(chart.program.select("diffusion").on(graph)["diffusion"].entries, chart.points):
         raise NotDeterministic(
@@ -95,217 +149,228 @@ def find_fixed_points(chart: Chart) -> FixedPoints:
         raise Undecided(
             "the drift vanishes in the whole chart: every point is fixed, and nothing moves on this time scale"
         )
-    found, complete = _exact(chart)
-    if not complete:
-        found.extend(_numerical(chart, found))
-    order = lambda p: tuple(float(sp.N(c.xreplace(values_at(chart.points[0])))) for c in p.coordinates)  # noqa: E731
-    return FixedPoints(tuple(sorted(found, key=order)), complete)
 
 
-def _exact(chart: Chart) -> tuple[list[FixedPoint], bool]:
-    drift = chart.written("drift").flat()
-    coordinates = chart.embedding.coordinates
-    if len(coordinates) == 1:
-        zeros = zeros_in(chart, drift[0], chart.bounds if chart.stated else None, chart.period)
-        if zeros is not None:
-            examined = [_examined(chart, (z,)) for z in zeros]
-            complete = all(_settled(chart, z, point) for z, point in zip(zeros, examined, strict=True))
-            return [point for point in examined if point is not None], complete
-    numerators = [sp.numer(sp.together(b)) for b in drift]
-    found = []
-    for solution in islice(eliminations(numerators, coordinates), SOLUTIONS):
-        values = tuple(solution[t] for t in coordinates)
-        if not any(set(coordinates) & v.free_symbols for v in values):
-            point = _examined(chart, values)
-            if point is not None and point.coordinates not in [p.coordinates for p in found]:
-                found.append(point)
-    return found, False
+def _sorted(chart: Chart, points: Iterable[FixedPoint]) -> tuple[FixedPoint, ...]:
+    known = values_at(chart.points[0])
+    return tuple(sorted(points, key=lambda p: tuple(float(sp.N(c.xreplace(known))) for c in p.coordinates)))
 
 
-def _settled(chart: Chart, zero: Expression, point: FixedPoint | None) -> bool:
-    """Whether, for all values of the constants, a zero of b is a fixed point, or is none because ψ or the domain ends."""
-    problem = chart.embedding.derivation.problem
-    at_zero = {chart.embedding.coordinates[0]: zero}
-    place = {x: e.xreplace(at_zero) for x, e in zip(problem.parameters, chart.embedding.expressions, strict=True)}
-    signs = [(sign((c.lhs - c.rhs).xreplace(place)), c.rel_op) for c in problem.conditions]
-    if point is not None:
-        return all(known is not None for known, _ in signs)
-    if any(known is not None and not RELATIONS[relation](known, 0) for known, relation in signs):
-        return True
-    deciding = zero.free_symbols.union(*(c.free_symbols for c in problem.domain))
-    return not set(problem.constants) & deciding and not _within(chart, zero)
+# --- on Γ -----------------------------------------------------------------------------------
 
 
-def _within(chart: Chart, zero: Expression) -> bool:
-    """Whether ψ is real and smooth at a zero of b, and the domain's conditions hold, at any of the points."""
-    assigned = (_assigned(chart, (zero,), known) for known in chart.points)
-    return any(point is not None and chart.embedding.requirements.admissible(point) for point in assigned)
-
-
-def _in_range(chart: Chart, values: Sequence[Expression], known: Assignment) -> bool:
-    if not chart.stated or chart.bounds is None:
-        return True
-    numbers = [e.xreplace(values_at(known)) for e in (*values, *chart.bounds)]
-    return bool(between(numbers[:-2], *numbers[-2:]))
-
-
-def _examined(chart: Chart, values: tuple[Expression, ...]) -> FixedPoint | None:
-    """The point, if ψ(θ*) is a regular point of Γ and b vanishes there, at every value of the constants looked at."""
-    slopes = []
-    for known in chart.points:
-        point = _assigned(chart, values, known)
-        try:
-            if point is None or not _in_range(chart, values, known) or not _passes(chart, point):
-                return None
-            slopes.append(_slope(chart, point))
-        except (SymbolicSGDError, ZeroDivisionError, OverflowError):
-            return None
-    place = dict(zip(chart.embedding.coordinates, values, strict=True))
-    ambient = tuple(e.xreplace(place) for e in chart.embedding.expressions)
-    constants = bool(chart.embedding.derivation.problem.constants)
-    if len(values) == 1 and constants:
-        eigenvalue = _symbolic_slope(chart, place)
-        return FixedPoint(values, ambient, (eigenvalue,), _sign(eigenvalue), True)
-    eigenvalues, verdict = _spectrum(slopes[0])
-    return FixedPoint(values, ambient, eigenvalues, "undecided" if constants else verdict, True)
-
-
-def _assigned(chart: Chart, values: Sequence[Expression], known: Any) -> PrecisePoint | None:
-    constants = {s: sp.Float(mp.nstr(known[s], 130), 125) for s in chart.embedding.derivation.problem.constants}
-    assignment = {}
-    for symbol, value in zip(chart.embedding.coordinates, values, strict=True):
-        number = sp.N(value.xreplace(constants), 125)
-        if not number.is_real:
-            return None
-        with mp.workdps(125):
-            assignment[symbol] = mp.mpf(str(number))
-    return PrecisePoint({**assignment, **{s: known[s] for s in constants}})
-
-
-def _passes(chart: Chart, point: PrecisePoint) -> bool:
-    requirements = chart.embedding.requirements
-    if not requirements.admissible(point):
-        return False
-    requirements.check(point)
-    graph = Graph()
-    drift = chart.program.select("drift").on(graph)["drift"]
-    return all(PrecisePoint(point.assignment).zeros(drift.entries))
-
-
-def _slope(chart: Chart, point: PrecisePoint) -> Any:
-    """∂b at a point, n×n."""
-    graph = Graph()
-    drift = chart.program.select("drift").on(graph)["drift"]
-    slopes = Matrix.of(jacobian(drift.entries, [graph.symbol(t) for t in chart.embedding.coordinates]))
-    return PrecisePoint(point.assignment).matrix(slopes)
-
-
-def _symbolic_slope(chart: Chart, place: dict[sp.Symbol, Expression]) -> Expression:
-    (variable,) = chart.embedding.coordinates
-    slope = derivative(chart.written("drift")[0, 0], variable).xreplace(place)
-    return sp.factor(sp.cancel(slope)) if sp.count_ops(slope) < 100 else slope
-
-
-def _sign(value: Expression) -> str:
-    return "stable" if value.is_negative else "unstable" if value.is_positive else "undecided"
-
-
-def _singular(slope: Any) -> bool:
-    with mp.workdps(HIGH):
-        return bool(abs(determinant(slope)) <= HYPERBOLIC * max(map(abs, slope)) ** slope.rows)
-
-
-def _spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
-    with mp.workdps(HIGH):
-        values = mp.eig(slope, left=False, right=False) if slope.rows > 1 else [slope[0, 0]]
-        small = HYPERBOLIC * max(map(abs, slope))
-        parts = [mp.re(v) for v in values]
-        verdict = "undecided"
-        if any(p > small for p in parts):
-            verdict = "unstable"
-        elif all(p < -small for p in parts):
-            verdict = "stable"
-    return tuple(sp.sympify(mp.mpmathify(v)).n(15) for v in values), verdict
-
-
-# --- numerically ----------------------------------------------------------------------------
-
-
-def _numerical(chart: Chart, known: Sequence[FixedPoint]) -> Iterator[FixedPoint]:
-    """Zeros that Newton's method finds where the flow of b, or of −b, has come to rest, where there are no constants."""
-    if chart.embedding.derivation.problem.constants:
-        return
-    seen = [[float(c) for c in p.coordinates] for p in known]
-    period = None if chart.period is None else number_or_infinity(chart.period, HIGH)
-    for start in _starts(chart):
-        found = _newton(chart, [mp.mpf(float(a)) for a in start])
-        if found is None:
+def _with_rests(chart: Chart, found: _Found, search: RestSearch, effort: Effort) -> _Found:
+    """The zeros of b that were found on Γ, each put into the chart, or solved for in one that holds it."""
+    for rest in search.rests:
+        theta = _coordinates(chart, rest)
+        point = _recognised(chart, rest, theta)
+        if rest.kernel and chart.dimension > 1:
+            found = replace(found, continua=(*found.continua, point))
+        elif found.knows(point, chart):
             continue
-        if period is not None:
-            with mp.workdps(HIGH):
-                # Rounding must not put what is found at 0 to the end of the period.
-                found = [a - period * mp.floor(a / period + HYPERBOLIC) for a in found]
-        place = [float(a) for a in found]
-        if any(_same(place, other, period) for other in seen):
+        elif theta is not None and on_this_side(chart, point.coordinates):
+            found = replace(found, inside=(*found.inside, point))
+        elif chart.stated:
             continue
-        seen.append(place)
-        point = PrecisePoint(dict(zip(chart.embedding.coordinates, found, strict=True)))
-        if _in_range(chart, [sp.Float(place[0])], {}) and chart.embedding.requirements.admissible(point):
-            values = tuple(sp.Float(mp.nstr(a, 40), 30) for a in found)
-            ambient = tuple(sp.Float(mp.nstr(a, 40), 30) for a in chart.embedding.ambient(point.assignment))
-            slope = _slope(chart, point)
-            eigenvalues, stability = _spectrum(slope)
-            if not _singular(slope):  # else it may be one of a continuum of fixed points
-                yield FixedPoint(values, ambient, eigenvalues, stability, exact=False)
+        elif theta is not None and chart.embedding.selected is not None:
+            found = replace(found, outside=(*found.outside, point))
+        else:
+            found = _in_another_chart(chart, found, rest, point, effort)
+    return found
 
 
-def _same(place: Sequence[float], other: Sequence[float], period: Any) -> bool:
-    turns = [0.0] if period is None else [0.0, float(period), -float(period)]
-    return any(np.allclose(np.add(place, turn), other, rtol=1e-9, atol=1e-9) for turn in turns)
+def _with_suspects(chart: Chart, found: _Found, search: RestSearch) -> tuple[_Found, list[np.ndarray]]:
+    """Places where b came to rest without a zero that Newton's method confirms, but for those beside known ones: simple
+    fractions beside their coordinates are tried exactly, and the others are left."""
+    selected, left = chart.embedding.selected, []
+    for place in search.suspects:
+        if selected is not None:
+            simple = [Fraction(place[i]).limit_denominator(SIMPLE) for i in selected]
+            point = examined(chart, tuple(sp.Rational(a.numerator, a.denominator) for a in simple))
+            if point is not None and on_this_side(chart, point.coordinates) and not found.knows(point, chart):
+                found = replace(found, inside=(*found.inside, point))
+        known = [
+            np.array([float(sp.N(c)) for c in p.ambient]) for p in (*found.inside, *found.outside, *found.continua)
+        ]
+        if all(np.abs(place - x).max() > CLOSE * (1 + np.abs(place).max()) for x in known):
+            left.append(place)
+    return found, left
 
 
-def _starts(chart: Chart) -> np.ndarray:
-    """Where θ̇ = b and θ̇ = −b lead from beside the points of the chart (and where they began), one a row."""
-    rng = np.random.default_rng(SEED)
-    symbols = chart.embedding.symbols
-    known = np.array([[float(p[s]) for s in symbols] for p in chart.points])
-    begin = known[np.arange(STARTS) % len(known)] * (1 + rng.normal(size=(STARTS, len(symbols))) / 2)
-    program, ends = chart.program.select("drift"), [begin]
-    with np.errstate(all="ignore"):
-        for sign in (1, -1):
-            current = begin
-            for _ in range(STEPS):
-                values = program.run(FLOAT64, dict(zip(symbols, current.T, strict=True)))["drift"]
-                speed = np.stack([np.broadcast_to(v, STARTS) for v in values], axis=1)
-                longest = LENGTH * (1 + np.abs(current))
-                current = current + np.clip(sign * LENGTH * speed, -longest, longest)
-            ends.append(current)
-    together = np.concatenate(ends[::-1])
-    rounded = np.round(together[np.isfinite(together).all(axis=1)], 3)
-    return np.unique(rounded, axis=0)
+def _recognised(chart: Chart, rest: Rest, theta: Sequence[Any] | None) -> FixedPoint:
+    """In closed form where the chart's coordinates of a zero are rational, or square roots of rationals, and these pass."""
+    numeric = _numeric(chart, rest, theta)
+    if theta is None or rest.kernel:
+        return numeric
+    with mp.workdps(HIGH):
+        values = [_closed_form(a) for a in theta]
+    known = [value for value in values if value is not None]
+    point = examined(chart, tuple(known)) if len(known) == len(values) else None
+    return numeric if point is None else point
 
 
-def _newton(chart: Chart, start: list[Any]) -> list[Any] | None:
-    """A zero of b to 100 digits, or None."""
-    graph = Graph()
-    drift = chart.program.select("drift").on(graph)["drift"]
-    slopes = Matrix.of(jacobian(drift.entries, [graph.symbol(t) for t in chart.embedding.coordinates]))
-    current = mp.matrix(start)
-    with mp.workdps(HIGH + 10):
-        for _ in range(40):
-            point = PrecisePoint(dict(zip(chart.embedding.coordinates, current, strict=True)))
-            try:
-                value = mp.matrix(point.high(drift.entries))
-                width = len(start)
-                flat = point.high(slopes.entries)
-                slope = mp.matrix([flat[i * width : (i + 1) * width] for i in range(width)])
-                step = solved(slope, value)
-            except (SymbolicSGDError, ZeroDivisionError, OverflowError):
-                return None
-            current = current - step
-            size = 1 + max(map(abs, current))
-            if not mp.isfinite(size) or size > 1e6:
-                return None
-            if max(map(abs, step)) < size * mp.mpf(10) ** (5 - HIGH):
-                return [mp.chop(a, mp.mpf(10) ** (20 - HIGH)) for a in current]
+def _closed_form(value: Any) -> Expression | None:
+    for power in (1, 2):
+        fraction = rational(value**power, LARGEST_DENOMINATOR)
+        if fraction is not None:
+            root = sp.root(sp.Rational(fraction.numerator, fraction.denominator), power)
+            return -root if power == 2 and value < 0 else root
     return None
+
+
+def _coordinates(chart: Chart, rest: Rest) -> tuple[Any, ...] | None:
+    """θ with ψ(θ) = x* where the chart is regular; None where there is none, or none was found."""
+    embedding = chart.embedding
+    if embedding.selected is not None:
+        theta = {t: rest.point.assignment[t] for t in embedding.coordinates}
+        held = holds(embedding, rest.point.assignment)
+    else:
+        place = preimage(embedding, [rest.point.assignment[x] for x in embedding.derivation.problem.parameters])
+        theta, held = place or {}, place is not None
+    try:
+        if not held or not embedding.requirements.admissible(PrecisePoint(theta)):
+            return None
+        embedding.requirements.check(PrecisePoint(theta))
+    except (SymbolicSGDError, ZeroDivisionError, OverflowError):
+        return None
+    return tuple(theta[t] for t in embedding.coordinates)
+
+
+def _numeric(chart: Chart, rest: Rest, theta: Sequence[Any] | None) -> FixedPoint:
+    """With the chart's coordinates, or its own where the chart has none for it."""
+    parameters = chart.embedding.derivation.problem.parameters
+    ambient = thirty_digits([rest.point.assignment[x] for x in parameters])
+    eigenvalues, stability = spectrum(rest.slope)
+    if theta is None:
+        return FixedPoint(ambient, ambient, eigenvalues, stability, False, parameters)
+    return FixedPoint(thirty_digits(theta), ambient, eigenvalues, stability, False, chart.embedding.coordinates)
+
+
+def _alike(point: FixedPoint, other: FixedPoint, chart: Chart) -> bool:
+    known = values_at(chart.points[0])
+    here, there = (np.array([float(sp.N(c.xreplace(known))) for c in p.ambient]) for p in (point, other))
+    return bool(np.abs(here - there).max() <= SAME * (1 + np.abs(here).max()))
+
+
+def _in_another_chart(chart: Chart, found: _Found, rest: Rest, point: FixedPoint, effort: Effort) -> _Found:
+    """The point, as a graph over other parameters knows it, together with whatever else is solved for there."""
+    another = _chart_at(chart, rest, effort) if len(found.charts) < OTHER_CHARTS else None
+    if another is None:
+        return replace(found, outside=(*found.outside, point))
+    effort.begin(f"solving b = 0 over {', '.join(map(str, another.embedding.coordinates))}")
+    call = _call(another, rest)
+    found = replace(found, charts=(*found.charts, call))
+    for solved in [*exact_zeros(another)[0], _recognised(another, rest, _coordinates(another, rest))]:
+        if not found.knows(solved, chart):
+            found = replace(found, outside=(*found.outside, solved))
+    return found
+
+
+def _chart_at(chart: Chart, rest: Rest, effort: Effort) -> Chart | None:
+    """A graph chart that holds a point of Γ, over parameters along which its tangent space lies."""
+    derivation = chart.embedding.derivation
+    parameters = derivation.problem.parameters
+    near = {x: float(rest.point.assignment[x]) for x in parameters}
+    sizes = {
+        chosen: abs(np.linalg.det(rest.tangent[list(chosen)]))
+        for chosen in islice(combinations(range(len(parameters)), chart.dimension), LOOKED_AT)
+    }
+    largest = max(sizes.values())
+    ranked = sorted((c for c, size in sizes.items() if size >= LEAST * largest), key=lambda c: -round(sizes[c], 6))
+    for chosen in ranked[:CHOICES]:
+        effort.check()
+        try:
+            embedding = graph_chart(derivation, [parameters[i] for i in chosen], near)
+            another = with_range(
+                Chart(embedding, coefficients(embedding)), None, None, rest.point.assignment[parameters[chosen[0]]]
+            )
+        except (SymbolicSGDError, ZeroDivisionError):
+            continue
+        theta = _coordinates(another, rest)
+        if theta is not None and on_this_side(another, thirty_digits(theta)):
+            return another
+    return None
+
+
+def _call(another: Chart, rest: Rest) -> str:
+    """How a user comes to a chart that holds the point."""
+    names = ", ".join(map(str, another.embedding.coordinates))
+    place = thirty_digits([rest.point.assignment[x] for x in another.embedding.derivation.problem.parameters])
+    near = ", ".join(
+        f"{x}: {float(a):.5g}" for x, a in zip(another.embedding.derivation.problem.parameters, place, strict=True)
+    )
+    return f"in_chart(({names}{',' if another.dimension == 1 else ''}), near={{{near}}})"
+
+
+# --- in words -------------------------------------------------------------------------------
+
+
+def _reason(chart: Chart, found: _Found, complete: bool, search: RestSearch, suspects: Sequence[np.ndarray]) -> str:
+    sentences = [_how_sought(chart, found, complete, search)]
+    if found.continua:
+        sentences.append(_why_not_isolated(chart, found, search))
+    if suspects and not complete:
+        places = " and ".join("(" + ", ".join(f"{a:.4g}" for a in x) + ")" for x in suspects)
+        sentences.append(
+            f"b becomes ever smaller towards x ≈ {places}: whether it has a degenerate zero there was not decided"
+        )
+    if found.outside:
+        count = len(found.outside)
+        charts = f", or take {' or '.join(found.charts)}" if found.charts else ""
+        sentences.append(
+            f"Γ has {count} fixed point{'s' * (count > 1)} that this chart does not hold, beyond where it ends: see `elsewhere`{charts}"
+        )
+    return "; ".join(sentences)
+
+
+def _why_not_isolated(chart: Chart, found: _Found, search: RestSearch) -> str:
+    kernels = sorted({rest.kernel for rest in search.rests if rest.kernel})
+    dimensions = " or ".join(map(str, kernels))
+    place = f"b vanishes at {found.continua[0]}, and ∂b has a kernel of dimension {dimensions} there (to 50 digits; `continua`)"
+    common = next((f for f in (_common_factor(chart, rest) for rest in search.rests) if f is not None), None)
+    if common is not None:
+        return f"{place}: every entry of b has the factor {common}, and where it is 0 all points of the chart are fixed"
+    if all(rest.continues for rest in search.rests if rest.kernel):
+        return (
+            f"{place}: other zeros were found on both sides along every axis of the kernel, as on a "
+            f"{'curve' if kernels == [1] else 'continuum'} of fixed points, none of which is isolated"
+        )
+    return f"{place}: whether that point is isolated was not decided"
+
+
+def _common_factor(chart: Chart, rest: Rest) -> Expression | None:
+    """A factor of the numerators of b that is zero at a point and has a slope there, so that its zeros are a hypersurface."""
+    theta = _coordinates(chart, rest) if rest.kernel and chart.dimension > 1 else None
+    if theta is None:
+        return None
+    try:
+        numerators = [sp.numer(sp.together(b)) for b in chart.written("drift").flat()]
+    except SymbolicSGDError:
+        return None
+    coordinates = chart.embedding.coordinates
+    if not all(n.is_polynomial(*coordinates) and sp.count_ops(n) < LARGEST_NUMERATOR for n in numerators):
+        return None
+    point = PrecisePoint(dict(zip(coordinates, theta, strict=True)))
+    graph = Graph()
+    for factor, _ in sp.factor_list(sp.gcd_list(numerators), *coordinates)[1]:
+        node = from_sympy(factor, graph)
+        slope = gradient(node, [graph.symbol(t) for t in coordinates])
+        if point.zeros([node])[0] and not all(point.zeros(slope)):
+            return factor
+    return None
+
+
+def _how_sought(chart: Chart, found: _Found, complete: bool, search: RestSearch) -> str:
+    where = "in this chart"
+    if chart.bounds is not None:
+        where = f"for {chart.embedding.coordinates[0]} in ({chart.bounds[0]}, {chart.bounds[1]})"
+    if complete:
+        return f"b = 0 was solved exactly {where}: " + ("these are all" if found.inside else "b has no zero there")
+    if search.words:
+        return f"b = 0 was not solved completely {where}; it was not searched numerically, or not to the end: {search.words}"
+    none = "" if found.inside or found.outside or found.continua else ", and found none"
+    faded = f" (from {search.gone} of them b faded away towards infinity)" if search.gone else ""
+    return (
+        f"b = 0 was not solved completely {where}: Newton's method along Γ looked for zeros from {search.starts} points of "
+        f"it{none}{faded}, and may have missed some"
+    )

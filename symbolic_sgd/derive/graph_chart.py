@@ -112,7 +112,8 @@ def _best_branch(
     unknowns = [t for t in parameters if t not in chosen]
     best: tuple[tuple, Embedding] | None = None
     for solution in islice(eliminations(equations, unknowns), BRANCHES):
-        expressions = tuple(solution.get(x, x) for x in parameters)
+        # Cleared of denominators, an equation holds e^(−u²) and e^(2u) apart.
+        expressions = tuple(sp.powsimp(solution.get(x, x), combine="exp") for x in parameters)
         selected = tuple(parameters.index(t) for t in chosen)
         candidate = Embedding(derivation, chosen, expressions, selected)
         covered = [p for p in points if holds(candidate, p)]

@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 from symbolic_sgd.chart_sde import ChartSDE
 from symbolic_sgd.citation import PAPER
-from symbolic_sgd.derive.fixed_points import FixedPoint
+from symbolic_sgd.derive.fixed_points import FixedPoints
 from symbolic_sgd.derive.regularizer import Regularizer
+from symbolic_sgd.derive.zeros_in_chart import FixedPoint
 from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
 from symbolic_sgd.errors import SymbolicSGDError
@@ -72,9 +73,7 @@ def chart(findings: Findings) -> tuple[Block, ...]:
 def _long_run(found: ChartSDE) -> Iterator[Block]:
     points = attempt(lambda: found.fixed_points)
     if not isinstance(points, SymbolicSGDError):
-        if len(points):
-            yield paragraph("Fixed points" + ("" if points.complete else " that were found") + ":")
-            yield Items(tuple(_fixed_point(p) for p in points))
+        yield from _fixed_points(points)
         return
     if len(found.coordinates) == 1:
         density = attempt(lambda: found.stationary_density)
@@ -83,6 +82,18 @@ def _long_run(found: ChartSDE) -> Iterator[Block]:
         else:
             yield paragraph("Stationary density with respect to ", Math("d" + inline(found.coordinates[0]).tex), ":")
             yield from equations(("p", density))
+
+
+def _fixed_points(found: FixedPoints) -> Iterator[Block]:
+    """Those in the chart, those elsewhere on Γ, and what is known beyond them where that is not all."""
+    if len(found):
+        yield paragraph("Fixed points" + ("" if found.complete else " that were found") + ":")
+        yield Items(tuple(map(_fixed_point, found)))
+    if found.elsewhere:
+        yield paragraph("Fixed points that were found elsewhere on Γ, where this chart does not go:")
+        yield Items(tuple(map(_fixed_point, found.elsewhere)))
+    if not found.complete or not len(found):
+        yield words(f"{found.reason[0].upper()}{found.reason[1:]}.")
 
 
 def _fixed_point(point: FixedPoint) -> Paragraph:
