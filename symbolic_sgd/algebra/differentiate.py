@@ -68,6 +68,17 @@ def pull_back(outputs: Sequence[Node], cotangents: Sequence[Node], variables: Se
     return [adjoint.get(v.index, graph.constant(0)) for v in variables]
 
 
+def least_operations(outputs: Sequence[Node], variables: Sequence[Node]) -> int:
+    """Operations that `pull_back` needs at least: a multiplication for each operand that moves with the variables, but in sums."""
+    moving, count = {v.index for v in variables}, 0
+    for node in reachable(outputs):
+        operands = sum(a.index in moving for a in node.args)
+        if operands:
+            moving.add(node.index)
+            count += 0 if node.op in ("add", "sub", "neg") else operands
+    return count
+
+
 def _partials(node: Node, moving: set[int]) -> tuple[Node | int | None, ...]:
     # The derivative of a power by a constant exponent would ask for log(base), which need not exist.
     if node.op == "pow" and node.args[1].index not in moving:

@@ -19,6 +19,9 @@ MAXIMAL_NODES = 1_500_000
 """A graph that grows past this raises `ProblemTooLarge` (about half a minute)."""
 
 
+SMALLER = "state a smaller problem (fewer parameters, a simpler σ), or give Γ by `manifold=` to shorten it"
+
+
 class Node:
     """One value of a graph. Two nodes of a graph are the same object exactly when they were built alike."""
 
@@ -91,13 +94,22 @@ class Graph:
         node = self._table.get(key)
         if node is None:
             if self._size >= MAXIMAL_NODES:
-                raise ProblemTooLarge(
-                    f"the derivation needs more than {MAXIMAL_NODES:,} operations: state a smaller problem "
-                    "(fewer parameters, a simpler σ), or give Γ by `manifold=` to shorten it"
-                )
+                raise ProblemTooLarge(f"the derivation needs more than {MAXIMAL_NODES:,} operations: {SMALLER}")
             node = self._table[key] = Node(self, self._size, op, args, value)
             self._size += 1
         return node
+
+    def expect(self, count: float, what: str) -> None:
+        """Refuse at once what is known to need so many further nodes, where there is no room for them.
+
+        Raises:
+            ProblemTooLarge: there is none.
+        """
+        if self._size + count > MAXIMAL_NODES:
+            raise ProblemTooLarge(
+                f"{what} needs at least {count:.2g} operations beside the {self._size:.2g} that the derivation has by then, and the "
+                f"limit is {MAXIMAL_NODES:,}: {SMALLER}"
+            )
 
     # --- leaves -----------------------------------------------------------------------------
 

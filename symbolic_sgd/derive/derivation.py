@@ -13,11 +13,13 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.drift import DriftTerms, drift_terms
+from symbolic_sgd.derive.effort import Progress, silent
 from symbolic_sgd.derive.equations import Component
 from symbolic_sgd.derive.inverses import FramelessHessian, NormalHessian, normal_hessian
 from symbolic_sgd.derive.manifold import find_manifold
 from symbolic_sgd.derive.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.derive.normal_frame import NormalFrame, normal_frame
+from symbolic_sgd.derive.size import check_expected_size, check_size
 from symbolic_sgd.problems.problem import Problem
 
 
@@ -166,22 +168,34 @@ class Derivation:
         return self.cell if determinant.is_zero is False else (*self.cell, sp.Ne(determinant, 0))
 
 
-def derive(problem: Problem) -> Derivation:
+def derive(problem: Problem, progress: Progress = silent) -> Derivation:
     """The limiting SDE of a problem.
+
+    Args:
+        problem: what is stated.
+        progress: told in words what is being done.
 
     Raises:
         NoManifold: the loss has no manifold of minimizers that the theorem speaks of.
+        ProblemTooLarge: more operations would be needed than a graph may have.
     """
+    progress("foreseeing the size of the derivation")
+    check_expected_size(problem)
     # Γ first: how many normal directions there are decides the size of everything that follows.
-    manifold = find_manifold(problem)
+    manifold = find_manifold(problem, progress)
+    progress(f"the normal space (D = {problem.dimension}, M = {manifold.codimension})")
     # A frame of the normal space, because H is singular on Γ and only its normal part can be inverted.
     frame = normal_frame(manifold)
+    check_size(frame)
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
     normal = normal_hessian(frame)
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
+    progress("the noise on Γ")
     noise = noise_on_manifold(normal)
     # The blocks of ½∂²Φ[Σ].
+    progress("the drift")
     drift = drift_terms(normal, noise)
+    progress("collecting the terms")
     return _collect(frame, normal, noise, drift)
 
 

@@ -17,6 +17,7 @@ from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.derive.cell import has_jumps, in_cell
+from symbolic_sgd.derive.effort import Progress, silent
 from symbolic_sgd.derive.equations import Equations, find_equations
 from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
 from symbolic_sgd.derive.search import FURTHER, MODERATE, FloatLandscape, Slope, descend, starts, starts_at_all_scales
@@ -123,11 +124,12 @@ class Manifold:
         return matrix.with_entries([zero if z else e for e, z in zip(matrix.entries, flags, strict=True)])
 
 
-def find_manifold(problem: Problem, *, inside_cell: bool = True) -> Manifold:
+def find_manifold(problem: Problem, progress: Progress = silent, *, inside_cell: bool = True) -> Manifold:
     """Γ for a problem: by descent from many starts, or on the user's equations.
 
     Args:
         problem: what was stated.
+        progress: told in words what is being done.
         inside_cell: whether a loss that is not smooth everywhere is replaced by the smooth one of a cell; what leaves Γ, as
             the gradient flow does, needs the loss as it is.
 
@@ -135,16 +137,16 @@ def find_manifold(problem: Problem, *, inside_cell: bool = True) -> Manifold:
         NoManifold: and its subclasses, where the minimizers are no manifold that the theorem speaks of.
     """
     if not inside_cell or not has_jumps(problem):
-        return _smooth_manifold(problem, problem, ())
+        return _smooth_manifold(problem, problem, (), progress)
     with np.errstate(all="ignore"):
-        first = _search(problem).first_point()
+        first = _search(problem, progress).first_point()
     smooth, cell = in_cell(problem, first)
-    return _smooth_manifold(problem, smooth, cell)
+    return _smooth_manifold(problem, smooth, cell, progress)
 
 
-def _smooth_manifold(stated: Problem, problem: Problem, cell: tuple[Any, ...]) -> Manifold:
+def _smooth_manifold(stated: Problem, problem: Problem, cell: tuple[Any, ...], progress: Progress) -> Manifold:
     with np.errstate(all="ignore"):
-        search = _search(problem)
+        search = _search(problem, progress)
         found = search.manifold_points()
         _check_smooth(problem, search.landscape, [p for p, _ in found])
         equations = _equations_at(problem, search, found)
@@ -162,11 +164,12 @@ def _equations_at(problem: Problem, search: "_Search", found: Sequence[tuple[Pre
     return find_equations(problem, search.landscape, [p for p, _ in found], found[0][1])
 
 
-def _search(problem: Problem) -> "_Search":
+def _search(problem: Problem, progress: Progress) -> "_Search":
+    progress(f"∇L and ∇²L (D = {problem.dimension})")
     landscape = problem.landscape()
     if all(entry.is_zero for entry in landscape.gradient.entries):
         raise ConstantLoss("the loss does not depend on the parameters: its gradient is zero everywhere")
-    return _Search(problem, landscape, [from_sympy(e, landscape.graph) for e in problem.manifold])
+    return _Search(problem, landscape, [from_sympy(e, landscape.graph) for e in problem.manifold], progress)
 
 
 def _check_smooth(problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint]) -> None:
@@ -191,7 +194,8 @@ class _Search:
     With equations g of the user, points come from descending ½|g|² (`target`), and are then tested on L itself.
     """
 
-    def __init__(self, problem: Problem, landscape: Landscape, equations: Sequence[Node]):
+    def __init__(self, problem: Problem, landscape: Landscape, equations: Sequence[Node], progress: Progress):
+        self.progress = progress
         self.problem = problem
         self.landscape = landscape
         self.equations = tuple(equations)
@@ -213,6 +217,7 @@ class _Search:
 
     def manifold_points(self) -> list[tuple[PrecisePoint, HessianRank]]:
         level = self._one_component(self._bases(BASES))
+        self.progress("walking along Γ")
         return [*level, *self._walks(level)]
 
     def off(
@@ -254,6 +259,7 @@ class _Search:
 
     def _bases(self, count: int) -> list[tuple[float, PrecisePoint, HessianRank]]:
         self._check_not_constant()
+        self.progress("looking for minimizers by descent from many starts")
         begin = starts(self.problem, self.floats, self.rng)
         try:
             return self._bases_from(begin, count)
@@ -270,6 +276,7 @@ class _Search:
         ends = descend(self.floats, begin, cautious=self.problem.near is not None)
         slope = self.floats(ends)
         settled = np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1) < 1e7))
+        self.progress("minimizers to 120 digits")
         order = self._by_draw(ends, sorted(settled, key=lambda i: slope.loss[i]))
         bases: list[tuple[float, PrecisePoint, HessianRank]] = []
         refusals: list[NoManifold] = []

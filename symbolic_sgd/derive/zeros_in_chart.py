@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.elimination import eliminations
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.positive_functions import number_or_infinity
-from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.precision import determinant, mp, solved
 from symbolic_sgd.algebra.real_zeros import between, sign
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.derive.chart import Assignment, Chart, derivative
@@ -193,7 +193,7 @@ def _sign(value: Expression) -> str:
 
 def _singular(slope: Any) -> bool:
     with mp.workdps(HIGH):
-        return bool(abs(mp.det(slope)) <= HYPERBOLIC * max(map(abs, slope)) ** slope.rows)
+        return bool(abs(determinant(slope)) <= HYPERBOLIC * max(map(abs, slope)) ** slope.rows)
 
 
 def spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
@@ -284,9 +284,9 @@ def _newton(chart: Chart, start: list[Any]) -> list[Any] | None:
                 width = len(start)
                 flat = point.high(slopes.entries)
                 slope = mp.matrix([flat[i * width : (i + 1) * width] for i in range(width)])
-                step = mp.lu_solve(slope, value)
-            except (SymbolicSGDError, ZeroDivisionError, OverflowError, TypeError):
-                return None  # mpmath's elimination meets a column of zeros with a TypeError
+                step = solved(slope, value)
+            except (SymbolicSGDError, ZeroDivisionError, OverflowError):
+                return None
             current = current - step
             size = 1 + max(map(abs, current))
             if not mp.isfinite(size) or size > 1e6:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from symbolic_sgd.algebra.differentiate import gradient, pull_back
+from symbolic_sgd.algebra.differentiate import gradient, least_operations, pull_back
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 
@@ -54,4 +54,5 @@ class Landscape:
                     cotangents.append(weight)
         if not outputs:
             return Matrix.column([self.graph.constant(0)] * self.dimension)
+        self.graph.expect(least_operations(outputs, self.variables), "∂²(∇L)[·], the third derivative of the loss,")
         return Matrix.column(pull_back(outputs, cotangents, self.variables))
