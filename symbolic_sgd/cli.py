@@ -15,6 +15,7 @@ from typing import Any
 from symbolic_sgd import console, files, gallery
 from symbolic_sgd.console import complain, progress, say
 from symbolic_sgd.derive.derivation import TERMS
+from symbolic_sgd.derive.regularizer import SECONDS
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, SymbolicSGDError
 from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit, measured, thresholds
@@ -148,6 +149,13 @@ def _add_gallery(commands: Any) -> None:
 def _add_document_options(command: argparse.ArgumentParser) -> None:
     command.add_argument("--plots", action="store_true", help="with --document F.html: pictures (needs matplotlib)")
     command.add_argument("--checks", action="store_true", help="with --document: the table of a certificate")
+    command.add_argument(
+        "--seconds",
+        type=float,
+        default=SECONDS,
+        metavar="N",
+        help=f"with --document: processor time for the search for the regularizer (default {SECONDS:g})",
+    )
 
 
 def _gallery(options: argparse.Namespace) -> int:
@@ -292,13 +300,14 @@ def _derive(options: argparse.Namespace) -> int:
     layout_of(names, options.line_length, stated.problem.symbols)  # refused before anything is derived
     progress("deriving")
     certificate = None
-    sde = derive_limiting_sde(stated.problem)
+    sde = derive_limiting_sde(stated.problem, progress=progress)
     if options.document is not None and writer is not None:
         certificate = verify(sde, progress=progress) if options.checks else None
         figures = _figures(sde) if options.plots else ()
         progress("writing the document")
         title = stated.title or options.file.stem
-        _write(options.document, sde.document(writer, title=title, certificate=certificate, figures=figures))
+        parts = {"certificate": certificate, "figures": figures, "seconds": options.seconds, "progress": progress}
+        _write(options.document, sde.document(writer, title=title, **parts))
     progress("finding Φ" if options.flow else "")
     phi = gradient_flow_limit(stated.problem) if options.flow else None
     progress("")
@@ -317,7 +326,8 @@ def _verify(options: argparse.Namespace) -> int:
     stated = read_problem_file(options.file)
     progress("deriving")
     methods = FULL if options.full else QUICK
-    certificate = verify(derive_limiting_sde(stated.problem), checks=methods, rng=options.seed, progress=progress)
+    sde = derive_limiting_sde(stated.problem, progress=progress)
+    certificate = verify(sde, checks=methods, rng=options.seed, progress=progress)
     progress("")
     if options.certificate is None or str(options.certificate) != "-":
         say(f"{stated.title or options.file}\n{certificate}")

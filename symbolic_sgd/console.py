@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor
 from contextlib import contextmanager, suppress
 from multiprocessing import active_children, get_context
+from shutil import get_terminal_size
 
 from symbolic_sgd.files import named
 
@@ -52,7 +53,8 @@ def status(text: str) -> None:
     """One line of a terminal that the next one overwrites; nothing elsewhere."""
     if sys.stderr is not None and sys.stderr.isatty():
         with suppress(OSError):
-            print(f"\r\033[K{text}", end="", file=sys.stderr, flush=True)
+            room = get_terminal_size().columns - 1  # what is longer than a line could not be taken back
+            print(f"\r\033[K{text if len(text) <= room else text[: room - 1] + '…'}", end="", file=sys.stderr, flush=True)
 
 
 def _close_output() -> None:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from numbers import Integral
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import sympy as sp
@@ -16,9 +16,10 @@ from symbolic_sgd.chart_sde import ChartSDE
 from symbolic_sgd.derive.canonical import Written, shortest_program, written
 from symbolic_sgd.derive.charts import find_chart
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Derivation, derive
+from symbolic_sgd.derive.effort import Effort, Progress, checked_progress, checked_seconds
 from symbolic_sgd.derive.equations import Component
 from symbolic_sgd.derive.family_summand import Summand
-from symbolic_sgd.derive.regularizer import Regularizer, find_regularizer
+from symbolic_sgd.derive.regularizer import SECONDS, Regularizer, find_regularizer
 from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.documents.derivation_document import derivation_document
 from symbolic_sgd.documents.findings import Findings, attempt, chart_or_reason
@@ -40,6 +41,8 @@ from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.verify.certificate import Certificate
 from symbolic_sgd.verify.checks import QUICK, Method
 from symbolic_sgd.verify.checks import verify as run_checks
+
+Part = TypeVar("Part")
 
 NUMPY = NumPy()
 """The back end that is always there."""
@@ -170,18 +173,39 @@ class LimitingSDE(Printable):
         """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where it is proved that there is none.
 
         Raises:
-            Undecided: neither an R was found, nor was it shown that there is none.
+            Undecided: neither an R was found, nor was it shown that there is none; `find_regularizer` sets how long it may take.
         """
         return self.regularizer_evidence.expression
 
-    @cached_property
+    @property
     def regularizer_evidence(self) -> Regularizer:
         """The regularizer, or None, with what is known of it: words, the curl, the integral round a closed curve.
 
         Raises:
             Undecided: as `regularizer` does.
         """
-        return find_regularizer(self.derivation)
+        return self.find_regularizer()
+
+    def find_regularizer(self, *, seconds: float = SECONDS, progress: Progress | None = None) -> Regularizer:
+        """What `regularizer_evidence` is, with a budget; what is found once is kept, and not sought again.
+
+        Args:
+            seconds: of processor time after which the search stops; float("inf") for no limit.
+            progress: told in words what is being done.
+
+        Raises:
+            Undecided: neither an R was found, nor was it shown that there is none.
+            BudgetSpent: (an Undecided) time was up before that; the message says what was tried.
+        """
+        effort = Effort(checked_seconds(seconds), checked_progress(progress))
+        if self._regularizers:
+            return self._regularizers[0]
+        self._regularizers.append(find_regularizer(self.derivation, effort))
+        return self._regularizers[0]
+
+    @cached_property
+    def _regularizers(self) -> list[Regularizer]:
+        return []
 
     @cached_property
     def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:
@@ -322,6 +346,8 @@ class LimitingSDE(Printable):
         title: str = "The limit of SGD on a manifold of minimizers",
         certificate: Certificate | None = None,
         figures: Sequence[Figure] = (),
+        seconds: float = SECONDS,
+        progress: Progress | None = None,
     ) -> str:
         """The whole derivation as a document: problem, assumptions, Γ, Φ, each term, the SDE, what follows from it.
 
@@ -332,14 +358,17 @@ class LimitingSDE(Printable):
             title: the heading; any text.
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
+            seconds: of processor time for the search for the regularizer.
+            progress: told in words what is being done.
         """
+        tell, budget = checked_progress(progress), checked_seconds(seconds)
         findings = Findings(
             title=title,
             derivation=self.derivation,
             matrices={term.name: self._matrix(term.name) for term in TERMS},
-            regularizer=attempt(lambda: self.regularizer_evidence),
-            limit=attempt(lambda: find_limit(self.problem)),
-            chart=chart_or_reason(self.derivation),
+            regularizer=attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
+            limit=attempt(lambda: _told(tell, "finding Φ", lambda: find_limit(self.problem))),
+            chart=_told(tell, "the SDE in a chart", lambda: chart_or_reason(self.derivation)),
             certificate=certificate,
             figures=tuple(figures),
         )
@@ -357,8 +386,8 @@ class LimitingSDE(Printable):
             f"{self.derivation.structure}.",
         ]
         lines.extend(f"{term.name}: {self._size(term.name)}" for term in TERMS)
-        if "regularizer_evidence" in self.__dict__:  # only what has been asked for: the search takes seconds
-            lines.append(f"Regularizer: {self.regularizer_evidence}.")
+        if self._regularizers:  # only what has been asked for: the search takes seconds
+            lines.append(f"Regularizer: {self._regularizers[0]}.")
         return "\n".join(lines)
 
     def _size(self, name: str) -> str:
@@ -384,6 +413,11 @@ class LimitingSDE(Printable):
         return f"where {conditions}" + ("" if self.component is None else f", on {on}")
 
 
+def _told(progress: Progress, words: str, part: Callable[[], Part]) -> Part:
+    progress(words)
+    return part()
+
+
 @dataclass(frozen=True)
 class PointReport:
     """Every term of a limiting SDE as numbers at one point; prints as a table, and is read like a dict.
@@ -407,22 +441,24 @@ class PointReport:
 
 
 @overload
-def derive_limiting_sde(problem: Problem) -> LimitingSDE: ...
+def derive_limiting_sde(problem: Problem, *, progress: Progress | None = None) -> LimitingSDE: ...
 
 
 @overload
-def derive_limiting_sde(problem: Family) -> FamilySDE: ...
+def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) -> FamilySDE: ...
 
 
-def derive_limiting_sde(problem: Problem | Family) -> LimitingSDE | FamilySDE:
+def derive_limiting_sde(problem: Problem | Family, *, progress: Progress | None = None) -> LimitingSDE | FamilySDE:
     """The limiting SDE of a problem, or of a family of problems for every n and d.
 
     Γ's codimension, a frame of its normal space and every rank are decided here; formulas are written out later.
 
     Args:
         problem: a loss and the noise of SGD, or a `Family` of them.
+        progress: told in words what is being done, for large problems.
 
     Raises:
+        ProblemTooLarge: more operations would be needed than a derivation may have; where that is foreseen, at once.
         NoManifold: (and subclasses) the loss has no manifold of minimizers to which the theorem applies.
 
     >>> from symbolic_sgd import LabelNoise
@@ -433,11 +469,12 @@ def derive_limiting_sde(problem: Problem | Family) -> LimitingSDE | FamilySDE:
     >>> sde.lambdify().drift([2, 0.5]).round(6)
     array([-0.882353,  0.220588])
     """
+    tell = checked_progress(progress)
     if isinstance(problem, Family):
         return FamilySDE(Summand.of(problem))
     if not isinstance(problem, Problem):
         raise BadInput(f"derive_limiting_sde takes a Problem or a Family, not a {type(problem).__name__}")
-    return LimitingSDE(derive(problem))
+    return LimitingSDE(derive(problem, tell))
 
 
 def verify(

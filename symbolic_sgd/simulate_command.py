@@ -85,7 +85,9 @@ def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
     start = _start(options, problem)
     if options.process == "limit":
         step = positive(options.time, "time") / 100 if options.step is None else options.step
-        return simulate_sde(derive_limiting_sde(problem), start, time=options.time, step=step, **wishes)
+        return simulate_sde(
+            derive_limiting_sde(problem, progress=_doing), start, time=options.time, step=step, **wishes
+        )
     rate = learning_rate_of(options.learning_rate)
     time = positive(options.time, "time")
     steps = steps_of(time, rate**2, "η²")
@@ -118,6 +120,11 @@ def _numbers(text: str, names: set[str], option: str) -> dict[str, float]:
         except ValueError:
             raise BadInput(f"{option}: {value!r} is not a number") from None
     return found
+
+
+def _doing(words: str) -> None:
+    if sys.stderr.isatty():
+        print(f"\r\033[K{words} …", end="", file=sys.stderr, flush=True)
 
 
 def _bar(fraction: float) -> None:

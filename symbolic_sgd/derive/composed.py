@@ -4,7 +4,7 @@ On a curve with a rational parametrisation by one of the coordinates this is eve
 values at precise points of Γ: a linear system whose solution is rational.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import combinations, islice
 
 import sympy as sp
@@ -17,6 +17,7 @@ from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.rational_integral import antiderivative
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.candidates import Ingredients
+from symbolic_sgd.derive.effort import Effort
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint
 from symbolic_sgd.derive.regularization_form import RegularizationForm
 from symbolic_sgd.errors import ComplexValue, NotSmooth
@@ -38,16 +39,23 @@ PARALLEL, SINGULAR, LARGEST_DENOMINATOR = 60, 65, 10**18
 """Digits to which b is parallel to ∂Φ∇τ and to which a pivot counts as zero; of coefficients that are recognised."""
 
 
-def composed(form: RegularizationForm, given: Ingredients, points: Sequence[PrecisePoint]) -> Iterator[Expression]:
-    """∫g(τ)dτ for each τ for which there is a rational g; problems with constants are left to other roads."""
+def composed(
+    form: RegularizationForm, given: Ingredients, points: Sequence[PrecisePoint], effort: Effort
+) -> Iterator[Expression]:
+    """∫g(τ)dτ for each τ for which there is a rational g; problems with constants are left to other roads.
+
+    Raises:
+        BudgetSpent: by the effort.
+    """
     if form.derivation.problem.constants:
         return
     for tau in islice(_functions(given), MOST):
-        samples = _samples(form, tau, points)
+        effort.tell(f"of {tau}")
+        samples = _samples(form, tau, effort.each(points))
         for degree in DEGREES[: 4 if tau.is_Symbol else 3 if len(given.derivation.problem.parameters) == 2 else 2]:
             if len(samples) < 2 * degree + 2 + SPARE:
                 break
-            fitted = _fit(samples[: 2 * degree + 2 + SPARE], degree)
+            fitted = _fit(samples[: 2 * degree + 2 + SPARE], degree, effort)
             primitive = None if fitted is None else antiderivative(*fitted)
             if fitted is not None and primitive is not None:
                 yield primitive.subs(fitted[0].gen, tau)
@@ -63,7 +71,7 @@ def _functions(given: Ingredients) -> Iterator[Expression]:
 
 
 def _samples(
-    form: RegularizationForm, tau: Expression, points: Sequence[PrecisePoint]
+    form: RegularizationForm, tau: Expression, points: Iterable[PrecisePoint]
 ) -> list[tuple[PreciseNumber, PreciseNumber]]:
     """(τ, g) at the points; () where b is not parallel to ∂Φ∇τ at one of them."""
     node = from_sympy(tau, form.graph)
@@ -87,7 +95,9 @@ def _samples(
     return samples
 
 
-def _fit(samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int) -> tuple[sp.Poly, sp.Poly] | None:
+def _fit(
+    samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int, effort: Effort
+) -> tuple[sp.Poly, sp.Poly] | None:
     """A and D over ℚ, up to this degree, with A(τ) = g D(τ) at all samples."""
     with mp.workdps(HIGH):
         rows = []
@@ -96,7 +106,7 @@ def _fit(samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int) ->
             row = [*powers, *(-g * p for p in powers)]
             largest = max(map(abs, row))
             rows.append([e / largest for e in row])
-        solution = _null_vector(rows)
+        solution = _null_vector(rows, effort)
         coefficients = [rational(c, LARGEST_DENOMINATOR) for c in solution]
     known = [sp.Rational(c.numerator, c.denominator) for c in coefficients if c is not None]
     if not known or len(known) < len(coefficients):
@@ -111,10 +121,10 @@ def _fit(samples: Sequence[tuple[PreciseNumber, PreciseNumber]], degree: int) ->
     return numerator.quo(common), denominator.quo(common)
 
 
-def _null_vector(rows: list[list[PreciseNumber]]) -> list[PreciseNumber]:
+def _null_vector(rows: list[list[PreciseNumber]], effort: Effort) -> list[PreciseNumber]:
     """A solution of Ax = 0 with a 1 in the first column that depends on those before it, by elimination; [] if there is none."""
     width = len(rows[0])
-    for column in range(width):
+    for column in effort.each(range(width)):
         best = max(range(column, len(rows)), key=lambda i: abs(rows[i][column]))
         rows[column], rows[best] = rows[best], rows[column]
         pivot = rows[column]

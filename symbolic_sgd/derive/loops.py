@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symbolic_sgd.derive.effort import Effort
 from symbolic_sgd.derive.regularization_form import RegularizationForm
 from symbolic_sgd.derive.scatter import FloatManifold
 
@@ -93,9 +94,11 @@ class CurveTracer:
     Args:
         manifold: Γ in float64.
         form: what is integrated.
+        effort: bounds how long curves are followed.
     """
 
-    def __init__(self, manifold: FloatManifold, form: RegularizationForm):
+    def __init__(self, manifold: FloatManifold, form: RegularizationForm, effort: Effort | None = None):
+        self.effort = effort or Effort()
         self.manifold = manifold
         self.form = form
         self.d = manifold.problem.dimension
@@ -114,13 +117,16 @@ class CurveTracer:
 
         Returns:
             The loop, or None, and how many segments were tried.
+
+        Raises:
+            BudgetSpent: by the effort.
         """
         here, direction = start, self._first_direction(start, cuts)
         if direction is None:
             return None, 1
         direction, size = sign * direction, 1 + np.abs(start).max()
         length, done = longest / 4 * size, []
-        for tried in range(1, segments + 1):
+        for tried in self.effort.each(range(1, segments + 1)):
             home = float(direction @ (start - here)[: self.d])
             closing = bool(done) and 0 < home <= length and np.linalg.norm(start - here) < 2 * length
             segment = self._segment(here, direction, home if closing else length, start, cuts)

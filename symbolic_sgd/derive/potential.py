@@ -7,7 +7,7 @@ rationals, and R is verified at fresh points of Γ. A proposal that fails is dro
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import islice
+from itertools import combinations_with_replacement, islice
 
 import numpy as np
 import sympy as sp
@@ -20,8 +20,9 @@ from symbolic_sgd.algebra.precision import mp, solved
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.derive.candidates import FAMILIES, Ingredients, constant_factors
+from symbolic_sgd.derive.candidates import FAMILIES, LARGEST_FAMILY, SHORT, Ingredients, constant_factors
 from symbolic_sgd.derive.composed import POINTS, composed
+from symbolic_sgd.derive.effort import Effort
 from symbolic_sgd.derive.precise import DIGITS, HIGH, PrecisePoint
 from symbolic_sgd.derive.proposals import FITS, MOST_TERMS, balanced, proposals
 from symbolic_sgd.derive.regularization_form import RegularizationForm
@@ -67,9 +68,21 @@ class PotentialSearch:
         manifold: Γ in float64.
         bases: points of Γ from which to walk.
         rng: draws the walks.
+        effort: bounds how long it takes.
+
+    Raises:
+        BudgetSpent: by every road, when the effort is spent.
     """
 
-    def __init__(self, form: RegularizationForm, manifold: FloatManifold, bases: Batch, rng: np.random.Generator):
+    def __init__(
+        self,
+        form: RegularizationForm,
+        manifold: FloatManifold,
+        bases: Batch,
+        rng: np.random.Generator,
+        effort: Effort | None = None,
+    ):
+        self.effort = effort or Effort()
         self.form = form
         self.manifold = manifold
         self.bases = bases
@@ -80,16 +93,21 @@ class PotentialSearch:
 
     def by_integration(self) -> Potential | None:
         """R as a function of one function on Γ."""
-        points = self.manifold.sharpened(self.manifold.scatter(self.bases, POINTS, self.rng).points)
-        verified = (self.verified(expression) for expression in composed(self.form, self.given, points))
+        self.effort.begin("R by integration, as a function of one quantity")
+        points = self._sharpened(POINTS)
+        tried = composed(self.form, self.given, points, self.effort)
+        verified = (self.verified(expression) for expression in tried)
         return next((potential for potential in verified if potential is not None), None)
 
     def by_ansatz(self) -> Potential | None:
         """R by the first family of candidates (together with those before it) that holds one."""
         candidates: list[Expression] = []
-        for family in FAMILIES.values():
+        for name, family in FAMILIES.items():
+            self.effort.begin(f"R among the candidates of the kind “{name}”")
             known = len(candidates)
-            candidates = list(dict.fromkeys([*candidates, *(e for e in family(self.given) if self._varies(e))]))
+            candidates = list(
+                dict.fromkeys([*candidates, *(e for e in self.effort.each(family(self.given)) if self._varies(e))])
+            )
             if len(candidates) == known:
                 continue
             # Constants stay at the values of one point here: which terms there are does not depend on them.
@@ -97,8 +115,21 @@ class PotentialSearch:
             for support in islice(self._proposals(candidates, self._points(first, len(candidates), vary=False)), 8):
                 found = self._with_constants(support)
                 if found is not None:
-                    return found
+                    return self._shorter(found)
         return None
+
+    def _shorter(self, found: Potential) -> Potential:
+        """A long R as a quadratic form in the parameters, if it is one on Γ."""
+        if sp.count_ops(found.expression) <= SHORT:
+            return found
+        pairs = combinations_with_replacement(self.form.derivation.problem.parameters, 2)
+        quadratic = [a * b for a, b in pairs][:LARGEST_FAMILY]
+        points = self._points(self._one_draw(self._near()), len(quadratic), vary=False)
+        for support in islice(self._proposals(quadratic, points), 1):
+            other = self._with_constants(support)
+            if other is not None and sp.count_ops(other.expression) < sp.count_ops(found.expression):
+                return other
+        return found
 
     def verified(self, expression: Expression) -> Potential | None:
         """R, if ∂Φ∇R = −b at fresh points of Γ, to 50 digits."""
@@ -109,8 +140,8 @@ class PotentialSearch:
             for i, b in enumerate(self.form.field.entries)
         ]
         count = VERIFIED_AT + min(MOST_TERMS, len(sp.Add.make_args(expression)))
-        points = self.manifold.sharpened(self.manifold.scatter(self.bases, count, self.rng).points)
-        for point in points:
+        points = self._sharpened(count)
+        for point in self.effort.each(points):
             try:
                 values = point.high([*residual, *sizes])
             except (ComplexValue, NotSmooth):
@@ -122,6 +153,11 @@ class PotentialSearch:
         if len(points) < count - 4 or self._is_singular(expression):
             return None
         return Potential(expression, len(points))
+
+    def _sharpened(self, count: int) -> list[PrecisePoint]:
+        """Fresh points of Γ, to 120 digits."""
+        batch = self.manifold.scatter(self.bases, count, self.rng)
+        return [point for x in self.effort.each(batch.points) for point in self.manifold.sharpened(x[None, :])]
 
     def _is_singular(self, expression: Expression) -> bool:
         batch = self.manifold.scatter(self.bases, FOR_SINGULARITIES, self.rng)
@@ -156,7 +192,7 @@ class PotentialSearch:
 
         Candidates that are not finite at a point, or huge, or constant on Γ, are left out.
         """
-        entries = [node for term in terms for node in self._slope(term)]
+        entries = [node for term in self.effort.each(terms) for node in self._slope(term)]
         program = Program.of({"slopes": Matrix.column(entries)})
         slopes = evaluate(program, self.symbols, batch.points)["slopes"].reshape(len(batch.points), len(terms), -1)
         field = self.form.floats(batch.points)
@@ -176,7 +212,7 @@ class PotentialSearch:
         matrix, right, kept = self._system(terms, batch)
         if not len(kept) or not np.linalg.norm(right):
             return
-        for support in proposals(matrix, right):
+        for support in proposals(matrix, right, self.effort):
             yield [terms[kept[k]] for k in support]
 
     def _with_constants(self, support: list[Expression]) -> Potential | None:
@@ -203,10 +239,10 @@ class PotentialSearch:
     def _coefficients(self, terms: list[Expression]) -> list[Fraction] | None:
         """The rational c with Σ c_k ∂Φ∇t_k = −b at precise points of Γ."""
         count = len(terms) // self.manifold.dimension + 3
-        points = self.manifold.sharpened(self.manifold.scatter(self.bases, count, self.rng).points)
-        projected = [self.form.projection @ Matrix.column(self._slope(t)) for t in terms]
+        points = self._sharpened(count)
+        projected = [self.form.projection @ Matrix.column(self._slope(t)) for t in self.effort.each(terms)]
         try:
-            rows = [row for point in points for row in self._rows(point, projected)]
+            rows = [row for point in self.effort.each(points) for row in self._rows(point, projected)]
         except (ComplexValue, NotSmooth):
             return None
         with mp.workdps(HIGH):

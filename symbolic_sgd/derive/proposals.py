@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from symbolic_sgd.derive.effort import Effort
+
 FITS = 1e-8
 """A proposal leaves at most this part of the regularization."""
 
@@ -30,8 +32,11 @@ def balanced(along: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarr
     return along / size[:, None, None], right / size[:, None]
 
 
-def proposals(matrix: np.ndarray, right: np.ndarray) -> Iterator[list[int]]:
+def proposals(matrix: np.ndarray, right: np.ndarray, effort: Effort | None = None) -> Iterator[list[int]]:
     """Columns whose combination is `right`: single ones, pairs, and then as many as needed, the first ones preferred.
+
+    Raises:
+        BudgetSpent: by the effort.
 
     >>> columns = np.array([[1.0, 0.0, 1.0], [0.0, 1.0, 1.0], [0.0, 0.0, 1.0]])
     >>> next(proposals(columns, np.array([0.0, 3.0, 0.0])))
@@ -43,7 +48,7 @@ def proposals(matrix: np.ndarray, right: np.ndarray) -> Iterator[list[int]]:
     single = np.linalg.norm(unit * overlap - goal[:, None], axis=0)
     yield from ([int(k)] for k in np.flatnonzero(single <= FITS))
     yield from _pairs(unit, goal, overlap)
-    basis, axes = _first_independent(unit)
+    basis, axes = _first_independent(unit, effort or Effort())
     if len(unit) < len(basis) + 10 or np.linalg.norm(goal - axes @ (axes.T @ goal)) > FITS:
         return
     solution = np.linalg.lstsq(unit[:, basis], goal, rcond=None)[0]
@@ -73,11 +78,11 @@ def _pairs(unit: np.ndarray, goal: np.ndarray, overlap: np.ndarray) -> Iterator[
                 return
 
 
-def _first_independent(unit: np.ndarray) -> tuple[list[int], np.ndarray]:
+def _first_independent(unit: np.ndarray, effort: Effort) -> tuple[list[int], np.ndarray]:
     """The columns that are no combination of those before them (Gram–Schmidt, twice), and an orthonormal basis of their span."""
     basis = np.empty(unit.shape, order="F")
     chosen: list[int] = []
-    for k in range(unit.shape[1]):
+    for k in effort.each(range(unit.shape[1])):
         known = basis[:, : len(chosen)]
         rest = unit[:, k] - known @ (known.T @ unit[:, k])
         rest -= known @ (known.T @ rest)

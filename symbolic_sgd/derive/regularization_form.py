@@ -5,13 +5,15 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, Node, is_analytic
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.derive.effort import Effort
 from symbolic_sgd.derive.precise import HIGH, PrecisePoint
+from symbolic_sgd.errors import BudgetSpent
 
 CLOSED = 40
 """Digits to which a 1-form has to be closed."""
@@ -67,14 +69,26 @@ class RegularizationForm:
         """Whether b is zero at every one of the points."""
         return all(all(point.zeros(self.field.entries)) for point in points)
 
-    def curl(self, points: Sequence[PrecisePoint]) -> Curl | None:
+    def curl(self, points: Sequence[PrecisePoint], effort: Effort | None = None) -> Curl | None:
         """The curl on Γ where it is largest, None if it vanishes at every one of the points.
 
-        It is that of any extension of b to all of space: d commutes with the restriction to Γ.
+        It is that of any extension of b to all of space: d commutes with the restriction to Γ. Where time is up when one was
+        found that is not zero, it is the answer.
+
+        Raises:
+            BudgetSpent: by the effort.
         """
-        slopes = Matrix.of(jacobian(self.field.entries, self.variables))
+        effort = effort or Effort()
+        slopes = Matrix.of(gradient(entry, self.variables) for entry in effort.each(self.field.entries))
         found: list[Curl] = []
         for point in points:
+            try:
+                for row in effort.each(slopes.rows):
+                    point.zeros(row)  # values are kept: what is asked for below is known by then
+            except BudgetSpent:
+                if not found:
+                    raise
+                break
             with mp.workdps(HIGH):
                 p, s = point.matrix(self.projection), point.matrix(slopes)
                 largest, size = max(map(abs, p * (s - s.T) * p)), max(map(abs, s))

@@ -14,12 +14,16 @@ from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.derive.critical_equations import component_equations
 from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.derive.effort import Effort
 from symbolic_sgd.derive.loops import CurveTracer, Loop
 from symbolic_sgd.derive.potential import Potential, PotentialSearch
 from symbolic_sgd.derive.precise import PrecisePoint
 from symbolic_sgd.derive.regularization_form import RegularizationForm
 from symbolic_sgd.derive.scatter import FloatManifold
-from symbolic_sgd.errors import ExpressionTooLarge, Undecided
+from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, Undecided
+
+SECONDS = 120.0
+"""Processor time after which the search for R stops, unless it is stated."""
 
 SEED = 20221
 """The decision is the same in every run."""
@@ -70,20 +74,32 @@ class Regularizer:
 VANISHING = Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
 
 
-def find_regularizer(derivation: Derivation) -> Regularizer:
+def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Regularizer:
     """R by the structure of the noise or by a verified ansatz, or None where there is none.
 
     Σ_⊥ = cH gives R = (c/4) tr ∇²L, Σ_⊥ = s²Q gives R = (s²/4) ln|∇²L|₊ (the product of the nonzero eigenvalues); both
     where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S], Li, Wang & Arora 2022). There is none where the 1-form
     ⟨mixed + normal, dY⟩ on Γ is not closed, or where its integral round a closed curve on Γ is not zero.
 
+    Args:
+        derivation: the finished derivation.
+        effort: how long the search may take, and who is told.
+
     Raises:
-        Undecided: neither a closed form of R was found, nor that there is none.
+        Undecided: neither a closed form of R was found, nor that there is none; BudgetSpent where time was up.
         ExpressionTooLarge: R does not expand within the budget.
     """
-    form = RegularizationForm.of(derivation)
-    by_structure = _by_structure(derivation, form)
-    return by_structure if by_structure is not None else _Decision(derivation, form).decide()
+    effort = effort or Effort(SECONDS)
+    try:
+        effort.begin("R by the structure of the noise")
+        form = RegularizationForm.of(derivation)
+        by_structure = _by_structure(derivation, form)
+        return by_structure if by_structure is not None else _Decision(derivation, form, effort).decide()
+    except BudgetSpent as spent:
+        raise BudgetSpent(
+            f"a regularizer was neither found nor excluded within {effort.seconds:g} s of processor time: {spent}. To go on, "
+            "give it more: sde.find_regularizer(seconds=…)"
+        ) from spent
 
 
 def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regularizer | None:
@@ -102,16 +118,19 @@ def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regulariz
 class _Decision:
     """The decision for a noise without structure."""
 
-    def __init__(self, derivation: Derivation, form: RegularizationForm):
+    def __init__(self, derivation: Derivation, form: RegularizationForm, effort: Effort):
+        self.effort = effort
+        self.effort.begin("points of Γ, from near and far")
         self.derivation = derivation
         self.form = form
         self.rng = np.random.default_rng(SEED)
         self.manifold = FloatManifold(derivation)
-        self.tracer = CurveTracer(self.manifold, form)
+        self.tracer = CurveTracer(self.manifold, form, effort)
         self.bases = self.manifold.bases(self.rng)
         self.closed: list[Loop] = []
 
     def decide(self) -> Regularizer:
+        self.effort.begin("whether the regularization vanishes on Γ")
         if self._seems_to_vanish():
             if self._vanishes_on_component():
                 return Regularizer(
@@ -121,10 +140,11 @@ class _Decision:
                 f"the regularization is zero to 50 digits at all of the {len(self.derivation.points) + FAR_POINTS} points of Γ that "
                 "were looked at, but that it vanishes on all of Γ was not proved"
             )
+        self.effort.begin("the integrals round closed curves" if self.manifold.dimension == 1 else "the curl on Γ")
         none = self._by_curves() if self.manifold.dimension == 1 else self._by_curl()
         if none is not None:
             return none
-        search = PotentialSearch(self.form, self.manifold, self.bases, self.rng)
+        search = PotentialSearch(self.form, self.manifold, self.bases, self.rng, self.effort)
         # The quicker road first; what holds on one side of a kink need not hold on the other.
         roads = (
             [search.by_ansatz, self._by_planes, search.by_integration] if self.form.is_analytic else [self._by_planes]
@@ -136,8 +156,10 @@ class _Decision:
                 return Regularizer(found.expression, words)
             if found is not None:
                 return found
+        self.effort.finish()
         raise Undecided(
-            f"a regularizer was neither found nor excluded: {self._known()}, but no closed form of it was found"
+            f"a regularizer was neither found nor excluded: {self._known()}, but no closed form of it was found; "
+            f"{self.effort.words()}"
         )
 
     def _seems_to_vanish(self) -> bool:
@@ -167,7 +189,7 @@ class _Decision:
     def _by_curl(self) -> Regularizer | None:
         further = self.manifold.scatter(self.bases, PROBED, self.rng).points
         points = [*(PrecisePoint(p) for p in self.derivation.points), *self.manifold.sharpened(further)]
-        curl = self.form.curl(points)
+        curl = self.form.curl(points, self.effort)
         if curl is None:
             return None
         words = f"the regularization is no gradient: its curl on Γ is {curl.size:.6g} at {curl.where}"
@@ -188,6 +210,7 @@ class _Decision:
     def _by_planes(self) -> Regularizer | None:
         if self.manifold.dimension == 1:
             return None
+        self.effort.begin("integrals round closed curves in which planes cut Γ")
         for start in self.bases.points[:2]:
             for cuts in islice(self._planes(), PLANES):
                 loop, _ = self.tracer.loop(start, cuts, PLANE_SEGMENTS)

@@ -20,12 +20,20 @@ def meets_singularities(
 ) -> bool:
     """Whether the argument of a logarithm, or a denominator, was seen to vanish on Γ (R itself is smooth there)."""
     for argument in _singular_arguments(expression):
+        if _is_positive(argument):  # e^f, too, goes to zero, but only far away
+            continue
         node = from_sympy(argument, form.graph)
         slope = gradient(node, form.variables)
         program = Program.of({"value": Matrix.column([node]), "slope": Matrix.column(slope)})
         if _descends_to_zero(program, manifold, batch):
             return True
     return False
+
+
+def _is_positive(argument: Expression) -> bool:
+    """Whether it is positive by its form for all real values of its symbols, as sums of exponentials are."""
+    real = argument.xreplace({s: sp.Dummy(real=True, positive=s.is_positive) for s in argument.free_symbols})
+    return bool(real.is_positive)
 
 
 def _descends_to_zero(program: Program, manifold: FloatManifold, batch: Batch) -> bool:
