@@ -54,7 +54,9 @@ def status(text: str) -> None:
     if sys.stderr is not None and sys.stderr.isatty():
         with suppress(OSError):
             room = get_terminal_size().columns - 1  # what is longer than a line could not be taken back
-            print(f"\r\033[K{text if len(text) <= room else text[: room - 1] + '…'}", end="", file=sys.stderr, flush=True)
+            print(
+                f"\r\033[K{text if len(text) <= room else text[: room - 1] + '…'}", end="", file=sys.stderr, flush=True
+            )
 
 
 def _close_output() -> None:

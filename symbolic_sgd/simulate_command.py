@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symbolic_sgd import files
-from symbolic_sgd.console import complain, say, status, workers
+from symbolic_sgd.console import complain, progress, say, status, workers
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.limiting_sde import derive_limiting_sde
 from symbolic_sgd.problems.problem import Problem
@@ -86,7 +86,7 @@ def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
     if options.process == "limit":
         step = positive(options.time, "time") / 100 if options.step is None else options.step
         return simulate_sde(
-            derive_limiting_sde(problem, progress=_doing), start, time=options.time, step=step, **wishes
+            derive_limiting_sde(problem, progress=progress), start, time=options.time, step=step, **wishes
         )
     rate = learning_rate_of(options.learning_rate)
     time = positive(options.time, "time")
@@ -120,11 +120,6 @@ def _numbers(text: str, names: set[str], option: str) -> dict[str, float]:
         except ValueError:
             raise BadInput(f"{option}: {value!r} is not a number") from None
     return found
-
-
-def _doing(words: str) -> None:
-    if sys.stderr.isatty():
-        print(f"\r\033[K{words} …", end="", file=sys.stderr, flush=True)
 
 
 def _bar(fraction: float) -> None:
