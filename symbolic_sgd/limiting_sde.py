@@ -31,6 +31,7 @@ from symbolic_sgd.export.callables import NumericFunctions
 from symbolic_sgd.export.display import display_latex, equation, fits
 from symbolic_sgd.export.document import Document, Figure
 from symbolic_sgd.export.document_markdown import markdown
+from symbolic_sgd.export.feet import values_at
 from symbolic_sgd.export.guard import check_finite, check_points
 from symbolic_sgd.export.latex import COEFFICIENTS, snippet
 from symbolic_sgd.export.layout import laid_out, layout_of
@@ -269,9 +270,10 @@ class LimitingSDE(Printable):
         if unknown:
             raise BadInput(f"the point has a value for {unknown[0]}, which is neither a parameter nor a constant")
         row = np.array([[real_number(point[s], where=f"the value of {s}") for s in symbols]])
-        check_points(self.derivation, row)
+        feet = check_points(self.derivation, row)
         values = evaluate(self.program, symbols, row)
         for name, value in values.items():
+            value[list(feet)] = values_at(self.program.select(name), list(feet.values()))
             check_finite(value, name, row)
         shapes = {output.name: output.shape for output in self.program.outputs}
         return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})

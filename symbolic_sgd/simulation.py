@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from symbolic_sgd.errors import BadInput, OffManifold
-from symbolic_sgd.export.guard import check_points
+from symbolic_sgd.export.guard import check_starts
 from symbolic_sgd.limiting_sde import LimitingSDE
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.processes.limit import Scheme, WeakOrderOne, WeakOrderTwo
@@ -207,7 +207,7 @@ def simulate_sde(
         checkpoint=checkpoint,
     )
     try:
-        check_points(sde.derivation, rows_of(sde.problem, np.unique(plan.start, axis=0), values))
+        check_starts(sde.derivation, rows_of(sde.problem, np.unique(plan.start, axis=0), values))
     except OffManifold as error:
         raise OffManifold(
             f"the limiting SDE starts on Γ: {error}; gradient_flow_limit(problem)(start) is the point where SGD's limit begins"

@@ -15,6 +15,9 @@ from symbolic_sgd.errors import ProblemTooLarge, UnsupportedExpression
 
 Exact = int | Fraction
 
+SMOOTH_POWER = 3
+"""|a|^r with a larger r than this has three continuous derivatives at a = 0, and they are zero there."""
+
 MAXIMAL_NODES = 1_500_000
 """A graph that grows past this raises `ProblemTooLarge` (about half a minute)."""
 
@@ -227,11 +230,24 @@ class Graph:
         r = exponent.value
         if r < 0:
             return self.divide(self.constant(1), self.power(base, self.constant(-r)))
+        if base.op == "constant" and base.value in (0, 1) and r > 0:
+            return base
+        if base.op == "mul" and base.args[0] is base.args[1] and not isinstance(r, int) and 2 * r > SMOOTH_POWER:
+            return self.power(self.call("Abs", base.args[0]), self.constant(2 * r))
+        if base.op == "Abs" and r not in (1, Fraction(1, 2)):
+            return self._power_of_size(base, r)
         if isinstance(r, int):
             return self._integer_power(base, r)
         if r.denominator == 2:
             return self._integer_power(self.call("sqrt", base), r.numerator)
         return self._intern("pow", (base, exponent))
+
+    def _power_of_size(self, size: Node, r: Exact) -> Node:
+        """|a|^r as one operation where that has a derivative more than its factors: at a = 0 none of them may be asked."""
+        if isinstance(r, int) and (r % 2 == 0 or r <= SMOOTH_POWER):
+            even = self._integer_power(size.args[0], r - r % 2)
+            return self.multiply(even, size) if r % 2 else even
+        return self._intern("pow", (size, self.constant(r)))
 
     def _integer_power(self, base: Node, exponent: int) -> Node:
         if base.op == "constant":
@@ -324,16 +340,35 @@ def is_analytic(roots: Iterable[Node]) -> bool:
 
 
 def kinks(roots: Iterable[Node]) -> list[tuple[Node, Node]]:
-    """Pairs (operation, expression) where the operation is not smooth, or not defined, when the expression is zero."""
+    """Pairs (operation, expression) where the operation is not smooth, or not defined, when the expression is zero.
+
+    Smooth means three continuous derivatives: |a|^r with r > 3 has no kink at a = 0, and |a| none where it only stands
+    inside of such powers.
+    """
+    roots = list(roots)
+    nodes = reachable(roots)
+    bare = {root.index for root in roots} | {a.index for node in nodes if not _is_smooth_power(node) for a in node.args}
     found: list[tuple[Node, Node]] = []
     varying: set[int] = set()
-    for node in reachable(roots):
+    for node in nodes:
         if node.op == "symbol" or any(a.index in varying for a in node.args):
             varying.add(node.index)
+        if node.op == "Abs" and node.index not in bare:
+            continue
         if node.op in FUNCTIONS:
             found.extend((node, zero) for zero in FUNCTIONS[node.op].kinks(node.args[0]))
-        elif node.op == "pow":
+        elif node.op == "pow" and not _is_smooth_power(node):
             found.append((node, node.args[0]))
         elif node.op == "div":
             found.append((node, node.args[1]))
     return [(node, zero) for node, zero in found if any(a.index in varying for a in node.args)]
+
+
+def _is_smooth_power(node: Node) -> bool:
+    """Whether it is |a|^r with r > 3."""
+    return (
+        node.op == "pow"
+        and node.args[0].op == "Abs"
+        and node.args[1].op == "constant"
+        and node.args[1].value > SMOOTH_POWER
+    )

@@ -105,13 +105,24 @@ def _sum(args: list[Node]) -> Node:
 
 def _product(expression: sp.Mul, args: list[Node], graph: Graph) -> Node:
     numerator, denominator = graph.constant(1), graph.constant(1)
-    for factor, node in zip(expression.args, args, strict=True):
+    for factor, node in _with_moduli_as_powers(list(zip(expression.args, args, strict=True))):
         if factor.is_Pow and factor.args[1].is_negative and node.op == "div":
             denominator = denominator * node.args[1]
             numerator = numerator * node.args[0]
         else:
             numerator = numerator * node
     return numerator / denominator
+
+
+def _with_moduli_as_powers(factors: list[tuple[Any, Node]]) -> list[tuple[Any, Node]]:
+    """Factors, with aⁿ and |a| as |a|ⁿ⁺¹ for even n: so SymPy writes odd powers of |a|, which are smoother than |a|."""
+    powers = {f.base: (f, node) for f, node in factors if f.is_Pow and f.exp.is_Integer and f.exp.is_even and f.exp > 0}
+    for modulus, node in [pair for pair in factors if isinstance(pair[0], sp.Abs) and pair[0].args[0] in powers]:
+        power = powers[modulus.args[0]]
+        factors = [pair for pair in factors if pair[0] not in (modulus, power[0])]
+        whole = modulus.func(modulus.args[0], evaluate=False)
+        factors.append((whole, node ** node.graph.constant(int(power[0].exp) + 1)))
+    return factors
 
 
 def _atom_or_call(expression: Any, args: list[Node], graph: Graph) -> Node:

@@ -19,8 +19,24 @@ from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.derive.cell import has_jumps, in_cell
 from symbolic_sgd.derive.effort import Progress, silent
 from symbolic_sgd.derive.equations import Equations, find_equations
-from symbolic_sgd.derive.precise import HessianRank, PrecisePoint, positive_semidefinite_rank, sharpen
-from symbolic_sgd.derive.search import FURTHER, MODERATE, FloatLandscape, Slope, descend, starts, starts_at_all_scales
+from symbolic_sgd.derive.precise import (
+    HessianRank,
+    PrecisePoint,
+    descend_precisely,
+    positive_semidefinite_rank,
+    sharpen,
+    sharpen_far_apart,
+)
+from symbolic_sgd.derive.search import (
+    FARTHEST,
+    FURTHER,
+    MODERATE,
+    FloatLandscape,
+    Slope,
+    descend,
+    starts,
+    starts_at_all_scales,
+)
 from symbolic_sgd.derive.walk import steps_along
 from symbolic_sgd.errors import (
     ConstantLoss,
@@ -274,25 +290,49 @@ class _Search:
 
     def _bases_from(self, begin: np.ndarray, count: int) -> list[tuple[float, PrecisePoint, HessianRank]]:
         ends = descend(self.floats, begin, cautious=self.problem.near is not None)
-        slope = self.floats(ends)
-        settled = np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1) < 1e7))
         self.progress("minimizers to 120 digits")
-        order = self._by_draw(ends, sorted(settled, key=lambda i: slope.loss[i]))
+        bases, refusals = self._minimizers(ends, count)
+        if not bases:
+            # Where curvatures are farther apart than float64 has digits, it loses its way.
+            bases, more = self._minimizers(self._descend_precisely(ends), count)
+            refusals.extend(more)
+        if not bases:
+            raise refusals[0] if refusals else self._why_none(begin, ends, self.floats(ends))
+        return bases
+
+    def _minimizers(
+        self, ends: np.ndarray, count: int
+    ) -> tuple[list[tuple[float, PrecisePoint, HessianRank]], list[NoManifold]]:
+        """Levels, minimizers and ranks there, from where descents ended; and why other stationary points are none."""
         bases: list[tuple[float, PrecisePoint, HessianRank]] = []
         refusals: list[NoManifold] = []
-        for i in order:
-            point = self._sharpen(ends[i])
+        for x in self._settled(ends):
+            point = self._sharpen(x)
             if point is None:
                 continue
             try:
-                bases.append((float(slope.loss[i]), point, self._examine(point)))
+                bases.append((self._level(point), point, self._examine(point)))
             except NoManifold as refusal:
                 refusals.append(refusal)
             if len(bases) == count or len(refusals) > BASES:
                 break
-        if not bases:
-            raise refusals[0] if refusals else self._why_none(begin, ends, slope)
-        return bases
+        return bases, refusals
+
+    def _settled(self, ends: np.ndarray) -> np.ndarray:
+        """The ends that are no way to infinity, the lowest first."""
+        slope = self.floats(ends)
+        settled = np.flatnonzero(slope.admissible & (np.abs(ends).max(axis=1, initial=0) < FARTHEST / 10))
+        return ends[self._by_draw(ends, sorted(settled, key=lambda i: slope.loss[i]))]
+
+    def _descend_precisely(self, ends: np.ndarray) -> np.ndarray:
+        symbols = self.problem.symbols
+        admissible = lambda x: bool(self.floats(np.array([[float(x[s]) for s in symbols]])).admissible[0])  # noqa: E731
+        lowest = [dict(zip(symbols, x, strict=True)) for x in self._settled(ends)[:BASES]]
+        found = [descend_precisely(self.target, x, admissible) for x in lowest]
+        return np.array([[float(x[s]) for s in symbols] for x in found]) if found else ends[:0]
+
+    def _level(self, point: PrecisePoint) -> float:
+        return float(point.low([self.target.loss])[0])
 
     def _check_not_constant(self) -> None:
         if all(zero_functions(self.landscape.gradient.entries)):
@@ -315,7 +355,10 @@ class _Search:
             point = sharpen(self.target, assignment, rank, self._hessian, reach=REACH) if rank else None
             if point is not None:
                 return point
-        return None
+        try:  # curvatures may be farther apart than float64 has digits
+            return sharpen_far_apart(self.target, assignment, reach=REACH)
+        except NoManifold:
+            return None
 
     def _hessian(self, x: np.ndarray) -> np.ndarray:
         return self.floats(x[None, :]).hessian[0]
@@ -342,8 +385,7 @@ class _Search:
     def _check_count(self, point: PrecisePoint, rank: int) -> None:
         """Raise where the minimizers of L itself form a larger manifold than the equations do."""
         floats = FloatLandscape(self.landscape, self.problem)
-        x = point.floats(self.problem.symbols)
-        if rank and any(True for _ in steps_along(self.landscape, floats, self.problem, x, rank, self.rng)):
+        if rank and any(True for _ in steps_along(self.landscape, floats, self.problem, point, rank, self.rng)):
             raise ManifoldMismatch(
                 f"manifold= states {len(self.equations)} equations, but at {point.describe(self.problem.symbols)} the Hessian has "
                 f"rank {rank}, and the minimizers form a manifold of that codimension: give {rank} equations that hold on all of Γ"
@@ -402,8 +444,7 @@ class _Search:
         return walked
 
     def _walk(self, point: PrecisePoint, rank: int) -> tuple[PrecisePoint, HessianRank] | None:
-        x = point.floats(self.problem.symbols)
-        for reached in steps_along(self.target, self.floats, self.problem, x, rank, self.rng):
+        for reached in steps_along(self.target, self.floats, self.problem, point, rank, self.rng):
             try:
                 examined = self._examine(reached)
             except NoManifold:

@@ -1,12 +1,14 @@
 """Γ in float64: whole batches of points are put on it, and walked along it, far and without a jump to another part."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import numpy as np
 
 from symbolic_sgd.algebra.program import evaluate
+from symbolic_sgd.algebra.regular_point import are_far_apart, inertia, is_clear, kernel
 from symbolic_sgd.derive.derivation import Derivation
-from symbolic_sgd.derive.precise import PrecisePoint, sharpen
+from symbolic_sgd.derive.precise import PrecisePoint, sharpen, sharpen_far_apart
 from symbolic_sgd.derive.search import FloatLandscape, descend, starts
 from symbolic_sgd.errors import NoManifold
 from symbolic_sgd.problems.landscape import Landscape
@@ -23,8 +25,8 @@ ITERATIONS = 12
 SETTLED = 1e-12
 """Length of the last Newton step, relative to 1 + |x|."""
 
-STEEP, FLAT = 1e-7, 1e-9
-"""Beside the largest eigenvalue of ∇²L, M of them are above the first and the others below the second."""
+REACH = 1.0
+"""How far, relative to 1 + |x|, Γ may be from a point where curvatures are too far apart for float64."""
 
 ON_EQUATIONS = 1e-8
 """How far g/|∇g| may be from zero, relative to 1 + |x|."""
@@ -113,7 +115,7 @@ class FloatManifold:
         return ends[np.abs(ends).max(axis=1, initial=0) < 1e3]
 
     def settle(self, points: np.ndarray) -> Batch:
-        """Newton steps x ← x − ∇²L†∇L with the M stiffest directions."""
+        """Newton steps x ← x − ∇²L†∇L with the M stiffest directions; to many digits where curvatures are far apart."""
         x, d = points.copy(), self.problem.dimension
         length = np.full(len(x), np.inf)
         for _ in range(ITERATIONS):
@@ -123,7 +125,25 @@ class FloatManifold:
             x[:, :d] += np.where((length < 1)[:, None], step, 0.0)
             if np.all((length < SETTLED) | ~(length < 1)):
                 break
-        return self._examined(x, length < SETTLED)
+        batch, here = self._examined(x, length < SETTLED), self.floats(points)
+        hessian = np.where(here.admissible[:, None, None], here.hessian, np.eye(d))
+        far = here.admissible & are_far_apart(np.linalg.eigvalsh(hessian), self.codimension)
+        for k in np.flatnonzero(far & ~batch.valid):
+            self._settle_far_apart(batch, int(k), points[k])
+        return batch
+
+    def _settle_far_apart(self, batch: Batch, k: int, x: np.ndarray) -> None:
+        """Put the k-th point of a batch on Γ, if it is beside it."""
+        assignment = dict(zip(self.problem.symbols, map(float, x), strict=True))
+        with suppress(NoManifold):
+            point = sharpen_far_apart(self.landscape, assignment, reach=REACH, most=self.codimension)
+            if point is not None:
+                hessian = point.matrix(self.landscape.hessian)
+                batch.points[k] = point.floats(self.problem.symbols)
+                batch.tangent[k] = kernel(hessian, self.codimension)
+                batch.valid[k] = (
+                    inertia(hessian).is_regular(self.codimension) and self._on_equations(batch.points[k : k + 1])[0]
+                )
 
     def frame(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
         """The M stiffest eigenvectors of ∇²L (S×D×M), their eigenvalues (S×M), ∇L (S×D), and whether all of it is a number."""
@@ -135,7 +155,7 @@ class FloatManifold:
         values, axes = np.linalg.eigh(hessian)
         flat = self.dimension
         stiff = values[:, flat:]
-        fine = fine & (stiff[:, 0] > STEEP * stiff[:, -1])
+        fine = fine & ~are_far_apart(values, self.codimension)
         slope = np.where(fine[:, None], here.gradient, np.nan)
         return axes[:, :, flat:], np.where(fine[:, None], stiff, 1.0), slope, fine
 
@@ -144,9 +164,8 @@ class FloatManifold:
         fine = settled & here.admissible
         hessian = np.where(fine[:, None, None], here.hessian, np.eye(self.problem.dimension))
         values, axes = np.linalg.eigh(hessian)
-        flat, largest = self.dimension, values[:, -1]
-        fine &= (np.abs(values[:, :flat]).max(axis=1) < FLAT * largest) & (values[:, flat] > STEEP * largest)
-        return Batch(x, axes[:, :, :flat], fine & self._on_equations(x))
+        fine &= is_clear(values, self.codimension)
+        return Batch(x, axes[:, :, : self.dimension], fine & self._on_equations(x))
 
     def _on_equations(self, x: np.ndarray) -> np.ndarray:
         """Γ is also where the equations hold that the derivation has used; other stationary points are not meant."""

@@ -18,6 +18,9 @@ from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 
 STARTS = 12
+FARTHEST = 1e20
+"""Coordinates beyond this are taken to be on the way to infinity."""
+
 SCALES = (1.0, 0.4, 2.5, 6.0, 0.1, 20.0, 100.0)
 """Standard deviations of the random starts, tried in this order until enough lie where the loss is real."""
 
@@ -189,7 +192,7 @@ def descend(landscape: FloatLandscape, points: np.ndarray, *, cautious: bool, it
         trial[:, :d] += step
         there = landscape(trial)
         slack = 1e-15 * np.abs(here.loss)
-        better = there.admissible & (there.loss <= here.loss + slack) & (np.abs(trial).max(axis=1) < 1e8)
+        better = there.admissible & (there.loss <= here.loss + slack) & (np.abs(trial).max(axis=1) < FARTHEST)
         x[better] = trial[better]
         here = here.take(there, better)
         damping = np.where(better, np.maximum(damping / 5, 1e-13), np.minimum(damping * 4, 1e12))

@@ -6,13 +6,16 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.regular_point import DIGITS as POINT
+from symbolic_sgd.algebra.regular_point import are_far_apart, kernel
 from symbolic_sgd.derive.precise import PrecisePoint, positive_semidefinite_rank, sharpen
 from symbolic_sgd.derive.search import FloatLandscape
 from symbolic_sgd.errors import NoManifold, Undecided
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 
-LENGTHS = (0.3, 0.1, 0.02, 1e-3)
+LENGTHS = (0.3, 0.1, 0.02, 1e-3, 1e-5, 1e-8, 1e-12, 1e-16, 1e-20)
 """Lengths of the steps, relative to 1 + |x|, tried in turn."""
 
 CONSTANTS = 0.05
@@ -20,7 +23,12 @@ CONSTANTS = 0.05
 
 
 def steps_along(
-    target: Landscape, floats: FloatLandscape, problem: Problem, point: np.ndarray, rank: int, rng: np.random.Generator
+    target: Landscape,
+    floats: FloatLandscape,
+    problem: Problem,
+    start: PrecisePoint,
+    rank: int,
+    rng: np.random.Generator,
 ) -> Iterator[PrecisePoint]:
     """Stationary points of `target` reached from a point by a random step in the kernel of its Hessian.
 
@@ -28,27 +36,40 @@ def steps_along(
         target: a function whose minimizers are Γ.
         floats: the same in float64.
         problem: whose domain is respected.
-        point: the parameters, then the constants, in float64.
+        start: a point of Γ.
         rank: M.
         rng: draws the directions.
     """
     d = target.dimension
     curvature = lambda x: floats(x[None, :]).hessian[0]  # noqa: E731
-    _, axes = np.linalg.eigh(curvature(point))
-    kernel = axes[:, : d - rank]
+    point = start.floats(problem.symbols)
+    along = _kernel(target, start, curvature(point), rank)
     largest = np.abs(point[:d]).max()
     for length in (*LENGTHS, *(length * largest / (1 + largest) for length in LENGTHS if 0 < largest < 0.1)):
-        direction = kernel @ rng.standard_normal(d - rank)
-        moved = point.copy()
+        direction = along @ rng.standard_normal(d - rank)
         # Lengths vary, so that on a curve two walks do not end at the same point.
-        moved[:d] += rng.uniform(0.5, 1) * length * (1 + largest) * direction / np.linalg.norm(direction)
+        stride = rng.uniform(0.5, 1) * length * (1 + largest) * direction / np.linalg.norm(direction)
         # What holds for one value of a constant need not hold for others, and near= may have fixed them all.
-        moved[d:] *= 1 + CONSTANTS * rng.uniform(-1, 1, len(moved) - d)
-        if floats(moved[None, :]).admissible[0]:
-            assignment = dict(zip(problem.symbols, map(float, moved), strict=True))
-            reached = sharpen(target, assignment, rank, curvature, reach=2 * length)
+        change = point[d:] * CONSTANTS * rng.uniform(-1, 1, len(point) - d)
+        moved = _moved(start, problem.symbols, np.concatenate([stride, change]))
+        if floats(np.array([[float(a) for a in moved.values()]])).admissible[0]:
+            reached = sharpen(target, moved, rank, curvature, reach=2 * length)
             if reached is not None and floats(reached.floats(problem.symbols)[None, :]).admissible[0]:
                 yield reached
+
+
+def _moved(start: PrecisePoint, symbols: Sequence[sp.Symbol], change: np.ndarray) -> dict[sp.Symbol, PreciseNumber]:
+    """To 120 digits, since a step may be shorter than the coordinates have digits in float64."""
+    with mp.workdps(POINT):
+        return {s: start.assignment[s] + mp.mpf(float(a)) for s, a in zip(symbols, change, strict=True)}
+
+
+def _kernel(target: Landscape, point: PrecisePoint, hessian: np.ndarray, rank: int) -> np.ndarray:
+    """The kernel of H at a point of Γ, D×(D−M)."""
+    values, axes = np.linalg.eigh(hessian)
+    if are_far_apart(values[None, :], rank)[0]:
+        return kernel(point.matrix(target.hessian), rank)
+    return axes[:, : len(axes) - rank]
 
 
 def wander(
@@ -86,7 +107,7 @@ def _next(
     rank: int,
     rng: np.random.Generator,
 ) -> PrecisePoint:
-    for reached in steps_along(landscape, floats, problem, point.floats(problem.symbols), rank, rng):
+    for reached in steps_along(landscape, floats, problem, point, rank, rng):
         try:
             examined = positive_semidefinite_rank(reached.matrix(landscape.hessian), lambda: "")
         except (NoManifold, Undecided):

@@ -8,6 +8,7 @@ import numpy as np
 
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.export.backend import Backend, Evaluation, Part
+from symbolic_sgd.export.feet import Foot, check_digits
 from symbolic_sgd.export.guard import check_finite, check_points
 from symbolic_sgd.export.lowering import STORE, Lowered, lower
 from symbolic_sgd.export.points import as_points, constant_columns
@@ -39,11 +40,11 @@ class ArrayBackend(Backend):
         def evaluate(x: Any, constants: Mapping[str, Any]) -> Any:
             points = self._points(part, x)
             given = [self.array(constants[s.name]) for s in self._declared(part, constants)]
-            self._examine(part, points, constants)
+            feet = self._examine(part, points, constants)
             columns = [*(points[..., j] for j in range(points.shape[-1])), *given]
             result = self.stack(self._run(lowered, columns), part.shape, sum(given, points[..., 0]))
             if part.check:
-                self._check_result(part, result, points)
+                self._check_result(part, result, points, feet)
             return result
 
         return evaluate
@@ -61,9 +62,9 @@ class ArrayBackend(Backend):
         constant_columns(declared, dict.fromkeys(constants, 0.0), ())  # names only: values may be traced
         return declared
 
-    def _examine(self, part: Part, points: Any, constants: Mapping[str, Any]) -> None:
+    def _examine(self, part: Part, points: Any, constants: Mapping[str, Any]) -> dict[int, Foot]:
         if not part.check:
-            return
+            return {}
         numbers = self.concrete(points)
         values = {name: self.concrete(self.array(value)) for name, value in constants.items()}
         if numbers is None or any(value is None for value in values.values()):
@@ -74,13 +75,14 @@ class ArrayBackend(Backend):
         problem = part.derivation.problem
         rows = as_points(numbers, problem.dimension)
         columns = constant_columns(problem.constants, values, rows.shape[:-1])
-        check_points(part.derivation, np.concatenate([rows.reshape(-1, problem.dimension), *columns], axis=1))
+        return check_points(part.derivation, np.concatenate([rows.reshape(-1, problem.dimension), *columns], axis=1))
 
-    def _check_result(self, part: Part, result: Any, points: Any) -> None:
+    def _check_result(self, part: Part, result: Any, points: Any, feet: Mapping[int, Foot]) -> None:
         values, numbers = self.concrete(result), self.concrete(points)
         if values is not None and numbers is not None and numbers.size:
             rows = numbers.reshape(-1, numbers.shape[-1])
             check_finite(values.reshape(len(rows), -1), part.output.name, rows)
+            check_digits(part.derivation, part.program, feet, values.reshape(len(rows), -1))
 
     def _run(self, lowered: Lowered, columns: Sequence[Any]) -> list[Any]:
         slots: dict[int, Any] = dict(enumerate([*columns, *lowered.constants]))

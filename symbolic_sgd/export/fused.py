@@ -10,7 +10,7 @@ import numpy as np
 
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.export.guard import check_points
+from symbolic_sgd.export.guard import check_starts
 from symbolic_sgd.export.host import HostBackend
 from symbolic_sgd.export.points import as_points, constant_columns
 from symbolic_sgd.export.random_step import RandomStep, sde_step, sgd_step
@@ -107,7 +107,7 @@ class FusedSDE:
         columns = constant_columns(problem.constants, constants, points.shape[:-1])
         rows = np.concatenate([points.reshape(-1, problem.dimension), *columns], axis=1)
         for start in range(0, len(rows) if self.check else 0, EXAMINED):
-            check_points(self.derivation, rows[start : start + EXAMINED])
+            check_starts(self.derivation, rows[start : start + EXAMINED])
 
     @cached_property
     def _loop(self) -> Loop:

@@ -7,14 +7,13 @@ import numpy as np
 
 from symbolic_sgd.algebra.arithmetic import RELATIONS
 from symbolic_sgd.algebra.program import evaluate
+from symbolic_sgd.algebra.regular_point import are_far_apart, is_clear
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.errors import ExpressionTooLarge, OffManifold, SingularPoint
+from symbolic_sgd.export.feet import ELSEWHERE, Foot, Ground, check_digits
 
 ON_MANIFOLD = 1e-6
 """x is on Γ when |H†∇L| and |g|/|∇g| are at most this times 1 + |x|."""
-
-STEEP = 1e-8
-"""The M-th eigenvalue of H must be larger than this beside the largest: H† costs the digits that it has not."""
 
 INDEPENDENT = 1e-7
 """Smallest singular value of the frame with columns of length 1: below it, no digits of the result are left to trust."""
@@ -25,8 +24,14 @@ ROUNDING = 1e-10
 SLOPE = 1e3
 """How fast such a quantity may grow with the relative distance from Γ that the Newton steps leave."""
 
+STRAIGHT = 1e-3
+"""Distance from Γ, relative to 1 + |x|, times λ₁/λ_M: beyond it the normal directions at x need not be those of Γ."""
+
 SETTLED = 1e-15
 """A relative distance from Γ at which no further Newton step is taken."""
+
+SIMULATED = 1e-5
+"""Relative error of the drift, and of the noise, that a simulation does not notice."""
 
 SHOWN = 40
 """Operations of a condition that an error message quotes."""
@@ -55,9 +60,15 @@ class Stance:
     newton: np.ndarray
     distance: np.ndarray
 
+    def take(self, rows: np.ndarray) -> "Stance":
+        """Some of the points."""
+        values = {name: value[rows] for name, value in self.values.items()}
+        own = (self.curvature, self.axes, self.newton, self.distance)
+        return Stance(self.points[rows], values, *(a[rows] for a in own))
+
 
 def stance(derivation: Derivation, points: np.ndarray) -> Stance:
-    """Evaluate the guard at points; `OffManifold` where H is not finite, or has not rank M."""
+    """Evaluate the guard at points; `OffManifold` where H is not finite."""
     d, rank = derivation.problem.dimension, derivation.codimension
     values = evaluate(derivation.guard, derivation.problem.symbols, points)
     hessian = values["hessian"].reshape(-1, d, d)
@@ -68,55 +79,97 @@ def stance(derivation: Derivation, points: np.ndarray) -> Stance:
         "a derivative of the loss is not a finite real number there, or not smooth, or overflows float64",
     )
     curvature, axes = np.linalg.eigh(hessian)
-    steep, normal = curvature[:, -rank:], axes[:, :, -rank:]
-    _refuse(steep[:, 0] <= STEEP * np.abs(curvature).max(axis=1), points, _wrong_rank(rank), curvature)
-    along = np.einsum("bij,bi->bj", normal, values["gradient"]) / steep
+    normal = axes[:, :, -rank:]
+    with np.errstate(all="ignore"):
+        along = np.einsum("bij,bi->bj", normal, values["gradient"]) / curvature[:, -rank:]
     newton = np.einsum("bij,bj->bi", normal, along)
     distance = np.linalg.norm(newton, axis=1) / (1 + np.linalg.norm(points[:, :d], axis=1))
     return Stance(points, values, curvature, axes, newton, distance)
 
 
-def check_points(derivation: Derivation, points: np.ndarray) -> None:
+def check_points(derivation: Derivation, points: np.ndarray) -> dict[int, Foot]:
     """Raise unless every point (a row: parameters, then constants) is on Γ and the formulas hold there.
 
     Whether a point is near enough to Γ is decided where it is; everything else at the foot of its Newton steps, so
     that it does not depend on how near the point was. What vanishes on Γ may there be as large as rounding allows.
+
+    Returns:
+        Row → the point of Γ beside it to 120 digits, for the rows where float64 is not enough: terms are to be evaluated
+        there.
     """
     if not len(points):
-        return
-    d, rank = derivation.problem.dimension, derivation.codimension
-    here = stance(derivation, points)
+        return {}
+    rank, here = derivation.codimension, stance(derivation, points)
     _check_domain(derivation, here.values["conditions"], points)
-    _refuse(
-        ~(here.distance <= ON_MANIFOLD),
-        points,
-        "|H†∇L|/(1 + |x|) there is {}, and at most 1e-6 is allowed",
-        here.distance,
-    )
+    doubtful = are_far_apart(here.curvature, rank)
+    off = ~doubtful & ~(here.distance <= ON_MANIFOLD)
+    _refuse(off, points, "|H†∇L|/(1 + |x|) there is {}, and at most 1e-6 is allowed", here.distance)
+    doubtful |= here.distance * here.curvature[:, -1] > STRAIGHT * here.curvature[:, -rank]
+    certain = np.flatnonzero(~doubtful)
+    if len(certain):
+        doubtful[certain] = ~_are_regular(derivation, here.take(certain))
+    return {int(k): _foot(derivation, points[k], here.curvature[k]) for k in np.flatnonzero(doubtful)}
+
+
+def _are_regular(derivation: Derivation, here: Stance) -> np.ndarray:
+    """Which points are regular points of Γ beyond doubt; raises where the formulas do not hold at one of them."""
+    d, rank, points = derivation.problem.dimension, derivation.codimension, here.points
     for _ in range(3):
         if here.distance.max(initial=0) <= SETTLED:
             break
         moved = here.points.copy()
         moved[:, :d] -= here.newton
         here = stance(derivation, moved)
+    clear = is_clear(here.curvature, rank, here.distance)
+    if clear.any():
+        _check_part(derivation, points[clear], here.take(clear))
+    return clear
+
+
+def _check_part(derivation: Derivation, points: np.ndarray, here: Stance) -> None:
+    """Raise unless regular points of Γ are on the part where the formulas hold; messages name the points as given."""
+    d, rank = derivation.problem.dimension, derivation.codimension
     allowance = ROUNDING + SLOPE * here.distance
-    flat = np.abs(here.curvature[:, :-rank]).max(axis=1, initial=0)
-    _refuse(flat > 10 * allowance * here.curvature[:, -1], points, _wrong_rank(rank), here.curvature)
     equations, slopes = here.values["equations"], here.values["slopes"].reshape(len(points), -1, d)
     extent = 1 + np.linalg.norm(points[:, :d], axis=1)
     off = np.abs(equations) > (ON_MANIFOLD * extent)[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
     _refuse(off.any(axis=1), points, ELSEWHERE)
-    _refuse(~(here.values["kinks"] > KINK).all(axis=1), points, "the loss or the noise is not smooth there")
+    _check_smooth(here.values["kinks"], points)
     if "frame" in here.values:
         frame = here.values["frame"].reshape(len(points), d, -1)
         _check_frame(derivation, frame, here.axes[:, :, :-rank], allowance, points)
 
 
-def _wrong_rank(rank: int) -> str:
-    return f"the Hessian is not positive semidefinite of rank {rank} there (eigenvalues {{}})"
+def _foot(derivation: Derivation, point: np.ndarray, curvature: np.ndarray) -> Foot:
+    """The point of Γ beside a point that float64 leaves in doubt."""
+    try:
+        foot = Ground(derivation, ON_MANIFOLD).foot(point)
+    except SingularPoint as error:
+        raise _singular(derivation, point) from error
+    except OffManifold as error:
+        raise _off(point, f"{error} (eigenvalues {np.array2string(curvature, precision=3)})") from error
+    symbols = derivation.problem.symbols
+    row = np.array([[float(foot[s]) for s in symbols]])
+    _check_smooth(evaluate(derivation.guard.select("kinks"), symbols, row)["kinks"], point[None])
+    return foot
 
 
-ELSEWHERE = "it may be on another part of Γ than the formulas were derived for; derive them with near= there"
+def _check_smooth(kinks: np.ndarray, points: np.ndarray) -> None:
+    _refuse(~(kinks > KINK).all(axis=1), points, "the loss or the noise is not smooth there")
+
+
+def check_starts(derivation: Derivation, points: np.ndarray) -> None:
+    """The same for points where a simulation in float64 begins: it needs digits of the drift and of the noise.
+
+    Raises:
+        OffManifold: as `check_points`.
+        SingularPoint: as `check_points`, and where float64 loses too many digits.
+    """
+    feet = check_points(derivation, points)
+    for name in ("drift", "tangent_noise") if feet else ():
+        program = derivation.program.select(name)
+        values = evaluate(program, derivation.problem.symbols, points)[name]
+        check_digits(derivation, program, feet, values, agreed=SIMULATED)
 
 
 def check_finite(values: np.ndarray, name: str, points: np.ndarray) -> None:
@@ -151,14 +204,18 @@ def _check_frame(
     along = np.abs(np.einsum("bij,bik->bjk", tangent, unit)).max(axis=(1, 2), initial=0)
     singular = (weakest < INDEPENDENT) | (along > 10 * allowance)
     if singular.any():
-        try:
-            condition = "; ".join(map(str, derivation.conditions(budget=SHOWN)))
-        except ExpressionTooLarge:
-            condition = ""
-        raise SingularPoint(
-            f"the formulas are singular at {_named(derivation, points[np.argmax(singular)])}: they hold where "
-            f"{condition or 'the gradients that span the normal space are independent'}. Derive the SDE with near= there"
-        )
+        raise _singular(derivation, points[np.argmax(singular)])
+
+
+def _singular(derivation: Derivation, point: np.ndarray) -> SingularPoint:
+    try:
+        condition = "; ".join(map(str, derivation.conditions(budget=SHOWN)))
+    except ExpressionTooLarge:
+        condition = ""
+    return SingularPoint(
+        f"the formulas are singular at {_named(derivation, point)}: they hold where "
+        f"{condition or 'the gradients that span the normal space are independent'}. Derive the SDE with near= there"
+    )
 
 
 def _named(derivation: Derivation, row: np.ndarray) -> str:
@@ -169,7 +226,11 @@ def _refuse(mask: Any, points: np.ndarray, reason: str, detail: np.ndarray | Non
     if mask.any():
         i = int(np.argmax(mask))
         shown = "" if detail is None else np.array2string(np.asarray(detail[i]), precision=3)
-        raise OffManifold(
-            f"x = {np.array2string(points[i], precision=6, threshold=8)} is not on Γ: {reason.format(shown)}. "
-            "Follow the gradient flow to its limit Φ(x) first, or use lambdify(check=False) at your own risk"
-        )
+        raise _off(points[i], reason.format(shown))
+
+
+def _off(point: np.ndarray, reason: str) -> OffManifold:
+    return OffManifold(
+        f"x = {np.array2string(point, precision=6, threshold=8)} is not on Γ: {reason}. "
+        "Follow the gradient flow to its limit Φ(x) first, or use lambdify(check=False) at your own risk"
+    )

@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import implied_conditions
-from symbolic_sgd.simulate.flow_state import SmoothLoss
+from symbolic_sgd.simulate.flow_state import PreciseLoss, SmoothLoss
 
 JUMPS = ("Abs", "sign")
 """Operations that are finite on both sides of where a derivative of theirs jumps."""
@@ -31,6 +33,38 @@ class _Output:
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         (values,) = evaluate(self.program, self.symbols, rows).values()
         return values.reshape(len(rows), *self.shape)
+
+
+@dataclass(frozen=True)
+class _Precise:
+    """∇L, ∇²L and T[C] to many digits, at a row of numbers."""
+
+    gradient: Program
+    hessian: Program
+    third: Program
+    symbols: tuple[sp.Symbol, ...]
+    directions: tuple[tuple[sp.Symbol, ...], ...]
+
+    def functions(self) -> PreciseLoss:
+        return PreciseLoss(self._gradient, self._hessian, self._third)
+
+    def _gradient(self, row: Sequence[PreciseNumber]) -> list[PreciseNumber]:
+        (entries,) = self.gradient.run(PRECISE, self._known(row)).values()
+        return entries
+
+    def _hessian(self, row: Sequence[PreciseNumber]) -> PreciseMatrix:
+        (entries,) = self.hessian.run(PRECISE, self._known(row)).values()
+        d = len(self.directions)
+        return mp.matrix([entries[i * d : (i + 1) * d] for i in range(d)])
+
+    def _third(self, row: Sequence[PreciseNumber], direction: Sequence[Sequence[PreciseNumber]]) -> list[PreciseNumber]:
+        d = range(len(self.directions))
+        entries = {self.directions[i][j]: direction[i][j] for i in d for j in d if i <= j}
+        (values,) = self.third.run(PRECISE, self._known(row) | entries).values()
+        return values
+
+    def _known(self, row: Sequence[PreciseNumber]) -> dict[sp.Symbol, PreciseNumber]:
+        return dict(zip(self.symbols, row, strict=True))
 
 
 @dataclass(frozen=True)
@@ -92,4 +126,5 @@ def loss_functions(
         hessian=_Output(hessian, tuple(symbols), (d, d)),
         third=_Contraction(_Output(third, (*symbols, *entries), (d,)), d),
         margins=None if margins is None else _Output(margins, tuple(symbols), (len(margins.outputs[0].registers),)),
+        precise=_Precise(gradient, hessian, third, tuple(symbols), tuple(map(tuple, directions))).functions(),
     )

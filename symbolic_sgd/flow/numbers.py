@@ -11,6 +11,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.regular_point import are_far_apart, is_clear
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.export.guard import KINK
 from symbolic_sgd.flow.explicit import ExplicitLimit
@@ -19,6 +20,7 @@ from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.flow.newton import newton_step, sharpened, solve_damped
 from symbolic_sgd.flow.referee import agreement, satisfies
 from symbolic_sgd.problems.symbols import implied_conditions
+from symbolic_sgd.simulate.far_flow import far_limit, is_beside
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.simulate.precise_flow import precise_limit
 
@@ -36,9 +38,6 @@ BLOCK = 4096
 
 ON_MANIFOLD = 1e-9
 """Largest |H†∇L|/(1 + |x|) of a claimed limit."""
-
-STEEP, FLAT = 1e-8, 1e-6
-"""Beside λ₁, the M-th eigenvalue of H is larger than the first of these, and the rest are smaller than the second."""
 
 POLISH = 4
 """Newton steps on {g(Φ) = 0, I(Φ) = I(x)}, from the flow's own limit or from a formula's value."""
@@ -134,7 +133,11 @@ class LimitNumbers:
         def hessian(x: np.ndarray) -> np.ndarray:
             return self.limit.loss.hessian(np.concatenate([x, row[0, d:]])[None, :])[0]
 
-        return precise_limit(gradient, hessian, [known[s] for s in problem.parameters], self.limit.codimension, digits)
+        rank, precise = self.limit.codimension, self.limit.loss.precise
+        curvature = np.linalg.eigvalsh(hessian(resolved.limits[0]))
+        if precise is not None and are_far_apart(curvature[None, :], rank)[0]:
+            return far_limit(precise, [known[s] for s in problem.symbols], d, rank, digits).precise
+        return precise_limit(gradient, hessian, [known[s] for s in problem.parameters], rank, digits)
 
     # --- which road each point takes --------------------------------------------------------
 
@@ -198,13 +201,13 @@ class LimitNumbers:
         slope, hessian = loss.gradient(at[candidates]), loss.hessian(at[candidates])
         finite = np.flatnonzero(np.isfinite(hessian).all(axis=(1, 2)) & np.isfinite(slope).all(axis=1))
         curvature, axes = np.linalg.eigh(hessian[finite])
-        largest = np.abs(curvature).max(axis=1)
-        regular = curvature[:, -m] > STEEP * largest
-        regular &= np.abs(curvature[:, :-m]).max(axis=1, initial=0) < FLAT * largest
         with np.errstate(all="ignore"):
             newton = np.einsum("bij,bi->bj", axes[:, :, -m:], slope[finite]) / curvature[:, -m:]
-        extent = 1 + np.linalg.norm(claimed[candidates[finite]], axis=1)
-        answer[candidates[finite]] = regular & (np.linalg.norm(newton, axis=1) <= ON_MANIFOLD * extent)
+        distance = np.linalg.norm(newton, axis=1) / (1 + np.linalg.norm(claimed[candidates[finite]], axis=1))
+        clear = is_clear(curvature, m, distance)
+        answer[candidates[finite]] = clear & (distance <= ON_MANIFOLD)
+        for k in candidates[finite][~clear]:
+            answer[k] = is_beside(loss.precise, [mp.mpf(float(a)) for a in at[k]], d, m, ON_MANIFOLD)
         return answer
 
     def _by_form(self, rows: np.ndarray, directions: np.ndarray | None) -> tuple[np.ndarray, np.ndarray]:

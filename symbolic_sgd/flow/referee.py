@@ -1,7 +1,7 @@
 """The numerical flow as a referee: what a closed form claims is held against it at many random starts."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -67,7 +67,8 @@ def observe(manifold: Manifold, loss: SmoothLoss, search: IntegralSearch, rng: n
     spread = np.linspace(0.02, 1, len(near))[:, None] * (1 + np.abs(near).max(axis=1, keepdims=True))
     near[:, : problem.dimension] += spread * rng.standard_normal((len(near), problem.dimension))
     rows = np.concatenate([*anywhere, near[search.floats(near).admissible]])
-    flow = limits_of_flow(loss, rows, manifold.codimension)
+    # Only starts that float64 can follow: with many digits, each would take seconds.
+    flow = limits_of_flow(replace(loss, precise=None), rows, manifold.codimension)
     ends = np.concatenate([flow.points, rows[:, problem.dimension :]], axis=1)
     fine = flow.reached & satisfies(problem.conditions, problem.symbols, ends)
     return Referee(rows[fine], flow.points[fine])

@@ -13,7 +13,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symbolic_sgd.errors import BadShape
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.regular_point import CLEAR
+from symbolic_sgd.errors import BadShape, FlowDidNotConverge
+from symbolic_sgd.simulate.far_flow import far_limit, is_beside
 from symbolic_sgd.simulate.flow_state import METHOD, SETTLED, SmoothLoss, Task, evaluated, started
 from symbolic_sgd.simulate.flow_steps import stepped
 from symbolic_sgd.simulate.flow_verdicts import Results, judged
@@ -32,13 +35,17 @@ APART = 1e-6
 
 Sharpened = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
+BESIDE = 1.0
+"""How far Γ may be, relative to 1 + |x|, from a point where float64 has lost its way between curvatures far apart."""
+
 BLOCK = 2**15
 """Numbers in one array of stages; a dozen of these arrays stay in the cache."""
 
 
 @dataclass(frozen=True)
 class FlowLimits:
-    """Φ (B×D), ∂Φ (B×D×D) and ∂²Φ[B] (B×D), nan where not reached; why not, in words; the largest number of steps."""
+    """Φ (B×D), ∂Φ (B×D×D) and ∂²Φ[B] (B×D), nan where not reached; why not, in words; the largest number of steps; and which
+    points were followed to many digits, because curvatures are far apart (B)."""
 
     points: np.ndarray
     reached: np.ndarray
@@ -46,6 +53,7 @@ class FlowLimits:
     jacobian: np.ndarray | None
     second: np.ndarray | None
     steps: int
+    precise: np.ndarray
 
 
 def limits_of_flow(
@@ -56,6 +64,7 @@ def limits_of_flow(
     first: bool = False,
     directions: np.ndarray | None = None,
     tolerance: float = 1e-12,
+    least: float = CLEAR,
     sharpened: Sharpened = lambda rows, points: points,
 ) -> FlowLimits:
     """Φ, and on request ∂Φ and ∂²Φ[B], at many points.
@@ -67,6 +76,7 @@ def limits_of_flow(
         first: whether to compute ∂Φ.
         directions: B, of which the symmetric part counts (B×D×D); ∂Φ comes with ∂²Φ[B].
         tolerance: error of one step, relative to 1 + |x|; ten times that for J and K, relative to their sizes.
+        least: the M-th curvature beside the largest from which float64 is accurate enough.
         sharpened: rows and limits near theirs → the exact limits (nan where unknown), if the caller knows better: starts
             that differ by rounding then have to lead to the same one.
 
@@ -75,10 +85,11 @@ def limits_of_flow(
     """
     rows = _checked(loss, rows, rank, directions)
     first = first or directions is not None
-    task = Task(loss, rank, tolerance, SETTLED if first else NEAR)
+    task = Task(loss, rank, tolerance, SETTLED if first else NEAR, least)
     with np.errstate(all="ignore"):
         results = _followed(task, rows, loss.dimension if first else 0, directions)
         _refuse_undetermined(task, rows, results, sharpened)
+        precise = _follow_doubtful(task, rows, results, first, directions)
     return FlowLimits(
         results.points,
         np.array([not reason for reason in results.reasons], bool),
@@ -86,6 +97,7 @@ def limits_of_flow(
         results.jacobian if first else None,
         None if directions is None else results.second[:, :, 0],
         results.steps,
+        precise,
     )
 
 
@@ -132,6 +144,32 @@ def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results, sharpen
                 f"starts {NUDGE:.0e} beside it end {'elsewhere' if np.isinf(distance) else f'{distance:.2g} away'}, so that rounding "
                 "decides its limit: it lies on the border between two basins, from where the flow leads to a saddle, or too far away"
             )
+
+
+def _follow_doubtful(
+    task: Task, rows: np.ndarray, results: Results, first: bool, directions: np.ndarray | None
+) -> np.ndarray:
+    """Follow those to many digits that float64 has given up beside a regular point of Γ; which have arrived."""
+    arrived = np.zeros(len(rows), bool)
+    loss, d, digits = task.loss, task.loss.dimension, int(np.ceil(-np.log10(task.tolerance))) + 1
+    for k in np.flatnonzero(results.doubtful) if loss.precise is not None else ():
+        row = [mp.mpf(float(a)) for a in rows[k]]
+        if not is_beside(
+            loss.precise, [mp.mpf(float(a)) for a in (*results.stopped[k], *rows[k, d:])], d, task.rank, BESIDE
+        ):
+            continue
+        direction = None if directions is None else (directions[k] + directions[k].T) / 2
+        try:
+            found = far_limit(loss.precise, row, d, task.rank, digits, first=first, direction=direction)
+        except FlowDidNotConverge as error:
+            results.reasons[k] = str(error)
+            continue
+        results.points[k], results.reasons[k], arrived[k] = found.point, "", True
+        if found.jacobian is not None:
+            results.jacobian[k] = found.jacobian
+        if found.second is not None:
+            results.second[k, :, 0] = found.second
+    return arrived
 
 
 def _checked(loss: SmoothLoss, rows: np.ndarray, rank: int, directions: np.ndarray | None) -> np.ndarray:

@@ -1,10 +1,12 @@
 """The points of a gradient flow under way: where each is, its derivatives there, its own time and step length."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 
 import numpy as np
 
+from symbolic_sgd.algebra.regular_point import CLEAR
+from symbolic_sgd.simulate.precise_radau import Precise, Table
 from symbolic_sgd.simulate.radau import radau
 
 METHOD = radau(7)
@@ -24,11 +26,25 @@ UNSTABLE_LENGTH = 1.0
 
 
 @dataclass(frozen=True)
+class PreciseLoss:
+    """Derivatives of a loss to many digits, at the D parameters followed by the constants.
+
+    gradient: (D+C) → D; hessian: (D+C) → D×D, a matrix of mpmath; third: (D+C), C (D×D) → T[C] (D).
+    """
+
+    gradient: Callable[[Sequence[Precise]], list[Precise]]
+    hessian: Callable[[Sequence[Precise]], Precise]
+    third: Callable[[Sequence[Precise], Table], list[Precise]]
+
+
+@dataclass(frozen=True)
 class SmoothLoss:
     """Derivatives of a loss as plain functions of B rows, each the D parameters followed by C constants.
 
     gradient: B×(D+C) → B×D; hessian: B×(D+C) → B×D×D; third: B×(D+C), C (B×D×D) → T[C] = Σ_ij ∂_i∂_j∇L C_ij (B×D).
     margins: B×(D+C) → B×K, what must not change its sign along the flow for L to be smooth on it; None if L is smooth.
+    precise: the same to many digits, for flows on which curvatures are too far apart for float64; None where such are
+        given up.
     """
 
     dimension: int
@@ -36,6 +52,7 @@ class SmoothLoss:
     hessian: Callable[[np.ndarray], np.ndarray]
     third: Callable[[np.ndarray, np.ndarray], np.ndarray]
     margins: Callable[[np.ndarray], np.ndarray] | None = None
+    precise: PreciseLoss | None = None
 
 
 @dataclass(frozen=True)
@@ -44,6 +61,7 @@ class Task:
     rank: int
     tolerance: float
     near: float
+    least: float = CLEAR  # the M-th curvature beside the largest from which float64 decides
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,9 @@ VARIATION_SHARE = 10.0
 ROUNDING_OF_HESSIAN = 10 * np.finfo(float).eps
 """Rounding of H, relative to λ₁; times hλ₁ it enters J and K, and no step can be more exact."""
 
+ROUNDING_OF_GRADIENT = 0.01 * np.finfo(float).eps
+"""Rounding of ∇L along slow directions that sums of squares do not avoid, relative to λ₁(1 + |x|); times h it enters x."""
+
 SAFETY = 0.95
 """Share of the step that the error estimate would allow."""
 
@@ -94,10 +97,11 @@ def _crossing(task: Task, flow: Flow, stages: np.ndarray) -> np.ndarray:
 
 
 def _attainable(task: Task, flow: Flow, size: np.ndarray) -> np.ndarray:
-    """The tolerance; close to Γ, where nothing but rounding is left to be resolved, not below the rounding of h∇L."""
+    """The tolerance, but not below the rounding of h∇L; close to Γ, where nothing but rounding is left, well above it."""
     newton = flow.slope[:, -task.rank :] / flow.curvature[:, -task.rank :]
     close = np.linalg.norm(newton, axis=1) < LINEAR_DISTANCE * size
-    return task.tolerance + np.where(close, ROUNDING_OF_HESSIAN * flow.length * flow.curvature[:, -1], 0.0)
+    rounding = np.where(close, ROUNDING_OF_HESSIAN, ROUNDING_OF_GRADIENT)
+    return task.tolerance + rounding * flow.length * np.maximum(flow.curvature[:, -1], 0.0)
 
 
 def _plain(task: Task, flow: Flow, solver: Solver, guess: np.ndarray, size: np.ndarray) -> tuple[Stages, np.ndarray]:

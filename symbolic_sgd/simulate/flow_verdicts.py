@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from symbolic_sgd.algebra.regular_point import is_clear
 from symbolic_sgd.simulate.flow_state import SETTLED, Flow, Task, local_axes
 
 MOST_STEPS = 500
@@ -22,11 +23,8 @@ ROUNDED = 1e-7
 SADDLE_CURVATURE = 1e-5
 """Least ratio of the negative curvature to the largest there; smaller ones may be the rounding of a flat direction."""
 
-LEAST_NORMAL = 1e-8
-"""Smallest ratio of the M-th curvature to the largest on Γ."""
-
 MOST_TANGENT = 1e-7
-"""Largest ratio of the other curvatures to the largest on Γ."""
+"""Largest ratio to the largest curvature of those that may be zero."""
 
 QUIET = 1e3 * np.finfo(float).eps
 """The tangent part of the gradient, relative to λ₁(1 + |x|), that is rounding."""
@@ -56,11 +54,15 @@ class Results:
         self.second = np.full((count, dimension, seconds), np.nan)
         self.growth = np.zeros(count)
         self.reasons = ["not followed"] * count
+        self.doubtful = np.zeros(count, bool)  # given up where curvatures may only be too far apart for float64
+        self.stopped = np.full((count, dimension), np.nan)
         self.steps = 0
 
-    def refuse(self, flow: Flow, which: np.ndarray, words: Callable[[int], str]) -> None:
+    def refuse(self, flow: Flow, which: np.ndarray, words: Callable[[int], str], *, doubtful: bool = False) -> None:
         for row in np.flatnonzero(which):
             self.reasons[flow.index[row]] = words(int(row))
+            self.doubtful[flow.index[row]] = doubtful
+            self.stopped[flow.index[row]] = flow.x[row]
 
     def accept(self, flow: Flow) -> None:
         self.points[flow.index] = flow.x
@@ -85,29 +87,32 @@ class _Place:
     descent: np.ndarray  # the most negative eigenvalue relative to the largest
 
     @staticmethod
-    def of(rank: int, x: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> "_Place":
-        tangent = slope.shape[1] - rank
+    def of(task: Task, x: np.ndarray, slope: np.ndarray, curvature: np.ndarray) -> "_Place":
+        tangent = slope.shape[1] - task.rank
         largest, size = np.abs(curvature).max(1), 1 + np.linalg.norm(x, axis=1)
         weakest = curvature[:, tangent] / largest
-        flattest = np.abs(curvature[:, :tangent]).max(1, initial=0.0) / largest
         newton, unit = slope / curvature / size[:, None], largest * size
         clear = np.abs(curvature) > MOST_TANGENT * largest[:, None]
+        normal_distance = np.where(weakest > 0, np.linalg.norm(newton[:, tangent:], axis=1), np.inf)
         return _Place(
             size=size,
-            normal_distance=np.where(weakest > 0, np.linalg.norm(newton[:, tangent:], axis=1), np.inf),
+            normal_distance=normal_distance,
             resolution=ROUNDING_OF_DISTANCE / weakest,
-            rank_is_right=(weakest > LEAST_NORMAL) & (flattest <= MOST_TANGENT),
+            rank_is_right=is_clear(curvature, task.rank, normal_distance, least=task.least),
             drift=_relative(np.linalg.norm(slope[:, :tangent], axis=1), unit),
             distance=np.linalg.norm(np.where(clear, newton, 0.0), axis=1),
             remainder=_relative(np.linalg.norm(np.where(clear, 0.0, slope), axis=1), unit),
             descent=_relative(np.maximum(-curvature[:, 0], 0), largest),
         )
 
+    def is_saddle(self) -> np.ndarray:
+        """Whether this is a saddle or a maximum; a trajectory that only passes one is judged by its twins."""
+        stationary = (self.distance < STATIONARY) & (self.remainder < STATIONARY)
+        return stationary & (self.descent > SADDLE_CURVATURE)
+
     def is_elsewhere(self) -> np.ndarray:
-        """Whether this is a stationary point that is not on Γ; a trajectory that only passes one is judged by its twins."""
-        stationary = self.distance < STATIONARY
-        saddle = (self.remainder < STATIONARY) & (self.descent > SADDLE_CURVATURE)
-        return stationary & (saddle | (self.remainder <= QUIET) & ~self.rank_is_right)
+        """Whether this is a stationary point that is not on Γ, as far as float64 can tell."""
+        return (self.distance < STATIONARY) & (self.remainder <= QUIET) & ~self.rank_is_right
 
 
 def _relative(value: np.ndarray, unit: np.ndarray) -> np.ndarray:
@@ -117,7 +122,7 @@ def _relative(value: np.ndarray, unit: np.ndarray) -> np.ndarray:
 
 def judged(task: Task, flow: Flow, results: Results) -> Flow:
     """Those that go on; the others are handed over to the results."""
-    place = _Place.of(task.rank, flow.x, flow.slope, flow.curvature)
+    place = _Place.of(task, flow.x, flow.slope, flow.curvature)
     near = np.maximum(task.near, place.resolution) if task.near == SETTLED else task.near
     candidate = (place.normal_distance < near) & place.rank_is_right
     quiet = candidate & (place.drift <= QUIET)
@@ -140,14 +145,15 @@ def _refused(task: Task, flow: Flow, place: _Place, flat: np.ndarray, results: R
     stuck = flow.length * np.linalg.norm(flow.slope, axis=1) < SHORTEST_STEP * place.size
     infinite |= stuck & (flow.length * np.abs(flow.curvature).max(1) < SHORTEST_LENGTH)
     far = np.linalg.norm(flow.x, axis=1) > flow.limit
-    elsewhere = ~flow.settled & place.is_elsewhere()
+    saddle, elsewhere = ~flow.settled & place.is_saddle(), ~flow.settled & place.is_elsewhere()
     slow = flat | (flow.attempts >= MOST_STEPS)
-    results.refuse(flow, slow, lambda row: _words_of_slowness(flow, row))
+    results.refuse(flow, slow, lambda row: _words_of_slowness(flow, row), doubtful=True)
     results.refuse(flow, infinite, lambda row: f"the loss is not finite along the flow, near {_place(flow.x[row])}")
-    results.refuse(flow, elsewhere, lambda row: _words_of_place(task, flow, row))
+    results.refuse(flow, elsewhere, lambda row: _words_of_place(task, flow, row), doubtful=True)
+    results.refuse(flow, saddle, lambda row: _words_of_place(task, flow, row))
     results.refuse(flow, far, lambda row: _words_of_divergence(flow, row))
     results.refuse(flow, flow.crossed, lambda row: _words_of_crossing(flow, row))
-    return slow | elsewhere | infinite | far | flow.crossed
+    return slow | elsewhere | saddle | infinite | far | flow.crossed
 
 
 def _polished(task: Task, flow: Flow, results: Results) -> Flow:
@@ -163,13 +169,13 @@ def _polished(task: Task, flow: Flow, results: Results) -> Flow:
         before = np.where(useful, length, 0.0)
         shift = (task.loss.gradient(row)[:, None, :] @ normal)[:, 0]
     slope, curvature, axes = local_axes(task, row)
-    place = _Place.of(task.rank, row[:, : flow.dimension], slope, curvature)
+    place = _Place.of(task, row[:, : flow.dimension], slope, curvature)
     # Where the curvature itself goes to zero, the normal directions are no longer normal: the minimum is degenerate.
     faded = curvature[:, -task.rank] < FADED * flow.curvature[:, -task.rank]
     flow = replace(flow, row=row, slope=slope, curvature=curvature, axes=axes)
     right = place.rank_is_right & (place.normal_distance <= np.maximum(task.near, place.resolution))
-    results.refuse(flow, ~right, lambda row: _words_of_place(task, flow, row))
-    results.refuse(flow, faded, lambda row: _words_of_slowness(flow, row))
+    results.refuse(flow, ~right, lambda row: _words_of_place(task, flow, row), doubtful=True)
+    results.refuse(flow, faded, lambda row: _words_of_slowness(flow, row), doubtful=True)
     right &= ~faded
     curvature[:, : flow.dimension - task.rank] = 0.0
     still = np.zeros(len(flow), bool)
@@ -213,6 +219,8 @@ def _words_of_place(task: Task, flow: Flow, row: int) -> str:
     if curvature[0] < -MOST_TANGENT * largest:
         return f"the flow ends in a saddle at {place} {span}"
     found = int((curvature > MOST_TANGENT * largest).sum())
+    if found == task.rank:
+        return _words_of_slowness(flow, row)
     return (
         f"the flow ends at {place}, where the Hessian has rank {found} to the digits of float64 and not {task.rank} {span}: "
         "another set than Γ, or curvatures more than seven decades apart"

@@ -6,19 +6,21 @@ each of its iterations gains up to 15 digits.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from scipy.linalg import lu_factor, lu_solve
 
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import FlowDidNotConverge
+from symbolic_sgd.simulate.precise_radau import Precise, Table
+from symbolic_sgd.simulate.precise_radau import RadauTables as _Tables
+from symbolic_sgd.simulate.precise_radau import added as _add
+from symbolic_sgd.simulate.precise_radau import floats as _floats
+from symbolic_sgd.simulate.precise_radau import mix as _mix
+from symbolic_sgd.simulate.precise_radau import radau_tables as _tables
 
 GUARD_DIGITS = 25
 """Digits carried beyond those asked for; stiffness costs the logarithm of the ratio of curvatures."""
-
-LOSS_OF_MONOMIALS = 2
-"""Digits that the tables lose for each stage, because they pass through powers of θ."""
 
 MOST_STEPS = 500
 """A flow to a quadratic minimum takes 20 to 80."""
@@ -69,28 +71,8 @@ MOST_TANGENT = 1e-7
 FAR = 1e8
 """A flow that gets this many times farther than max(1, |x|) is taken to diverge."""
 
-Precise = Any
-"""An mpf; mpmath builds the class at run time, so that no annotation can name it."""
-
-Matrix = Any
-"""An mpmath matrix, likewise."""
-
 Gradient = Callable[[list[Precise]], list[Precise]]
 Hessian = Callable[[np.ndarray], np.ndarray]
-Table = list[list[Precise]]
-
-
-@dataclass(frozen=True)
-class _Tables:
-    """Radau IIA: nodes, A⁻¹, what extrapolates, and the points and weights of Gauss where the defect is sampled."""
-
-    nodes: list[Precise]
-    slopes: Table  # A⁻¹: slopes on the nodes of the polynomial that vanishes at 0
-    coefficients: Table  # stages → coefficients of θ, …, θˢ
-    defect_nodes: list[Precise]
-    defect_weights: list[Precise]
-    defect_values: Table
-    defect_slopes: Table
 
 
 def precise_limit(gradient: Gradient, hessian: Hessian, start: list[Precise], rank: int, digits: int) -> list[Precise]:
@@ -109,88 +91,8 @@ def precise_limit(gradient: Gradient, hessian: Hessian, start: list[Precise], ra
     Source: Hairer & Wanner, Solving Ordinary Differential Equations II, IV.8.
     """
     with mp.workdps(digits + GUARD_DIGITS), np.errstate(all="ignore"):
-        stages = 4 + digits // 4
-        with mp.extradps(LOSS_OF_MONOMIALS * stages):
-            tables = _tables(stages)
+        tables = _tables(4 + digits // 4)
         return _Path(gradient, hessian, rank, digits, tables).limit([mp.mpf(value) for value in start])
-
-
-def _tables(stages: int) -> _Tables:
-    """From P_s − P_{s−1}, whose zeros on [0, 1] are the nodes of Radau, and P_s, whose zeros are those of Gauss."""
-    radau = [(1 + zero) / 2 for zero in _zeros(stages, 1)]
-    gauss = [(1 + zero) / 2 for zero in _zeros(stages, 0)]
-    powers = mp.matrix(stages, stages)
-    for row, node in enumerate(radau):
-        for column in range(stages):
-            powers[row, column] = node ** (column + 1)
-    coefficients = powers**-1
-    return _Tables(
-        nodes=radau,
-        slopes=_rows(_monomial_slopes(radau) * coefficients),
-        coefficients=_rows(coefficients),
-        defect_nodes=gauss,
-        defect_weights=[_gauss_weight(stages, 2 * node - 1) for node in gauss],
-        defect_values=_rows(_monomials(gauss) * coefficients),
-        defect_slopes=_rows(_monomial_slopes(gauss) * coefficients),
-    )
-
-
-def _zeros(degree: int, radau: int) -> list[Precise]:
-    """Zeros of P_s − radau · P_{s−1} on [−1, 1], from those in float64 by Newton's method."""
-    series = np.append(np.zeros(degree - 1), [-float(radau), 1.0])
-    zeros = [mp.mpf(float(zero)) for zero in np.sort(np.polynomial.legendre.legroots(series).real)]
-    for _ in range(int(np.log2(mp.dps / 8)) + 3):
-        zeros = [zero - _legendre_step(degree, radau, zero) for zero in zeros]
-    if radau:
-        zeros[-1] = mp.mpf(1)
-    return zeros
-
-
-def _legendre_step(degree: int, radau: int, place: Precise) -> Precise:
-    """Value over slope of P_s − radau · P_{s−1}."""
-    before, value, slope_before, slope = _legendre(degree, place)
-    return (value - radau * before) / (slope - radau * slope_before)
-
-
-def _gauss_weight(degree: int, zero: Precise) -> Precise:
-    """1 / ((1 − c²) P_s′(c)²), the weight on [0, 1]."""
-    return 1 / ((1 - zero**2) * _legendre(degree, zero)[3] ** 2)
-
-
-def _legendre(degree: int, place: Precise) -> tuple[Precise, Precise, Precise, Precise]:
-    """P_{s−1}, P_s and their slopes, by the three-term recurrence and its derivative."""
-    before, value, slope_before, slope = mp.mpf(1), place, mp.mpf(0), mp.mpf(1)
-    for n in range(1, degree):
-        following = ((2 * n + 1) * place * value - n * before) / (n + 1)
-        slope_following = ((2 * n + 1) * (value + place * slope) - n * slope_before) / (n + 1)
-        before, value, slope_before, slope = value, following, slope, slope_following
-    return before, value, slope_before, slope
-
-
-def _monomials(places: list[Precise]) -> Matrix:
-    return mp.matrix([[place ** (n + 1) for n in range(len(places))] for place in places])
-
-
-def _monomial_slopes(places: list[Precise]) -> Matrix:
-    return mp.matrix([[(n + 1) * place**n for n in range(len(places))] for place in places])
-
-
-def _rows(matrix: Matrix) -> Table:
-    return [[matrix[i, j] for j in range(matrix.cols)] for i in range(matrix.rows)]
-
-
-def _mix(table: Table, stages: Table) -> Table:
-    """A matrix acting on the stages."""
-    columns = list(zip(*stages, strict=True))
-    return [[mp.fdot(row, column) for column in columns] for row in table]
-
-
-def _floats(values: Table) -> np.ndarray:
-    return np.array([[float(value) for value in row] for row in values])
-
-
-def _add(left: list[Precise], right: list[Precise]) -> list[Precise]:
-    return [a + b for a, b in zip(left, right, strict=True)]
 
 
 @dataclass(frozen=True)

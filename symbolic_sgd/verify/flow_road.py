@@ -30,6 +30,9 @@ SMALL_DRIFT = 1e-4
 ROUNDING = 10 * np.finfo(float).eps
 """Rounding of ∇²L relative to λ₁, which λ_M divides."""
 
+LEAST = 1e-6
+"""The M-th curvature beside the largest below which the flow is followed to many digits."""
+
 DRIFTS = ("drift", "tangent_noise_compensation", "mixed_regularization", "normal_regularization")
 
 ON_MANIFOLD = (
@@ -62,10 +65,10 @@ def _on_manifold(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], whe
     terms = {n: np.array(m.tolist(), float) for n, m in witness.precise(witness.derivation.program, point).items()}
     row = np.array([[float(point[s]) for s in witness.derivation.problem.symbols]])
     sigma = witness.noise_factor(point)
-    curvature, axes = np.linalg.eigh(witness.smooth_loss.hessian(row)[0])
-    rank = witness.derivation.codimension
-    across = axes[:, -rank:] @ axes[:, -rank:].T @ sigma
-    parts = np.stack([part @ part.T for part in (sigma, sigma - across, across)])
+    curvature = np.linalg.eigvalsh(witness.smooth_loss.hessian(row)[0])
+    rank, tangent = witness.derivation.codimension, witness.tangent(point)
+    along = tangent @ tangent.T @ sigma
+    parts = np.stack([part @ part.T for part in (sigma, along, sigma - along)])
     flows = _follow(witness, np.tile(row, (3, 1)), parts)
     lost = _lost(names, flows)
     if lost:
@@ -76,7 +79,7 @@ def _on_manifold(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], whe
     floor = SMALL_DRIFT * float(np.sum(sigma**2)) / extent
     size = max(*(float(np.abs(term).max()) for term in predicted[2:]), floor, 1e-300)
     scales = [extent, 1.0, size, size, size, size]
-    rounding = float(ROUNDING * curvature[-1] / curvature[-rank])
+    rounding = 0.0 if all(f.precise.all() for f in flows) else float(ROUNDING * curvature[-1] / curvature[-rank])
     seen = zip(*(_observed(f) for f in flows), strict=True)
     return [
         _compare(name, value, found, scale, rounding)
@@ -112,7 +115,10 @@ def _off_manifold(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], wh
 
 def _follow(witness: Witness, rows: np.ndarray, directions: np.ndarray | None) -> list[FlowLimits]:
     loss, rank = witness.smooth_loss, witness.derivation.codimension
-    return [limits_of_flow(loss, rows, rank, first=True, directions=directions, tolerance=t) for t in INTEGRATED]
+    return [
+        limits_of_flow(loss, rows, rank, first=True, directions=directions, tolerance=t, least=LEAST)
+        for t in INTEGRATED
+    ]
 
 
 def _lost(names: list[str], flows: list[FlowLimits]) -> list[Check]:

@@ -12,15 +12,24 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.regular_point import are_far_apart
 from symbolic_sgd.errors import FlowDidNotConverge
+from symbolic_sgd.simulate.far_flow import far_limit
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
 from symbolic_sgd.verify.certificate import Check, verdict
-from symbolic_sgd.verify.witness import Witness
+from symbolic_sgd.verify.witness import DIGITS, Witness
 
 TOLERANCE = 1e-7
 LEVELS = 6
 ACCURACY = 1e-15
 """Of the integrated flow, relative to 1 + |x|: the square of a small η divides it."""
+
+LEAST = 1e-6
+"""The M-th curvature beside the largest below which the flow is followed to many digits: its limit errs by 10⁻¹⁵ over it."""
+
+FAR_DIGITS = 24
+"""Of the flow where curvatures are far apart."""
 
 REACHES = (0.1, 0.03, 0.3, 0.01)
 """Largest first displacements, relative to the length over which H changes, tried until the result is accurate enough."""
@@ -100,9 +109,11 @@ def _observe(
 ) -> Observation:
     best: Observation | None = None
     failure = FlowDidNotConverge("no displacement was tried")
-    for reach in REACHES:
+    step = _Step(witness, point)
+    step = _FarStep(witness, point) if step.is_far_apart else step
+    for reach in step.reaches:
         try:
-            seen = _Step(witness, point).observe(reach, drift_scale, covariance)
+            seen = step.observe(reach, drift_scale, covariance)
         except FlowDidNotConverge as reason:
             failure = reason
             continue
@@ -118,6 +129,9 @@ def _observe(
 class _Step:
     """The exact means over one step from one point, for every noise and every learning rate at once."""
 
+    levels: ClassVar[int] = LEVELS
+    reaches: ClassVar[tuple[float, ...]] = REACHES
+
     def __init__(self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]):
         problem = witness.derivation.problem
         self.rank = witness.derivation.codimension
@@ -129,19 +143,31 @@ class _Step:
         steps = witness.precise(self.law.program, point)["steps"]
         self.steps = np.array(steps.T.tolist(), dtype=float)  # K×D
         self.steps[np.abs(self.steps) < 1e-30 * witness.noise_size(point)] = 0
+        self.tangent = witness.tangent(point)
         self.probabilities = np.array([float(p) for p in self.law.probabilities])
 
+    @property
+    def is_far_apart(self) -> bool:
+        """Whether float64 follows the flow with too few digits."""
+        curvature = np.linalg.eigvalsh(self.loss.hessian(self.rows(self.base[None, :])))
+        return bool(are_far_apart(curvature, self.rank, least=LEAST)[0])
+
     def noises(self) -> dict[str, np.ndarray]:
-        _, axes = np.linalg.eigh(self.loss.hessian(self.rows(self.base[None, :]))[0])
-        normal = axes[:, len(self.base) - self.rank :]
-        across = self.steps @ normal @ normal.T
-        along = self.steps - across
+        along = self.steps @ self.tangent @ self.tangent.T
+        across = self.steps - along
         return {"σ": self.steps, "Pσ": along, "Qσ": across, "(P−Q)σ": along - across}
 
     def rows(self, x: np.ndarray) -> np.ndarray:
         return np.concatenate([x, np.tile(self.constants, (len(x), 1))], axis=1)
 
+    def moved(self, displacements: np.ndarray) -> np.ndarray:
+        """Φ(x + displacement) − Φ(x), one row each."""
+        starts, where = np.unique(np.vstack([displacements, 0 * self.base]), axis=0, return_inverse=True)
+        limits = self.limits(starts)[where.reshape(-1)]
+        return limits[:-1] - limits[-1]
+
     def limits(self, displacements: np.ndarray) -> np.ndarray:
+        """Φ(x + displacement), one row each."""
         flow = limits_of_flow(self.loss, self.rows(self.base + displacements), self.rank, tolerance=ACCURACY)
         if not flow.reached.all():
             raise FlowDidNotConverge(flow.reasons[int(np.argmin(flow.reached))])
@@ -152,12 +178,9 @@ class _Step:
         if largest == 0:
             zero = np.zeros(len(self.base))
             return Observation(dict.fromkeys(self.noises(), zero), np.outer(zero, zero), 0.0)
-        rates = reach * self.length / largest / 2.0 ** np.arange(LEVELS)
-        starts = np.concatenate(
-            [-rate * steps for steps in self.noises().values() for rate in rates] + [0 * self.base[None, :]]
-        )
-        moved = self.limits(starts)
-        moved = (moved[:-1] - moved[-1]).reshape(len(self.noises()), LEVELS, len(self.steps), -1)
+        rates = reach * self.length / largest / 2.0 ** np.arange(self.levels)
+        displacements = np.concatenate([-rate * steps for steps in self.noises().values() for rate in rates])
+        moved = self.moved(displacements).reshape(len(self.noises()), self.levels, len(self.steps), -1)
         power = 2 if self.law.symmetric else 1
         drifts, errors = {}, []
         for name, displacements in zip(self.noises(), moved, strict=True):
@@ -165,8 +188,33 @@ class _Step:
             drifts[name], error = extrapolate(means, power)
             errors.append(error / drift_scale)
         spread = np.einsum("k,lkd,lke->lde", self.probabilities, moved[0], moved[0]) / rates[:, None, None] ** 2
-        diffusion, error = extrapolate(spread.reshape(LEVELS, -1), power)
+        diffusion, error = extrapolate(spread.reshape(self.levels, -1), power)
         return Observation(drifts, diffusion.reshape(spread.shape[1:]), max(*errors, error / max(covariance, 1e-300)))
+
+
+class _FarStep(_Step):
+    """The same where curvatures are far apart: to many digits, so that displacements may be tiny, and few."""
+
+    levels = 3
+    reaches = (1e-5, 1e-4)
+
+    def __init__(self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]):
+        super().__init__(witness, point)
+        self.point = [point[s] for s in witness.derivation.problem.symbols]
+
+    def limits(self, displacements: np.ndarray) -> np.ndarray:
+        """Φ(x + displacement) − x for x ∈ Γ."""
+        d, precise = len(self.base), self.loss.precise
+        assert precise is not None
+        rows = []
+        for displacement in displacements:
+            with mp.workdps(DIGITS):
+                start = [a + mp.mpf(float(b)) for a, b in zip(self.point[:d], displacement, strict=True)]
+                end = start
+                if displacement.any():
+                    end = far_limit(precise, [*start, *self.point[d:]], d, self.rank, FAR_DIGITS).precise
+                rows.append([float(a - b) for a, b in zip(end, self.point[:d], strict=True)])
+        return np.array(rows)
 
 
 def extrapolate(values: Sequence[np.ndarray] | np.ndarray, power: int) -> tuple[np.ndarray, float]:

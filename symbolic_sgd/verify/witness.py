@@ -13,6 +13,7 @@ from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.regular_point import kernel
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.walk import wander
@@ -87,6 +88,10 @@ class Witness:
         change = np.abs(curvature[1 : d + 1] - curvature[d + 1 :]).max() / (2 * step)
         extent = 1 + np.linalg.norm(row[:d])
         return float(min(extent, np.abs(curvature[0]).max() / change if change > 0 else extent))
+
+    def tangent(self, point: Mapping[sp.Symbol, PreciseNumber]) -> np.ndarray:
+        """An orthonormal basis of the kernel of ∇²L at a point of Γ, D×(D−M)."""
+        return kernel(self.precise(self.derivatives.select("hessian"), point)["hessian"], self.derivation.codimension)
 
     @cached_property
     def law(self) -> NoiseLaw:

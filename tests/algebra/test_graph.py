@@ -10,7 +10,7 @@ from working_precision import working_digits
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE, Valuation
 from symbolic_sgd.algebra.differentiate import gradient, jacobian
-from symbolic_sgd.algebra.graph import Graph, reachable, replace_nodes
+from symbolic_sgd.algebra.graph import Graph, kinks, reachable, replace_nodes
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
@@ -100,6 +100,38 @@ def test_replacing_a_node_simplifies_what_uses_it():
     residual = from_sympy(U * V - 1, graph)
     slope = gradient(residual * residual * residual, [graph.symbol(U)])
     assert replace_nodes(slope, {residual: graph.constant(0)})[0].is_zero
+
+
+@pytest.mark.parametrize(
+    ("power", "smooth"),
+    [
+        (sp.Abs(U - V) ** sp.Rational(7, 2), True),
+        (sp.Abs(U - V) ** sp.Rational(13, 4), True),
+        (sp.Abs(U - V) ** 5, True),
+        (((U - V) ** 2) ** sp.Rational(7, 4), True),
+        (sp.Abs(U - V) ** 4, True),
+        (sp.Abs(U - V) ** 3, False),
+        (sp.Abs(U - V) ** sp.Rational(5, 2), False),
+        (sp.Abs(U - V) ** sp.Rational(7, 2) + sp.Abs(U - V), False),
+    ],
+)
+def test_powers_above_three_of_a_modulus_have_three_derivatives_where_it_vanishes(power, smooth):
+    """|a|^{7/2} was √|a|⁷: a kink, with derivatives 0/0 at a = 0, though three of them are continuous and zero there."""
+    graph = Graph()
+    u, v = graph.symbol(U), graph.symbol(V)
+    node = from_sympy(power, graph)
+    assert (u - v in [zero for _, zero in kinks([node])]) is not smooth
+    derivatives = [node]
+    for _ in range(3):
+        derivatives.append(gradient(derivatives[-1], [u])[0])
+    with working_digits(40):
+        values = Valuation(PRECISE, {U: mpmath.mpf(2), V: mpmath.mpf(1) / 3})(derivatives)
+        on_one_side = power.replace(sp.Abs, lambda a: a)  # u > v here
+        for order, value in enumerate(values):
+            expected = sp.diff(on_one_side, U, order).subs({U: 2, V: sp.Rational(1, 3)})
+            assert abs(value - mpmath.mpf(str(expected.evalf(45)))) < mpmath.mpf("1e-30")
+        if smooth:
+            assert Valuation(PRECISE, {U: mpmath.mpf(2), V: mpmath.mpf(2)})(derivatives) == [0] * 4
 
 
 def test_program_selects_and_frees():

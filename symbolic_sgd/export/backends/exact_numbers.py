@@ -11,8 +11,10 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import EXACT, PRECISE, Arithmetic
 from symbolic_sgd.algebra.precision import handed_out, is_precise, mp
+from symbolic_sgd.algebra.regular_point import CARRIED
 from symbolic_sgd.errors import BadInput, BadPoint, ComplexValue, SingularPoint
 from symbolic_sgd.export.backend import Backend, Evaluation, Part
+from symbolic_sgd.export.feet import on_manifold
 from symbolic_sgd.export.guard import check_points
 from symbolic_sgd.export.points import as_points, constant_columns
 
@@ -61,14 +63,18 @@ def _evaluated(
     doubles = as_points(points.astype(object), problem.dimension)
     given = {name: _numbers(value, number) for name, value in constants.items()}
     rounded = constant_columns(problem.constants, given, points.shape[:-1])
-    if part.check:
-        check_points(part.derivation, np.concatenate([doubles.reshape(-1, problem.dimension), *rounded], axis=1))
+    rows = np.concatenate([doubles.reshape(-1, problem.dimension), *rounded], axis=1)
+    feet = check_points(part.derivation, rows) if part.check else {}
     columns = [np.broadcast_to(given[s.name], points.shape[:-1]).reshape(-1) for s in problem.constants]
     flat = points.reshape(-1, problem.dimension)
     result = np.empty((len(flat), len(part.output.registers)), dtype=object)
     for i, row in enumerate(flat):
         assignment = dict(zip(problem.symbols, [*row, *(column[i] for column in columns)], strict=True))
-        result[i] = _row(part, arithmetic, assignment)
+        if i in feet and arithmetic is PRECISE:
+            with mp.workdps(mp.dps + CARRIED):
+                result[i] = _row(part, arithmetic, on_manifold(assignment, feet[i], problem.parameters))
+        else:
+            result[i] = _row(part, arithmetic, assignment)
     return result.reshape(*points.shape[:-1], *part.shape)
 
 
