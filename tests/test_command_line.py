@@ -285,7 +285,12 @@ def test_an_interruption_from_the_keyboard_ends_the_workers_without_a_word(tmp_p
         "2",
     ]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, start_new_session=True
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background of a shell ignores it
     )
     outcomes = tmp_path / "outcomes.jsonl"
     while process.poll() is None and not (outcomes.exists() and outcomes.stat().st_size):
@@ -299,7 +304,7 @@ def test_an_interruption_from_the_keyboard_ends_the_workers_without_a_word(tmp_p
 def test_a_fault_of_the_toolkit_is_no_failed_check(monkeypatch, capsys):
     """Was: exit code 1, which says that a check failed."""
 
-    def broken(_):
+    def broken(_, progress):
         raise RuntimeError("the moon")
 
     monkeypatch.setattr(cli, "derive_limiting_sde", broken)

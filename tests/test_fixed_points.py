@@ -189,7 +189,9 @@ def pairs():
     return [q[0] * q[2] + q[1] * q[3] - 1], q
 
 
-@pytest.mark.parametrize(("stated", "kernel"), [(lora, 1), (two_two_one, 1), (pairs, 1)], ids=lambda v: getattr(v, "__name__", str(v)))
+@pytest.mark.parametrize(
+    ("stated", "kernel"), [(lora, 1), (two_two_one, 1), (pairs, 1)], ids=lambda v: getattr(v, "__name__", str(v))
+)
 def test_why_there_are_no_isolated_fixed_points(stated, kernel):
     """() and complete=False were given without a word: rotations between hidden units make curves of fixed points."""
     residuals, parameters = stated()

@@ -216,6 +216,6 @@ def check_digits(
 
 def _natural_size(derivation: Derivation, name: str, at: Foot) -> float:
     """What the noise makes of a term where nothing cancels: |σ| for the noise, tr Σ/(1 + |x|) for a part of the drift."""
-    noise = np.linalg.norm(values_at(derivation.blocks.select("noise_factor"), [at])[0])
-    extent = 1 + np.linalg.norm([float(at[s]) for s in derivation.problem.parameters])
+    noise = float(np.linalg.norm(values_at(derivation.blocks.select("noise_factor"), [at])[0]))
+    extent = 1 + float(np.linalg.norm([float(at[s]) for s in derivation.problem.parameters]))
     return {"tangent_noise": noise, **dict.fromkeys((*DRIFT_TERMS, "drift"), noise**2 / extent)}.get(name, 0.0)

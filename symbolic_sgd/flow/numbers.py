@@ -22,6 +22,8 @@ from symbolic_sgd.flow.referee import agreement, satisfies
 from symbolic_sgd.problems.symbols import implied_conditions
 from symbolic_sgd.simulate.far_flow import far_limit, is_beside
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
+from symbolic_sgd.simulate.flow_state import Task
+from symbolic_sgd.simulate.flow_twins import Difference
 from symbolic_sgd.simulate.precise_flow import precise_limit
 
 STILL = 1e-3
@@ -38,6 +40,9 @@ BLOCK = 4096
 
 ON_MANIFOLD = 1e-9
 """Largest |H†∇L|/(1 + |x|) of a claimed limit."""
+
+ROUNDING = 64 * np.finfo(float).eps
+"""Relative error of a formula in terms of its arguments: limits that it changes much are not to be had from the formula."""
 
 POLISH = 4
 """Newton steps on {g(Φ) = 0, I(Φ) = I(x)}, from the flow's own limit or from a formula's value."""
@@ -122,8 +127,6 @@ class LimitNumbers:
         if isinstance(form, ExplicitLimit) and resolved.by_form[0]:
             with mp.workdps(2 * digits):
                 return form.value.run(PRECISE, known)["limit"]
-        # The flow is exact to so many digits of the start, which may be large beside its limit.
-        digits += 2 * int(np.log10(1 + np.abs(row).max()))
         d = problem.dimension
         constants = {s: known[s] for s in problem.constants}
 
@@ -148,8 +151,11 @@ class LimitNumbers:
         return resolved
 
     def _unchecked(self, rows: np.ndarray) -> Resolved:
-        claimed, certain = self._claimed(rows)
-        by_form = self._is_minimizer(claimed, rows) if certain else np.zeros(len(rows), bool)
+        stated = self._by_formula(rows)
+        claimed, by_form = self._claimed(rows, stated), np.zeros(len(rows), bool)
+        if self._is_certain:
+            minimizers = np.flatnonzero(self._is_minimizer(claimed, rows))
+            by_form[minimizers] = ~self._decided_by_rounding(rows[minimizers], stated[minimizers])
         limits = claimed.copy()
         asked = np.flatnonzero(~by_form)
         if len(asked):
@@ -157,19 +163,41 @@ class LimitNumbers:
             limits[asked], by_form[asked] = self._matched(rows[asked], limits[asked], claimed[asked])
         return Resolved(limits, by_form)
 
-    def _claimed(self, rows: np.ndarray) -> tuple[np.ndarray, bool]:
-        """What the closed form says, and whether that needs no witness."""
+    @property
+    def _is_certain(self) -> bool:
+        """Whether what the closed form says needs no witness."""
+        form = self.limit.form
+        return form.certain if isinstance(form, ExplicitLimit) else form is not None and form.orbit is not None
+
+    def _claimed(self, rows: np.ndarray, stated: np.ndarray) -> np.ndarray:
+        """What a formula says, made exact by the system; what the equations on the orbit say, as it is."""
+        if not isinstance(self.limit.form, ExplicitLimit):
+            return stated
+        sharp = self._polished(rows, stated)
+        return np.where(agreement(sharp, stated, rows)[:, None], sharp, stated)
+
+    def _by_formula(self, rows: np.ndarray) -> np.ndarray:
+        """Φ by the formula, or by the equations on the orbit; nan where there are neither."""
         form, symbols = self.limit.form, self.limit.problem.symbols
         if isinstance(form, ExplicitLimit):
-            values = evaluate(form.value, symbols, rows)["limit"]
-            sharp = self._polished(rows, values)
-            return np.where(agreement(sharp, values, rows)[:, None], sharp, values), form.certain
+            return evaluate(form.value, symbols, rows)["limit"]
         if isinstance(form, ImplicitLimit) and form.orbit is not None:
             orbit = form.orbit
             shifts = solve_damped(orbit.system, symbols, rows, np.zeros((len(rows), len(orbit.system.unknowns))))
             columns = np.concatenate([rows, shifts], axis=1)
-            return evaluate(orbit.position, (*symbols, *orbit.system.unknowns), columns)["position"], True
-        return np.full((len(rows), self.limit.problem.dimension), np.nan), False
+            return evaluate(orbit.position, (*symbols, *orbit.system.unknowns), columns)["position"]
+        return np.full((len(rows), self.limit.problem.dimension), np.nan)
+
+    def _decided_by_rounding(self, rows: np.ndarray, stated: np.ndarray) -> np.ndarray:
+        """Where rounding decides what the closed form says: the sign of a sum that is 0 on a separatrix is lost beside it."""
+        d = self.limit.problem.dimension
+        task = Task(self.limit.loss, self.limit.codimension, ROUNDING, ON_MANIFOLD)
+        # Unequal shares of both signs, by which no sum that vanishes keeps to do so but by chance.
+        shares = ROUNDING * (-1.0) ** np.arange(d) * (1 + np.arange(d) / d)
+        factors = np.concatenate([shares, np.zeros(rows.shape[1] - d)])
+        plus, minus = (self._by_formula(rows * (1 + sign * factors)) for sign in (1, -1))
+        with np.errstate(all="ignore"):
+            return Difference.of(task, rows, stated, plus, minus).matters
 
     def _matched(self, rows: np.ndarray, limits: np.ndarray, claimed: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The exact value where the flow's own limit leads to it, else the flow's limit."""

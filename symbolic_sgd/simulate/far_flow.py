@@ -288,7 +288,7 @@ class _Path:
             ends.append(end)
             errors.append(error / (LOOSER * 10.0 ** (-self.digits - 1) * size))
         second = state.second
-        if state.second:
+        if state.second and self.direction is not None:
             push = [
                 self._push(added(state.x, z), list(at))
                 for z, at in zip(stages.values, zip(*columns, strict=True), strict=True)

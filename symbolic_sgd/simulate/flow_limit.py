@@ -8,8 +8,7 @@ to where J → ∂Φ and K → ∂²Φ[B]. The method is Radau IIA with a step s
 point has its own time as well, and what comes out for a point does not depend on the others.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,21 +18,11 @@ from symbolic_sgd.errors import BadShape, FlowDidNotConverge
 from symbolic_sgd.simulate.far_flow import far_limit, is_beside
 from symbolic_sgd.simulate.flow_state import METHOD, SETTLED, SmoothLoss, Task, evaluated, started
 from symbolic_sgd.simulate.flow_steps import stepped
+from symbolic_sgd.simulate.flow_twins import Sharpened, decided_by_rounding
 from symbolic_sgd.simulate.flow_verdicts import Results, judged
 
 NEAR = 1e-9
 """Newton distance, relative to 1 + |x|, at which Newton steps finish x: they err by its square times a curvature."""
-
-DOUBTFUL = 9.0
-"""∫ max(0, −λ_min) dt from which rounding, enlarged by its exponential, might reach 10⁻¹²."""
-
-NUDGE = 1e-12
-"""Relative distance of the twins that are followed then."""
-
-APART = 1e-6
-"""Relative distance between their limits at which a thousandth of it, the effect of rounding, is too much."""
-
-Sharpened = Callable[[np.ndarray, np.ndarray], np.ndarray]
 
 BESIDE = 1.0
 """How far Γ may be, relative to 1 + |x|, from a point where float64 has lost its way between curvatures far apart."""
@@ -101,17 +90,25 @@ def limits_of_flow(
     )
 
 
-def _followed(task: Task, rows: np.ndarray, columns: int, directions: np.ndarray | None) -> Results:
-    """What becomes of every row; points that are finished make room for the ones that follow."""
+def _followed(
+    task: Task, rows: np.ndarray, columns: int, directions: np.ndarray | None, kicks: np.ndarray | None = None
+) -> Results:
+    """What becomes of every row; points that are finished make room for the ones that follow.
+
+    Args:
+        kicks: what is added to each of them after every step, relative to 1 + |x| (B×D).
+    """
     count, dimension = len(rows), task.loss.dimension
+    kicks = np.zeros((count, dimension)) if kicks is None else kicks
     results = Results(count, dimension, columns, 0 if directions is None else 1)
     room = max(8, BLOCK // (METHOD.stages * dimension * (1 + columns)))
-    flow, following = started(rows[:0], 0, columns, None if directions is None else directions[:0], dimension), 0
+    flow = started(rows[:0], 0, columns, None if directions is None else directions[:0], kicks[:0])
+    following = 0
     while following < count or len(flow):
         if following < count and len(flow) <= 0.75 * room:
             until = min(count, following + room - len(flow))
             some = None if directions is None else directions[following:until]
-            flow = flow.join(started(rows[following:until], following, columns, some, dimension))
+            flow = flow.join(started(rows[following:until], following, columns, some, kicks[following:until]))
             following = until
         flow = judged(task, evaluated(task, flow), results)
         if len(flow):
@@ -121,29 +118,15 @@ def _followed(task: Task, rows: np.ndarray, columns: int, directions: np.ndarray
 
 
 def _refuse_undetermined(task: Task, rows: np.ndarray, results: Results, sharpened: Sharpened) -> None:
-    """Give up points whose limit rounding has decided: where the flow may have enlarged errors much, twins on both
-    sides of the start have to end where it does."""
-    doubtful = np.flatnonzero(results.growth > DOUBTFUL)
-    if not len(doubtful):
-        return
-    direction = np.random.default_rng(0).standard_normal(task.loss.dimension)
-    nudge = NUDGE * (1 + np.linalg.norm(rows[doubtful, : task.loss.dimension], axis=1))[:, None]
-    farthest, here = np.zeros(len(doubtful)), sharpened(rows[doubtful], results.points[doubtful])
-    for sign in (-1, 1):
-        twins = rows[doubtful].copy()
-        twins[:, : task.loss.dimension] += sign * nudge * direction / np.linalg.norm(direction)
-        ends = _followed(task, twins, 0, None).points
-        distance = np.linalg.norm(sharpened(rows[doubtful], ends) - here, axis=1)
-        raw = np.linalg.norm(ends - results.points[doubtful], axis=1)
-        distance = np.where(np.isfinite(distance), distance, raw)
-        farthest = np.maximum(farthest, np.where(np.isfinite(distance), distance, np.inf))
-    for row, distance in zip(doubtful, farthest, strict=True):
-        if distance > APART * (1 + np.linalg.norm(results.points[row])):
-            results.points[row] = results.jacobian[row] = results.second[row] = np.nan
-            results.reasons[row] = (
-                f"starts {NUDGE:.0e} beside it end {'elsewhere' if np.isinf(distance) else f'{distance:.2g} away'}, so that rounding "
-                "decides its limit: it lies on the border between two basins, from where the flow leads to a saddle, or too far away"
-            )
+    """Give up points whose limit rounding has decided."""
+    coarse = replace(task, near=NEAR)
+
+    def followed(twins: np.ndarray, kicks: np.ndarray) -> np.ndarray:
+        return _followed(coarse, twins, 0, None, kicks).points
+
+    for row, words in decided_by_rounding(task, rows, results, followed, sharpened).items():
+        results.points[row] = results.jacobian[row] = results.second[row] = np.nan
+        results.reasons[row] = words
 
 
 def _follow_doubtful(
@@ -151,16 +134,18 @@ def _follow_doubtful(
 ) -> np.ndarray:
     """Follow those to many digits that float64 has given up beside a regular point of Γ; which have arrived."""
     arrived = np.zeros(len(rows), bool)
-    loss, d, digits = task.loss, task.loss.dimension, int(np.ceil(-np.log10(task.tolerance))) + 1
-    for k in np.flatnonzero(results.doubtful) if loss.precise is not None else ():
+    precise, d, digits = task.loss.precise, task.loss.dimension, int(np.ceil(-np.log10(task.tolerance))) + 1
+    if precise is None:
+        return arrived
+    for k in np.flatnonzero(results.doubtful):
         row = [mp.mpf(float(a)) for a in rows[k]]
         if not is_beside(
-            loss.precise, [mp.mpf(float(a)) for a in (*results.stopped[k], *rows[k, d:])], d, task.rank, BESIDE
+            precise, [mp.mpf(float(a)) for a in (*results.stopped[k], *rows[k, d:])], d, task.rank, BESIDE
         ):
             continue
         direction = None if directions is None else (directions[k] + directions[k].T) / 2
         try:
-            found = far_limit(loss.precise, row, d, task.rank, digits, first=first, direction=direction)
+            found = far_limit(precise, row, d, task.rank, digits, first=first, direction=direction)
         except FlowDidNotConverge as error:
             results.reasons[k] = str(error)
             continue

@@ -84,6 +84,9 @@ class Flow:
     coupled: np.ndarray  # whether Newton's method needs the Hessian at every stage
     crossed: np.ndarray  # whether it passed a point where the loss is not smooth
     settled: np.ndarray  # whether x is on Γ and only J and K still move
+    kick: np.ndarray  # what is added after every step, relative to 1 + |x|: 0, but for twins
+    nearness: np.ndarray  # the smallest |∇L| / −λ_min so far, about its distance to a saddle
+    passed: np.ndarray  # where that was
     limit: np.ndarray  # the |x| at which it counts as diverging
     slope: np.ndarray
     curvature: np.ndarray
@@ -108,8 +111,8 @@ class Flow:
         return Flow(*(np.concatenate(pair) for pair in pairs))
 
 
-def started(rows: np.ndarray, offset: int, columns: int, directions: np.ndarray | None, dimension: int) -> Flow:
-    count = len(rows)
+def started(rows: np.ndarray, offset: int, columns: int, directions: np.ndarray | None, kick: np.ndarray) -> Flow:
+    count, dimension = kick.shape
     wide = 0 if directions is None else dimension
     direction = (
         np.zeros((count, wide, wide)) if directions is None else (directions + directions.transpose(0, 2, 1)) / 2
@@ -131,6 +134,9 @@ def started(rows: np.ndarray, offset: int, columns: int, directions: np.ndarray 
         coupled=np.zeros(count, bool),
         crossed=np.zeros(count, bool),
         settled=np.zeros(count, bool),
+        kick=kick,
+        nearness=np.full(count, np.inf),
+        passed=rows[:, :dimension].copy(),
         limit=FAR * np.maximum(1, np.linalg.norm(rows[:, :dimension], axis=1)),
         slope=np.zeros((count, dimension)),
         curvature=np.zeros((count, dimension)),
@@ -148,8 +154,12 @@ def evaluated(task: Task, flow: Flow) -> Flow:
     length = np.where(np.isnan(flow.length), FIRST_LENGTH / np.abs(curvature).max(1), flow.length)
     length = np.where(np.isinf(length), 1.0, length)
     length = np.where(curvature[:, 0] < 0, np.minimum(length, UNSTABLE_LENGTH / np.abs(curvature[:, 0])), length)
+    nearness = np.linalg.norm(slope, axis=1) / np.maximum(-curvature[:, 0], 0.0)
+    nearer = ~flow.settled & (nearness < flow.nearness)
     return replace(
         flow,
+        nearness=np.where(nearer, nearness, flow.nearness),
+        passed=np.where(nearer[:, None], flow.x, flow.passed),
         slope=slope,
         curvature=curvature,
         axes=axes,

@@ -157,9 +157,11 @@ def _continued(flow: Flow, moved: Flow, stages: np.ndarray, error: np.ndarray, c
     wide = accepted[:, None, None]
     stiffness = flow.length * flow.curvature[:, -1]
     slow = (stiffness > STIFF) & (contraction > SLOW_CONTRACTION) | (stiffness > NOISY) & (error > SAFE_ERROR)
+    row = moved.row.copy()
+    row[:, : flow.dimension] += np.where(flow.settled, 0.0, 1 + np.linalg.norm(flow.x, axis=1))[:, None] * flow.kick
     return replace(
         flow,
-        row=np.where(accepted[:, None], moved.row, flow.row),
+        row=np.where(accepted[:, None], row, flow.row),
         jacobian=np.where(wide, moved.jacobian, flow.jacobian),
         second=np.where(wide, moved.second, flow.second),
         time=flow.time + np.where(accepted, flow.length, 0.0),

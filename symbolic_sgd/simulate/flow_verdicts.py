@@ -53,6 +53,8 @@ class Results:
         self.jacobian = np.full((count, dimension, columns), np.nan)
         self.second = np.full((count, dimension, seconds), np.nan)
         self.growth = np.zeros(count)
+        self.nearness = np.full(count, np.inf)
+        self.passed = np.full((count, dimension), np.nan)
         self.reasons = ["not followed"] * count
         self.doubtful = np.zeros(count, bool)  # given up where curvatures may only be too far apart for float64
         self.stopped = np.full((count, dimension), np.nan)
@@ -67,6 +69,8 @@ class Results:
     def accept(self, flow: Flow) -> None:
         self.points[flow.index] = flow.x
         self.growth[flow.index] = flow.growth
+        self.nearness[flow.index] = flow.nearness
+        self.passed[flow.index] = flow.passed
         self.jacobian[flow.index] = flow.jacobian
         self.second[flow.index] = flow.second
         for row in flow.index:
@@ -148,7 +152,7 @@ def _refused(task: Task, flow: Flow, place: _Place, flat: np.ndarray, results: R
     saddle, elsewhere = ~flow.settled & place.is_saddle(), ~flow.settled & place.is_elsewhere()
     slow = flat | (flow.attempts >= MOST_STEPS)
     results.refuse(flow, slow, lambda row: _words_of_slowness(flow, row), doubtful=True)
-    results.refuse(flow, infinite, lambda row: f"the loss is not finite along the flow, near {_place(flow.x[row])}")
+    results.refuse(flow, infinite, lambda row: f"the loss is not finite along the flow, near {in_words(flow.x[row])}")
     results.refuse(flow, elsewhere, lambda row: _words_of_place(task, flow, row), doubtful=True)
     results.refuse(flow, saddle, lambda row: _words_of_place(task, flow, row))
     results.refuse(flow, far, lambda row: _words_of_divergence(flow, row))
@@ -204,7 +208,7 @@ def _number(value: float) -> str:
     return f"{value:.4g}".replace("-", "−")
 
 
-def _place(x: np.ndarray) -> str:
+def in_words(x: np.ndarray) -> str:
     """The point with components that are rounding written as 0."""
     rounded = np.where(np.abs(x) < ROUNDED * (1 + np.abs(x).max()), 0.0, x)
     return "(" + ", ".join(_number(value) for value in rounded) + ")"
@@ -212,7 +216,7 @@ def _place(x: np.ndarray) -> str:
 
 def _words_of_place(task: Task, flow: Flow, row: int) -> str:
     curvature = flow.curvature[row]
-    largest, place = np.abs(curvature).max(), _place(flow.x[row])
+    largest, place = np.abs(curvature).max(), in_words(flow.x[row])
     span = f"(the Hessian there has eigenvalues from {_number(curvature[0])} to {_number(curvature[-1])})"
     if curvature[-1] <= MOST_TANGENT * largest and largest > 0:
         return f"the flow ends in a maximum at {place} {span}"
@@ -230,16 +234,16 @@ def _words_of_place(task: Task, flow: Flow, row: int) -> str:
 def _words_of_slowness(flow: Flow, row: int) -> str:
     steepness = float(np.linalg.norm(flow.slope[row]))
     if not np.isfinite(steepness):
-        return f"the loss overflows float64 along the flow, near {_place(flow.x[row])}"
+        return f"the loss overflows float64 along the flow, near {in_words(flow.x[row])}"
     return (
-        f"the flow had not settled after {flow.attempts[row]} steps, at {_place(flow.x[row])}, |∇L| = {_number(steepness)} "
+        f"the flow had not settled after {flow.attempts[row]} steps, at {in_words(flow.x[row])}, |∇L| = {_number(steepness)} "
         "(it is degenerate there, that is flatter than quadratic, or its minimum lies at infinity, or the loss is not smooth there)"
     )
 
 
 def _words_of_crossing(flow: Flow, row: int) -> str:
     return (
-        f"on the way, near {_place(flow.x[row])}, it passes a point where a derivative of the loss jumps, or leaves the part of "
+        f"on the way, near {in_words(flow.x[row])}, it passes a point where a derivative of the loss jumps, or leaves the part of "
         "space where the loss was stated: beyond it, Φ and its derivatives are not those of a smooth loss"
     )
 

@@ -57,7 +57,16 @@ FLOAT_DIGITS = 13
 """Digits that a projection computed in float64 is good for."""
 
 TANGENT_CURVATURE = 1e4
-"""At a distance δ from Γ the gradient along Γ is at most λ₁ times this times δ²; in a flat valley it is more."""
+"""At a distance δ from Γ the gradient along Γ is at most λ₁ times this times δ², if Γ is not very curved."""
+
+CLOSER = 1e-3
+"""Share of δ at which it is looked again, if it is more; in a flat valley it does not decrease like δ²."""
+
+REACH = 1e-2
+"""Largest error on the way beside the distance to a stationary point; larger ones decide where the flow goes."""
+
+SLACK = 2
+"""Digits by which the errors at the end may seem to be too large: steps err by much less than their tolerance."""
 
 ROUNDED = 1e-7
 """Coordinates below this are written as 0 in words."""
@@ -86,10 +95,28 @@ def precise_limit(gradient: Gradient, hessian: Hessian, start: list[Precise], ra
         digits: decimal digits wanted.
 
     Raises:
-        FlowDidNotConverge: the flow ends in a saddle or on another set than Γ, diverges, or does not settle.
+        FlowDidNotConverge: the flow ends in a saddle or on another set than Γ, diverges, or does not settle; or it comes so
+            near to a saddle that its errors decide how it goes on.
 
     Source: Hairer & Wanner, Solving Ordinary Differential Equations II, IV.8.
     """
+    # The flow is exact to so many digits of the start, which may be large beside its limit.
+    largest = max(abs(float(value)) for value in start)
+    working = digits + (2 * int(np.log10(1 + largest)) if largest < np.inf else 0)
+    limit, error = _followed(gradient, hessian, start, rank, working)
+    if error <= SLACK - digits:
+        return limit
+    if error >= 0:
+        raise FlowDidNotConverge(
+            f"on the way the flow enlarges errors so much that {working} digits say nothing of its limit"
+        )
+    return _followed(gradient, hessian, start, rank, working + digits + int(np.ceil(error)))[0]
+
+
+def _followed(
+    gradient: Gradient, hessian: Hessian, start: list[Precise], rank: int, digits: int
+) -> tuple[list[Precise], float]:
+    """The limit of a flow with so many digits, and the common logarithm of its error relative to 1 + |x|."""
     with mp.workdps(digits + GUARD_DIGITS), np.errstate(all="ignore"):
         tables = _tables(4 + digits // 4)
         return _Path(gradient, hessian, rank, digits, tables).limit([mp.mpf(value) for value in start])
@@ -105,23 +132,48 @@ class _Path:
     digits: int
     tables: _Tables
 
-    def limit(self, x: list[Precise]) -> list[Precise]:
-        """Steps until Newton's method can finish."""
-        time, length, guess = 0.0, None, None
+    def limit(self, x: list[Precise]) -> tuple[list[Precise], float]:
+        """Steps until Newton's method can finish, and log₁₀ of the error of the limit relative to 1 + |x|.
+
+        The errors E of x, with E Eᵀ as covariance, go with x: Ė = −H E, and every step adds its own. They are in units of
+        10⁻ᵈ, for d digits, which float64 might not hold; the start is exact.
+        """
+        time, length, guess, near = 0.0, None, None, None
+        errors = np.zeros((len(x), len(x)))
         limit = FAR * max(1.0, float(mp.norm(x)))
         for steps in range(MOST_STEPS):
             curvature, axes = self._local(x)
-            slope = axes.T @ _floats([self.gradient(x)])[0]
-            if self._arrives(x, slope, curvature, steps):
-                return self._finished(x)
+            slope = _floats([self.gradient(x)])[0]
+            place = _Place.of(self.rank, float(1 + mp.norm(x)), axes.T @ slope, curvature)
+            self._refuse_saddle(x, place, curvature, _beside(errors, slope))
+            near, arrived = self._arrived(x, place, near, steps)
+            if arrived:
+                return self._finished(x), self._error_of(errors, place)
             length = self._length(length, curvature)
             stages, length, growth = self._step(x, length, guess)
+            errors = self._carried(errors, x, length, stages)
             time, x = time + length, _add(x, stages[-1])
             guess = self._extrapolated(stages, growth)
             length *= growth
             if not float(mp.norm(x)) < limit:
                 raise FlowDidNotConverge(f"the flow diverges: |x| passes {limit:.4g} after t = {time:.4g}")
         raise FlowDidNotConverge(self._words_of_slowness(x, MOST_STEPS))
+
+    def _carried(self, errors: np.ndarray, x: list[Precise], length: float, stages: Table) -> np.ndarray:
+        """E at the end of a step."""
+        hessians = self._hessians(x, stages)
+        factors = _factored(self.tables, length, hessians)
+        forces = np.concatenate([-hessian @ errors for hessian in hessians])
+        # One column at a time: for several, LAPACK wakes threads, which takes longer than so small a system.
+        changes = [lu_solve(factors, force, check_finite=False)[-len(x) :] for force in forces.T]
+        own = float(1 + mp.norm(x)) / 10 * np.eye(len(x))
+        both = np.concatenate([errors + np.stack(changes, axis=1), own], axis=1)
+        return np.asarray(np.linalg.qr(both.T, mode="r")).T if np.isfinite(both).all() else both[:, : len(x)]
+
+    def _error_of(self, errors: np.ndarray, place: "_Place") -> float:
+        """log₁₀ |E| / (1 + |x|)."""
+        size = float(np.linalg.norm(errors)) / place.size
+        return (float(np.log10(size)) if size < np.inf else np.inf) - self.digits
 
     def _local(self, x: list[Precise]) -> tuple[np.ndarray, np.ndarray]:
         hessian = self.hessian(_floats([x])[0])
@@ -136,36 +188,42 @@ class _Path:
             length = FIRST_LENGTH / largest if largest else 1.0
         return min(length, UNSTABLE_LENGTH / -curvature[0]) if curvature[0] < 0 else length
 
-    def _arrives(self, x: list[Precise], slope: np.ndarray, curvature: np.ndarray, steps: int) -> bool:
-        """Whether Newton's method can finish; refuses stationary points that are not on Γ."""
-        largest, size = np.abs(curvature).max(), float(1 + mp.norm(x))
-        clear = np.abs(curvature) > MOST_TANGENT * largest
-        distance = np.linalg.norm(slope[clear] / curvature[clear]) / size
-        rest = np.linalg.norm(slope[~clear])
-        right = self._is_right(curvature)
-        # A trajectory with errors ε passes a saddle at a distance of about √ε; closer, they decide where it goes.
-        falling = curvature[0] < -CLEARLY_NEGATIVE * largest
-        saddle = 10.0 ** ((1 if falling else -2) - self.digits / 2)
-        if not right and distance < saddle and rest <= saddle**2 * largest * size:
-            raise FlowDidNotConverge(self._words(x, curvature))
-        near = 10.0 ** min(-self.digits / 2 - 2, FLOAT_DIGITS - self.digits)
-        normal = np.linalg.norm(slope[-self.rank :] / curvature[-self.rank :]) / size
-        rest = np.linalg.norm(slope[: len(slope) - self.rank]) / largest / size
-        bound = TANGENT_CURVATURE * normal**2 + 10.0**-FLOAT_DIGITS * normal + 10.0 ** (-self.digits - 5)
-        if right and normal < near and rest > bound:
+    def _refuse_saddle(self, x: list[Precise], place: "_Place", curvature: np.ndarray, errors: np.ndarray) -> None:
+        """Refuse to pass a stationary point that is not on Γ where errors beside the flow decide on which side."""
+        falling = curvature[0] < -CLEARLY_NEGATIVE * np.abs(curvature).max()
+        near = falling or place.distance < 10.0 ** (-2 - self.digits / 2)
+        stationary = place.remainder <= TANGENT_CURVATURE * place.distance**2
+        error = self._error_of(errors, place)
+        if not place.is_right and near and stationary and not error < np.log10(REACH * place.distance):
+            raise FlowDidNotConverge(self._words(x, curvature, place.distance))
+
+    def _arrived(
+        self, x: list[Precise], place: "_Place", before: "_Place | None", steps: int
+    ) -> tuple["_Place | None", bool]:
+        """Whether Newton's method can finish; else where it was first tried, to see what becomes of the gradient along Γ."""
+        enough = 10.0 ** min(-self.digits / 2 - 2, FLOAT_DIGITS - self.digits)
+        if not (place.is_right and place.normal < enough):
+            return None, False
+        flat = TANGENT_CURVATURE * place.normal**2 + 10.0**-FLOAT_DIGITS * place.normal + 10.0 ** (-self.digits - 5)
+        if place.tangent <= flat:
+            return None, True
+        if before is None:
+            return place, False
+        if place.normal > CLOSER * before.normal:
+            return before, False
+        if place.tangent * before.normal**1.5 >= before.tangent * place.normal**1.5:
             raise FlowDidNotConverge(self._words_of_slowness(x, steps))
-        return bool(right and normal < near)
+        return place, False
 
-    def _is_right(self, curvature: np.ndarray) -> bool:
-        largest, tangent = np.abs(curvature).max(), len(curvature) - self.rank
-        others = np.abs(curvature[:tangent]).max(initial=0.0)
-        return bool(curvature[tangent] > LEAST_NORMAL * largest and others <= MOST_TANGENT * largest)
-
-    def _words(self, x: list[Precise], curvature: np.ndarray) -> str:
+    def _words(self, x: list[Precise], curvature: np.ndarray, distance: float = 0.0) -> str:
+        """What is at x, or within a distance relative to 1 + |x|."""
         largest = np.abs(curvature).max()
         if curvature[0] < -MOST_TANGENT * largest:
             span = f"(the Hessian there has eigenvalues from {curvature[0]:.4g} to {curvature[-1]:.4g})"
-            return f"the flow ends in a saddle at {_place(x)} {span}".replace("-", "−")
+            where = _place(x, 10 * distance * float(1 + mp.norm(x)))
+            return f"the flow ends in a saddle at {where} {span}, for all that {self.digits} digits can tell".replace(
+                "-", "−"
+            )
         found = int((curvature > MOST_TANGENT * largest).sum())
         return (
             f"the flow ends at {_place(x)}, where the Hessian has rank {found} and not {self.rank}: another set than Γ"
@@ -202,7 +260,7 @@ class _Path:
         factors, before = None, np.inf
         for _ in range(MOST_NEWTON_ITERATIONS):
             if factors is None:
-                factors = self._matrix(x, length, stages)
+                factors = _factored(self.tables, length, self._hessians(x, stages))
             pull = [self.gradient(_add(x, stage)) for stage in stages]
             spread = _mix(self.tables.slopes, stages)
             pairs = zip(pull, spread, strict=True)
@@ -218,14 +276,6 @@ class _Path:
             factors = factors if size < FRESH_MATRIX * before else None
             before = size
         return None
-
-    def _matrix(self, x: list[Precise], length: float, stages: Table) -> tuple[np.ndarray, np.ndarray]:
-        """A⁻¹ ⊗ I / h + diag H(x + Z_i), factored."""
-        matrix = np.kron(_floats(self.tables.slopes), np.eye(len(x))) / length
-        for i, hessian in enumerate(self._hessians(x, stages)):
-            place = slice(i * len(x), (i + 1) * len(x))
-            matrix[place, place] += hessian
-        return lu_factor(matrix, check_finite=False)
 
     def _hessians(self, x: list[Precise], stages: Table) -> list[np.ndarray]:
         return [self.hessian(_floats([_add(x, stage)])[0]) for stage in stages]
@@ -267,11 +317,60 @@ class _Path:
                 break
             x, before = _add(x, [mp.mpf(-value) for value in shift]), size
         steepest, (curvature, _) = curvature[-self.rank], self._local(x)
-        if not self._is_right(curvature):
+        if not _is_right(self.rank, curvature):
             raise FlowDidNotConverge(self._words(x, curvature))
         if curvature[-self.rank] < FADED * steepest:
             raise FlowDidNotConverge(self._words_of_slowness(x, self.digits))
         return x
+
+
+@dataclass(frozen=True)
+class _Place:
+    """Where a point is with respect to stationary sets; lengths relative to 1 + |x|, gradients to λ₁(1 + |x|)."""
+
+    size: float  # 1 + |x|
+    is_right: bool  # whether the Hessian is one of Γ
+    normal: float  # |H†∇L| with H† on the M largest eigenvalues
+    tangent: float  # the other components of ∇L
+    distance: float  # |H†∇L| with H† on all eigenvalues that are clearly not zero
+    remainder: float  # the other components of ∇L
+
+    @staticmethod
+    def of(rank: int, size: float, slope: np.ndarray, curvature: np.ndarray) -> "_Place":
+        largest = np.abs(curvature).max()
+        clear, unit = np.abs(curvature) > MOST_TANGENT * largest, (largest or 1.0) * size
+        return _Place(
+            size=size,
+            is_right=_is_right(rank, curvature),
+            normal=float(np.linalg.norm(slope[-rank:] / curvature[-rank:])) / size,
+            tangent=float(np.linalg.norm(slope[: len(slope) - rank])) / unit,
+            distance=float(np.linalg.norm(slope[clear] / curvature[clear])) / size,
+            remainder=float(np.linalg.norm(slope[~clear])) / unit,
+        )
+
+
+def _beside(errors: np.ndarray, slope: np.ndarray) -> np.ndarray:
+    """Errors without their components along the flow: those only make it early or late."""
+    steepness = float(np.linalg.norm(slope))
+    along = slope / steepness if steepness else slope
+    return errors - np.outer(along, along @ errors)
+
+
+def _is_right(rank: int, curvature: np.ndarray) -> bool:
+    """Whether these can be the eigenvalues of H on Γ."""
+    largest, tangent = np.abs(curvature).max(), len(curvature) - rank
+    others = np.abs(curvature[:tangent]).max(initial=0.0)
+    return bool(curvature[tangent] > LEAST_NORMAL * largest and others <= MOST_TANGENT * largest)
+
+
+def _factored(tables: _Tables, length: float, hessians: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """A⁻¹ ⊗ I / h + diag H_i, factored."""
+    dimension = len(hessians[0])
+    matrix = np.kron(_floats(tables.slopes), np.eye(dimension)) / length
+    for i, hessian in enumerate(hessians):
+        place = slice(i * dimension, (i + 1) * dimension)
+        matrix[place, place] += hessian
+    return lu_factor(matrix, check_finite=False)
 
 
 def _damped(stiffness: np.ndarray, defect: np.ndarray) -> np.ndarray:
@@ -280,6 +379,7 @@ def _damped(stiffness: np.ndarray, defect: np.ndarray) -> np.ndarray:
     return np.linalg.solve(matrix, np.linalg.solve(matrix, defect))
 
 
-def _place(x: list[Precise]) -> str:
-    values = [0.0 if abs(value) < ROUNDED else float(value) for value in x]
+def _place(x: list[Precise], distance: float = 0.0) -> str:
+    """x in words, to within a distance."""
+    values = [0.0 if abs(value) < max(ROUNDED, distance) else float(value) for value in x]
     return "(" + ", ".join(f"{value:.4g}".replace("-", "−") for value in values) + ")"

@@ -354,7 +354,7 @@ def coupled_defect_error(
     good = np.isfinite(matrix).all((0, 2, 3)) & np.isfinite(defect).all((0, 2, 3))
     matrix[:, ~good] = np.eye(hessian.shape[-1])
     damped = np.linalg.solve(matrix, np.linalg.solve(matrix, defect))
-    return np.tensordot(table.defect_weights, damped, 1)
+    return np.sum(table.defect_weights[:, None, None, None] * damped, axis=0)
 
 
 def extrapolation(table: Collocation, coefficients: np.ndarray, ratio: np.ndarray) -> np.ndarray:

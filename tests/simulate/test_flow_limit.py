@@ -168,6 +168,43 @@ def half_plane():
     )
 
 
+def crossing():
+    """(uv)²/2: Γ is two lines without the point where they cross, and on u = ±v the flow leads there."""
+    return SmoothLoss(
+        2,
+        lambda rows: np.stack([rows[:, 0] * rows[:, 1] ** 2, rows[:, 0] ** 2 * rows[:, 1]], axis=1),
+        lambda rows: stacked(
+            (rows[:, 1] ** 2, 2 * rows[:, 0] * rows[:, 1]), (2 * rows[:, 0] * rows[:, 1], rows[:, 0] ** 2)
+        ),
+        no_third,
+    )
+
+
+def turned(loss, angle):
+    """The loss of two parameters in turned coordinates, and the turn from the old to the new ones."""
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    return SmoothLoss(
+        2,
+        lambda rows: loss.gradient(rows @ turn) @ turn.T,
+        lambda rows: turn @ loss.hessian(rows @ turn) @ turn.T,
+        no_third,
+    ), turn
+
+
+def funnel(rate):
+    """t²/2 + rate u²(t − ½)/2 + (rate u²)²/4: where t > ½ the flow goes to u = 0, below it leaves again."""
+
+    def gradient(rows):
+        u, t = rows.T
+        return np.stack([rate * u * (t - 0.5) + rate**2 * u**3, t + rate * u**2 / 2], axis=1)
+
+    def hessian(rows):
+        u, t = rows.T
+        return stacked((rate * (t - 0.5) + 3 * rate**2 * u**2, rate * u), (rate * u, 1.0))
+
+    return SmoothLoss(2, gradient, hessian, no_third)
+
+
 def with_constant(points, constant=1.0):
     return np.column_stack([points, np.full(len(points), constant)])
 
@@ -393,6 +430,74 @@ def test_memory_does_not_grow_with_the_batch():
     assert peak < 10e6
 
 
+def test_what_becomes_of_a_row_does_not_depend_on_the_others():
+    """To the last bit: sums over stages once went through a product of matrices that rounds as the batch is long."""
+    rng = np.random.default_rng(11)
+    beside = np.array([[1.0, -1.0], [0.3, 0.3 + 1e-13], [-2.0, 2.0]])
+    for loss, rows, rank in (
+        (valley(1e4)[0], rng.normal(size=(12, 3)), 2),
+        (crossing(), np.concatenate([rng.normal(size=(9, 2)), beside]), 1),
+    ):
+        together = limits_of_flow(loss, rows, rank, first=True)
+        for n in range(12):
+            alone = limits_of_flow(loss, rows[n : n + 1], rank, first=True)
+            assert alone.reasons[0] == together.reasons[n]
+            assert np.array_equal(alone.points[0], together.points[n], equal_nan=True)
+            assert np.array_equal(alone.jacobian[0], together.jacobian[n], equal_nan=True)
+
+
+# --- separatrices -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("first", [False, True])
+def test_starts_from_which_the_flow_leads_to_a_degenerate_point_are_refused(first):
+    """Only u = v was: the twins lay almost along u = −v, and near the crossing every limit is within 10⁻⁶ of any other."""
+    size = np.array([2.0, 1.0, 0.5, 0.3, 0.1, 1e-3, 1e-6])[:, None, None]
+    rows = (size * np.array([[1.0, 1.0], [1.0, -1.0], [-1.0, 1.0], [-1.0, -1.0]])).reshape(-1, 2)
+    found = limits_of_flow(crossing(), np.concatenate([rows, [[2.0, 1.0]]]), 1, first=first)
+    assert not found.reached[:-1].any() and np.isnan(found.points[:-1]).all()
+    assert all("saddle" in words and "(0, 0)" in words for words in found.reasons[:-1])
+    assert np.abs(found.points[-1] - [np.sqrt(3), 0]).max() < 1e-12
+
+
+def test_starts_beside_them_are_answered():
+    gap = np.array([1e-2, 1e-4, 1e-6, 1e-8])[:, None]
+    rows = np.concatenate([[1.0, -1.0] + gap * [1, 0], [-0.5, -0.5] + gap * [0, 1], [0.01, 0.01] + 0.01 * gap * [1, 0]])
+    found = limits_of_flow(crossing(), rows, 1, first=True)
+    exact = np.sign(rows) * np.sqrt(np.maximum(rows**2 - rows[:, ::-1] ** 2, 0))
+    assert found.reached.all()
+    assert np.abs(found.points - exact).max() < 1e-10
+    long = np.abs(rows).argmax(1)
+    slope = rows * np.array([1, -1]) * np.where(long == 0, 1, -1)[:, None] / exact[np.arange(12), long][:, None]
+    assert (np.abs(found.jacobian[np.arange(12), long] - slope).max(1) < 1e-5 * np.abs(slope).max(1)).all()
+
+
+@pytest.mark.parametrize("angle", [0.3, 1.1, 2.0])
+def test_separatrices_in_other_directions_are_refused(angle):
+    """Within rounding of them: the numbers of turned coordinates are not exact."""
+    loss, turn = turned(crossing(), angle)
+    rows = np.array([[1.0, 1.0], [1.0, -1.0], [-0.2, 0.2], [-3.0, -3.0]]) @ turn.T
+    found = limits_of_flow(loss, rows, 1)
+    assert not found.reached.any()
+    assert all("near (0, 0)" in words or "saddle at (0, 0)" in words for words in found.reasons)
+
+
+@pytest.mark.parametrize("side", [0.1, -0.1])
+def test_errors_on_the_way_into_a_saddle_count_as_well(side):
+    """u shrinks to 10⁻¹⁶ before it grows again: errors made there, not at the start, decided its sign, and wrongly."""
+    for rate, certain in ((5.0, True), (9.0, False)):
+        loss, turn = turned(funnel(rate), 0.3)
+        found = limits_of_flow(loss, np.array([[side, 5.0]]) @ turn.T, 2)
+        assert found.reached[0] == certain
+        assert not certain or np.sign(found.points @ turn)[0, 0] == np.sign(side)
+
+
+def test_nothing_is_said_of_limits_that_jump_by_little():
+    """From u = −v into the saddle of (uv − 10⁻¹⁴)², and out of it to the one side or the other, 3·10⁻⁷ apart."""
+    found = limits_of_flow(hyperbola(), np.array([[1.0, -1.0, 1e-14], [2.0, 1.0, 1e-14]]), 1)
+    assert found.reached.tolist() == [False, True]
+
+
 # --- what is refused --------------------------------------------------------------------------
 
 
@@ -504,6 +609,64 @@ def one_row(loss):
 def test_what_is_not_the_manifold_is_refused_to_many_digits(loss, row, rank, words):
     with pytest.raises(FlowDidNotConverge, match=re.escape(words)):
         precise_limit(one_row(loss), lambda x: loss.hessian(x[None])[0], [mpf(value) for value in row], rank, 15)
+
+
+def precise_crossing(u, v, digits):
+    return precise_limit(
+        lambda x: [x[0] * x[1] ** 2, x[0] ** 2 * x[1]], lambda x: crossing().hessian(x[None])[0], [u, v], 1, digits
+    )
+
+
+@pytest.mark.parametrize(("start", "digits"), [((2, -2), 15), ((1, 1), 15), ((0.1, 0.1), 15), ((-0.1, 0.1), 20)])
+def test_degenerate_points_are_refused_to_many_digits(start, digits):
+    """From (0.1, 0.1) the answer was 10⁻²¹."""
+    with pytest.raises(FlowDidNotConverge, match=re.escape("ends in a saddle at (0, 0)")):
+        precise_crossing(*map(mpf, start), digits)
+
+
+@pytest.mark.parametrize("gap", [2.0**-20, 2.0**-49])
+def test_the_digits_wanted_are_there_beside_a_degenerate_point(gap):
+    """The flow enlarges errors by 10³ and 10⁸; "had not settled", it was said, of the second."""
+    with working_digits(60):
+        found = precise_crossing(mpf(1), -1 - mpf(gap), 16)
+        assert found[0] == 0 or abs(found[0]) < mpf(10) ** -20
+        assert abs(found[1] + mpmath.sqrt(2 * mpf(gap) + mpf(gap) ** 2)) < mpf(10) ** -16
+
+
+def precise_wells(start, approach, departure, digits):
+    """departure (p² − 1)²/8 + approach q²/2 with p = (3u + 4v)/5 and q = (4u − 3v)/5: a saddle at 0, p = 0 leads there."""
+
+    def gradient(x):
+        p, q = (3 * x[0] + 4 * x[1]) / 5, (4 * x[0] - 3 * x[1]) / 5
+        along, across = departure * (p**2 - 1) * p / 2, approach * q
+        return [(3 * along + 4 * across) / 5, (4 * along - 3 * across) / 5]
+
+    def hessian(x):
+        axes = np.array([[3.0, 4.0], [4.0, -3.0]]) / 5
+        steep = departure * (3 * (axes[0] @ x) ** 2 - 1) / 2
+        return axes.T @ np.diag([steep, approach]) @ axes
+
+    return precise_limit(gradient, hessian, start, 2, digits)
+
+
+@pytest.mark.parametrize(("approach", "departure"), [(0.5, 10), (1, 1), (10, 1)])
+def test_saddles_that_are_left_faster_than_approached_are_refused_to_many_digits(approach, departure):
+    """An error ε passes them at ε^(1/21) of the way for (0.5, 10), which was not near, so that its sign was the answer's."""
+    with working_digits(60):
+        for seventh in (7, -13):
+            with pytest.raises(FlowDidNotConverge, match=re.escape("ends in a saddle at (0, 0)")):
+                precise_wells([mpf(4) / seventh, mpf(-3) / seventh], approach, departure, 15)
+
+
+@pytest.mark.parametrize(("approach", "departure"), [(0.5, 10), (10, 1)])
+def test_saddles_are_passed_beside_their_separatrix(approach, departure):
+    """At 10⁻¹² from it a saddle that is approached fast is passed at 10⁻¹²; to 20 digits that was taken for the saddle."""
+    with working_digits(60):
+        shift = mpf(10) ** -12
+        for sign in (1, -1):
+            start = [4 + sign * 3 * shift, -3 + sign * 4 * shift]
+            found = precise_wells([value / 7 for value in start], approach, departure, 20)
+            assert max(abs(found[0] - sign * mpf(3) / 5), abs(found[1] - sign * mpf(4) / 5)) < mpf(10) ** -19
 
 
 def test_saddle_is_refused_to_many_digits():
