@@ -290,7 +290,9 @@ def test_an_interruption_from_the_keyboard_ends_the_workers_without_a_word(tmp_p
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a job in the background of a shell ignores it
+        preexec_fn=lambda: signal.signal(
+            signal.SIGINT, signal.SIG_DFL
+        ),  # a job in the background of a shell ignores it
     )
     outcomes = tmp_path / "outcomes.jsonl"
     while process.poll() is None and not (outcomes.exists() and outcomes.stat().st_size):

@@ -5,13 +5,15 @@ Rationals are quotients of exact integers, so that a result contains the value o
 
 import operator
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from flint import arb, ctx, fmpq  # type: ignore[import-not-found]
 
 from symbolic_sgd.algebra.arithmetic import Arithmetic
+from symbolic_sgd.algebra.functions import FUNCTIONS, StableForm, check_supported
 from symbolic_sgd.algebra.graph import Exact
 
 PRECISION = 333
@@ -22,36 +24,51 @@ def _rational(value: Exact) -> Any:
     return arb(fmpq(int(value.numerator), int(value.denominator)))
 
 
+OPERATIONS: dict[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "pow": lambda a, b: a**b,
+    "exp": lambda a: a.exp(),
+    "log": lambda a: a.log(),
+    "sqrt": lambda a: a.sqrt(),
+    "sin": lambda a: a.sin(),
+    "cos": lambda a: a.cos(),
+    "tan": lambda a: a.tan(),
+    "asin": lambda a: a.asin(),
+    "acos": lambda a: a.acos(),
+    "atan": lambda a: a.atan(),
+    "sinh": lambda a: a.sinh(),
+    "cosh": lambda a: a.cosh(),
+    "tanh": lambda a: a.tanh(),
+    "asinh": lambda a: a.asinh(),
+    "acosh": lambda a: a.acosh(),
+    "atanh": lambda a: a.atanh(),
+    "erf": lambda a: a.erf(),
+    "erfc": lambda a: a.erfc(),
+    "log1p": lambda a: a.log1p(),
+    "expm1": lambda a: a.expm1(),
+    "Abs": abs,
+    "sign": lambda a: a.sgn(),
+    "pi": lambda: arb.pi(),
+    "E": lambda: arb(1).exp(),
+}
+"""What Arb computes; every other row of the table is computed by these."""
+
+
+def _apply(name: str, *operands: Any) -> Any:
+    row = FUNCTIONS.get(name)
+    if isinstance(row, StableForm) and row.computed is not None:
+        return row.computed(*operands, _apply)
+    check_supported([name], OPERATIONS, "ball arithmetic")
+    return OPERATIONS[name](*operands)
+
+
 BALLS = Arithmetic(
     constant=_rational,
-    operations={
-        "add": operator.add,
-        "sub": operator.sub,
-        "mul": operator.mul,
-        "div": operator.truediv,
-        "neg": operator.neg,
-        "pow": lambda a, b: a**b,
-        "exp": lambda a: a.exp(),
-        "log": lambda a: a.log(),
-        "sqrt": lambda a: a.sqrt(),
-        "sin": lambda a: a.sin(),
-        "cos": lambda a: a.cos(),
-        "tan": lambda a: a.tan(),
-        "asin": lambda a: a.asin(),
-        "acos": lambda a: a.acos(),
-        "atan": lambda a: a.atan(),
-        "sinh": lambda a: a.sinh(),
-        "cosh": lambda a: a.cosh(),
-        "tanh": lambda a: a.tanh(),
-        "asinh": lambda a: a.asinh(),
-        "acosh": lambda a: a.acosh(),
-        "atanh": lambda a: a.atanh(),
-        "erf": lambda a: a.erf(),
-        "Abs": abs,
-        "sign": lambda a: a.sgn(),
-        "pi": lambda: arb.pi(),
-        "E": lambda: arb(1).exp(),
-    },
+    operations=OPERATIONS | {name: partial(_apply, name) for name in FUNCTIONS if name not in OPERATIONS},
 )
 """Real balls at the precision of `flint.ctx`."""
 

@@ -23,8 +23,8 @@ def partial_derivatives(node: Node) -> tuple[Node | int, ...]:
             base, exponent = node.args
             return exponent * base ** (exponent - 1), node * node.graph.call("log", base)
         case name:
-            (argument,) = node.args
-            return (FUNCTIONS[name].derivative(argument, node, node.graph.call),)
+            slopes = FUNCTIONS[name].derivative(*node.args, node, node.graph.call)
+            return slopes if isinstance(slopes, tuple) else (slopes,)
 
 
 def pull_back(outputs: Sequence[Node], cotangents: Sequence[Node], variables: Sequence[Node]) -> list[Node]:

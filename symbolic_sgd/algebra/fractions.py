@@ -13,7 +13,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Exact
-from symbolic_sgd.algebra.program import Output, Program
+from symbolic_sgd.algebra.program import Output, Program, in_written_functions
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import ExpressionTooLarge
 
@@ -269,44 +269,64 @@ class ExactRun:
     relations: tuple[Polynomial, ...]
 
 
+Calls = list[tuple[str, tuple["Ratio", ...], "Ratio"]]
+"""(function, arguments, value), one entry for each generator that is a function's value."""
+
+
 def run_exactly(program: Program) -> ExactRun:
-    """A program in its symbols and in the functions it calls, as independent generators.
+    """A program in its symbols and in the functions it calls, as independent generators; e^{−a} is 1/eᵃ.
 
     Raises:
         ExpressionTooLarge: an intermediate result outgrew the budget.
     """
+    program = in_written_functions(program)
     field = _field(program)
     at = iter(field.ring.generators)
     one = field.ring.constant(1)
     registers: list[Ratio] = []
-    called: dict[tuple[str, tuple[int, ...]], Polynomial] = {}
+    called: Calls = []
     for i in program.instructions:
+        args = tuple(registers[a] for a in i.args)
         if i.op == "constant":
             registers.append(field.constant(i.value))
         elif i.op in _OPERATIONS:
-            registers.append(_OPERATIONS[i.op](*(registers[a] for a in i.args)))
+            registers.append(_OPERATIONS[i.op](*args))
         else:
-            generator = called[i.op, i.args] = next(at)
-            registers.append(Ratio(field, generator, one))
-    relations = tuple(_relations(called, registers, one))
+            generator, known = Ratio(field, next(at), one), _known(called, i.op, args) if args else None
+            registers.append(generator if known is None else known)
+            called += [] if known else [(i.op, args, generator)]
+    relations = tuple(_relations(called, one))
     return ExactRun(field, {o.name: [registers[r] for r in o.registers] for o in program.outputs}, relations)
 
 
-def _relations(
-    called: Mapping[tuple[str, tuple[int, ...]], Polynomial], registers: Sequence[Ratio], one: Polynomial
-) -> Iterator[Polynomial]:
-    for (name, args), g in called.items():
+def _known(called: Calls, op: str, args: tuple[Ratio, ...]) -> Ratio | None:
+    """A value by an earlier call, of the same function or of the exponential of the opposite."""
+    for name, operands, value in called:
+        if name == op and operands == args:
+            return value
+        if name == op == "exp" and operands == (-args[0],):
+            return Ratio(value.field, value.denominator, value.numerator)
+    return None
+
+
+def _relations(called: Calls, one: Polynomial) -> Iterator[Polynomial]:
+    for name, args, value in called:
+        g = value.numerator
         if name == "sqrt":
-            inner = registers[args[0]]
+            (inner,) = args
             yield g * g * inner.denominator - inner.numerator
-        if name in _PYTHAGORAS:
-            partner, sign = _PYTHAGORAS[name]
-            if (partner, args) in called:
-                yield called[partner, args] * called[partner, args] + sign * g * g - one
+        for (first, second), relation in _BETWEEN.items():
+            partner = next((p.numerator for other, a, p in called if other == second and a == args), None)
+            if name == first and partner is not None:
+                yield relation(g, partner, one)
 
 
-_PYTHAGORAS = {"sin": ("cos", 1), "sinh": ("cosh", -1)}
-"""f → (g, ±1) with g² ± f² = 1."""
+_BETWEEN: Mapping[tuple[str, str], Callable[[Polynomial, Polynomial, Polynomial], Polynomial]] = {
+    ("sin", "cos"): lambda s, c, one: s * s + c * c - one,
+    ("sinh", "cosh"): lambda s, c, one: c * c - s * s - one,
+    ("tanh", "cosh"): lambda t, c, one: c * c - c * c * t * t - one,
+}
+"""(f, g) → a polynomial that vanishes for f(a) and g(a)."""
 
 _OPERATIONS: Mapping[str, Callable[..., Ratio]] = {
     "add": Ratio.__add__,

@@ -1,10 +1,12 @@
-"""The elementary functions the engine knows: one row each, and no other list of them anywhere.
+"""The elementary functions the engine knows, one row each.
 
 A row says how SymPy, NumPy and mpmath call the function, what its derivative is, and where it stops being smooth.
-Adding a function means adding a row; `tests/algebra/test_functions.py` walks the table.
+Adding a function means adding a row, and its name in the tables of the back ends (`algebra/balls.py`,
+`export/c_source.py`, `export/backends`), which refuse in words what they lack; a `StableForm` needs no names there, being
+computed by other rows. `tests/algebra/test_functions.py` walks the table.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,11 +15,12 @@ import scipy.special
 import sympy as sp
 
 from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.errors import UnsupportedExpression
 
 
 @dataclass(frozen=True)
 class ElementaryFunction:
-    """A smooth real function f of one variable.
+    """A smooth real function f of one variable (or of two).
 
     Args:
         name: the name in problem files and in programs.
@@ -25,16 +28,74 @@ class ElementaryFunction:
         numeric: f on float64 arrays.
         precise: f on mpmath numbers.
         derivative: f′(a), written with the arithmetic of `a` itself (any operand that overloads + − * /); it is given
-            the argument a, the value f(a), and `apply(name, *operands)` for other rows of this file.
-        kinks: expressions of the argument a whose zeros are the points where f is not smooth.
+            the argument a, the value f(a), and `apply(name, *operands)` for other rows of this file. With two arguments,
+            a pair of partial derivatives.
+        kinks: expressions of the arguments whose zeros are the points where f is not smooth.
+        arity: the number of arguments.
     """
 
     name: str
-    symbolic: Callable[[sp.Expr], sp.Expr]
-    numeric: Callable[[Any], Any]
-    precise: Callable[[Any], Any]
-    derivative: Callable[[Any, Any, Callable[..., Any]], Any]
-    kinks: Callable[[Any], tuple[Any, ...]] = lambda a: ()
+    symbolic: Callable[..., sp.Expr]
+    numeric: Callable[..., Any]
+    precise: Callable[..., Any]
+    derivative: Callable[..., Any]
+    kinks: Callable[..., tuple[Any, ...]] = lambda *operands: ()
+    arity: int = 1
+
+
+@dataclass(frozen=True)
+class StableForm(ElementaryFunction):
+    """A function that formulas write by other functions, as ln(1 + eᵃ), at the cost of its digits in float64.
+
+    Its derivative is a product of such functions, where differentiating what is written would subtract nearly equal
+    numbers: with p = eᵃ/(eᵃ + eᵇ) and q = eᵇ/(eᵃ + eᵇ) the derivative of p is pq, and p − p² has no digit left at
+    a − b = 40.
+
+    Args:
+        computed: f(*operands, apply) by rows that libraries have, an identity at any precision; None for a function that
+            libraries have themselves.
+    """
+
+    computed: Callable[..., Any] | None = None
+
+
+def _stable(
+    name: str,
+    symbolic: Callable[..., sp.Expr],
+    computed: Callable[..., Any],
+    derivative: Callable[..., Any],
+    arity: int = 1,
+) -> StableForm:
+    """A row that every kind of number computes by other rows."""
+    return StableForm(
+        name,
+        symbolic,
+        lambda *operands: computed(*operands, _numeric),
+        lambda *operands: computed(*operands, _precise),
+        derivative,
+        arity=arity,
+        computed=computed,
+    )
+
+
+def _numeric(name: str, *operands: Any) -> Any:
+    return FUNCTIONS[name].numeric(*operands) if operands else CONSTANTS[name][1]
+
+
+def _precise(name: str, *operands: Any) -> Any:
+    return FUNCTIONS[name].precise(*operands) if operands else CONSTANTS[name][2]()
+
+
+def _square(a: Any) -> Any:
+    return a * a
+
+
+def _log_add_exp(a: Any, b: Any, apply: Callable[..., Any]) -> Any:
+    """max(a, b) + ln(1 + e^{−|a−b|}), where w = 1 if b > a, else 0, tells which is larger: nothing overflows."""
+    difference = b - a
+    sign = apply("sign", difference)
+    w = sign * (1 + sign) / 2
+    return (1 - w) * a + w * b + apply("log1p", apply("exp", (1 - 2 * w) * difference))
 
 
 FUNCTIONS: dict[str, ElementaryFunction] = {
@@ -74,7 +135,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
         ElementaryFunction("atan", sp.atan, np.arctan, mp.function("atan"), lambda a, f, apply: 1 / (1 + a * a)),
         ElementaryFunction("sinh", sp.sinh, np.sinh, mp.function("sinh"), lambda a, f, apply: apply("cosh", a)),
         ElementaryFunction("cosh", sp.cosh, np.cosh, mp.function("cosh"), lambda a, f, apply: apply("sinh", a)),
-        ElementaryFunction("tanh", sp.tanh, np.tanh, mp.function("tanh"), lambda a, f, apply: 1 - f * f),
+        ElementaryFunction("tanh", sp.tanh, np.tanh, mp.function("tanh"), lambda a, f, apply: apply("sech2", a)),
         ElementaryFunction(
             "asinh", sp.asinh, np.arcsinh, mp.function("asinh"), lambda a, f, apply: 1 / apply("sqrt", 1 + a * a)
         ),
@@ -101,16 +162,97 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             mp.function("erf"),
             lambda a, f, apply: 2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
         ),
+        StableForm(
+            "log1p",
+            lambda a: sp.log(1 + a),
+            np.log1p,
+            mp.function("log1p"),
+            lambda a, f, apply: 1 / (1 + a),
+            kinks=lambda a: (1 + a,),
+        ),
+        StableForm(
+            "expm1", lambda a: sp.exp(a) - 1, np.expm1, mp.function("expm1"), lambda a, f, apply: apply("exp", a)
+        ),
+        StableForm(
+            "erfc",
+            lambda a: 1 - sp.erf(a),
+            scipy.special.erfc,
+            mp.function("erfc"),
+            lambda a, f, apply: -2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
+        ),
+        _stable(
+            "logerfc",
+            lambda a: sp.log(1 - sp.erf(a)),
+            lambda a, apply: apply("log", apply("erfc", a)),
+            lambda a, f, apply: -apply("mills", a),
+        ),
+        _stable(
+            "mills",
+            lambda a: 2 * sp.exp(-(a**2)) / (sp.sqrt(sp.pi) * (1 - sp.erf(a))),
+            lambda a, apply: 2 / apply("sqrt", apply("pi")) * apply("exp", -a * a) / apply("erfc", a),
+            lambda a, f, apply: f * (f - 2 * a),
+        ),
+        _stable(
+            "share",
+            lambda a, b: sp.exp(a) / (sp.exp(a) + sp.exp(b)),
+            lambda a, b, apply: 1 / (1 + apply("exp", b - a)),
+            lambda a, b, f, apply: (f * apply("share", b, a), -f * apply("share", b, a)),
+            arity=2,
+        ),
+        _stable(
+            "logaddexp",
+            lambda a, b: sp.log(sp.exp(a) + sp.exp(b)),
+            _log_add_exp,
+            lambda a, b, f, apply: (apply("share", a, b), apply("share", b, a)),
+            arity=2,
+        ),
+        _stable(
+            "logcosh",
+            lambda a: sp.log(sp.cosh(a)),
+            lambda a, apply: apply("log1p", 2 * _square(apply("sinh", a / 2))),
+            lambda a, f, apply: apply("tanh", a),
+        ),
+        _stable(
+            "sech",
+            lambda a: 1 / sp.cosh(a),
+            lambda a, apply: 1 / apply("cosh", a),
+            lambda a, f, apply: -f * apply("tanh", a),
+        ),
+        _stable(
+            "sech2",
+            lambda a: 1 - sp.tanh(a) ** 2,
+            lambda a, apply: _square(1 / apply("cosh", a)),
+            lambda a, f, apply: -2 * f * apply("tanh", a),
+        ),
+        _stable(
+            "tanhc",
+            lambda a: 1 - sp.tanh(a),
+            lambda a, apply: 2 / (1 + apply("exp", 2 * a)),
+            lambda a, f, apply: -apply("sech2", a),
+        ),
         ElementaryFunction("Abs", sp.Abs, np.abs, abs, lambda a, f, apply: apply("sign", a), kinks=lambda a: (a,)),
         ElementaryFunction(
             "sign", sp.sign, np.sign, mp.function("sign"), lambda a, f, apply: 0 * a, kinks=lambda a: (a,)
         ),
     )
 }
-"""Every function of one variable that may stand in a loss, by name."""
+"""Every function that may stand in a loss, by name."""
 
 CONSTANTS: dict[str, tuple[sp.Expr, float, Callable[[], Any]]] = {
     "pi": (sp.pi, float(np.pi), lambda: +mp.pi),
     "E": (sp.E, float(np.e), lambda: +mp.e),
 }
 """Named real numbers, by the name in problem files: SymPy's, the float, and mpmath's at its working precision."""
+
+
+def check_supported(operations: Iterable[str], supported: Container[str], who: str) -> None:
+    """Raise unless every operation is among those that a back end has; it may have fewer than this file.
+
+    Raises:
+        UnsupportedExpression: and the name of the first that it lacks.
+    """
+    for name in operations:
+        if name not in supported:
+            raise UnsupportedExpression(
+                f"{who} has no function {name!r}: evaluate with NumPy() or MPMath(digits=…), or add it to the table there"
+            )

@@ -284,15 +284,30 @@ class Graph:
                 return self.call(name, *args)
 
     def call(self, name: str, *args: "Node | Exact") -> Node:
-        """A row of the table of functions or of constants; rational values of rational arguments are found at once."""
+        """A row of the table of functions or of constants.
+
+        Rational values, and logarithms of rational numbers, are found at once where the arguments are such numbers.
+        """
         if name not in FUNCTIONS and name not in CONSTANTS:
             raise UnsupportedExpression(f"{name!r} is not in the table of functions: {', '.join(sorted(FUNCTIONS))}")
         nodes = tuple(self.lift(a) for a in args)
-        if nodes and nodes[0].op == "constant":
-            value = FUNCTIONS[name].symbolic(sp.Rational(nodes[0].value))
-            if isinstance(value, sp.Rational):
-                return self.constant(Fraction(int(value.p), int(value.q)))
+        numbers = [_rational_or_logarithm(node) for node in nodes]
+        if not nodes or None in numbers:
+            return self._intern(name, nodes)
+        value: Any = FUNCTIONS[name].symbolic(*numbers)
+        if value.is_Rational:
+            return self.constant(Fraction(int(value.p), int(value.q)))
+        power: Any = sp.exp(value) if isinstance(value, sp.log) else sp.nan
+        if power.is_Rational:
+            return self._intern("log", (self.constant(Fraction(int(power.p), int(power.q))),))
         return self._intern(name, nodes)
+
+
+def _rational_or_logarithm(node: Node) -> sp.Expr | None:
+    """A constant, or the logarithm of a positive one, as SymPy knows it; None for any other node."""
+    if node.op == "log" and node.args[0].op == "constant" and node.args[0].value > 0:
+        return sp.log(sp.Rational(node.args[0].value))
+    return sp.Rational(node.value) if node.op == "constant" else None
 
 
 def reachable(roots: Iterable[Node]) -> list[Node]:
@@ -356,7 +371,7 @@ def kinks(roots: Iterable[Node]) -> list[tuple[Node, Node]]:
         if node.op == "Abs" and node.index not in bare:
             continue
         if node.op in FUNCTIONS:
-            found.extend((node, zero) for zero in FUNCTIONS[node.op].kinks(node.args[0]))
+            found.extend((node, zero) for zero in FUNCTIONS[node.op].kinks(*node.args))
         elif node.op == "pow" and not _is_smooth_power(node):
             found.append((node, node.args[0]))
         elif node.op == "div":

@@ -6,18 +6,21 @@ proves that the node is the zero function, whatever the size of its numbers: 1 +
 number tells from 0 at x = 0, is here a random number.
 
 Functions are independent of each other but for what follows from their definitions: exp is a homomorphism on the arguments
-met, sin and cos lie on a circle, tanh = (e² − 1)/(e² + 1), (√a)² = a, odd functions are odd. Relations that are not known here
-can only hide an identity. What is not analytic (|a|, sign a) is refused.
+met, and log its inverse; sin and cos lie on a circle, tanh = (e² − 1)/(e² + 1), (√a)² = a, odd functions are odd, and rows of
+the table that are short for an expression are that expression. Relations that are not known here can only hide an identity.
+What is not analytic (|a|, sign a) is refused.
 """
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
+from functools import cache, cached_property
 
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import Arithmetic, Valuation
-from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
-from symbolic_sgd.algebra.graph import JUMPS, Exact, Node, reachable
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS, StableForm
+from symbolic_sgd.algebra.graph import JUMPS, Exact, Graph, Node, reachable
+from symbolic_sgd.algebra.translation import as_written
 
 PRIME = 2**127 + 8799
 """p, with (p − 1)/2 prime as well: every element has one root of each odd order below it, and p = 3 mod 4."""
@@ -68,6 +71,7 @@ class Values:
         self.seed = seed
         self.modulus = modulus
         self.exponentials: dict[int, int] = {0: 1}
+        self.logarithms: dict[int, int] = {1: 0}
         self.powers: dict[tuple[int, int], int] = {}
 
     def inverse(self, a: int) -> int:
@@ -99,10 +103,13 @@ class Values:
         return int.from_bytes(hashlib.blake2b(text, digest_size=64).digest(), "big") % self.modulus
 
     def exp(self, a: int) -> int:
-        known = self.exponentials
-        if a not in known:
-            known[a] = self._related(a)
-        return known[a]
+        if a not in self.exponentials:
+            self._pair(a, self._related(a))
+        return self.exponentials[a]
+
+    def _pair(self, a: int, exponential: int) -> None:
+        self.exponentials[a] = exponential
+        self.logarithms[exponential] = a
 
     def _related(self, a: int) -> int:
         known = self.exponentials
@@ -153,9 +160,11 @@ class Values:
 
     def log(self, a: int) -> int:
         below = self.inverse(a)
-        if a == 1:
-            return 0
-        return self.free("log", a) if a < below else (self.modulus - self.free("log", below)) % self.modulus
+        if a not in self.logarithms and below in self.logarithms:
+            self._pair((self.modulus - self.logarithms[below]) % self.modulus, a)
+        elif a not in self.logarithms:
+            self._pair(self.free("log", a), a)
+        return self.logarithms[a]
 
     def sqrt(self, a: int) -> int:
         root = self.root(a, 2)
@@ -182,16 +191,22 @@ class Values:
         self.powers[a, exponent] = self.free("power", a, exponent)
         return self.powers[a, exponent]
 
+    def by_definition(self, name: str, *arguments: int) -> int:
+        """A row of the table that is short for an expression, from that expression."""
+        node, letters = _definition(name)
+        return Valuation(self.arithmetic, dict(zip(letters, arguments, strict=True)))([node])[0]
+
     def constant(self, value: Exact) -> int:
         """A rational number."""
         return value.numerator * self.inverse(value.denominator) % self.modulus
 
-    @property
+    @cached_property
     def arithmetic(self) -> Arithmetic:
         """The operations of the field with these values of functions."""
         known = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
         odd = ("asin", "atan", "asinh", "atanh", "erf")
-        rest = [name for name in FUNCTIONS if name not in (*known, *odd)]
+        defined = [name for name, row in FUNCTIONS.items() if isinstance(row, StableForm)]
+        rest = [name for name in FUNCTIONS if name not in (*known, *odd, *defined)]
         return Arithmetic(
             constant=self.constant,
             operations={
@@ -203,11 +218,19 @@ class Values:
                 "pow": self.power,
                 **{name: getattr(self, name) for name in known},
                 **{name: _named(self.odd, name) for name in odd},
+                **{name: _named(self.by_definition, name) for name in defined},
                 **{name: _named(self.free, name) for name in rest},
                 **{name: _named(self.free, name) for name in CONSTANTS},
                 "E": lambda: self.exp(1),
             },
         )
+
+
+@cache
+def _definition(name: str) -> tuple[Node, tuple[sp.Symbol, ...]]:
+    row, graph = FUNCTIONS[name], Graph()
+    letters = tuple(sp.Dummy() for _ in range(row.arity))
+    return as_written(row.symbolic(*letters), {s: graph.symbol(s) for s in letters}, graph), letters
 
 
 def _named(function: Callable[..., int], name: str) -> Callable[..., int]:

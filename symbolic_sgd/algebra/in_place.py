@@ -9,7 +9,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, in_library_functions
 
 KEPT = 8
 """Sets of arrays for which the calls are kept: a scheme of several stages alternates between a few."""
@@ -60,6 +60,7 @@ def _calls(
     program: Program, inputs: Sequence[Sequence[sp.Symbol]], arrays: Sequence[np.ndarray], out: np.ndarray
 ) -> list[Call]:
     """The ufunc calls, in order, that compute the program's output into `out`."""
+    program = in_library_functions(program)
     rows = {
         s: row for symbols, array in zip(inputs, arrays, strict=True) for s, row in zip(symbols, array, strict=True)
     }

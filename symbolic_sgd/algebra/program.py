@@ -1,7 +1,7 @@
 """Straight-line programs: a graph's outputs as a list of instructions, frozen, printable, picklable."""
 
 import hashlib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -10,9 +10,10 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, Arithmetic
+from symbolic_sgd.algebra.functions import FUNCTIONS, StableForm
 from symbolic_sgd.algebra.graph import Graph, Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.translation import sympy_operation
+from symbolic_sgd.algebra.translation import as_written, sympy_operation
 from symbolic_sgd.errors import ExpressionTooLarge
 
 EXPANSION_BUDGET = 100_000
@@ -63,15 +64,7 @@ class Program:
     @staticmethod
     def of(outputs: Mapping[str, Matrix]) -> "Program":
         """The program of some named matrices of one graph, without anything they do not need."""
-        nodes = reachable(entry for matrix in outputs.values() for entry in matrix.entries)
-        register = {node.index: i for i, node in enumerate(nodes)}
-        return Program(
-            tuple(Instruction(n.op, tuple(register[a.index] for a in n.args), n.value) for n in nodes),
-            tuple(
-                Output(name, matrix.shape, tuple(register[entry.index] for entry in matrix.entries))
-                for name, matrix in outputs.items()
-            ),
-        )
+        return _frozen([(name, matrix.shape, matrix.entries) for name, matrix in outputs.items()])
 
     @property
     def operations(self) -> int:
@@ -143,15 +136,24 @@ class Program:
 
     def on(self, graph: Graph) -> dict[str, Matrix]:
         """Every output as a matrix of nodes of a graph, to go on computing with."""
-        nodes: list[Node] = []
-        for i in self.instructions:
-            nodes.append(graph.operation(i.op, tuple(nodes[a] for a in i.args), i.value))
+        nodes = self._nodes(graph, Graph.operation)
         return {
             o.name: Matrix.of(
                 [nodes[r] for r in o.registers[k * o.shape[1] : (k + 1) * o.shape[1]]] for k in range(o.shape[0])
             )
             for o in self.outputs
         }
+
+    def rewritten(self, operation: "Operation") -> "Program":
+        """The program in which each instruction is what `operation` makes of it."""
+        nodes = self._nodes(Graph(), operation)
+        return _frozen([(o.name, o.shape, [nodes[r] for r in o.registers]) for o in self.outputs])
+
+    def _nodes(self, graph: Graph, operation: "Operation") -> list[Node]:
+        nodes: list[Node] = []
+        for i in self.instructions:
+            nodes.append(operation(graph, i.op, tuple(nodes[a] for a in i.args), i.value))
+        return nodes
 
     def expanded_size(self, name: str) -> int:
         """The number of operations of an output when it is written out, found without writing it out."""
@@ -213,6 +215,67 @@ class Program:
         definitions, outputs = self.to_sympy()
         lines = [f"{name} = {value}" for name, value in definitions]
         return "\n".join(lines + [f"{name} = {matrix.flat()}" for name, matrix in outputs.items()])
+
+
+Operation = Callable[[Graph, str, tuple[Node, ...], Any], Node]
+"""(graph, op, operands, value) ↦ the node that computes one instruction."""
+
+
+def _frozen(outputs: Sequence[tuple[str, tuple[int, int], Sequence[Node]]]) -> Program:
+    nodes = reachable(entry for _, _, entries in outputs for entry in entries)
+    register = {node.index: i for i, node in enumerate(nodes)}
+    return Program(
+        tuple(Instruction(n.op, tuple(register[a.index] for a in n.args), n.value) for n in nodes),
+        tuple(Output(name, shape, tuple(register[e.index] for e in entries)) for name, shape, entries in outputs),
+    )
+
+
+# --- the rows that formulas and libraries lack ------------------------------------------------
+
+
+def in_library_functions(program: Program) -> Program:
+    """The same values by functions that libraries have: every other row of the table is computed as it says."""
+    lacking = any(isinstance(row := FUNCTIONS.get(i.op), StableForm) and row.computed for i in program.instructions)
+    return program.rewritten(_computed) if lacking else program
+
+
+def _computed(graph: Graph, op: str, args: tuple[Node, ...], value: Any) -> Node:
+    row = FUNCTIONS.get(op)
+    if isinstance(row, StableForm) and row.computed is not None:
+        return row.computed(*args, graph.call)
+    return graph.operation(op, args, value)
+
+
+def in_written_functions(program: Program) -> Program:
+    """The same values by the functions in which formulas are written, e^{a + ln b} being b eᵃ."""
+    if not any(isinstance(FUNCTIONS.get(i.op), StableForm) for i in program.instructions):
+        return program
+    return program.rewritten(_written).rewritten(_without_logarithms)
+
+
+def _written(graph: Graph, op: str, args: tuple[Node, ...], value: Any) -> Node:
+    row = FUNCTIONS.get(op)
+    if not isinstance(row, StableForm):
+        return graph.operation(op, args, value)
+    letters = {sp.Dummy(): a for a in args}
+    shown = (sp.S.Zero if a.is_zero else s for s, a in letters.items())  # e⁰ is 1
+    return as_written(row.symbolic(*shown), letters, graph)
+
+
+def _without_logarithms(graph: Graph, op: str, args: tuple[Node, ...], value: Any) -> Node:
+    return _exponential(args[0]) if op == "exp" else graph.operation(op, args, value)
+
+
+def _exponential(exponent: Node) -> Node:
+    """e^exponent, logarithms among its terms taken out."""
+    if exponent.op == "log":
+        return exponent.args[0]
+    if exponent.op in ("add", "sub") and any(a.op == "log" for a in exponent.args):
+        a, b = map(_exponential, exponent.args)
+        return a * b if exponent.op == "add" else a / b
+    if exponent.op == "neg" and exponent.args[0].op == "log":
+        return 1 / exponent.args[0].args[0]
+    return exponent.graph.call("exp", exponent)
 
 
 def evaluate(program: Program, symbols: tuple[sp.Symbol, ...], points: np.ndarray) -> dict[str, np.ndarray]:

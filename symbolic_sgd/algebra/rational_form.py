@@ -11,7 +11,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
-from symbolic_sgd.algebra.program import Instruction, Program
+from symbolic_sgd.algebra.program import Instruction, Program, in_written_functions
 from symbolic_sgd.algebra.translation import Expression, sympy_operation
 
 LARGEST_TERMS = 150
@@ -40,6 +40,7 @@ def rational_form(program: Program) -> dict[str, list[Expression]] | None:
     >>> rational_form(Program.of({"f": Matrix.column([s*c/(s*s + c*c) / (s*s)])}))
     {'f': [cos(t)/sin(t)]}
     """
+    program = in_written_functions(program)
     calls = sum(_is_generator(i) for i in program.instructions)
     symbols = sorted(program.symbols, key=lambda s: s.name)
     if calls + len(symbols) > LARGEST_GENERATORS:

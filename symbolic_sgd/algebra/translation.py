@@ -1,13 +1,15 @@
 """The border between SymPy expressions and graphs, both ways."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
 import sympy as sp
+from sympy.core.function import AppliedUndef
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.stable_forms import stable_form
 from symbolic_sgd.errors import ComplexValue, InexactNumber, UnsupportedExpression
 
 Expression = Any
@@ -29,9 +31,7 @@ REDUCED: dict[str, Callable[[Graph, tuple[Node, ...]], Node]] = {
     "sec": lambda graph, a: 1 / graph.call("cos", *a),
     "csc": lambda graph, a: 1 / graph.call("sin", *a),
     "coth": lambda graph, a: 1 / graph.call("tanh", *a),
-    "sech": lambda graph, a: 1 / graph.call("cosh", *a),
     "csch": lambda graph, a: 1 / graph.call("sinh", *a),
-    "erfc": lambda graph, a: 1 - graph.call("erf", *a),
     "Max": lambda graph, a: _maximum(graph, a, 1),
     "Min": lambda graph, a: _maximum(graph, a, -1),
     "Heaviside": lambda graph, a: (1 + graph.call("sign", a[0])) / 2,
@@ -42,25 +42,43 @@ REDUCED: dict[str, Callable[[Graph, tuple[Node, ...]], Node]] = {
 
 
 def from_sympy(expression: sp.Expr, graph: Graph) -> Node:
-    """The node that computes a SymPy expression.
+    """The node that computes a SymPy expression, by functions that keep their digits in float64 where there are some.
 
     Raises:
         UnsupportedExpression: a function or object outside the tables.
         InexactNumber: a floating-point number.
         ComplexValue: the imaginary unit, or an infinity.
     """
-    done: dict[sp.Basic, Node] = {}
-    stack: list[sp.Basic] = [expression]
+    return _translated(expression, graph, {}, stable_form)
+
+
+def as_written(expression: sp.Expr, given: Mapping[Any, Node], graph: Graph) -> Node:
+    """The node that computes an expression operation by operation, with nodes for some of its symbols."""
+    return _translated(expression, graph, dict(given), lambda head: None)
+
+
+def _translated(
+    expression: sp.Expr, graph: Graph, done: dict[Any, Node], reading: Callable[[Expression], Expression | None]
+) -> Node:
+    """The node of an expression, each operation of which is taken for `reading` of it where that is not None."""
+    stack: list[Any] = [expression]
+    read: dict[Any, Any] = {}
     while stack:
         head = stack[-1]
+        if head in done:
+            stack.pop()
+            continue
         _check_known(head)
-        missing = [] if head.is_Atom else [a for a in head.args if a not in done]
+        if head not in read:
+            read[head] = None if head.is_Atom else reading(head)
+        needed = head.args if read[head] is None else (read[head],)
+        missing = [] if head.is_Atom else [a for a in needed if a not in done]
         if missing:
             stack.extend(missing)
-        else:
-            stack.pop()
-            if head not in done:
-                done[head] = _node(head, [done[a] for a in head.args] if not head.is_Atom else [], graph)
+            continue
+        stack.pop()
+        args = [] if head.is_Atom else [done[a] for a in needed]
+        done[head] = _node(head, args, graph) if read[head] is None else args[0]
     return done[expression]
 
 
@@ -68,7 +86,8 @@ def _check_known(expression: Any) -> None:
     if expression.is_Add or expression.is_Mul or expression.is_Pow or expression.is_Symbol or expression.is_Rational:
         return
     name = type(expression).__name__
-    if name in FUNCTIONS or name in REDUCED or any(expression == row[0] for row in CONSTANTS.values()):
+    known = (name in FUNCTIONS or name in REDUCED) and not isinstance(expression, AppliedUndef)
+    if known or any(expression == row[0] for row in CONSTANTS.values()):
         return
     if expression.is_Float:
         raise InexactNumber(
@@ -78,8 +97,8 @@ def _check_known(expression: Any) -> None:
         raise ComplexValue(f"{expression} is not a real number: losses and noises are real-valued")
     if hasattr(expression, "doit") and name in ("Derivative", "Integral", "Sum", "Product", "Subs", "Limit"):
         raise UnsupportedExpression(f"{expression} is not evaluated: use its .doit()")
-    known = ", ".join(sorted({*FUNCTIONS, *REDUCED} - {"conjugate", "re"}))
-    raise UnsupportedExpression(f"{expression} ({name}) is not in the table of functions; known are {known}")
+    table = ", ".join(sorted({*FUNCTIONS, *REDUCED} - {"conjugate", "re"}))
+    raise UnsupportedExpression(f"{expression} ({name}) is not in the table of functions; known are {table}")
 
 
 def _node(expression: Any, args: list[Node], graph: Graph) -> Node:
@@ -130,7 +149,7 @@ def _atom_or_call(expression: Any, args: list[Node], graph: Graph) -> Node:
     for constant, (symbolic, _, _) in CONSTANTS.items():
         if expression == symbolic:
             return graph.call(constant)
-    return graph.call(name, args[0]) if name in FUNCTIONS else REDUCED[name](graph, tuple(args))
+    return graph.call(name, *args) if name in FUNCTIONS else REDUCED[name](graph, tuple(args))
 
 
 # --- back to SymPy --------------------------------------------------------------------------

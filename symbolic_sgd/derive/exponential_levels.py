@@ -29,7 +29,7 @@ class ExponentialLevels:
     Args:
         levels: f_i − ln q_i.
         curvatures: k_i.
-        values: (node, its value on Γ), for every exponential in the loss.
+        values: (node, its value on Γ), for every exponent in the loss.
         unique: whether q is the only root: each ∂_ih is a function of E_i with one positive zero.
     """
 
@@ -62,7 +62,7 @@ def exponential_levels(
     return ExponentialLevels(
         tuple(exact(f - sp.log(q)) for f, q in zip(exponents, roots, strict=True)),
         tuple(exact(bends[i, i] * q**2) for i, q in enumerate(roots)),
-        tuple((exact(e), exact(at[letters[f]] ** sign)) for e, (f, sign) in powers.items()),
+        tuple((exact(e.args[0]), exact(sign * sp.log(at[letters[f]]))) for e, (f, sign) in powers.items()),
         all(_has_one_root(slope, letter) for slope, letter in zip(slopes, letters.values(), strict=True)),
     )
 

@@ -13,6 +13,7 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.regular_point import is_tiny, without_rounding
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.effort import Effort
 from symbolic_sgd.derive.embedding import unchecked
@@ -324,14 +325,17 @@ class _Search:
         size = float(place.extent[0])
         with mp.workdps(POINT):
             current = {s: mp.mpf(float(a)) for s, a in zip(symbols, x, strict=True)}
+            tiny, settled = size * mp.mpf(10) ** (7 - POINT), False
             for _ in range(NEWTON):
                 self.effort.check()
                 values = Valuation(PRECISE, current)([*self.gradient, *self.drift])
                 parts = (_times(across, values[: len(x)]), _times(along, values[len(x) :]))
                 step = [a + b for a, b in zip(*parts, strict=True)]
                 current = {s: a - e for (s, a), e in zip(current.items(), step, strict=True)}
-                if max(map(abs, step)) <= size * mp.mpf(10) ** (7 - POINT):
-                    return PrecisePoint(current)
+                if max(map(abs, step)) <= tiny and (settled or not any(is_tiny(a, size, POINT) for a in current.values())):
+                    changes = zip(current.items(), step, strict=True)
+                    return PrecisePoint({s: without_rounding(a, e, size, POINT) for (s, a), e in changes})
+                settled = max(map(abs, step)) <= tiny
                 if not max(abs(a - float(b)) for a, b in zip(current.values(), x, strict=True)) <= SHARPENED * size:
                     return None
         return None

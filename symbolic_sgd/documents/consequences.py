@@ -114,8 +114,15 @@ def certificate(findings: Findings) -> tuple[Block, ...]:
     return (
         ()
         if findings.certificate is None
-        else (_verdict(findings.certificate), certificate_table(findings.certificate))
+        else (_verdict(findings.certificate), certificate_table(findings.certificate), *_seen(findings.certificate))
     )
+
+
+def _seen(found: Certificate) -> Iterator[Block]:
+    """What the numbers of the table do not say, such as the digits that float64 leaves far out."""
+    for check in found.checks:
+        if check.telling and check.detail:
+            yield words(f"{check.name}: {check.detail}.")
 
 
 def _verdict(found: Certificate) -> Paragraph:

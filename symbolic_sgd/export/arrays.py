@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from symbolic_sgd.algebra.functions import check_supported
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.export.backend import Backend, Evaluation, Part
 from symbolic_sgd.export.feet import Foot, check_digits
@@ -36,6 +37,8 @@ class ArrayBackend(Backend):
 
     def compile(self, part: Part) -> Evaluation:
         lowered = lower([part.program], part.derivation.problem.symbols)
+        operations = (step.op for step in lowered.steps if step.op != STORE)
+        check_supported(operations, self.operations, f"The back end {type(self).__name__}")
 
         def evaluate(x: Any, constants: Mapping[str, Any]) -> Any:
             points = self._points(part, x)

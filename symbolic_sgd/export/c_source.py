@@ -2,18 +2,19 @@
 
 from collections.abc import Mapping, Sequence
 
-from symbolic_sgd.algebra.functions import FUNCTIONS
+from symbolic_sgd.algebra.functions import check_supported
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.export.lowering import STORE, Lowered, Step, lower
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
-CALLS = {
-    **{name: name for name in FUNCTIONS},
-    "Abs": "fabs",
-    "sign": "sgd_sign",
-    "pow": "pow",
-}
+LIBM = (
+    *("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
+    *("erf", "erfc", "log1p", "expm1", "pow"),
+)
+"""Functions of the table that the C library has under their own names, with errors below those of NumPy's own."""
+
+CALLS = {**{name: name for name in LIBM}, "sqrt": "sqrt", "Abs": "fabs", "sign": "sgd_sign"}
 """What the functions of the table are called in C."""
 
 SIGN = "static inline double sgd_sign(double a) { return a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a; }\n"
@@ -26,6 +27,9 @@ def c_source(programs: Mapping[str, Program], symbols: Sequence, origin: str) ->
         programs: name → program with one output.
         symbols: the entries of x: the parameters, then the constants.
         origin: what the comment at the top says.
+
+    Raises:
+        UnsupportedExpression: a function that C does not have.
     """
     places = "\n".join(f" *   x[{i}] = {_safe(symbol)}" for i, symbol in enumerate(symbols))
     functions = {name: lower([program], symbols) for name, program in programs.items()}
@@ -70,6 +74,7 @@ def _line(step: Step, lowered: Lowered) -> str:
         return f"t{step.target} = {operands[0]} {INFIX[step.op]} {operands[1]};"
     if step.op == "neg":
         return f"t{step.target} = -{operands[0]};"
+    check_supported([step.op], CALLS, "C")
     return f"t{step.target} = {CALLS[step.op]}({', '.join(operands)});"
 
 

@@ -5,12 +5,16 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
+
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.derive.derivation import TERMS, Derivation
 from symbolic_sgd.derive.stratonovich import stratonovich_program
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.export.backend import Backend, Evaluation, Part
+from symbolic_sgd.export.backends.exact_numbers import MPMath
 from symbolic_sgd.export.backends.register_machine import NumPy
+from symbolic_sgd.export.digits import right_digits, settled
 from symbolic_sgd.export.lowering import lower
 
 
@@ -66,6 +70,22 @@ class NumericFunctions:
         if name not in names:
             raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
         return self._evaluation(name, lambda: self.derivation.program.select(name))(x, constants)
+
+    def digits(self, name: str, x: Any, /, **constants: Any) -> np.ndarray:
+        """How many digits of a term are right at x, as this back end computes it, (...,).
+
+        −log₁₀ of the error beside the term's largest entry: about 15.9 where float64 loses nothing, 0 where no digit is
+        left, ∞ where every entry is exact. The error is measured against the same formulas in arithmetic of 50 digits and
+        more, as many as it takes (NaN where 3200 do not do); that costs milliseconds a point.
+        """
+        value, shape = self.term(name, x, **constants), np.shape(x)[:-1]
+        width = int(np.prod(np.shape(value)[len(shape) :]))
+
+        def precise(digits: int) -> np.ndarray:
+            functions = NumericFunctions(self.derivation, check=False, backend=MPMath(digits))
+            return functions.term(name, x, **constants).reshape(-1, width)
+
+        return right_digits(np.asarray(value).reshape(-1, width), settled(precise)).reshape(shape)
 
     def source_hash(self, name: str) -> str:
         """SHA-256 of the steps that every float64 back end runs for a term; certificates name it."""

@@ -12,7 +12,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.algebra.program import Instruction, Program
+from symbolic_sgd.algebra.program import Instruction, Program, in_library_functions
 from symbolic_sgd.errors import ComplexValue
 
 FOLDED_DIGITS = 40
@@ -83,7 +83,7 @@ def lower(programs: Iterable[Program], symbols: Sequence[sp.Symbol]) -> Lowered:
     inputs = {symbol: i for i, symbol in enumerate(symbols)}
     widths: list[int] = []
     for program in programs:
-        code.append(program, inputs, sum(widths))
+        code.append(in_library_functions(program), inputs, sum(widths))
         widths.extend(len(output.registers) for output in program.outputs)
     return _allocated(code, tuple(widths))
 

@@ -352,13 +352,14 @@ class _Builder:
         if name not in FUNCTIONS:
             advice = _suggestion(name, [*FUNCTIONS, *_ALIASES]) or f"there are {', '.join(FUNCTIONS)}"
             raise self._error(node.func, f"is not a function that can be used; {advice}")
-        if len(node.args) != 1 or node.keywords:
-            given = len(node.args) + len(node.keywords)
-            raise self._error(node, f"gives {name} {given} arguments; it takes one")
-        argument = self._read(node.args[0], nesting + 1)
-        self._check_operand(argument, node.args[0])
-        self._check_exponent(sp.Add(*(t for t in sp.Add.make_args(argument) if t.has(sp.log))), node)
-        return self._checked(FUNCTIONS[name].symbolic(argument), node)
+        arity, given = FUNCTIONS[name].arity, len(node.args) + len(node.keywords)
+        if given != arity or node.keywords:
+            raise self._error(node, f"gives {name} {given} arguments; it takes {'one' if arity == 1 else arity}")
+        arguments = [self._read(argument, nesting + 1) for argument in node.args]
+        for argument, tree in zip(arguments, node.args, strict=True):
+            self._check_operand(argument, tree)
+            self._check_exponent(sp.Add(*(t for t in sp.Add.make_args(argument) if t.has(sp.log))), node)
+        return self._checked(FUNCTIONS[name].symbolic(*arguments), node)
 
     # --- numbers that SymPy would compute for too long
 

@@ -18,6 +18,9 @@ HOLDS = ("proved", "enclosed", "measured", "consistent")
 BROKEN = ("failed", "undecided")
 """Verdicts with which no certificate is passed. (What was "not run" neither helps nor harms.)"""
 
+WIDE = 0.01
+"""A tolerance above this is for what is stated rather than tested."""
+
 
 @dataclass(frozen=True)
 class Check:
@@ -44,6 +47,11 @@ class Check:
     verdict: str
     detail: str = ""
     method: str = ""
+
+    @property
+    def telling(self) -> bool:
+        """Whether the numbers alone do not say what was seen: nothing rigorous or accurate, or a wide tolerance."""
+        return self.verdict not in ("proved", "enclosed", "measured") or self.tolerance > WIDE
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ class Certificate:
                 "" if c.verdict in ("proved", "not run") else f"  error {c.error:.1e}  tolerance {c.tolerance:.0e}"
             )
             lines.append(f"{c.name:<{width}}  {c.verdict:<10}{numbers}")
-            lines.extend([f"    {c.detail}"] if c.verdict not in ("proved", "enclosed", "measured") else [])
+            lines.extend([f"    {c.detail}"] if c.telling else [])
         return "\n".join([*lines, "certificate: " + ("passed" if self.passed else "NOT passed")])
 
 

@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symbolic_sgd.algebra.program import evaluate
+from symbolic_sgd.errors import UnsupportedExpression
 from symbolic_sgd.processes.plan import count
 from symbolic_sgd.verify.certificate import Check
 from symbolic_sgd.verify.float_errors import TOLERANCE, term_scales
@@ -48,10 +49,13 @@ class Enclosures:
         program, symbols = witness.derivation.program.select(*names), witness.derivation.problem.symbols
         floats = evaluate(program, symbols, rows)
         with balls.at_precision():
-            enclosed = [
-                program.run(balls.BALLS, dict(zip(symbols, map(balls.exact_ball, row.tolist()), strict=True)))
-                for row in rows
-            ]
+            try:
+                enclosed = [
+                    program.run(balls.BALLS, dict(zip(symbols, map(balls.exact_ball, row.tolist()), strict=True)))
+                    for row in rows
+                ]
+            except UnsupportedExpression as reason:
+                return [Check(name, None, None, 0.0, TOLERANCE, "not run", str(reason)) for name in names.values()]
             bounds = {
                 term: np.array(
                     [

@@ -1,6 +1,6 @@
 """What the checks are held against: the loss and its derivatives by SymPy's own differentiation, points of Γ, the noise."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.regular_point import kernel
-from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.translation import Expression, as_written, from_sympy
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.walk import wander
 from symbolic_sgd.flow.loss_functions import loss_functions, symmetric_symbols
@@ -43,17 +43,12 @@ class Witness:
 
     @cached_property
     def derivatives(self) -> Program:
-        """∇L and ∇²L as SymPy differentiates them, not as the engine does."""
-        real = self._differentiation
-        slope = [sp.diff(real.loss, s) for s in real.variables]
-        graph = Graph()
-        gradient = Matrix.column(real.lift(e, graph) for e in slope)
-        hessian = Matrix.of([real.lift(sp.diff(e, s), graph) for s in real.variables] for e in slope)
-        return Program.of({"gradient": gradient, "hessian": hessian})
+        """∇L and ∇²L as SymPy differentiates and writes them, not as the engine does."""
+        return self._second_order(lambda e, graph: as_written(e, {}, graph))
 
     @cached_property
     def smooth_loss(self) -> SmoothLoss:
-        """∇L, ∇²L and T[C] as plain functions, all by SymPy's differentiation."""
+        """∇L, ∇²L and T[C] as plain functions, all by SymPy's differentiation, in the forms that keep their digits."""
         real, symbols = self._differentiation, self.derivation.problem.symbols
         upper = symmetric_symbols(len(real.variables))
         slope = [sp.diff(real.loss, s) for s in real.variables]
@@ -65,9 +60,17 @@ class Witness:
             ]
         )
         graph = Graph()
-        third = Matrix.column(real.lift(sp.diff(curvature, s), graph) for s in real.variables)
-        outputs = {name: self.derivatives.select(name) for name in ("gradient", "hessian")}
+        third = Matrix.column(from_sympy(real.lift(sp.diff(curvature, s)), graph) for s in real.variables)
+        second = self._second_order(from_sympy)
+        outputs = {name: second.select(name) for name in ("gradient", "hessian")}
         return loss_functions(outputs["gradient"], outputs["hessian"], Program.of({"third": third}), symbols, upper)
+
+    def _second_order(self, read: Callable[[Any, Graph], Node]) -> Program:
+        real, graph = self._differentiation, Graph()
+        slope = [sp.diff(real.loss, s) for s in real.variables]
+        gradient = Matrix.column(read(real.lift(e), graph) for e in slope)
+        hessian = Matrix.of([read(real.lift(sp.diff(e, s)), graph) for s in real.variables] for e in slope)
+        return Program.of({"gradient": gradient, "hessian": hessian})
 
     @cached_property
     def _differentiation(self) -> "_Differentiation":
@@ -145,7 +148,7 @@ class _Differentiation:
     variables: tuple[sp.Symbol, ...]
     own: Mapping[sp.Symbol, sp.Symbol]
 
-    def lift(self, expression: Any, graph: Graph) -> Node:
+    def lift(self, expression: Any) -> Expression:
+        """A derivative in the user's symbols."""
         # Away from its kinks, the second derivative of |x| is zero; SymPy writes it with Dirac's delta.
-        smooth = expression.replace(sp.DiracDelta, lambda *_: sp.Integer(0))
-        return from_sympy(smooth.xreplace(self.own), graph)
+        return expression.replace(sp.DiracDelta, lambda *_: sp.Integer(0)).xreplace(self.own)

@@ -12,6 +12,7 @@ from working_precision import working_digits
 
 from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde, verify
 from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE
+from symbolic_sgd.algebra.functions import FUNCTIONS
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
@@ -33,9 +34,8 @@ def test_every_operation_has_its_ball():
 
 @pytest.mark.parametrize("name", sorted(balls.BALLS.operations))
 def test_every_operation_encloses_the_value_to_120_digits(name):
-    count = next(
-        n for n in (0, 1, 2) if n == {"add": 2, "sub": 2, "mul": 2, "div": 2, "pow": 2, "pi": 0, "E": 0}.get(name, 1)
-    )
+    row = FUNCTIONS.get(name)
+    count = {"neg": 1, "pi": 0, "E": 0}.get(name, 2) if row is None else row.arity
     given = [ARGUMENTS.get(name, 0.3), 0.7][:count]
     with working_digits(120), balls.at_precision():
         exact = PRECISE.operations[name](*map(mpmath.mpf, given))

@@ -69,7 +69,8 @@ def test_decimals_are_taken_as_typed(text: str, p: int, q: int) -> None:
 
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_every_function_of_the_table(name: str) -> None:
-    assert parse(f"{name}(u/3)") == FUNCTIONS[name].symbolic(u / 3)
+    arity = FUNCTIONS[name].arity
+    assert parse(f"{name}({', '.join(['u/3', 's'][:arity])})") == FUNCTIONS[name].symbolic(*[u / 3, s][:arity])
 
 
 @pytest.mark.parametrize("name", CONSTANTS)

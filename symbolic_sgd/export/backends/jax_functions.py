@@ -38,6 +38,9 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "acosh": jnp.arccosh,
     "atanh": jnp.arctanh,
     "erf": jax.scipy.special.erf,
+    "erfc": jax.scipy.special.erfc,
+    "log1p": jnp.log1p,
+    "expm1": jnp.expm1,
     "Abs": jnp.abs,
     "sign": jnp.sign,
 }

@@ -16,7 +16,7 @@ import numpy as np
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.export.backends.llvm_kernel import kernel_source
 from symbolic_sgd.export.backends.llvm_loop import loop_code
-from symbolic_sgd.export.backends.vector_code import LIBM
+from symbolic_sgd.export.c_source import LIBM
 from symbolic_sgd.export.fused import Loop, LoopBackend
 from symbolic_sgd.export.lowering import Lowered, lower
 from symbolic_sgd.export.random_step import RandomStep

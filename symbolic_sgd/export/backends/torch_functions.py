@@ -35,6 +35,9 @@ OPERATIONS: Mapping[str, Callable[..., Any]] = {
     "acosh": torch.acosh,
     "atanh": torch.atanh,
     "erf": torch.erf,
+    "erfc": torch.erfc,
+    "log1p": torch.log1p,
+    "expm1": torch.expm1,
     "Abs": torch.abs,
     "sign": torch.sign,
 }

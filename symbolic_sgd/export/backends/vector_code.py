@@ -3,11 +3,8 @@
 import struct
 from collections.abc import Sequence
 
-LIBM = (
-    *("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan"),
-    *("sinh", "cosh", "tanh", "asinh", "acosh", "atanh", "erf", "pow"),
-)
-"""Functions that are called lane by lane in the C library, whose error is below that of NumPy's own."""
+from symbolic_sgd.algebra.functions import check_supported
+from symbolic_sgd.export.c_source import LIBM
 
 INSTRUCTION = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 
@@ -42,14 +39,21 @@ class VectorCode:
         return f"splat (double {hexadecimal(value)})"
 
     def operation(self, op: str, *operands: str) -> str:
-        """One operation of a program, on all lanes."""
+        """One operation of a program, on all lanes; functions of the C library are called lane by lane.
+
+        Raises:
+            UnsupportedExpression: a function that the C library does not have (a call of its name would end the process).
+        """
         if op in INSTRUCTION:
             return self.let(f"{INSTRUCTION[op]} {self.type} {operands[0]}, {operands[1]}")
         if op == "neg":
             return self.let(f"fneg {self.type} {operands[0]}")
         if op in INTRINSIC:
             return self.intrinsic(INTRINSIC[op], *operands)
-        return self.sign(operands[0]) if op == "sign" else self.by_lanes(op, *operands)
+        if op == "sign":
+            return self.sign(operands[0])
+        check_supported([op], LIBM, "The back end LLVM")
+        return self.by_lanes(op, *operands)
 
     def intrinsic(self, name: str, *operands: str) -> str:
         """An operation that the processor has."""
