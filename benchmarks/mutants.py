@@ -2,8 +2,9 @@
 
     python benchmarks/mutants.py [--reruns 200]
 
-First a table mutant × method on two problems; a mutant counts as killed by a method if a check of it failed. Then the
-false alarms: the random method alone on right formulas, with new seeds, beside its stated α.
+First a table mutant × method on two problems; a mutant counts as killed by a method if a check of it failed. Then slips
+outside the formulas (regularizers, guards, simulators, schemes), each on a problem of its own, by the methods without
+chance. Then the false alarms: the random method alone on right formulas, with new seeds, beside its stated α.
 """
 
 import argparse
@@ -18,8 +19,10 @@ ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
 from mutants import MUTANTS, mutant, two_equations  # noqa: E402
+from slips import SLIPS, derived  # noqa: E402
 
 from symbolic_sgd import FULL, derive_limiting_sde  # noqa: E402
+from symbolic_sgd.errors import Undecided  # noqa: E402
 from symbolic_sgd.problems.problem_file import read_problem  # noqa: E402
 from symbolic_sgd.verify.checks import POINTS  # noqa: E402
 from symbolic_sgd.verify.ensembles import Ensembles  # noqa: E402
@@ -28,27 +31,42 @@ from symbolic_sgd.verify.witness import Witness  # noqa: E402
 RERUN = ("hyperbola_label.toml", "hyperbola_isotropic.toml")
 
 
-def verdicts(sde, seen, ensembles) -> dict[str, str]:
-    """× where a check of the method failed, ? where one is undecided, · where all hold."""
-    witness = Witness.of(sde.derivation, np.random.default_rng(0), POINTS)
+def verdicts(sde, methods, claimed, ensembles=None, seen=None) -> dict[str, str]:
+    """× where a check of the method failed, ? where one is undecided, · where all hold, and nothing where it was not run."""
+    witness = Witness.of(sde.derivation, np.random.default_rng(0), POINTS, claimed)
     found = {}
-    for method in FULL:
+    for method in methods:
         rng, random = np.random.default_rng(1), isinstance(method, Ensembles)
         checks = ensembles.judge(sde.derivation, seen, rng) if random else method(witness, rng)
         outcomes = {check.verdict for check in checks}
-        found[type(method).__name__] = "×" if "failed" in outcomes else "?" if "undecided" in outcomes else "·"
+        shown = "×" if "failed" in outcomes else "?" if "undecided" in outcomes else "·"
+        found[type(method).__name__] = "" if outcomes == {"not run"} else shown
     return found
+
+
+def searched(sde):
+    """The claim of a regularizer, searched for once."""
+    try:
+        evidence = sde.regularizer_evidence
+    except Undecided as reason:
+        failure = reason
+
+        def undecided():
+            raise failure
+
+        return undecided
+    return lambda: evidence
 
 
 def table(title, problem, replicas) -> None:
     sde, ensembles = derive_limiting_sde(problem), Ensembles(replicas=replicas)
     witness = Witness.of(sde.derivation, np.random.default_rng(0), POINTS)
     seen = ensembles.observe(witness, witness.points[0], np.random.default_rng(2))
-    kinds = [type(method).__name__ for method in FULL]
+    kinds, claimed = [type(method).__name__ for method in FULL], searched(sde)
     print(f"\n{title}\n{'mutant':<46}" + "  ".join(kinds))
     exact = whole = 0
     for name in ("", *MUTANTS):
-        found = verdicts(mutant(sde, name) if name else sde, seen, ensembles)
+        found = verdicts(mutant(sde, name) if name else sde, FULL, claimed, ensembles, seen)
         cells = "  ".join(found[kind].center(len(kind)) for kind in kinds)
         print(f"{name or '(none: the right formulas)':<46}{cells}", flush=True)
         if name:
@@ -59,6 +77,22 @@ def table(title, problem, replicas) -> None:
         f"killed without randomness: {exact} of {count} ({exact / count:.0%}); "
         f"by all together: {whole} of {count} ({whole / count:.0%})"
     )
+
+
+def slips() -> None:
+    methods = [method for method in FULL if not isinstance(method, Ensembles)]
+    kinds = [type(method).__name__ for method in methods]
+    print(f"\nslips outside the formulas; [×] is the method that has to see it\n{'':<46}" + "  ".join(kinds))
+    killed = quiet = 0
+    for name, slip in SLIPS.items():
+        right = derived(slip)
+        alarms = "×" in verdicts(right, methods, searched(right)).values()
+        with slip.wrong(right) as wrong:
+            found = verdicts(wrong, methods, lambda wrong=wrong: wrong.regularizer_evidence)
+        marked = found | {slip.method: f"[{found[slip.method]}]"}
+        print(f"{name:<46}" + "  ".join(marked[kind].center(len(kind)) for kind in kinds), flush=True)
+        killed, quiet = killed + ("×" in found.values()), quiet + (not alarms)
+    print(f"killed: {killed} of {len(SLIPS)}; the right package passes on {quiet} of these {len(SLIPS)} problems")
 
 
 def false_alarms(reruns: int, replicas: int) -> None:
@@ -89,4 +123,5 @@ if __name__ == "__main__":
     options = parser.parse_args()
     table("quadric uv + w² = 1, dense noise (M = 1)", read_problem(ROOT / "derivations" / "quadric_dense.toml"), 2**15)
     table("two equations in R³, dense noise (M = 2)", two_equations(), 2**15)
+    slips()
     false_alarms(options.reruns, options.replicas)

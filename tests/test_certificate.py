@@ -32,6 +32,7 @@ from symbolic_sgd.verify.ensembles import Ensembles
 from symbolic_sgd.verify.exact_steps import ExactSteps
 from symbolic_sgd.verify.float_errors import FloatErrors
 from symbolic_sgd.verify.identities import Identities
+from symbolic_sgd.verify.regularizer_road import RegularizerRoad
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
 u, v, w, s = sp.symbols("u v w s")
@@ -93,6 +94,18 @@ def test_it_holds_again(text):
     result = recheck(text)
     assert result.holds and result.certificate is not None
     assert json.loads(result.certificate.to_json())["checks"] == json.loads(text)["checks"]
+
+
+def test_what_is_said_beside_the_formulas_holds_again():
+    """The quick set, rebuilt from a certificate: the regularizer is then searched for anew, with the same outcome."""
+    sde = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml"))
+    certificate = verify(sde, rng=1)
+    methods = {check.method for check in certificate.checks}
+    assert {"LiteralRoad", "StratonovichRoad", "RegularizerRoad", "GuardedPoints", "DrawnNoise"} <= methods
+    assert recheck(certificate.to_json()).holds
+    content = json.loads(certificate.to_json())
+    place = next(i for i, c in enumerate(content["checks"]) if c["name"].startswith("regularizer"))
+    assert recheck(signed(replaced(content, ("checks", place, "verdict"), "proved"))).void
 
 
 def test_a_changed_problem_or_formula_voids_it(text, monkeypatch):
@@ -384,6 +397,7 @@ def test_problems_are_written_and_read_back(problem):
 def test_methods_are_objects_and_are_rebuilt_from_their_settings():
     assert set(QUICK) < set(FULL)
     assert methods_named([{"method": "Ensembles", "alpha": 1e-4}]) == (Ensembles(alpha=1e-4),)
+    assert methods_named([{"method": "RegularizerRoad", "operations": 7}]) == (RegularizerRoad(operations=7),)
     with pytest.raises(BadInput, match="there are Identities"):
         methods_named([{"method": "Nothing"}])
 

@@ -1,4 +1,4 @@
-"""Every wrong formula is rejected without randomness; the ensembles reject the poster's; the right formulas pass."""
+"""Every wrong formula, regularizer, guard, simulator and scheme is rejected without randomness; what is right passes."""
 
 import re
 from pathlib import Path
@@ -6,14 +6,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 from mutants import MUTANTS, mutant, two_equations
+from slips import SLIPS, derived
 
-from symbolic_sgd import QUICK, derive_limiting_sde, verify
+from symbolic_sgd import FULL, QUICK, derive_limiting_sde, verify
 from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd.verify.checks import METHODS
 from symbolic_sgd.verify.ensembles import Ensembles
 from symbolic_sgd.verify.float_errors import FloatErrors
+from symbolic_sgd.verify.flow_road import SecondRoad
+from symbolic_sgd.verify.identities import Identities
+from symbolic_sgd.verify.one_step import OneStep
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
-EXACT = (*QUICK, FloatErrors(points=6))
+EXACT = (Identities(), SecondRoad(), OneStep(), FloatErrors(points=6))
 
 
 @pytest.fixture(scope="module")
@@ -22,16 +27,34 @@ def sde():
 
 
 def test_the_right_formulas_pass(sde):
-    for right in (sde, derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml"))):
-        certificate = verify(right, checks=EXACT)
+    quadric = derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml"))
+    for right, methods in ((sde, EXACT), (quadric, (*QUICK, FloatErrors(points=6)))):
+        certificate = verify(right, checks=methods)
         assert certificate.passed
-        assert {check.verdict for check in certificate.checks} == {"proved", "measured"}
+        assert {check.verdict for check in certificate.checks} <= {"proved", "measured", "not run"}
 
 
 @pytest.mark.parametrize("name", MUTANTS)
 def test_every_mutant_is_rejected_without_randomness(sde, name):
     certificate = verify(mutant(sde, name), checks=EXACT)
     assert "failed" in {check.verdict for check in certificate.checks}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_every_slip_is_seen_by_its_method_and_what_is_right_passes(name):
+    """`verify` passed with R doubled, ½ as 1 in the Stratonovich drift, labels moved up more often than down, and a guard of
+    10⁻²; Ninomiya and Victoir's scheme without its inverse order passed every test of the simulation."""
+    slip = SLIPS[name]
+    right, methods = derived(slip), [METHODS[slip.method]()]
+    assert verify(right, checks=methods).passed
+    with slip.wrong(right) as wrong:
+        assert "failed" in {check.verdict for check in verify(wrong, checks=methods).checks}
+
+
+def test_every_method_without_chance_is_needed_for_some_slip_or_mutant():
+    seen = {slip.method for slip in SLIPS.values()} | {type(method).__name__ for method in EXACT}
+    assert {type(method).__name__ for method in QUICK} <= seen
+    assert seen <= {type(method).__name__ for method in FULL}
 
 
 def test_ensembles_reject_the_posters_mixed_term_and_accept_the_right_one():
@@ -67,3 +90,4 @@ def test_the_number_of_mutants_is_what_is_told():
     for told in ("README.md", "docs/trust.md", "notebooks/verification.py"):
         words = " ".join((root / told).read_text(encoding="utf-8").split())
         assert f"{len(MUTANTS)} of" not in words and re.search(rf"\b{len(MUTANTS)} wrong formulas", words), told
+        assert re.search(rf"\b{len(SLIPS)} (other )?slips", words), told

@@ -11,9 +11,11 @@ import sympy as sp
 from symbolic_sgd import LimitingSDE, Problem, derive_limiting_sde, verify
 from symbolic_sgd.algebra.program import Instruction, Output, Program
 from symbolic_sgd.problems.problem_file import read_problem
-from symbolic_sgd.verify.one_step import TOLERANCE, extrapolate
+from symbolic_sgd.verify.identities import Identities
+from symbolic_sgd.verify.one_step import TOLERANCE, OneStep, extrapolate
 
 DERIVATIONS = Path(__file__).parents[1] / "derivations"
+STEPS = [Identities(), OneStep()]
 
 
 def scaled(program: Program, factors: dict[str, Fraction]) -> Program:
@@ -56,7 +58,7 @@ def test_every_derivation_is_confirmed_to_seven_digits(path):
 
 def test_the_posters_mixed_factor_is_rejected_far_beyond_the_tolerance(quadric):
     wrong = mutant(quadric, mixed_regularization=Fraction(1, 2))
-    certificate = verify(wrong, rng=1)
+    certificate = verify(wrong, checks=STEPS, rng=1)
     assert not certificate.passed
     for check in checks_of(certificate, "mixed"):
         assert check.verdict == "failed"
@@ -68,7 +70,7 @@ def test_the_posters_mixed_factor_is_rejected_far_beyond_the_tolerance(quadric):
 )
 @pytest.mark.parametrize("factor", [Fraction(-1), Fraction(100001, 100000)], ids=["sign", "1 + 1e-5"])
 def test_each_term_by_itself_is_tested(quadric, term, factor):
-    certificate = verify(mutant(quadric, **{term: factor}), rng=1)
+    certificate = verify(mutant(quadric, **{term: factor}), checks=STEPS, rng=1)
     observed = {
         "tangent_noise_compensation": "tangent-noise",
         "mixed_regularization": "mixed",
@@ -84,7 +86,7 @@ def test_each_term_by_itself_is_tested(quadric, term, factor):
 
 
 def test_identities_alone_reject_a_wrong_inverse(quadric):
-    certificate = verify(mutant(quadric, hessian_pinv=Fraction(2)), rng=1)
+    certificate = verify(mutant(quadric, hessian_pinv=Fraction(2)), checks=STEPS, rng=1)
     failed = {check.name for check in certificate.checks if check.verdict == "failed"}
     assert {"HH†H = H", "HH† = I − P"} <= failed
 

@@ -24,7 +24,7 @@ class Curl:
     """The largest t₁ᵀ(∂b − ∂bᵀ)t₂ over unit tangent vectors, and where."""
 
     size: float
-    where: str
+    point: PrecisePoint
 
 
 @dataclass(frozen=True)
@@ -93,5 +93,5 @@ class RegularizationForm:
                 p, s = point.matrix(self.projection), point.matrix(slopes)
                 largest, size = max(map(abs, p * (s - s.T) * p)), max(map(abs, s))
                 if largest > size * mp.mpf(10) ** -CLOSED:
-                    found.append(Curl(float(largest), point.describe(self.derivation.problem.symbols)))
+                    found.append(Curl(float(largest), point))
         return max(found, key=lambda curl: curl.size, default=None)

@@ -1,8 +1,9 @@
 """The function that the regularization descends: R with mixed + normal = −∂Φ∇R on Γ, or the proof that there is none."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from itertools import combinations, islice
+from typing import Any
 
 import numpy as np
 import sympy as sp
@@ -59,6 +60,8 @@ class Regularizer:
         loop_integral: ∮⟨mixed + normal regularization, dY⟩ round the closed curve that `words` names, in the direction in
             which it is positive; None where no such integral is known to differ from zero.
         loop_error: a bound of its error.
+        where: the point of the curl, or a point of the closed curve (symbol → number), so that both can be computed anew.
+        cuts: rows A of the planes A(x − x₀) = 0 that cut the curve out of Γ; none where Γ is itself a curve.
     """
 
     expression: Expression | None
@@ -66,6 +69,8 @@ class Regularizer:
     curl: float | None = None
     loop_integral: float | None = None
     loop_error: float | None = None
+    where: Mapping[sp.Symbol, Any] | None = field(default=None, hash=False)
+    cuts: tuple[tuple[float, ...], ...] = ()
 
     def __str__(self) -> str:
         return f"no regularizer: {self.words}" if self.expression is None else f"R = {self.expression}: {self.words}"
@@ -192,8 +197,9 @@ class _Decision:
         curl = self.form.curl(points, self.effort)
         if curl is None:
             return None
-        words = f"the regularization is no gradient: its curl on Γ is {curl.size:.6g} at {curl.where}"
-        return Regularizer(None, words, curl=curl.size)
+        symbols = self.derivation.problem.symbols
+        words = f"the regularization is no gradient: its curl on Γ is {curl.size:.6g} at {curl.point.describe(symbols)}"
+        return Regularizer(None, words, curl=curl.size, where=curl.point.assignment)
 
     def _by_curves(self) -> Regularizer | None:
         cuts = np.zeros((0, self.derivation.problem.dimension))
@@ -203,7 +209,7 @@ class _Decision:
                 if loop is None:
                     break
                 if loop.turns and self.tracer.confirmed(loop, cuts, SEGMENTS):
-                    return self._turning(loop)
+                    return self._turning(loop, cuts)
                 self.closed.append(loop)
         return None
 
@@ -215,7 +221,7 @@ class _Decision:
             for cuts in islice(self._planes(), PLANES):
                 loop, _ = self.tracer.loop(start, cuts, PLANE_SEGMENTS)
                 if loop is not None and loop.turns and self.tracer.confirmed(loop, cuts, PLANE_SEGMENTS):
-                    return self._turning(loop)
+                    return self._turning(loop, cuts)
         return None
 
     def _planes(self) -> Iterator[np.ndarray]:
@@ -226,13 +232,14 @@ class _Decision:
         while True:
             yield np.linalg.qr(self.rng.standard_normal((d, count)))[0].T
 
-    def _turning(self, loop: Loop) -> Regularizer:
-        where = PrecisePoint(dict(zip(self.derivation.problem.symbols, loop.start, strict=True)))
+    def _turning(self, loop: Loop, cuts: np.ndarray) -> Regularizer:
+        point = dict(zip(self.derivation.problem.symbols, loop.start.tolist(), strict=True))
         words = (
             f"the integral of the regularization round a closed curve on Γ is {abs(loop.integral):.12g} (± {loop.error:.1g}), "
-            f"not zero: the curve of length {loop.length:.6g} through {where.describe(self.derivation.problem.symbols)}"
+            f"not zero: the curve of length {loop.length:.6g} through {PrecisePoint(point).describe(self.derivation.problem.symbols)}"
         )
-        return Regularizer(None, words, loop_integral=abs(float(loop.integral)), loop_error=float(loop.error))
+        planes = tuple(map(tuple, cuts.tolist()))
+        return Regularizer(None, words, None, abs(float(loop.integral)), float(loop.error), point, planes)
 
 
 def _trace(derivation: Derivation) -> Expression:

@@ -332,7 +332,9 @@ class _Search:
                 parts = (_times(across, values[: len(x)]), _times(along, values[len(x) :]))
                 step = [a + b for a, b in zip(*parts, strict=True)]
                 current = {s: a - e for (s, a), e in zip(current.items(), step, strict=True)}
-                if max(map(abs, step)) <= tiny and (settled or not any(is_tiny(a, size, POINT) for a in current.values())):
+                if max(map(abs, step)) <= tiny and (
+                    settled or not any(is_tiny(a, size, POINT) for a in current.values())
+                ):
                     changes = zip(current.items(), step, strict=True)
                     return PrecisePoint({s: without_rounding(a, e, size, POINT) for (s, a), e in changes})
                 settled = max(map(abs, step)) <= tiny

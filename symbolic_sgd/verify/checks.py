@@ -7,17 +7,24 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from symbolic_sgd.derive.derivation import Derivation
+from symbolic_sgd.derive.regularizer import Regularizer
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.export.lowering import lower
 from symbolic_sgd.problems.document import document_hash, problem_document
 from symbolic_sgd.verify.certificate import Certificate, Check
+from symbolic_sgd.verify.drawn_noise import DrawnNoise
 from symbolic_sgd.verify.enclosures import Enclosures
 from symbolic_sgd.verify.ensembles import Ensembles
 from symbolic_sgd.verify.exact_steps import ExactSteps
 from symbolic_sgd.verify.float_errors import FloatErrors
 from symbolic_sgd.verify.flow_road import SecondRoad
+from symbolic_sgd.verify.guarded_points import GuardedPoints
 from symbolic_sgd.verify.identities import Identities
+from symbolic_sgd.verify.literal_road import LiteralRoad
 from symbolic_sgd.verify.one_step import OneStep
+from symbolic_sgd.verify.regularizer_road import RegularizerRoad
+from symbolic_sgd.verify.scheme_orders import SchemeOrders
+from symbolic_sgd.verify.stratonovich_road import StratonovichRoad
 from symbolic_sgd.verify.witness import Witness
 
 SOURCES = ("drift", "tangent_noise")
@@ -40,24 +47,43 @@ class Method(Protocol):
         ...
 
 
-METHODS: dict[str, Callable[..., Method]] = {
-    kind.__name__: kind for kind in (Identities, SecondRoad, OneStep, ExactSteps, FloatErrors, Enclosures, Ensembles)
-}
-"""Every method, by the name that stands in certificates: adding one is adding a row."""
-
-QUICK: tuple[Method, ...] = (Identities(), SecondRoad(), OneStep())
+QUICK: tuple[Method, ...] = (
+    Identities(),
+    SecondRoad(),
+    OneStep(),
+    LiteralRoad(),
+    StratonovichRoad(),
+    RegularizerRoad(),
+    GuardedPoints(),
+    DrawnNoise(),
+)
 """Seconds; nothing random but the points of Γ."""
 
-FULL: tuple[Method, ...] = (*QUICK, ExactSteps(), FloatErrors(), Enclosures(), Ensembles())
+FULL: tuple[Method, ...] = (*QUICK, ExactSteps(), SchemeOrders(), FloatErrors(), Enclosures(), Ensembles())
 """Everything."""
+
+METHODS: dict[str, Callable[..., Method]] = {type(method).__name__: type(method) for method in FULL}
+"""Every method, by the name that stands in certificates."""
 
 
 def verify(
-    derivation: Derivation, methods: Sequence[Method], seed: int, progress: Callable[[str], None]
+    derivation: Derivation,
+    methods: Sequence[Method],
+    seed: int,
+    progress: Callable[[str], None],
+    regularizer: Callable[[], Regularizer] | None = None,
 ) -> Certificate:
-    """Every method, at random points of Γ; `progress` is told what is being done."""
+    """Every method, at random points of Γ; `progress` is told what is being done.
+
+    Args:
+        derivation: what is tested.
+        methods: how.
+        seed: of every random number.
+        progress: told what is being done.
+        regularizer: what is claimed of the regularizer, where that is already known; else it is searched for.
+    """
     progress("random points of Γ")
-    witness = Witness.of(derivation, np.random.default_rng(seed), POINTS)
+    witness = Witness.of(derivation, np.random.default_rng(seed), POINTS, regularizer)
     done: list[Check] = []
     for number, method in enumerate(methods):
         progress(method.name)

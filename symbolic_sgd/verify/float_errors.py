@@ -117,7 +117,7 @@ def term_scales(witness: Witness, rows: np.ndarray) -> dict[str, np.ndarray]:
 
 def least_scales(witness: Witness, rows: np.ndarray) -> dict[str, np.ndarray]:
     """The same by the noise alone: σ, and |σ|² over the length 10(1 + |x|)."""
-    noise = evaluate(witness.covariance, witness.derivation.problem.symbols, rows)["noise_factor"]
+    noise = evaluate(witness.stated.noise, witness.derivation.problem.symbols, rows)["noise_factor"]
     strength = np.sqrt((noise**2).sum(axis=1))
     around = np.array(
         [witness.noise_size(dict(zip(witness.derivation.problem.symbols, row, strict=True))) for row in rows]

@@ -11,8 +11,9 @@ from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.verify.by_sympy import DIGITS
 from symbolic_sgd.verify.certificate import Check
-from symbolic_sgd.verify.witness import DIGITS, Witness
+from symbolic_sgd.verify.witness import Witness
 
 TOLERANCE = 1e-40
 
@@ -97,7 +98,7 @@ def _as_proved(check: Check) -> Check:
 def _terms(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, PreciseMatrix]:
     derivation = witness.derivation
     terms = witness.precise(derivation.program, point)
-    terms |= witness.precise(witness.derivatives, point) | witness.precise(witness.covariance, point)
+    terms |= witness.precise(witness.stated.derivatives, point) | witness.precise(witness.stated.noise, point)
     projection, sigma = terms["tangent_projection"], terms["noise_factor"]
     extent = 1 + max(abs(point[s]) for s in derivation.problem.parameters)
     return terms | {

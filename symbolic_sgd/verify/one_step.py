@@ -17,8 +17,9 @@ from symbolic_sgd.algebra.regular_point import are_far_apart
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.simulate.far_flow import far_limit
 from symbolic_sgd.simulate.flow_limit import limits_of_flow
+from symbolic_sgd.verify.by_sympy import DIGITS
 from symbolic_sgd.verify.certificate import Check, verdict
-from symbolic_sgd.verify.witness import DIGITS, Witness
+from symbolic_sgd.verify.witness import Witness
 
 TOLERANCE = 1e-7
 LEVELS = 6

@@ -1,0 +1,59 @@
+"""σ by SymPy from what each noise model says of itself, not from the columns that the derivation uses."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise, Noise, SamplingNoise
+from symbolic_sgd.problems.problem import Problem
+
+Gradient = Callable[[Expression], list[Expression]]
+"""f ↦ ∇f."""
+
+
+def _stated(problem: Problem, gradient: Gradient) -> sp.Matrix:
+    noise: Any = problem.noise
+    return noise.sigma
+
+
+def _isotropic(problem: Problem, gradient: Gradient) -> sp.Matrix:
+    noise: Any = problem.noise
+    return sp.sympify(noise.scale) * sp.eye(problem.dimension)
+
+
+def _labels(problem: Problem, gradient: Gradient) -> sp.Matrix:
+    """((r_i ± δ)∇r_i − ∇L)/√(2n): one residual of n, and one sign, are drawn with equal odds."""
+    noise: Any = problem.noise
+    amplitude, slopes = sp.sympify(noise.amplitude), [gradient(r) for r in problem.residuals]
+    samples = [
+        [(residual + sign * amplitude) * g for g in slope]
+        for residual, slope in zip(problem.residuals, slopes, strict=True)
+        for sign in (1, -1)
+    ]
+    return _centred(samples, [sp.Rational(1, len(samples))] * len(samples), gradient(problem.loss))
+
+
+def _samples(problem: Problem, gradient: Gradient) -> sp.Matrix:
+    """√p_ξ (∇ℓ_ξ − ∇L)."""
+    noise: Any = problem.noise
+    weights = [sp.Rational(p.numerator, p.denominator) for p in noise.weights]
+    return _centred([gradient(loss) for loss in noise.losses], weights, gradient(problem.loss))
+
+
+def _centred(samples: Sequence[Sequence[Expression]], weights: Sequence[sp.Expr], mean: Sequence[Expression]) -> Any:
+    columns = [
+        [sp.sqrt(p) * (g - m) for g, m in zip(sample, mean, strict=True)]
+        for sample, p in zip(samples, weights, strict=True)
+    ]
+    return sp.Matrix(columns).T
+
+
+LITERAL: Mapping[type[Noise], Callable[[Problem, Gradient], sp.Matrix]] = {
+    GradientNoise: _stated,
+    IsotropicNoise: _isotropic,
+    LabelNoise: _labels,
+    SamplingNoise: _samples,
+}
+"""σ(x), D×Ξ with Σ = σσᵀ, column for column as `Noise.columns` orders them. (A model of the user's own is taken at its word.)"""
