@@ -2,12 +2,12 @@
 
 import pickle
 import tracemalloc
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from derived import gallery_sde
 from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LimitingSDE, Problem, derive_limiting_sde
@@ -15,9 +15,6 @@ from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import OffManifold
 from symbolic_sgd.export.host import BLOCK
-from symbolic_sgd.problems.problem_file import read_problem
-
-DERIVATIONS = Path(__file__).parents[1] / "derivations"
 
 u, v, w = sp.symbols("u v w")
 a, s = sp.symbols("a s", positive=True)
@@ -28,13 +25,13 @@ METHODS = (*VECTORS, "diffusion")
 
 @pytest.fixture(scope="module")
 def hyperbola() -> LimitingSDE:
-    return derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_isotropic.toml"))
+    return gallery_sde("hyperbola_isotropic")
 
 
 @pytest.fixture(scope="module")
 def quadric() -> LimitingSDE:
     """Its noise has Ξ = 4 columns, so that Ξ ≠ D."""
-    return derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml"))
+    return gallery_sde("quadric_dense")
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import sympy as sp
+from derived import gallery_sde
 
 from symbolic_sgd import (
     FULL,
@@ -16,7 +17,6 @@ from symbolic_sgd import (
     IsotropicNoise,
     LabelNoise,
     Problem,
-    derive_limiting_sde,
     recheck,
     verify,
 )
@@ -41,7 +41,7 @@ SMALL = [Identities(), ExactSteps(), Enclosures(points=3)]
 
 @pytest.fixture(scope="module")
 def text():
-    sde = derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml"))
+    sde = gallery_sde("quadric_dense")
     return verify(sde, checks=SMALL, rng=3).to_json()
 
 
@@ -403,7 +403,7 @@ def test_methods_are_objects_and_are_rebuilt_from_their_settings():
 
 
 def test_bad_requests():
-    sde = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml"))
+    sde = gallery_sde("hyperbola_label")
     for wrong in ("full", [], [3], None):
         with pytest.raises(BadInput, match="QUICK, FULL"):
             verify(sde, checks=wrong)
@@ -411,15 +411,13 @@ def test_bad_requests():
 
 def test_without_python_flint_the_enclosures_are_not_run(monkeypatch):
     monkeypatch.setattr(enclosures, "ARITHMETIC", "symbolic_sgd.algebra.no_such_module")
-    certificate = verify(
-        derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml")), checks=[Identities(), Enclosures()]
-    )
+    certificate = verify(gallery_sde("hyperbola_label"), checks=[Identities(), Enclosures()])
     last = certificate.checks[-1]
     assert last.verdict == "not run" and "pip install" in last.detail and certificate.passed
 
 
 def test_what_has_too_many_outcomes_is_not_run():
-    sde = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml"))
+    sde = gallery_sde("hyperbola_label")
     certificate = verify(sde, checks=[ExactSteps(steps=3, most=7)])
     assert {check.verdict for check in certificate.checks} == {"not run"} and not certificate.passed
 

@@ -1,19 +1,15 @@
 """Ensembles at three learning rates: where their averages follow an expansion in η, and where they do not yet."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import sympy as sp
+from derived import gallery_sde
 from scipy.stats import norm
 
 from symbolic_sgd import GradientNoise, Problem, derive_limiting_sde, simulate_sgd, verify
-from symbolic_sgd.problems.problem_file import read_problem
 from symbolic_sgd.verify.ensembles import LEVELS, RESTORING, Ensembles, Observed
 from symbolic_sgd.verify.fluctuations import Fluctuations
 from symbolic_sgd.verify.witness import Witness
-
-DERIVATIONS = Path(__file__).parents[1] / "derivations"
 
 
 def observed(f, error=1e-6):
@@ -68,14 +64,14 @@ def test_the_stated_alpha_holds_for_expansions(powers):
 @pytest.fixture(scope="module")
 def saturating():
     """tanh and arctan flatten: at moderate η, SGD leaves the neighbourhood of Γ for good now and then."""
-    sde = derive_limiting_sde(read_problem(DERIVATIONS / "monotone_neurons.toml"))
+    sde = gallery_sde("monotone_neurons")
     return sde, Witness.of(sde.derivation, np.random.default_rng(0), 1)
 
 
 def test_sgd_does_not_leave_gamma_at_the_learning_rates_chosen(saturating):
     """At the stability bound's tenth, 65,536 replicas differ from the limit by 26 standard errors."""
     sde, witness = saturating
-    method = Ensembles(replicas=2**12)
+    method = Ensembles(replicas=2**9)
     rate, _ = method.horizon(witness, witness.points[0], method.stiffness)
     point = np.array([float(a) for a in witness.points[0].values()])
     fluctuations = Fluctuations.at(witness.smooth_loss, point, witness.noise_factor(witness.points[0]), 2)

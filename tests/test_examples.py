@@ -6,6 +6,7 @@ others test: the motor, in test_regularizer.py; Φ and first integrals, in flow/
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import mpmath
@@ -13,7 +14,7 @@ import pytest
 import sympy as sp
 from working_precision import working_digits
 
-from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
+from symbolic_sgd import IsotropicNoise, LabelNoise, LimitingSDE, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.translation import from_sympy
@@ -162,9 +163,17 @@ def projection(row: Row, point: Any) -> mpmath.matrix:
     return mpmath.eye(d) - normal * mpmath.inverse(normal.T * normal) * normal.T
 
 
-@pytest.mark.parametrize("row", [*LABELLED, *OTHERS], ids=lambda row: row.name)
-def test_the_limit(row):
-    sde = derive_limiting_sde(row.problem)
+ROWS = {row.name: row for row in (*LABELLED, *OTHERS)}
+
+
+@cache
+def derived(name: str) -> LimitingSDE:
+    return derive_limiting_sde(ROWS[name].problem)
+
+
+@pytest.mark.parametrize("name", ROWS)
+def test_the_limit(name):
+    row, sde = ROWS[name], derived(name)
     assert sde.manifold.codimension == len(row.normals)
     slope = [sp.diff(row.regularizer, q) for q in row.problem.parameters]
     drift = None if row.drift is None else row.drift
@@ -183,10 +192,10 @@ def test_the_limit(row):
         assert sde.tangent_noise.is_zero_matrix and sde.tangent_noise_compensation.is_zero_matrix
 
 
-@pytest.mark.parametrize("row", [*LABELLED, *OTHERS], ids=lambda row: row.name)
-def test_the_regularizer_up_to_a_constant(row):
+@pytest.mark.parametrize("name", ROWS)
+def test_the_regularizer_up_to_a_constant(name):
     """R of the package and R of the table differ by the same number at all points of Γ, and have the same tangent slope."""
-    sde = derive_limiting_sde(row.problem)
+    row, sde = ROWS[name], derived(name)
     found = sde.regularizer
     assert found is not None
     difference = found - row.regularizer
@@ -256,7 +265,7 @@ def test_noise_that_vanishes_on_the_manifold_is_not_taken_to_vanish_beside_it():
 
 def test_example_16_is_recognised():
     """Σ = ∇²L holds on Γ only, where e^f are rational numbers that solve ∇L = 0 exactly."""
-    sde = derive_limiting_sde(OTHERS[-1].problem)
+    sde = derived(OTHERS[-1].name)
     assert "c = 1:" in sde.explain()
     assert set(sde.manifold.equations) == {LOGITS[0] - sp.log(3), LOGITS[1] - sp.log(sp.Rational(2, 3))}
     other = Problem.from_sample_losses(

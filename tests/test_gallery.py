@@ -4,16 +4,17 @@ import os
 import subprocess
 import sys
 from functools import cache
+from unittest.mock import patch
 
 import pytest
 from chromium import CHROMIUM, browser
+from derived import gallery_sde, shared_derivation
 from latex_document import compiled_document, needs_tex, overfull
 
-from symbolic_sgd import derive_limiting_sde, gallery, verify
+from symbolic_sgd import gallery, verify
 from symbolic_sgd.cli import main
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.export.writers import WRITERS
-from symbolic_sgd.problems.problem_file import read_problem
 
 ENTRIES = gallery.entries()
 
@@ -29,7 +30,8 @@ needs_chromium = pytest.mark.skipif(
 @cache
 def derived(entry):
     """The document as a value: it is derived once, and printed in three formats."""
-    return entry.document(lambda document: document)
+    with patch.object(gallery, "derive_limiting_sde", shared_derivation):
+        return entry.document(lambda document: document)
 
 
 def test_there_are_enough_entries_with_titles_of_their_own():
@@ -58,9 +60,23 @@ def test_latex_compiles_and_nothing_sticks_out(entry, tmp_path):
 
 
 @pytest.mark.parametrize("entry", DERIVATIONS, ids=lambda entry: entry.name)
-def test_every_entry_is_certified(entry):
-    certificate = verify(derive_limiting_sde(read_problem(entry.path)))
+def test_every_entry_is_certified_and_its_steps_confirmed_to_seven_digits(entry):
+    check_certificate(entry, 1)
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("seed", [0, 2, 3])
+@pytest.mark.parametrize("entry", DERIVATIONS, ids=lambda entry: entry.name)
+def test_other_seeds_certify_the_entry_too(entry, seed):
+    check_certificate(entry, seed)
+
+
+def check_certificate(entry, seed):
+    certificate = verify(gallery_sde(entry.name), rng=seed)
     assert certificate.passed, str(certificate)
+    steps = [check for check in certificate.checks if check.name.startswith("one step")]
+    assert len(steps) == 10
+    assert max(check.error for check in steps) <= 1e-7
 
 
 # --- the command ----------------------------------------------------------------------------------------

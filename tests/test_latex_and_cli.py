@@ -5,11 +5,12 @@ import re
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
+from functools import cache
 
 import mpmath
 import pytest
 import sympy as sp
+from derived import DERIVATIONS, NAMES, gallery_sde, shared_derivation
 from latex_document import compiled_snippet, needs_tex
 from overparametrised import overparametrised
 from working_precision import working_digits
@@ -28,7 +29,6 @@ from symbolic_sgd.problems.problem_file import read_problem, read_problem_file
 
 u, v = sp.symbols("u v")
 
-DERIVATIONS = Path(__file__).parents[1] / "derivations"
 FILES = sorted(DERIVATIONS.glob("*.toml"))
 QUICK = [path for path in FILES if path.stem.startswith("hyperbola") or path.stem in ("quadric_dense", "sphere")]
 
@@ -63,9 +63,9 @@ PLACEHOLDERS = (
 
 
 @needs_tex
-@every_file
-def test_latex_compiles_as_it_is(path, tmp_path):
-    done = compiled_snippet(derive_limiting_sde(read_problem(path)).latex(), tmp_path)
+def test_latex_compiles_as_it_is(tmp_path):
+    """The snippets of the whole gallery one after the other."""
+    done = compiled_snippet("\n\n".join(gallery_sde(name).latex() for name in NAMES), tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert (tmp_path / "f.pdf").stat().st_size > 1000
 
@@ -92,7 +92,7 @@ def test_a_snippet_that_is_no_latex_would_be_noticed(tmp_path):
 
 @every_file
 def test_latex_has_every_block_and_no_placeholder(path):
-    sde = derive_limiting_sde(read_problem(path))
+    sde = gallery_sde(path.stem)
     text = sde.latex()
     assert [mark for mark in PLACEHOLDERS if mark in text] == []
     assert not re.search(r"=\s*(\\\\\s*)?\\end", text), "a display ends with an equals sign"
@@ -104,7 +104,7 @@ def test_latex_has_every_block_and_no_placeholder(path):
 
 
 def test_latex_shows_the_loss_the_manifold_and_its_dimension():
-    text = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_isotropic.toml")).latex()
+    text = gallery_sde("hyperbola_isotropic").latex()
     assert r"\frac{\left(u v - 1\right)^{2}}{2}" in text
     assert "0 &= u v - 1" in text
     assert r"\dim\Gamma = 1" in text
@@ -132,21 +132,28 @@ LARGE = [
 ]
 LARGE_NAMES = ["OLM 4,8 label", "OLM 3,5 isotropic", "OLM 3,5 dense"]
 
+each_large = pytest.mark.parametrize("number", range(len(LARGE)), ids=LARGE_NAMES)
+
+
+@cache
+def large(number):
+    return derive_limiting_sde(LARGE[number])
+
 
 @needs_tex
-@pytest.mark.parametrize("problem", LARGE, ids=LARGE_NAMES)
-def test_a_large_formula_is_printed_by_named_parts_on_lines_that_fit(problem, tmp_path):
-    text = derive_limiting_sde(problem).latex()
-    assert "that is, entry by entry" in text and "G_{1,1} &= " in text and rf"_{{{problem.dimension}}} &=" in text
+@each_large
+def test_a_large_formula_is_printed_by_named_parts_on_lines_that_fit(number, tmp_path):
+    text, dimension = large(number).latex(), LARGE[number].dimension
+    assert "that is, entry by entry" in text and "G_{1,1} &= " in text and rf"_{{{dimension}}} &=" in text
     done = compiled_snippet(text, tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
 
 
-@pytest.mark.parametrize("problem", LARGE, ids=LARGE_NAMES)
-def test_named_parts_are_the_formula(problem):
+@each_large
+def test_named_parts_are_the_formula(number):
     """Part after part evaluated at points of Γ, to 50 digits: the values of the derivation's own program."""
-    derivation = derive_limiting_sde(problem).derivation
+    derivation = large(number).derivation
     named = named_parts(shortest_program(derivation, "drift"), "drift")
     for point in derivation.points:
         with working_digits(60):
@@ -166,7 +173,7 @@ def test_a_formula_past_the_budget_says_so():
 
 
 def test_the_loss_of_a_large_model_is_stated_by_its_residuals():
-    assert r"L &= \frac{r_{1}^{2}}{8} + " in derive_limiting_sde(LARGE[0]).latex()
+    assert r"L &= \frac{r_{1}^{2}}{8} + " in large(0).latex()
 
 
 # --- SymPy's printers -------------------------------------------------------------------------------
@@ -203,7 +210,7 @@ def test_jupyter_shows_the_equation_in_math_mode(tmp_path):
     sdes = [
         hyperbola(LabelNoise()),
         hyperbola(IsotropicNoise()),
-        derive_limiting_sde(LARGE[0]),
+        large(0),
         derive_limiting_sde(overparametrised(2, 4, IsotropicNoise(), 0)),
     ]
     assert all(sde._repr_latex_() == rf"$\displaystyle {sp.latex(sde)}$" for sde in sdes)
@@ -213,8 +220,8 @@ def test_jupyter_shows_the_equation_in_math_mode(tmp_path):
 
 
 def test_a_large_sde_prints_as_its_sizes():
-    assert str(derive_limiting_sde(LARGE[0])) == "LimitingSDE(D=16, M=4, drift of 1000 operations)"
-    assert "LimitingSDE(D=16, M=4" in sp.pretty(derive_limiting_sde(LARGE[0]))
+    assert str(large(0)) == "LimitingSDE(D=16, M=4, drift of 1000 operations)"
+    assert "LimitingSDE(D=16, M=4" in sp.pretty(large(0))
 
 
 def test_nothing_moves():
@@ -226,8 +233,14 @@ def test_nothing_moves():
 # --- derive -----------------------------------------------------------------------------------------
 
 
+@pytest.fixture
+def derived_once(monkeypatch):
+    """The command derives a problem of the gallery only if no test has before."""
+    monkeypatch.setattr(cli, "derive_limiting_sde", shared_derivation)
+
+
 @every_file
-def test_derive_prints_a_report(path, capsys):
+def test_derive_prints_a_report(path, capsys, derived_once):
     assert main(["derive", str(path)]) == 0
     out, err = capsys.readouterr()
     assert err == ""
@@ -236,13 +249,21 @@ def test_derive_prints_a_report(path, capsys):
     assert all(f"{term.name}:" in out for term in TERMS)
 
 
-@every_file
-def test_derive_as_json(path, capsys):
+LONG = ("factorisation_rank_two", "olm_label")
+"""Whose terms take many seconds to be written out, all of them."""
+
+
+@pytest.mark.parametrize(
+    "path",
+    [pytest.param(path, marks=pytest.mark.campaign) if path.stem in LONG else path for path in FILES],
+    ids=lambda path: path.stem,
+)
+def test_derive_as_json(path, capsys, derived_once):
     assert main(["derive", str(path), "--json"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
     summary = json.loads(out)
-    sde = derive_limiting_sde(read_problem(path))
+    sde = gallery_sde(path.stem)
     assert summary["parameters"] == [s.name for s in sde.problem.parameters]
     assert summary["manifold"]["codimension"] == sde.manifold.codimension
     assert summary["manifold"]["dimension"] == sde.problem.dimension - sde.manifold.codimension
@@ -251,7 +272,7 @@ def test_derive_as_json(path, capsys):
 
 
 @quick_file
-def test_derive_with_the_flow(path, capsys, tmp_path):
+def test_derive_with_the_flow(path, capsys, tmp_path, monkeypatch, derived_once):
     assert main(["derive", str(path), "--flow", "--latex", str(tmp_path / "f.tex")]) == 0
     out, err = capsys.readouterr()
     phi = gradient_flow_limit(read_problem(path))
@@ -259,6 +280,7 @@ def test_derive_with_the_flow(path, capsys, tmp_path):
     assert phi.explain() in out
     assert all(str(e) in out for e in (*phi.equations, *(phi.expression or ())))
     assert (tmp_path / "f.tex").read_text(encoding="utf-8").endswith(phi.latex())
+    monkeypatch.setattr(cli, "gradient_flow_limit", lambda problem: phi)
     assert main(["derive", str(path), "--flow", "--json"]) == 0
     summary = json.loads(capsys.readouterr().out)["flow"]
     assert summary["kind"] == phi.kind
@@ -270,7 +292,7 @@ def test_the_matrices_in_the_json_are_the_formulas(capsys):
     path = DERIVATIONS / "hyperbola_label.toml"
     main(["derive", str(path), "--json"])
     terms = json.loads(capsys.readouterr().out)["terms"]
-    sde = derive_limiting_sde(read_problem(path))
+    sde = gallery_sde(path.stem)
     names = {s.name: s for s in sde.problem.parameters}
     somewhere = dict(zip(sde.problem.parameters, (sp.Integer(2), sp.Rational(1, 3)), strict=True))
     for term in TERMS:
@@ -284,7 +306,7 @@ def test_the_matrices_in_the_json_are_the_formulas(capsys):
 def test_latex_to_a_file(tmp_path, capsys):
     path, target = DERIVATIONS / "sphere.toml", tmp_path / "sphere.tex"
     assert main(["derive", str(path), "--latex", str(target)]) == 0
-    assert target.read_text(encoding="utf-8") == derive_limiting_sde(read_problem(path)).latex()
+    assert target.read_text(encoding="utf-8") == gallery_sde("sphere").latex()
     out, err = capsys.readouterr()
     assert err == ""
     assert out.startswith("Sphere")
@@ -295,7 +317,7 @@ def test_latex_to_stdout_and_nothing_else(capsys):
     assert main(["derive", str(path), "--latex", "-"]) == 0
     out, err = capsys.readouterr()
     assert err == ""
-    assert out.strip() == derive_limiting_sde(read_problem(path)).latex().strip()
+    assert out.strip() == gallery_sde("sphere").latex().strip()
 
 
 def test_two_documents_are_not_mixed_on_stdout(capsys):
@@ -378,7 +400,7 @@ def test_the_right_factor_passes(monkeypatch, capsys):
 
 def test_derive_does_not_verify(monkeypatch, capsys):
     monkeypatch.setattr(cli, "verify", None)
-    assert main(["derive", QUADRIC]) == 0
+    assert main(["derive", str(DERIVATIONS / "hyperbola_label.toml")]) == 0
     assert capsys.readouterr().err == ""
 
 

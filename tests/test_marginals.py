@@ -4,21 +4,14 @@ At η = 0.02 the bias O(η) is far below what N = 4000 replicas can see: α = 1e
 0.06 between distribution functions would be seen with probability 0.9. The poster's mixed term is seen at this size.
 """
 
-from pathlib import Path
-
 import pytest
+from derived import gallery_sde
 from mutants import mutant
 from scipy.stats import ks_2samp
 
-from symbolic_sgd import derive_limiting_sde, simulate_sde, simulate_sgd
-from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd import simulate_sde, simulate_sgd
 
-DERIVATIONS = Path(__file__).parents[1] / "derivations"
 ALPHA, ETA, REPLICAS, TIME = 1e-3, 0.02, 4000, 1.0
-
-
-def derived(name):
-    return derive_limiting_sde(read_problem(DERIVATIONS / f"{name}.toml"))
 
 
 def smallest_p_value(sde, start, problem):
@@ -32,13 +25,13 @@ def smallest_p_value(sde, start, problem):
     ("name", "start"), [("hyperbola_isotropic", [1.25, 0.8]), ("sphere", [0.6, 0, 0.8]), ("quadric_dense", None)]
 )
 def test_the_marginals_are_those_of_the_limit(name, start):
-    sde = derived(name)
+    sde = gallery_sde(name)
     start = start or [float(sde.derivation.points[0][s]) for s in sde.problem.parameters]
     assert smallest_p_value(sde, start, sde.problem) > ALPHA
 
 
 def test_the_posters_mixed_term_has_other_marginals():
-    sde = derived("quadric_dense")
+    sde = gallery_sde("quadric_dense")
     start = [float(sde.derivation.points[0][s]) for s in sde.problem.parameters]
     wrong = mutant(sde, "mixed: ½ for 1 (the poster)")
     assert smallest_p_value(wrong, start, sde.problem) < ALPHA / 10

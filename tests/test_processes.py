@@ -1,20 +1,19 @@
 """What the simulators are given: the law of one step, exactly; orders of the schemes on Γ, against known answers."""
 
 from fractions import Fraction
-from pathlib import Path
 
 import numpy as np
 import pytest
 import sympy as sp
+from derived import NAMES, gallery_sde
 from scipy.integrate import solve_ivp
 
-from symbolic_sgd import GaussianLaw, GradientNoise, IsotropicNoise, LabelNoise, Problem, StatedLaw, derive_limiting_sde
+from symbolic_sgd import GaussianLaw, GradientNoise, IsotropicNoise, LabelNoise, Problem, StatedLaw
 from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.in_place import InPlaceProgram
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import BadInput, BadShape
-from symbolic_sgd.problems.problem_file import read_problem
 from symbolic_sgd.processes.limit import WeakOrderOne, WeakOrderTwo, newton
 from symbolic_sgd.processes.sgd import TrueLaw, canonical_sde
 from symbolic_sgd.processes.sums import SharedTerms
@@ -22,7 +21,6 @@ from symbolic_sgd.simulate.increments import Outcomes
 from symbolic_sgd.simulate.run import simulated
 
 u, v, w, s = sp.symbols("u v w s")
-DERIVATIONS = sorted((Path(__file__).parents[1] / "derivations").glob("*.toml"))
 
 PROBLEMS = {
     "labels": Problem.least_squares(
@@ -120,9 +118,9 @@ def test_shared_terms_add_up_to_the_functions():
         assert value == pytest.approx(float(function.subs({u: 1.3, v: 0.4, w: 0.9, s: 2})), rel=1e-14)
 
 
-@pytest.mark.parametrize("path", DERIVATIONS, ids=lambda path: path.stem)
-def test_in_place_programs_give_the_bits_of_ordinary_evaluation(path):
-    sde = derive_limiting_sde(read_problem(path))
+@pytest.mark.parametrize("name", NAMES)
+def test_in_place_programs_give_the_bits_of_ordinary_evaluation(name):
+    sde = gallery_sde(name)
     symbols = sde.problem.symbols
     rows = np.random.default_rng(0).uniform(0.5, 1.5, (33, len(symbols)))
     for name in ("drift", "tangent_noise", "hessian_pinv"):
@@ -135,7 +133,7 @@ def test_in_place_programs_give_the_bits_of_ordinary_evaluation(path):
 
 
 def test_newton_steps_lead_to_the_manifold_along_the_normals():
-    sde = derive_limiting_sde(read_problem(DERIVATIONS[0].parent / "quadric_dense.toml"))
+    sde = gallery_sde("quadric_dense")
     x = np.array([[1.01], [0.74], [0.51]])
     step = np.empty_like(x)
     newton(sde.derivation, {})(x, step)
@@ -153,7 +151,7 @@ def means(sde, scheme, start, time, steps, replicas):
 
 def test_weak_order_two_on_the_sphere_against_the_heat_semigroup():
     """E Y(t) = e^{−t} Y(0) for Brownian motion on S² (its coordinates are eigenfunctions with eigenvalue −1)."""
-    sde = derive_limiting_sde(read_problem(DERIVATIONS[0].parent / "sphere.toml"))
+    sde = gallery_sde("sphere")
     errors = []
     for steps in (2, 4, 8):
         mean, spread, final = means(sde, WeakOrderTwo(), [1, 0, 0], 1.0, steps, 2**18)
@@ -167,7 +165,7 @@ def test_weak_order_two_on_the_sphere_against_the_heat_semigroup():
 
 
 def test_the_mean_of_euler_and_maruyama_converges_on_the_sphere():
-    sde = derive_limiting_sde(read_problem(DERIVATIONS[0].parent / "sphere.toml"))
+    sde = gallery_sde("sphere")
     coarse, fine = (means(sde, WeakOrderOne(), [1, 0, 0], 1.0, steps, 2**18) for steps in (32, 64))
     spread = np.hypot(2 * fine[1][0], coarse[1][0])
     assert abs(2 * fine[0][0] - coarse[0][0] - np.exp(-1)) < 4 * spread
@@ -177,7 +175,7 @@ def test_the_mean_of_euler_and_maruyama_converges_on_the_sphere():
 @pytest.mark.parametrize(("scheme", "order"), [(WeakOrderOne(), 1), (WeakOrderTwo(), 2)], ids=["one", "two"])
 def test_orders_where_nothing_is_random(scheme, order):
     """Label noise on uv = 1, where u̇ = −u/2 + v/(u² + v²), v = 1/u: integrated by SciPy to 12 digits."""
-    sde = derive_limiting_sde(read_problem(DERIVATIONS[0].parent / "hyperbola_label.toml"))
+    sde = gallery_sde("hyperbola_label")
     rate = lambda t, y: -y / 2 + (1 / y) / (y**2 + y**-2)  # noqa: E731 (du/dt on Γ, by hand)
     exact = solve_ivp(rate, (0, 1), [2.0], rtol=1e-12, atol=1e-13).y[0, -1]
     errors = [means(sde, scheme, [2, 0.5], 1.0, steps, 1)[0][0] - exact for steps in (50, 100)]

@@ -83,7 +83,7 @@ def test_label_noise_sgd_follows_the_limiting_flow():
         0.5,
         tolerance=1e-8,
     )
-    replicas, rates = 400, np.array([0.012, 0.008, 0.006, 0.004])
+    replicas, rates = 400, np.array([0.024, 0.016, 0.012, 0.008])
 
     def gradient(x, rng):
         return functions.sample_gradient(x, rng.integers(0, 4, replicas), rng.integers(0, 2, replicas))

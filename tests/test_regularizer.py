@@ -213,14 +213,15 @@ def test_more_dimensions():
     check_gradient(sphere.problem, sphere.regularizer, points_of(sphere.problem, 3))
     scaled = sde_of((x * y * z - 1) ** 2 / 2, (x, y, z), sp.diag(y * z, 2 * x * z, x * y))
     check_gradient(scaled.problem, scaled.regularizer, points_of(scaled.problem, 3))
-    rows = [[1, -1, 1], [1, 1, 1]]
-    several = overparametrised(rows, sp.diag(*sp.symbols("u1:4"), *sp.symbols("v1:4")))
+    rows = [[1, -1], [2, 1]]
+    several = overparametrised(rows, sp.diag(*sp.symbols("u1:3"), *sp.symbols("v1:3")))
     check_gradient(several.problem, several.regularizer, points_of(several.problem, 2))
 
 
-def test_ten_parameters():
+@pytest.mark.parametrize("pairs", [3, pytest.param(5, marks=pytest.mark.campaign)])
+def test_many_parameters(pairs):
     """One bilinear equation, Σ_jj = (∂_jf)²: by hand R = ¼ Σ(∂_jf)⁴/|∇f|²."""
-    ps, qs = sp.symbols("p1:6"), sp.symbols("q1:6")
+    ps, qs = sp.symbols(f"p1:{pairs + 1}"), sp.symbols(f"q1:{pairs + 1}")
     f = sum(i * p * q for i, (p, q) in enumerate(zip(ps, qs, strict=True), 1)) - 1
     slope = [sp.diff(f, m) for m in (*ps, *qs)]
     sde = fitted([f], (*ps, *qs), sp.diag(*slope))
@@ -391,7 +392,9 @@ def test_the_evidence_is_readable():
 # --- random losses of known R ---------------------------------------------------------------
 
 
-@pytest.mark.parametrize("seed", range(6))
+@pytest.mark.parametrize(
+    "seed", [seed if seed < 3 else pytest.param(seed, marks=pytest.mark.campaign) for seed in range(20)]
+)
 def test_random_losses_with_a_known_regularizer(seed):
     """L = ½Σ a_j(x)y_j² with noise s_j = c_j a_j(x)^k on y_j: b = −¼Σ s_j ∇ln a_j, so that R = ¼Σ c_j a_j^k/k (ln a_j at k = 0)."""
     rng = np.random.default_rng(seed)
@@ -412,15 +415,15 @@ def test_random_losses_with_a_known_regularizer(seed):
         assert all(abs(sp.N(e.subs(at), 30)) < 1e-20 for e in slopes)
 
 
-@pytest.mark.parametrize("seed", range(10))
+@pytest.mark.parametrize("seed", range(5))
 def test_random_noise_on_ellipses(seed):
     """Never None where the integral of the literal theorem round Γ is zero, never an R where it is not."""
     check_random_ellipse(seed)
 
 
 @pytest.mark.campaign
-def test_many_random_noises_on_ellipses():
-    for seed in range(10, 150):
+def test_many_random_noises_on_ellipses(sampled):
+    for seed in sampled(range(5, 150)):
         check_random_ellipse(seed)
 
 

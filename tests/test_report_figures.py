@@ -12,7 +12,7 @@ from chromium import CHROMIUM, browser
 matplotlib = pytest.importorskip("matplotlib")
 matplotlib.use("Agg")
 
-from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, cli, derive_limiting_sde  # noqa: E402
+from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, cli, derive_limiting_sde, plots  # noqa: E402
 from symbolic_sgd.cli import main  # noqa: E402
 from symbolic_sgd.errors import BadInput  # noqa: E402
 from symbolic_sgd.export.document import Figure  # noqa: E402
@@ -105,7 +105,10 @@ def stated(tmp_path):
     return source
 
 
-def test_derive_draws_and_checks(stated, tmp_path, capsys):
+def test_derive_draws_and_checks(stated, figures, tmp_path, monkeypatch):
+    monkeypatch.setattr(
+        plots, "report_figures", lambda sde: figures
+    )  # of the same problem; drawn anew by the README's command
     target = tmp_path / "out.html"
     assert main(["derive", str(stated), "--document", str(target), "--plots", "--checks"]) == 0
     page = target.read_text(encoding="utf-8")

@@ -7,13 +7,12 @@ import os
 import pickle
 import subprocess
 from fractions import Fraction
-from functools import cache
-from pathlib import Path
 
 import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from derived import NAMES, gallery_sde
 from working_precision import working_digits
 
 import symbolic_sgd
@@ -30,10 +29,6 @@ from symbolic_sgd.export.backend import Backend
 from symbolic_sgd.export.guard import check_points
 from symbolic_sgd.export.host import BLOCK
 from symbolic_sgd.export.lowering import demand_order, lower
-from symbolic_sgd.problems.problem_file import read_problem
-
-DERIVATIONS = Path(__file__).parents[2] / "derivations"
-GALLERY = sorted(path.stem for path in DERIVATIONS.glob("*.toml"))
 
 u, v, w = sp.symbols("u v w")
 a, s = sp.symbols("a s", positive=True)
@@ -69,11 +64,6 @@ def transcendental() -> LimitingSDE:
             noise=sp.Matrix([[sp.sin(u), 1], [sp.exp(v / 3), w], [1, sp.cos(u * w)]]),
         )
     )
-
-
-@cache
-def gallery_sde(name: str) -> LimitingSDE:
-    return derive_limiting_sde(read_problem(DERIVATIONS / f"{name}.toml"))
 
 
 def points_of(sde: LimitingSDE, count: int, seed: int = 0) -> np.ndarray:
@@ -288,7 +278,7 @@ def test_a_singular_point(name):
 
 
 @pytest.mark.parametrize("count", [60, pytest.param(600, marks=pytest.mark.campaign)])
-@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("name", NAMES)
 def test_the_compiled_test_accepts_nothing_that_the_full_one_refuses(name, count):
     """At points of Γ, beside it at all distances, and at special places."""
     sde = gallery_sde(name)
@@ -508,7 +498,7 @@ def test_jax_in_single_precision_is_refused(scaled):
 # --- digits -------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", GALLERY)
+@pytest.mark.parametrize("name", NAMES)
 def test_accuracy_beside_fifty_digits(name):
     """No back end's largest error is more than twice NumPy's (or a few units of rounding): relative to the whole term, or to
     its median over the points where it is smaller, as beside a fixed point of the drift."""

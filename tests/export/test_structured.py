@@ -1,19 +1,16 @@
 """Linear algebra and the program are two roads to the same terms."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import sympy as sp
+from derived import gallery_sde
 
 from symbolic_sgd import IsotropicNoise, NumPy, Problem, derive_limiting_sde
 from symbolic_sgd.derive.derivation import TERMS
 from symbolic_sgd.errors import OffManifold
 from symbolic_sgd.export import host
 from symbolic_sgd.export.structured import Structured, directional_program
-from symbolic_sgd.problems.problem_file import read_problem
 
-DERIVATIONS = Path(__file__).parents[2] / "derivations"
 u, v, w = sp.symbols("u v w")
 a = sp.symbols("a", positive=True)
 
@@ -25,7 +22,7 @@ def on_quadric(count: int) -> np.ndarray:
 
 @pytest.mark.parametrize("term", [term.name for term in TERMS])
 def test_terms(term, monkeypatch):
-    sde, x = derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml")), on_quadric(50)
+    sde, x = gallery_sde("quadric_dense"), on_quadric(50)
     expected = sde.lambdify().term(term, x)
     monkeypatch.setattr(host, "LONGEST", 0)
     ours = sde.lambdify().term(term, x)
@@ -48,7 +45,7 @@ def test_constants_checks_and_points_without_value(monkeypatch):
 
 
 def test_blocks_of_a_batch(monkeypatch):
-    sde, x = derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml")), on_quadric(50)
+    sde, x = gallery_sde("quadric_dense"), on_quadric(50)
     structured, whole, small = (
         Structured(sde.derivation, "drift", NumPy().function),
         np.empty((50, 3)),
@@ -61,7 +58,7 @@ def test_blocks_of_a_batch(monkeypatch):
 
 
 def test_the_third_derivative_along_two_directions():
-    sde = derive_limiting_sde(read_problem(DERIVATIONS / "quadric_dense.toml"))
+    sde = gallery_sde("quadric_dense")
     program, symbols = directional_program(sde.derivation)
     values = [sp.Rational(k, 7) for k in (3, 5, -2, 1, 4, -3, 2, 6, -5)]
     x, left, right = sde.problem.parameters, sp.Matrix(values[3:6]), sp.Matrix(values[6:])
