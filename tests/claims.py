@@ -156,8 +156,16 @@ def _magnitudes(expression: sp.Expr, at: Mapping[sp.Symbol, mpmath.mpf]) -> tupl
         value = {sp.Max: max, sp.Min: min, sp.Abs: lambda a: abs(a[0])}[type(expression)](values)
         return value, max(sizes)
     symbols = sp.symbols(f"a1:{len(values) + 1}")
-    value = mpmath.re(sp.lambdify(symbols, expression.func(*symbols), "mpmath")(*values))
-    return value, abs(value)
+    function = expression.func(*symbols)
+    value, *slopes = (
+        mpmath.re(sp.lambdify(symbols, f, "mpmath")(*values))
+        for f in (function, *(_slope(function, s) for s in symbols))
+    )
+    return value, abs(value) + mpmath.fsum(abs(c) * size for c, size in zip(slopes, sizes, strict=True))
+
+
+def _slope(function: sp.Expr, symbol: sp.Symbol) -> sp.Expr:
+    return sp.diff(function, symbol).replace(sp.DiracDelta, lambda *_: sp.S.Zero)
 
 
 def truth_near(

@@ -98,7 +98,7 @@ def test_it_holds_again(text):
 
 def test_what_is_said_beside_the_formulas_holds_again():
     """The quick set, rebuilt from a certificate: the regularizer is then searched for anew, with the same outcome."""
-    sde = derive_limiting_sde(read_problem(DERIVATIONS / "hyperbola_label.toml"))
+    sde = gallery_sde("hyperbola_label")
     certificate = verify(sde, rng=1)
     methods = {check.method for check in certificate.checks}
     assert {"LiteralRoad", "StratonovichRoad", "RegularizerRoad", "GuardedPoints", "DrawnNoise"} <= methods

@@ -329,7 +329,9 @@ def _by_float_steps(
             if length <= tiny and (previous <= tiny or not any(is_tiny(current[s], size, POINT) for s in symbols)):
                 changes = dict(zip(symbols, step, strict=True))
                 final = {s: without_rounding(current[s], a, size, POINT) for s, a in changes.items()}
-                return _accepted(landscape, current | final, float_hessian, size)
+                found = _accepted(landscape, current | final, float_hessian, size)
+                if found is not None or not any(is_tiny(current[s], size, POINT) for s in symbols):
+                    return found  # else a tiny coordinate may be none of rounding, and settle far below
             previous = length
     return None
 
