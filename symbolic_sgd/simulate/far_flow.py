@@ -8,10 +8,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg import lu_factor, lu_solve
+from scipy.linalg.lapack import dgetrf, dgetrs
 
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.algebra.regular_point import kernel, newton_step, pivots_of, regular_point
+from symbolic_sgd.algebra.regular_point import far_apart, kernel, newton_step, pivots_of, regular_point
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.simulate.flow_state import PreciseLoss
 from symbolic_sgd.simulate.precise_radau import Precise, RadauTables, Table, added, floats, mix, radau_tables
@@ -19,8 +19,8 @@ from symbolic_sgd.simulate.precise_radau import Precise, RadauTables, Table, add
 GUARD_DIGITS = 60
 """Digits carried beyond those asked for; the ratio of the curvatures uses them up."""
 
-MOST_STEPS = 500
-"""A flow with curvatures 16 decades apart takes 40 to 80."""
+MOST_STEPS = 200
+"""A flow with curvatures 16 decades apart takes 40 to 80; with 28 decades it does not settle."""
 
 MOST_ITERATIONS = 25
 """Newton iterations for one step."""
@@ -34,14 +34,17 @@ FIRST_LENGTH = 0.5
 UNSTABLE_LENGTH = 1.0
 """Longest step times the most negative curvature: the flow itself grows by e."""
 
+MOST_STIFF = 10.0 ** (GUARD_DIGITS - 10)
+"""Longest step times the largest curvature: beyond, rounding of what cancels in ∇L would be seen."""
+
 MOST_GROWTH = 10.0
 """Largest ratio of a step to the one before."""
 
 SAFETY = 0.9
 """Share of the step that the error estimate would allow."""
 
-SHARE = 1e-14
-"""Error of the iterations as a share of the tolerance: hλ₁ enlarges it before it reaches the error estimate."""
+SHARE = 1e-2
+"""Error of the iterations as a share of the tolerance, when hλ₁ has enlarged it: what they leave across Γ pulls along it."""
 
 GIVEN_UP = 1.0
 """A change of the stages by more than this, relative to 1 + |x|, is none of a step that the error would allow."""
@@ -157,7 +160,9 @@ class _Path:
             state, length, guess = step.state, step.length * step.growth, step.guess
             if not float(mp.norm(state.x)) < limit:
                 raise FlowDidNotConverge(f"the flow diverges: |x| passes {limit:.4g}")
-        raise FlowDidNotConverge(f"the flow had not settled after {MOST_STEPS} steps, at {_place(state.x)}")
+        raise FlowDidNotConverge(
+            f"the flow had not settled after {MOST_STEPS} steps, at {_place(state.x)}; {far_apart(self._decades(state.x))}"
+        )
 
     # --- arrival ----------------------------------------------------------------------------
 
@@ -217,6 +222,8 @@ class _Path:
     def _step(self, state: _State, length: float, guess: Table | None, settled: bool) -> _Step:
         """An accepted step; a settled x stays."""
         for _ in range(MOST_REJECTIONS):
+            if length * self._steepest(state.x) > MOST_STIFF:
+                raise FlowDidNotConverge(f"near {_place(state.x)} {far_apart(self._decades(state.x))}")
             stages = self._settled_stages(state.x, length) if settled else self._stages(state.x, length, guess)
             if stages is None:
                 length, guess = 0.3 * length, None
@@ -228,6 +235,14 @@ class _Path:
                 return _Step(moved, length, growth, self._extrapolated(stages.values, growth))
             length, guess = length * max(min(growth, SAFETY), 0.1), None
         raise FlowDidNotConverge(f"the loss is not finite along the flow, near {_place(state.x)}")
+
+    def _steepest(self, x: list[Precise]) -> float:
+        """The largest curvature there, but for a factor D."""
+        return float(max(map(abs, self.hessian(x))))
+
+    def _decades(self, x: list[Precise]) -> float:
+        pivots = [abs(value) for _, value in pivots_of(self.hessian(x), self.rank)[: self.rank]]
+        return float(mp.log10(max(pivots) / min(pivots)))
 
     def _tolerance(self, x: list[Precise]) -> float:
         return 10.0 ** (-self.digits - 1) * float(1 + mp.norm(x))
@@ -247,7 +262,7 @@ class _Path:
         """Newton's method for A⁻¹Z/h = −∇L(x + Z); None where it does not converge."""
         values = guess or [[mp.mpf(0)] * len(x) for _ in self.tables.nodes]
         solve: Solve | None = None
-        before = float("inf")
+        before, share = float("inf"), SHARE / (1 + length * self._steepest(x))
         for _ in range(MOST_ITERATIONS):
             if solve is None:
                 solve = _solver(self.tables, length, [self.hessian(added(x, z)) for z in values])
@@ -263,7 +278,7 @@ class _Path:
                 return None
             values = [added(z, row) for z, row in zip(values, change, strict=True)]
             rate = min(1.0, size / before) if before < np.inf else 1.0
-            if size * rate <= SHARE * self._tolerance(x):
+            if size * rate <= share * self._tolerance(x):
                 return _Stages(values, [self.hessian(added(x, z)) for z in values], length, solve)
             solve = solve if size < FRESH * before else None
             before = size
@@ -414,11 +429,11 @@ def _solver(tables: RadauTables, length: float, hessians: Sequence[Precise]) -> 
     for i, h in enumerate(hessians):
         place = slice(i * d, (i + 1) * d)
         matrix[place, place] += _float_matrix(base.T * h * base)
-    factors = lu_factor(matrix, check_finite=False)
+    factors, order, _ = dgetrf(matrix)  # a singular one gives changes that are not finite
 
     def solve(rows: Table) -> Table:
         turned = [_times(base.T, row) for row in rows]
-        flat = _scaled(turned, lambda b: lu_solve(factors, b, check_finite=False))
+        flat = _scaled(turned, lambda b: dgetrs(factors, order, b)[0])
         return [_times(base, flat[i * d : (i + 1) * d]) for i in range(count)]
 
     return solve
