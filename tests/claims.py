@@ -155,7 +155,7 @@ def _magnitudes(expression: sp.Expr, at: Mapping[sp.Symbol, mpmath.mpf]) -> tupl
     if isinstance(expression, (sp.Max, sp.Min, sp.Abs)):
         value = {sp.Max: max, sp.Min: min, sp.Abs: lambda a: abs(a[0])}[type(expression)](values)
         return value, max(sizes)
-    symbols = sp.symbols(f"a1:{len(values) + 1}")
+    symbols = sp.symbols(f"a1:{len(values) + 1}", real=True)
     function = expression.func(*symbols)
     value, *slopes = (
         mpmath.re(sp.lambdify(symbols, f, "mpmath")(*values))

@@ -20,7 +20,7 @@ def gallery_sde(name: str) -> LimitingSDE:
     return derive_limiting_sde(gallery_problem(name))
 
 
-def shared_derivation(problem: Problem) -> LimitingSDE:
+def shared_derivation(problem: Problem, progress: object = None) -> LimitingSDE:
     """`derive_limiting_sde`, but that problems of the gallery are not derived twice."""
     name = next((name for name in NAMES if gallery_problem(name) == problem), None)
     return derive_limiting_sde(problem) if name is None else gallery_sde(name)

@@ -86,7 +86,7 @@ def claiming(change: Callable[[LimitingSDE], Regularizer]) -> Wrong:
     @contextmanager
     def wrong(sde: LimitingSDE) -> Iterator[LimitingSDE]:
         other = LimitingSDE(sde.derivation)
-        vars(other)["regularizer_evidence"] = change(sde)
+        vars(other)["_regularizers"] = [change(sde)]
         yield other
 
     return wrong

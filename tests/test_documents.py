@@ -144,7 +144,7 @@ def test_no_regularizer_is_said_with_its_evidence():
 
 
 def test_an_undecided_regularizer_is_said_with_its_reason(monkeypatch):
-    def undecided(derivation):
+    def undecided(derivation, effort):
         raise Undecided("neither found nor excluded")
 
     monkeypatch.setattr("symbolic_sgd.limiting_sde.find_regularizer", undecided)

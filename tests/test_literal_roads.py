@@ -53,7 +53,7 @@ def the_check(sde: LimitingSDE, method, **further):
 
 def claiming(sde: LimitingSDE, regularizer: Regularizer) -> LimitingSDE:
     other = LimitingSDE(sde.derivation)
-    vars(other)["regularizer_evidence"] = regularizer
+    vars(other)["_regularizers"] = [regularizer]
     return other
 
 

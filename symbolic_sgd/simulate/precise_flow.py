@@ -84,6 +84,10 @@ Gradient = Callable[[list[Precise]], list[Precise]]
 Hessian = Callable[[np.ndarray], np.ndarray]
 
 
+class _TooNearToTell(FlowDidNotConverge):
+    """A saddle is so near that with more digits the flow might be seen to pass it."""
+
+
 def precise_limit(gradient: Gradient, hessian: Hessian, start: list[Precise], rank: int, digits: int) -> list[Precise]:
     """Φ(start) to about `digits` digits relative to 1 + |x|.
 
@@ -103,7 +107,11 @@ def precise_limit(gradient: Gradient, hessian: Hessian, start: list[Precise], ra
     # The flow is exact to so many digits of the start, which may be large beside its limit.
     largest = max(abs(float(value)) for value in start)
     working = digits + (2 * int(np.log10(1 + largest)) if largest < np.inf else 0)
-    limit, error = _followed(gradient, hessian, start, rank, working)
+    try:
+        limit, error = _followed(gradient, hessian, start, rank, working)
+    except _TooNearToTell:
+        working *= 2
+        limit, error = _followed(gradient, hessian, start, rank, working)
     if error <= SLACK - digits:
         return limit
     if error >= 0:
@@ -195,7 +203,7 @@ class _Path:
         stationary = place.remainder <= TANGENT_CURVATURE * place.distance**2
         error = self._error_of(errors, place)
         if not place.is_right and near and stationary and not error < np.log10(REACH * place.distance):
-            raise FlowDidNotConverge(self._words(x, curvature, place.distance))
+            raise _TooNearToTell(self._words(x, curvature, place.distance))
 
     def _arrived(
         self, x: list[Precise], place: "_Place", before: "_Place | None", steps: int
