@@ -135,12 +135,13 @@ def stratonovich_with(half: int) -> Wrong:
 def forgiving(*words: str) -> Wrong:
     """A guard that lets pass what it refuses in these words."""
 
-    def wrong(derivation: Any, points: np.ndarray) -> None:
+    def wrong(derivation: Any, points: np.ndarray) -> Any:
         try:
-            check_points(derivation, points)
+            return check_points(derivation, points)
         except (OffManifold, SingularPoint) as refusal:
             if not any(word in str(refusal) for word in words):
                 raise
+        return {}
 
     return exchanged((check_points, wrong))
 
@@ -161,9 +162,15 @@ def branch() -> Problem:
     return Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=sp.eye(2), domain=(u > 0,))
 
 
-def sheets() -> Problem:
-    """sin(uv) = 0 near uv = 0: the other sheets are other parts of Γ."""
-    return Problem(loss=sp.sin(u * v) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(1))
+def circle_and_line() -> Problem:
+    """Near the circle: the line is another part of Γ."""
+    loss = (u - 3) ** 2 * (u**2 + v**2 - 1) ** 2
+    return Problem(loss=loss, parameters=(u, v), noise=IsotropicNoise(1), near={u: 1, v: 0})
+
+
+def wells() -> Problem:
+    """Between the wells there are saddles, at which the formulas have values."""
+    return Problem(loss=(u**2 - 1) ** 2 / 4 + (v - w) ** 2 / 2, parameters=(u, v, w), noise=IsotropicNoise(1))
 
 
 # --- simulators ---------------------------------------------------------------------------------
@@ -311,10 +318,10 @@ SLIPS: Mapping[str, Slip] = {
     "guard: nothing": Slip(
         gallery("quadric_dense"), "GuardedPoints", exchanged((check_points, refusing), (doubt_program, lambda _: None))
     ),
-    "guard: any rank": Slip(gallery("hyperbola_label"), "GuardedPoints", forgiving("not positive semidefinite")),
+    "guard: any rank": Slip(wells, "GuardedPoints", forgiving("not positive semidefinite")),
     "guard: outside the domain": Slip(branch, "GuardedPoints", forgiving("the condition")),
     "guard: singular frames": Slip(four_ellipses, "GuardedPoints", forgiving("are singular at")),
-    "guard: other parts of Γ": Slip(sheets, "LiteralRoad", forgiving("another part of Γ")),
+    "guard: other parts of Γ": Slip(circle_and_line, "LiteralRoad", forgiving("another part of Γ")),
     "labels: unequal signs": Slip(gallery("hyperbola_label"), "DrawnNoise", outcomes(unequal_signs)),
     "labels: one sign": Slip(gallery("squared_parameters"), "DrawnNoise", outcomes(one_sign)),
     "samples: equal odds": Slip(weighted_samples, "DrawnNoise", outcomes(equal_odds)),

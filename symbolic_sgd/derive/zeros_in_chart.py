@@ -36,6 +36,12 @@ SOLUTIONS = 32
 HYPERBOLIC = 1e-20
 """An eigenvalue whose real part is smaller than this beside the largest entry decides nothing."""
 
+IN_FLOAT64 = 1e-10
+"""The same where float64 has found it."""
+
+ROUNDED = 1e-70
+"""Entries of ∂b smaller than this beside the largest are rounding."""
+
 
 @dataclass(frozen=True)
 class FixedPoint:
@@ -197,9 +203,11 @@ def _singular(slope: Any) -> bool:
 
 
 def spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
+    """The eigenvalues of ∂b, and the stability that they decide."""
     with mp.workdps(HIGH):
-        values = mp.eig(slope, left=False, right=False) if slope.rows > 1 else [slope[0, 0]]
-        small = HYPERBOLIC * max(map(abs, slope))
+        size = max(map(abs, slope))
+        values, accuracy = _eigenvalues(slope.apply(lambda a: a if abs(a) > ROUNDED * size else mp.mpf(0)))
+        small = accuracy * size
         parts = [mp.re(v) for v in values]
         verdict = "undecided"
         if any(p > small for p in parts):
@@ -207,6 +215,16 @@ def spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
         elif all(p < -small for p in parts):
             verdict = "stable"
     return tuple(sp.sympify(mp.mpmathify(v)).n(15) for v in values), verdict
+
+
+def _eigenvalues(matrix: Any) -> tuple[Sequence[Any], float]:
+    """With their accuracy, beside the largest entry."""
+    if matrix.rows == 1:
+        return [matrix[0, 0]], HYPERBOLIC
+    try:
+        return mp.eig(matrix, left=False, right=False), HYPERBOLIC
+    except RuntimeError:  # mpmath's QR iteration does not converge for every matrix; LAPACK's shifts are less simple
+        return np.linalg.eigvals(np.array(matrix.tolist(), float)).tolist(), IN_FLOAT64
 
 
 def thirty_digits(values: Iterable[Any]) -> tuple[Expression, ...]:

@@ -12,7 +12,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber
-from symbolic_sgd.algebra.precision import mp, solved
+from symbolic_sgd.algebra.precision import determinant, mp, solved
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.regular_point import ELIMINATED, Inertia, far_apart, foot, inertia, is_rounding
 from symbolic_sgd.derive.derivation import DRIFT_TERMS, Derivation
@@ -104,7 +104,7 @@ class Ground:
         if "frame" in self._local:
             frame = self._matrix("frame", found)
             unit = _unit_columns(frame)
-            if unit is None or mp.det(unit.T * unit) < INDEPENDENT or self._along(unit, found) > NORMAL:
+            if unit is None or determinant(unit.T * unit) < INDEPENDENT or self._along(unit, found) > NORMAL:
                 raise SingularPoint("")
 
     def _along(self, unit: PreciseMatrix, found: Foot) -> PreciseNumber:
