@@ -22,8 +22,13 @@ from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS, StableForm
 from symbolic_sgd.algebra.graph import JUMPS, Exact, Graph, Node, reachable
 from symbolic_sgd.algebra.translation import as_written
 
-PRIME = 2**127 + 8799
-"""p, with (p − 1)/2 prime as well: every element has one root of each odd order below it, and p = 3 mod 4."""
+PRIMES = tuple(
+    2**127 + k for k in (8799, 10419, 14259, 15675, 24075, 53859, 55575, 76035, 93159, 109755, 119235, 134151, 135675)
+)
+"""Each p with (p − 1)/2 prime as well: every element has one root of each odd order below it, and p = 3 mod 4. A number such
+as 14 has a square root in every second of these fields."""
+
+PRIME = PRIMES[0]
 
 SAMPLES = 2
 """Random assignments at which an identity is tested."""
@@ -47,14 +52,14 @@ class NoValue(ArithmeticError):
     """At this assignment something is not defined in the field."""
 
 
-def square_root(a: int) -> int:
-    """A square root of a.
+def square_root(a: int, prime: int) -> int:
+    """A square root of a in the field.
 
     Raises:
         NoValue: a is no square.
     """
-    root = pow(a, (PRIME + 1) // 4, PRIME)
-    if root * root % PRIME != a:
+    root = pow(a, (prime + 1) // 4, prime)
+    if root * root % prime != a:
         raise NoValue("no square")
     return root
 
@@ -64,7 +69,7 @@ class Values:
 
     Args:
         seed: which values.
-        modulus: m; square roots exist in GF(p) only.
+        modulus: m; roots exist in GF(p) only.
     """
 
     def __init__(self, seed: int, modulus: int = PRIME):
@@ -91,11 +96,11 @@ class Values:
         Raises:
             NoValue: there is none, or it is not known.
         """
-        if self.modulus != PRIME:
+        if self.modulus not in PRIMES:
             raise NoValue("roots are taken in GF(p) only")
         while order % 2 == 0:
-            a, order = square_root(a), order // 2
-        return pow(a, pow(order, -1, PRIME - 1), PRIME)
+            a, order = square_root(a, self.modulus), order // 2
+        return pow(a, pow(order, -1, self.modulus - 1), self.modulus)
 
     def free(self, name: str, *arguments: int) -> int:
         """A random element that depends on the name and the arguments only."""
@@ -253,7 +258,8 @@ def zero_functions(nodes: Sequence[Node]) -> list[bool]:
     """
     roots = any(node.op in ROOTS for node in reachable(nodes))
     wanted = SAMPLES_WITH_ROOTS if roots else SAMPLES
-    return zero_at((({}, Values(draw)) for draw in range(wanted * DRAWS)), wanted, nodes)
+    draws = (Values(draw, PRIMES[draw % len(PRIMES)]) for draw in range(wanted * DRAWS))
+    return zero_at((({}, values) for values in draws), wanted, nodes)
 
 
 def zero_at(draws: Iterable[tuple[dict[sp.Symbol, int], Values]], wanted: int, nodes: Sequence[Node]) -> list[bool]:

@@ -76,6 +76,13 @@ class FirstIntegral:
     proof: str
 
 
+def _without_moduli(expression: Expression) -> Expression:
+    """The same function where it is defined, with ln|f| as ½ ln f²."""
+    return expression.replace(
+        lambda e: isinstance(e, sp.log) and isinstance(e.args[0], sp.Abs), lambda e: sp.log(e.args[0].args[0] ** 2) / 2
+    )
+
+
 class IntegralSearch:
     """The search for the first integrals of one problem.
 
@@ -119,7 +126,8 @@ class IntegralSearch:
         program = Program.of({"rate": Matrix.column([rate])})
         if program.expanded_size("rate") <= EXPANDED and sp.expand(program.expand("rate")[0, 0]) == 0:
             return FirstIntegral(expression, terms, "∇I·∇L expands to zero")
-        if not zero_functions([rate])[0]:
+        (analytic,) = self._along(self._slopes([_without_moduli(expression)]))
+        if not zero_functions([analytic])[0]:
             return None  # small everywhere that was looked at, or only in a part of space: nothing that flows for long enough
         return FirstIntegral(expression, terms, "∇I·∇L is zero identically, by its values in a prime field")
 
