@@ -49,6 +49,9 @@ LARGEST_DENOMINATOR, SIMPLE = 10**9, 32
 """Coordinates are recognised as fractions with denominators up to the first from 100 digits, and tried up to the second where
 few digits are known."""
 
+DUST = 1e-7
+"""Coordinates below this, relative to 1 + |x|, are written as 0."""
+
 SAME = 1e-9
 """Points closer than this, relative to 1 + |x|, are one."""
 
@@ -114,7 +117,9 @@ def find_fixed_points(chart: Chart, effort: Effort | None = None) -> FixedPoints
     sides = [on_this_side(chart, p.coordinates) for p in solved]
     complete = complete and None not in sides
     inside = [p for p, side in zip(solved, sides, strict=True) if side]
-    if not complete and chart.embedding.selected is None:
+    # Points on Γ are put into a stated ψ numerically; a graph chart reads their exact coordinates off, so that these come first.
+    graph = chart.embedding.selected is not None
+    if not complete and not graph:
         inside.extend(numerical_zeros(chart, inside))
     found = _Found(tuple(inside), (), (), ())
     for point, side in zip(solved, sides, strict=True):
@@ -127,6 +132,10 @@ def find_fixed_points(chart: Chart, effort: Effort | None = None) -> FixedPoints
         found = _with_rests(chart, found, search, effort)
         found, suspects = _with_suspects(chart, found, search)
         complete = complete and len(found.inside) == len(inside)
+        effort.begin("looking for fixed points in the chart by Newton's method")
+        for point in numerical_zeros(chart, found.inside) if graph and not complete else ():
+            if not found.knows(point, chart):
+                found = replace(found, inside=(*found.inside, point))
     except BudgetSpent as stopped:
         search = replace(search, words=f"it was stopped: {stopped}")
     return FixedPoints(
@@ -310,7 +319,7 @@ def _reason(chart: Chart, found: _Found, complete: bool, search: RestSearch, sus
     if found.continua:
         sentences.append(_why_not_isolated(chart, found, search))
     if suspects and not complete:
-        places = " and ".join("(" + ", ".join(f"{a:.4g}" for a in x) + ")" for x in suspects)
+        places = " and ".join(f"({', '.join(f'{a:.4g}' for a in _without_dust(x))})" for x in suspects)
         sentences.append(
             f"b becomes ever smaller towards x ≈ {places}: whether it has a degenerate zero there was not decided"
         )
@@ -321,6 +330,11 @@ def _reason(chart: Chart, found: _Found, complete: bool, search: RestSearch, sus
             f"Γ has {count} fixed point{'s' * (count > 1)} that this chart does not hold, beyond where it ends: see `elsewhere`{charts}"
         )
     return "; ".join(sentences)
+
+
+def _without_dust(place: np.ndarray) -> np.ndarray:
+    """A place for reading: what is tiny beside the rest is 0."""
+    return np.where(np.abs(place) > DUST * (1 + np.abs(place).max()), place, 0.0)
 
 
 def _why_not_isolated(chart: Chart, found: _Found, search: RestSearch) -> str:

@@ -13,7 +13,7 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.algebra.regular_point import is_tiny, without_rounding
+from symbolic_sgd.algebra.regular_point import is_tiny
 from symbolic_sgd.derive.derivation import Derivation
 from symbolic_sgd.derive.effort import Effort
 from symbolic_sgd.derive.embedding import unchecked
@@ -305,8 +305,11 @@ class _Search:
         """The exact zero beside one in float64; None where there is none, or it is no regular point of Γ."""
         tangent = place.batch.tangent[0]
         try:
-            point = self._newton(place)
-            if point is None or not self._regular(point):
+            found = self._newton(place)
+            # A coordinate that is 0 is found as rounding; one that is merely tiny must not be taken for it.
+            candidates = [] if found is None else [_without_rounding(found, place.extent[0]), found]
+            point = next((point for point in candidates if self._regular(point)), None)
+            if point is None:
                 return None
             slope = self._slope(point, tangent)
         except BudgetSpent:
@@ -325,19 +328,14 @@ class _Search:
         size = float(place.extent[0])
         with mp.workdps(POINT):
             current = {s: mp.mpf(float(a)) for s, a in zip(symbols, x, strict=True)}
-            tiny, settled = size * mp.mpf(10) ** (7 - POINT), False
             for _ in range(NEWTON):
                 self.effort.check()
                 values = Valuation(PRECISE, current)([*self.gradient, *self.drift])
                 parts = (_times(across, values[: len(x)]), _times(along, values[len(x) :]))
                 step = [a + b for a, b in zip(*parts, strict=True)]
                 current = {s: a - e for (s, a), e in zip(current.items(), step, strict=True)}
-                if max(map(abs, step)) <= tiny and (
-                    settled or not any(is_tiny(a, size, POINT) for a in current.values())
-                ):
-                    changes = zip(current.items(), step, strict=True)
-                    return PrecisePoint({s: without_rounding(a, e, size, POINT) for (s, a), e in changes})
-                settled = max(map(abs, step)) <= tiny
+                if max(map(abs, step)) <= size * mp.mpf(10) ** (7 - POINT):
+                    return PrecisePoint(current)
                 if not max(abs(a - float(b)) for a, b in zip(current.values(), x, strict=True)) <= SHARPENED * size:
                     return None
         return None
@@ -368,6 +366,10 @@ class _Search:
         apart = np.linalg.norm(ends.batch.points - place.batch.points, axis=1)
         alike = [self._kernel(slope).shape[1] == axes.shape[1] for slope in ends.slope]
         return bool(np.all(self._settled(ends) & (apart > length / 3) & (apart < 3 * length) & alike))
+
+
+def _without_rounding(point: PrecisePoint, size: float) -> PrecisePoint:
+    return PrecisePoint({s: mp.mpf(0) if is_tiny(a, size, POINT) else a for s, a in point.assignment.items()})
 
 
 def _clusters(places: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:

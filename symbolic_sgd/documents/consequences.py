@@ -93,7 +93,7 @@ def _fixed_points(found: FixedPoints) -> Iterator[Block]:
         yield paragraph("Fixed points that were found elsewhere on Γ, where this chart does not go:")
         yield Items(tuple(map(_fixed_point, found.elsewhere)))
     if not found.complete or not len(found):
-        yield words(f"{found.reason[0].upper()}{found.reason[1:]}.")
+        yield words(f"Of its fixed points is known: {found.reason}.")
 
 
 def _fixed_point(point: FixedPoint) -> Paragraph:
