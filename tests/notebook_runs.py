@@ -5,7 +5,6 @@ import tempfile
 from pathlib import Path
 
 import jupytext
-from jupyter_client import AsyncKernelManager
 from nbclient import NotebookClient
 
 NOTEBOOKS = Path(__file__).parents[1] / "notebooks"
@@ -18,9 +17,8 @@ def sources() -> list[Path]:
 def executed(source: Path, directory: str | Path):
     """The notebook of a source, run in a kernel of its own in that directory."""
     notebook = jupytext.read(source)
-    kernel = AsyncKernelManager(kernel_name="python3", transport="tcp" if sys.platform == "win32" else "ipc")
     NotebookClient(
-        notebook, km=kernel, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(directory)}}
+        notebook, timeout=600, kernel_name="python3", resources={"metadata": {"path": str(directory)}}
     ).execute()
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"{source.stem}-{number}"
