@@ -23,6 +23,12 @@ from symbolic_sgd.verify.witness import Witness
 
 TOLERANCE = 1e-10
 
+ROUNDED = 64 * float(np.finfo(float).eps)
+"""What float64 makes of ∇L and of x + ∇L, beside |∇²L|(1 + |x|)."""
+
+HIDDEN = 1e-2
+"""Rounding of ∇L beside σ from which the noise of a step is not seen in float64."""
+
 BESIDE = 0.3
 """Distance of the points beside Γ, relative to the length over which ∇²L changes."""
 
@@ -110,14 +116,16 @@ SIMULATORS: dict[str, Callable[[Problem, np.ndarray], Moves | None]] = {
 def _checks(
     witness: Witness, rows: np.ndarray, name: str, moves: Callable[[Problem, np.ndarray], Moves | None]
 ) -> list[Check]:
-    """The largest errors of mean and covariance over the rows."""
+    """The largest errors of mean and covariance over the rows, beside what is tolerated: `TOLERANCE`, and rounding of ∇L."""
     problem, names = witness.derivation.problem, (f"noise of {name}: mean", f"noise of {name}: covariance")
     slopes = witness.smooth_loss.gradient(rows)
     sigmas = evaluate(witness.stated.noise, problem.symbols, rows)["noise_factor"].reshape(
         len(rows), problem.dimension, -1
     )
+    steepest = np.abs(witness.smooth_loss.hessian(rows)).max(axis=(1, 2))
+    blurs = ROUNDED * steepest * (1 + np.abs(rows[:, : problem.dimension]).max(axis=1))
     worst: dict[str, Check] = {}
-    for row, slope, sigma in zip(rows, slopes, sigmas, strict=True):
+    for row, slope, sigma, blur in zip(rows, slopes, sigmas, blurs, strict=True):
         drawn = moves(problem, row)
         if drawn is None:
             return [Check(n, None, None, 0.0, TOLERANCE, "not run", f"more than {MOST:,} outcomes") for n in names]
@@ -126,17 +134,21 @@ def _checks(
         spread = (moved - mean).T * probabilities @ (moved - mean)
         scale = max(float(np.abs(sigma).max()), size, 1e-300)
         largest = max(scale, float(np.abs(slope).max()))
+        if blur > HIDDEN * scale:
+            reason = f"rounding of ∇L hides the noise in float64, at |x| = {np.abs(row).max():.3g} with |∇²L| = {steepest.max():.3g}"
+            return [Check(n, None, None, 0.0, TOLERANCE, "not run", reason) for n in names]
         pairs = (slope, mean, largest), ((sigma @ sigma.T).ravel(), spread.ravel(), scale**2)
         for check_name, (stated, seen, natural) in zip(names, pairs, strict=True):
-            check = _compared(check_name, stated, seen, natural)
-            if check_name not in worst or not check.error <= worst[check_name].error:
+            check = _compared(check_name, stated, seen, natural, TOLERANCE + float(blur) / scale)
+            before = worst.get(check_name)
+            if before is None or not check.error / check.tolerance <= before.error / before.tolerance:
                 worst[check_name] = check
     return list(worst.values())
 
 
-def _compared(name: str, stated: np.ndarray, seen: np.ndarray, scale: float) -> Check:
+def _compared(name: str, stated: np.ndarray, seen: np.ndarray, scale: float, tolerance: float) -> Check:
     error = float(np.abs(stated - seen).max() / scale)
     detail = f"all outcomes of one step, on Γ and beside it; relative to {scale:.3g}"
     return Check(
-        name, stated.tolist(), seen.tolist(), error, TOLERANCE, "measured" if error <= TOLERANCE else "failed", detail
+        name, stated.tolist(), seen.tolist(), error, tolerance, "measured" if error <= tolerance else "failed", detail
     )
