@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.linalg.lapack import dgetrf, dgetrs
+from scipy.linalg import get_lapack_funcs
 
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.regular_point import far_apart, kernel, newton_step, pivots_of, regular_point
@@ -57,6 +57,9 @@ LOOSER = 100
 
 FAR = 1e8
 """A flow that gets this many times farther than max(1, |x|) is taken to diverge."""
+
+
+_GETRF, _GETRS = get_lapack_funcs(("getrf", "getrs"), dtype=np.float64)
 
 
 @dataclass(frozen=True)
@@ -429,11 +432,11 @@ def _solver(tables: RadauTables, length: float, hessians: Sequence[Precise]) -> 
     for i, h in enumerate(hessians):
         place = slice(i * d, (i + 1) * d)
         matrix[place, place] += _float_matrix(base.T * h * base)
-    factors, order, _ = dgetrf(matrix)  # a singular one gives changes that are not finite
+    factors, order, _ = _GETRF(matrix)  # a singular one gives changes that are not finite
 
     def solve(rows: Table) -> Table:
         turned = [_times(base.T, row) for row in rows]
-        flat = _scaled(turned, lambda b: dgetrs(factors, order, b)[0])
+        flat = _scaled(turned, lambda b: _GETRS(factors, order, b)[0])
         return [_times(base, flat[i * d : (i + 1) * d]) for i in range(count)]
 
     return solve
