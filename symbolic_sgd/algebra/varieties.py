@@ -4,7 +4,8 @@ A variety over the rationals has points in other rings than the real numbers, an
 a value. Every component is met with the same chance, whether or not a real point of it was ever found.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import combinations, islice
 from typing import Any
 
@@ -173,7 +174,9 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     proved = [node.is_zero for node in nodes]
     if not equations or all(proved):
         return proved
-    equations, nodes = _with_calls_as_unknowns(equations, nodes)
+    new = _calls_as_unknowns(tuple(equations))
+    if new:
+        equations, nodes = replace_nodes(equations, new), replace_nodes(nodes, new)
     fewer = codimension is not None and codimension < len(equations)
     plans = [] if fewer else _plans(equations)
     for plan in plans:
@@ -184,21 +187,22 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     return proved
 
 
-def _with_calls_as_unknowns(equations: Sequence[Node], nodes: Sequence[Node]) -> tuple[Sequence[Node], Sequence[Node]]:
-    """The same with some calls of functions as new symbols, where that makes the equations solvable.
+@lru_cache(maxsize=8)
+def _calls_as_unknowns(equations: tuple[Node, ...]) -> Mapping[Node, Node]:
+    """Some calls of functions and new symbols for them, where that makes the equations solvable; else nothing.
 
     What vanishes whatever the value of e^f, say, may be, on the equations, vanishes for its value.
     """
     if _solving_order([(g, set(symbols_of([g]))) for g in equations]):
-        return equations, nodes
+        return {}
     calls = [node for node in reachable(equations) if node.args and node.op not in RATIONAL]
     for count in range(1, len(equations) + 1):
         for chosen in islice(combinations(reversed(calls), count), MOST_CHOICES):
             new = {call: call.graph.symbol(sp.Dummy(call.op)) for call in chosen}
             system = replace_nodes(equations, new)
             if _solving_order([(g, set(symbols_of([g]))) for g in system]):
-                return system, replace_nodes(nodes, new)
-    return equations, nodes
+                return new
+    return {}
 
 
 def _plans(equations: Sequence[Node]) -> list[Plan]:
