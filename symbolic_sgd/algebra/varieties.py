@@ -149,6 +149,9 @@ SAMPLES_ON_VARIETY = 40
 """Points of a variety at which a node is tested: it may have several components, and each has to be met."""
 
 
+FRUITLESS = 40
+"""Draws without a single root after which no more are made."""
+
 Plan = list[tuple[Node, sp.Symbol]]
 """Equations and the unknowns that they are solved for, in their turn."""
 
@@ -237,13 +240,17 @@ def _in_unknown(equation: Node, unknown: sp.Symbol, values: Values, assignment: 
 def _solutions(plan: Plan) -> Iterator[tuple[dict[sp.Symbol, int], Values]]:
     """Random points of the variety."""
     symbols = sorted({s for g, _ in plan for s in symbols_of([g])}, key=lambda s: s.name)
+    met = False
     for draw in range(SAMPLES_ON_VARIETY * DRAWS):
+        if draw == FRUITLESS and not met:
+            return  # as for 1 + x², which has no root where p = 3 mod 4
         values = Values(draw)
         try:
             assignment = _solved(plan, values, random_assignment(values, symbols))
         except ArithmeticError:
             continue
         if assignment is not None:
+            met = True
             yield assignment, values
 
 
