@@ -269,7 +269,7 @@ class _Search:
         slopes = jacobian(equations, self.landscape.variables)
         program = Program.of({"equations": Matrix.column(equations), "slopes": Matrix.of(slopes)})
         values = evaluate(program, self.problem.symbols, points)
-        steep = np.linalg.norm(values["slopes"].reshape(len(points), len(equations), -1), axis=2)
+        steep = np.linalg.norm(values["slopes"].reshape(len(points), len(equations), self.landscape.dimension), axis=2)
         size = 1 + np.abs(points).max(axis=1, initial=0)
         return np.any(np.abs(values["equations"]) > OFF * size[:, None] * steep, axis=1)
 
