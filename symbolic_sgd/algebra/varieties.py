@@ -4,7 +4,7 @@ A variety over the rationals has points in other rings than the real numbers, an
 a value. Every component is met with the same chance, whether or not a real point of it was ever found.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from itertools import combinations, islice
 from typing import Any
@@ -191,7 +191,7 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
 
 
 @lru_cache(maxsize=8)
-def _calls_as_unknowns(equations: tuple[Node, ...]) -> Mapping[Node, Node]:
+def _calls_as_unknowns(equations: tuple[Node, ...]) -> dict[Node, Node]:
     """Some calls of functions and new symbols for them, where that makes the equations solvable; else nothing.
 
     What vanishes whatever the value of e^f, say, may be, on the equations, vanishes for its value.
