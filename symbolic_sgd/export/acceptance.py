@@ -27,6 +27,9 @@ LARGEST = 30_000
 CONDITIONED = 10**5
 """τ tr H above this is left to the full examination."""
 
+PIVOT, SQUARED = Fraction(1, 10**9), Fraction(1, 10**12)
+"""A pivot of A, or of G, below this share of its trace may be rounding, and tells nothing of τ."""
+
 FINITE = 10**100
 """So is |H| above this, in any unit of the loss."""
 
@@ -66,7 +69,8 @@ class _Normal:
         self.hessian = hessian
         self.columns = hessian.columns(pivots)
         block = Matrix.of(self.columns.rows[i] for i in pivots)
-        self.gram = PositiveDefinite.factor(_gram(self.columns))
+        self.gram_matrix = _gram(self.columns)
+        self.gram = PositiveDefinite.factor(self.gram_matrix)
         self.block = PositiveDefinite.factor(block)
         self.pivot_block = block
         rest = Matrix.of(self.columns.rows[i] for i in others).T  # M×(D−M)
@@ -84,7 +88,8 @@ class _Normal:
         tau = _sum(graph, [inverse[i, i] for i in range(inverse.shape[0])])
         trace = _sum(graph, [self.hessian[i, i] for i in range(self.hessian.shape[0])])
         return [
-            *(_negative(p) for p in (*self.block.pivots, *self.gram.pivots)),
+            *_rounded(self.block, self.pivot_block, PIVOT),
+            *_rounded(self.gram, self.gram_matrix, SQUARED),
             _ratio(tau * trace, graph.constant(CONDITIONED)),
             _squares(graph, self.schur) * 2 * tau * tau / _square(ROUNDING),
             _squares(graph, self.hessian.entries) / FINITE**2,
@@ -134,6 +139,12 @@ def _satisfied(derivation: Derivation, values: Sequence[Node]) -> list[Node]:
 def _negative(pivot: Node) -> Node:
     """0 for a positive pivot, at least 2 for any other."""
     return 2 - 2 * pivot.graph.call("sign", pivot)
+
+
+def _rounded(factor: PositiveDefinite, matrix: Matrix, share: Fraction) -> list[Node]:
+    """Whether every pivot is positive, and too large to be rounding."""
+    trace = _sum(matrix[0, 0].graph, [matrix[i, i] for i in range(matrix.shape[0])])
+    return [doubt for p in factor.pivots for doubt in (_negative(p), _ratio(trace * share, p))]
 
 
 def _ratio(a: Node, b: Node) -> Node:
