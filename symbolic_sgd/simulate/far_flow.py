@@ -14,7 +14,16 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.regular_point import far_apart, kernel, newton_step, pivots_of, regular_point
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.simulate.flow_state import PreciseLoss
-from symbolic_sgd.simulate.precise_radau import Precise, RadauTables, Table, added, floats, mix, radau_tables
+from symbolic_sgd.simulate.precise_radau import (
+    Precise,
+    RadauTables,
+    Table,
+    added,
+    floats,
+    mix,
+    place_in_words,
+    radau_tables,
+)
 
 GUARD_DIGITS = 60
 """Digits carried beyond those asked for; the ratio of the curvatures uses them up."""
@@ -164,7 +173,7 @@ class _Path:
             if not float(mp.norm(state.x)) < limit:
                 raise FlowDidNotConverge(f"the flow diverges: |x| passes {limit:.4g}")
         raise FlowDidNotConverge(
-            f"the flow had not settled after {MOST_STEPS} steps, at {_place(state.x)}; {far_apart(self._decades(state.x))}"
+            f"the flow had not settled after {MOST_STEPS} steps, at {place_in_words(state.x)}; {far_apart(self._decades(state.x))}"
         )
 
     # --- arrival ----------------------------------------------------------------------------
@@ -185,7 +194,7 @@ class _Path:
         near = 10.0 ** (1 - self.digits / 2) * (1 + mp.norm(x))
         if lowest < -(mp.mpf(10) ** -GUARD_DIGITS) * largest and max(map(abs, self.gradient(x))) < -lowest * near:
             raise FlowDidNotConverge(
-                f"the flow ends in a saddle at {_place(x)}, for all that {self.digits} digits can tell"
+                f"the flow ends in a saddle at {place_in_words(x)}, for all that {self.digits} digits can tell"
             )
 
     def _has_decayed(self, state: _State) -> bool:
@@ -226,7 +235,7 @@ class _Path:
         """An accepted step; a settled x stays."""
         for _ in range(MOST_REJECTIONS):
             if length * self._steepest(state.x) > MOST_STIFF:
-                raise FlowDidNotConverge(f"near {_place(state.x)} {far_apart(self._decades(state.x))}")
+                raise FlowDidNotConverge(f"near {place_in_words(state.x)} {far_apart(self._decades(state.x))}")
             stages = self._settled_stages(state.x, length) if settled else self._stages(state.x, length, guess)
             if stages is None:
                 length, guess = 0.3 * length, None
@@ -237,7 +246,7 @@ class _Path:
                 growth = min(growth, MOST_GROWTH)
                 return _Step(moved, length, growth, self._extrapolated(stages.values, growth))
             length, guess = length * max(min(growth, SAFETY), 0.1), None
-        raise FlowDidNotConverge(f"the loss is not finite along the flow, near {_place(state.x)}")
+        raise FlowDidNotConverge(f"the loss is not finite along the flow, near {place_in_words(state.x)}")
 
     def _steepest(self, x: list[Precise]) -> float:
         """The largest curvature there, but for a factor D."""
@@ -519,7 +528,3 @@ def _times(matrix: Precise, vector: Sequence[Precise]) -> list[Precise]:
 
 def _largest(table: Table) -> float:
     return float(max((abs(a) for row in table for a in row), default=mp.mpf(0)))
-
-
-def _place(x: Sequence[Precise]) -> str:
-    return "(" + ", ".join(f"{float(a):.4g}".replace("-", "−") for a in x) + ")"

@@ -12,12 +12,16 @@ from scipy.linalg import lu_factor, lu_solve
 
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import FlowDidNotConverge
-from symbolic_sgd.simulate.precise_radau import Precise, Table
-from symbolic_sgd.simulate.precise_radau import RadauTables as _Tables
-from symbolic_sgd.simulate.precise_radau import added as _add
-from symbolic_sgd.simulate.precise_radau import floats as _floats
-from symbolic_sgd.simulate.precise_radau import mix as _mix
-from symbolic_sgd.simulate.precise_radau import radau_tables as _tables
+from symbolic_sgd.simulate.precise_radau import (
+    Precise,
+    RadauTables,
+    Table,
+    added,
+    floats,
+    mix,
+    place_in_words,
+    radau_tables,
+)
 
 GUARD_DIGITS = 25
 """Digits carried beyond those asked for; stiffness costs the logarithm of the ratio of curvatures."""
@@ -67,9 +71,6 @@ REACH = 1e-2
 
 SLACK = 2
 """Digits by which the errors at the end may seem to be too large: steps err by much less than their tolerance."""
-
-ROUNDED = 1e-7
-"""Coordinates below this are written as 0 in words."""
 
 LEAST_NORMAL = 1e-8
 """Smallest ratio of the M-th curvature to the largest on Γ."""
@@ -126,7 +127,7 @@ def _followed(
 ) -> tuple[list[Precise], float]:
     """The limit of a flow with so many digits, and the common logarithm of its error relative to 1 + |x|."""
     with mp.workdps(digits + GUARD_DIGITS), np.errstate(all="ignore"):
-        tables = _tables(4 + digits // 4)
+        tables = radau_tables(4 + digits // 4)
         return _Path(gradient, hessian, rank, digits, tables).limit([mp.mpf(value) for value in start])
 
 
@@ -138,7 +139,7 @@ class _Path:
     hessian: Hessian
     rank: int
     digits: int
-    tables: _Tables
+    tables: RadauTables
 
     def limit(self, x: list[Precise]) -> tuple[list[Precise], float]:
         """Steps until Newton's method can finish, and log₁₀ of the error of the limit relative to 1 + |x|.
@@ -151,7 +152,7 @@ class _Path:
         limit = FAR * max(1.0, float(mp.norm(x)))
         for steps in range(MOST_STEPS):
             curvature, axes = self._local(x)
-            slope = _floats([self.gradient(x)])[0]
+            slope = floats([self.gradient(x)])[0]
             place = _Place.of(self.rank, float(1 + mp.norm(x)), axes.T @ slope, curvature)
             self._refuse_saddle(x, place, curvature, _beside(errors, slope))
             near, arrived = self._arrived(x, place, near, steps)
@@ -160,7 +161,7 @@ class _Path:
             length = self._length(length, curvature)
             stages, length, growth = self._step(x, length, guess)
             errors = self._carried(errors, x, length, stages)
-            time, x = time + length, _add(x, stages[-1])
+            time, x = time + length, added(x, stages[-1])
             guess = self._extrapolated(stages, growth)
             length *= growth
             if not float(mp.norm(x)) < limit:
@@ -184,9 +185,9 @@ class _Path:
         return (float(np.log10(size)) if size < np.inf else np.inf) - self.digits
 
     def _local(self, x: list[Precise]) -> tuple[np.ndarray, np.ndarray]:
-        hessian = self.hessian(_floats([x])[0])
+        hessian = self.hessian(floats([x])[0])
         if not np.isfinite(hessian).all():
-            raise FlowDidNotConverge(f"the loss is not finite along the flow, near {_place(x)}")
+            raise FlowDidNotConverge(f"the loss is not finite along the flow, near {place_in_words(x)}")
         curvature, axes = np.linalg.eigh(hessian)
         return curvature, axes
 
@@ -228,19 +229,17 @@ class _Path:
         largest = np.abs(curvature).max()
         if curvature[0] < -MOST_TANGENT * largest:
             span = f"(the Hessian there has eigenvalues from {curvature[0]:.4g} to {curvature[-1]:.4g})"
-            where = _place(x, 10 * distance * float(1 + mp.norm(x)))
+            where = place_in_words(x, 10 * distance * float(1 + mp.norm(x)))
             return f"the flow ends in a saddle at {where} {span}, for all that {self.digits} digits can tell".replace(
                 "-", "−"
             )
         found = int((curvature > MOST_TANGENT * largest).sum())
-        return (
-            f"the flow ends at {_place(x)}, where the Hessian has rank {found} and not {self.rank}: another set than Γ"
-        )
+        return f"the flow ends at {place_in_words(x)}, where the Hessian has rank {found} and not {self.rank}: another set than Γ"
 
     def _words_of_slowness(self, x: list[Precise], steps: int) -> str:
         slope = f"{float(mp.norm(self.gradient(x))):.4g}".replace("-", "−")
         return (
-            f"the flow had not settled after {steps} steps, at {_place(x)}, |∇L| = {slope} "
+            f"the flow had not settled after {steps} steps, at {place_in_words(x)}, |∇L| = {slope} "
             "(it is degenerate there, that is flatter than quadratic, or its minimum lies at infinity)"
         )
 
@@ -254,13 +253,13 @@ class _Path:
                 ratio = float(np.linalg.norm(error)) / tolerance
                 growth = SAFETY * max(ratio, 1e-60) ** (-0.5 / len(stages))
                 if ratio <= 1:
-                    stages[-1] = _add(stages[-1], [mp.mpf(value) for value in error])
+                    stages[-1] = added(stages[-1], [mp.mpf(value) for value in error])
                     return stages, length, min(growth, MOST_GROWTH)
                 length *= max(min(growth, SAFETY), 0.1)
             else:
                 length *= 0.3
             guess = None
-        raise FlowDidNotConverge(f"the loss is not finite along the flow, near {_place(x)}")
+        raise FlowDidNotConverge(f"the loss is not finite along the flow, near {place_in_words(x)}")
 
     def _stages(self, x: list[Precise], length: float, guess: Table | None, tolerance: float) -> Table | None:
         """Newton's method for A⁻¹Z/h = −∇L(x + Z); None where it does not converge."""
@@ -269,15 +268,15 @@ class _Path:
         for _ in range(MOST_NEWTON_ITERATIONS):
             if factors is None:
                 factors = _factored(self.tables, length, self._hessians(x, stages))
-            pull = [self.gradient(_add(x, stage)) for stage in stages]
-            spread = _mix(self.tables.slopes, stages)
+            pull = [self.gradient(added(x, stage)) for stage in stages]
+            spread = mix(self.tables.slopes, stages)
             pairs = zip(pull, spread, strict=True)
-            residual = _floats([[-g - z / length for g, z in zip(*pair, strict=True)] for pair in pairs])
+            residual = floats([[-g - z / length for g, z in zip(*pair, strict=True)] for pair in pairs])
             change = lu_solve(factors, residual.ravel(), check_finite=False).reshape(residual.shape)
             size = np.abs(change).max()
             if not np.isfinite(size) or size > 10 * before:
                 return None
-            stages = [_add(stage, [mp.mpf(v) for v in row]) for stage, row in zip(stages, change, strict=True)]
+            stages = [added(stage, [mp.mpf(v) for v in row]) for stage, row in zip(stages, change, strict=True)]
             rate = size / before if before < np.inf else 1.0
             if size * min(1.0, rate) <= NEWTON_SHARE * tolerance:
                 return stages
@@ -286,7 +285,7 @@ class _Path:
         return None
 
     def _hessians(self, x: list[Precise], stages: Table) -> list[np.ndarray]:
-        return [self.hessian(_floats([_add(x, stage)])[0]) for stage in stages]
+        return [self.hessian(floats([added(x, stage)])[0]) for stage in stages]
 
     def _error(self, x: list[Precise], length: float, stages: Table) -> np.ndarray:
         """∫ (1 + (h − t)H/2)⁻² (−∇L(u) − u̇) dt over the collocation polynomial u: the local error, asymptotically.
@@ -294,15 +293,15 @@ class _Path:
         Superconvergence is a cancellation between the nodes, of more digits than float64 has, so that the defects are
         added up before they are damped as well; that sum is the smaller one unless the step is stiff.
         """
-        places = _mix(self.tables.defect_values, stages)
-        slopes = _mix(self.tables.defect_slopes, stages)
-        pulls = [self.gradient(_add(x, place)) for place in places]
+        places = mix(self.tables.defect_values, stages)
+        slopes = mix(self.tables.defect_slopes, stages)
+        pulls = [self.gradient(added(x, place)) for place in places]
         pairs = zip(pulls, slopes, strict=True)
         defects = [[-length * g - z for g, z in zip(*pair, strict=True)] for pair in pairs]
-        together = _floats(_mix([self.tables.defect_weights], defects))[0]
+        together = floats(mix([self.tables.defect_weights], defects))[0]
         hessians = self._hessians(x, places)
         apart = np.zeros(len(x))
-        rows = zip(self.tables.defect_nodes, self.tables.defect_weights, _floats(defects), hessians, strict=True)
+        rows = zip(self.tables.defect_nodes, self.tables.defect_weights, floats(defects), hessians, strict=True)
         for node, weight, defect, hessian in rows:
             apart += float(weight) * _damped(length * (1 - float(node)) * hessian, defect)
         together = _damped(length / 2 * hessians[-1], together)
@@ -312,18 +311,18 @@ class _Path:
         """The collocation polynomial u(1 + ratio c_i) − u(1) beyond its step."""
         powers = range(1, len(stages) + 1)
         beyond = [[(1 + ratio * node) ** n - 1 for n in powers] for node in self.tables.nodes]
-        return _mix(beyond, _mix(self.tables.coefficients, stages))
+        return mix(beyond, mix(self.tables.coefficients, stages))
 
     def _finished(self, x: list[Precise]) -> list[Precise]:
         """x ← x − H†∇L with the M largest eigenvalues of H, until it no longer shrinks."""
         curvature, axes = self._local(x)
         normal, inverse, before = axes[:, -self.rank :], 1 / curvature[-self.rank :], np.inf
         for _ in range(self.digits):
-            shift = normal @ (inverse * (normal.T @ _floats([self.gradient(x)])[0]))
+            shift = normal @ (inverse * (normal.T @ floats([self.gradient(x)])[0]))
             size = np.linalg.norm(shift)
             if not size < before / 2:
                 break
-            x, before = _add(x, [mp.mpf(-value) for value in shift]), size
+            x, before = added(x, [mp.mpf(-value) for value in shift]), size
         steepest, (curvature, _) = curvature[-self.rank], self._local(x)
         if not _is_right(self.rank, curvature):
             raise FlowDidNotConverge(self._words(x, curvature))
@@ -371,10 +370,10 @@ def _is_right(rank: int, curvature: np.ndarray) -> bool:
     return bool(curvature[tangent] > LEAST_NORMAL * largest and others <= MOST_TANGENT * largest)
 
 
-def _factored(tables: _Tables, length: float, hessians: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+def _factored(tables: RadauTables, length: float, hessians: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """A⁻¹ ⊗ I / h + diag H_i, factored."""
     dimension = len(hessians[0])
-    matrix = np.kron(_floats(tables.slopes), np.eye(dimension)) / length
+    matrix = np.kron(floats(tables.slopes), np.eye(dimension)) / length
     for i, hessian in enumerate(hessians):
         place = slice(i * dimension, (i + 1) * dimension)
         matrix[place, place] += hessian
@@ -385,9 +384,3 @@ def _damped(stiffness: np.ndarray, defect: np.ndarray) -> np.ndarray:
     """(1 + z/2)⁻² defect, in place of e⁻ᶻ."""
     matrix = np.eye(len(defect)) + stiffness / 2
     return np.linalg.solve(matrix, np.linalg.solve(matrix, defect))
-
-
-def _place(x: list[Precise], distance: float = 0.0) -> str:
-    """x in words, to within a distance."""
-    values = [0.0 if abs(value) < max(ROUNDED, distance) else float(value) for value in x]
-    return "(" + ", ".join(f"{value:.4g}".replace("-", "−") for value in values) + ")"

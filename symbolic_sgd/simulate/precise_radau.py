@@ -19,6 +19,9 @@ Matrix = Any
 
 Table = list[list[Precise]]
 
+ROUNDED = 1e-7
+"""Coordinates below this are written as 0 in words."""
+
 
 @dataclass(frozen=True)
 class RadauTables:
@@ -116,3 +119,9 @@ def floats(values: Table) -> np.ndarray:
 def added(left: Sequence[Precise], right: Sequence[Precise]) -> list[Precise]:
     """The sum of two vectors."""
     return [a + b for a, b in zip(left, right, strict=True)]
+
+
+def place_in_words(x: list[Precise], distance: float = 0.0) -> str:
+    """x in words, to within a distance."""
+    values = [0.0 if abs(value) < max(ROUNDED, distance) else float(value) for value in x]
+    return "(" + ", ".join(f"{value:.4g}".replace("-", "−") for value in values) + ")"
