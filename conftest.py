@@ -4,10 +4,13 @@ Without arguments, `python -m pytest` shares the tests among as many processes a
 installed (`-n 0`: one process). Campaigns (`-m campaign`) hold what takes longer; `--sample N` runs N cases of each.
 """
 
+import ast
 import os
 import random
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from itertools import groupby
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +20,7 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
     os.environ.setdefault(threads, "1")  # the matrices here are small: further threads would only wait for each other
 
 CAMPAIGN = "campaign"
+PACKAGE = Path(__file__).parent / "symbolic_sgd"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -35,6 +39,17 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
             len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
         )
         config.option.dist = "worksteal"
+
+
+def pytest_ignore_collect(collection_path: Path) -> bool | None:
+    """Modules of the package that import an extra which is not installed are left out; a test that cannot be imported fails."""
+    if collection_path.suffix != ".py" or PACKAGE not in collection_path.parents:
+        return None
+    body = ast.parse(collection_path.read_text()).body
+    plain = [name.name for line in body if isinstance(line, ast.Import) for name in line.names]
+    named = [line.module for line in body if isinstance(line, ast.ImportFrom) and line.module]
+    missing = any(find_spec(name.partition(".")[0]) is None for name in (*plain, *named))
+    return True if missing else None
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:

@@ -62,13 +62,22 @@ class Truth:
     def landscape(self) -> LiteralLandscape:
         found = literal_landscape(self.loss, self.parameters, self.place.point, self.place.codimension, DIGITS)
         values = found.spectrum.values
-        if values[0] < FAR_APART * values[self.place.codimension - 1]:
-            return found
+        return found if values[0] < FAR_APART * values[self.place.codimension - 1] else self.closer
+
+    @cached_property
+    def closer(self) -> LiteralLandscape:
+        """With more digits: differences with a step of 10^−n lose those of a loss that varies over lengths of 10^−n/2."""
         return literal_landscape(self.loss, self.parameters, self.place.point, self.place.codimension, MORE)
 
     @cached_property
     def terms(self) -> LiteralTerms:
         return self.landscape.terms(self.sigma)
+
+    def looked_at_closer(self) -> "Truth":
+        """The same point, the literal theorem taken with more digits."""
+        again = Truth(self.loss, self.sigma, self.parameters, self.place, self.noise_scale)
+        again.__dict__["landscape"] = self.closer
+        return again
 
     def size(self, name: str) -> mpmath.mpf:
         """The largest entry of a term; of all drift terms, for these."""
@@ -275,7 +284,7 @@ def _formula_errors(
     try:
         errors = _errors_at(sde, truth, constants, 55)
         if errors:
-            again = _errors_at(sde, truth, constants, 150)
+            again = _errors_at(sde, truth.looked_at_closer(), constants, 150)
             errors = {name: again[name] for name in errors if name in again}
     except (SymbolicSGDError, ZeroDivisionError) as error:
         return {}, (), f"{type(error).__name__}: {error}"

@@ -49,6 +49,13 @@ def test_sample_of_the_campaign(first):
     assert sum(r["places"] for r in records if r["outcome"] == "derived") >= 2 * CHUNK
 
 
+@pytest.mark.parametrize("seed", [385, 1133, 1201, 1494])
+def test_seeds_that_were_wrong(seed):
+    """Where the reference had too few digits for a formula; a valley with M = 3 on the way to infinity, for a Γ with M = 2."""
+    record = judge(seed)
+    assert record["outcome"] == "derived" and record["wrong"] == []
+
+
 @pytest.mark.parametrize("seed", range(STATEMENTS))
 def test_sample_of_the_statements(seed):
     """Printed equations, matrices, component and regularizer say nothing wrong."""

@@ -19,6 +19,7 @@ from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.derive.cell import has_jumps, in_cell
 from symbolic_sgd.derive.effort import Progress, silent
 from symbolic_sgd.derive.equations import Equations, find_equations
+from symbolic_sgd.derive.faint_forces import faint_calls, faint_force
 from symbolic_sgd.derive.precise import (
     HessianRank,
     PrecisePoint,
@@ -380,6 +381,11 @@ class _Search:
                 f"the minimum at {describe()} is isolated (rank H = D = {rank.rank}): SGD stays at this point in the limit, "
                 "and there is no SDE to derive; near= can name a part of the zero-loss set that is a manifold"
             )
+        if faint_force(self.landscape, point, rank):
+            raise NoMinimum(
+                f"at {describe()} the gradient is below all digits, but not zero: a function that has nearly reached its limit there "
+                "still pushes along the valley, which has no minimizer near it; name another part of Γ with near={…}"
+            )
         return rank
 
     def _check_count(self, point: PrecisePoint, rank: int) -> None:
@@ -465,8 +471,14 @@ class _Search:
         flat = finite & (np.linalg.norm(slope.gradient, axis=1) <= 1e-5 * (1 + size))
         flat &= [bool(f) and self._is_lowest(x) for f, x in zip(flat, ends, strict=True)]
         if flat.any() and not self.equations:
+            where = ends[np.argmax(flat)]
+            if faint_calls(self.landscape, PrecisePoint(dict(zip(self.problem.symbols, map(mp.mpf, where), strict=True)))):
+                return NoMinimum(
+                    f"descent ends near {self._shown(where)}, where a function in the loss has nearly reached its limit: its slope is "
+                    "below all digits, but not zero, so that the minimum may be at infinity; name another part of Γ with near={…}"
+                )
             return DegenerateMinimum(
-                f"descent ends near {self._shown(ends[np.argmax(flat)])}, where the Hessian's rank is below the codimension "
+                f"descent ends near {self._shown(where)}, where the Hessian's rank is below the codimension "
                 "of the minimizers: the minimum is degenerate (flatter than quadratic across Γ), and the theorem does not apply"
             )
         if self.equations:
