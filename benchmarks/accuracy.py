@@ -22,8 +22,8 @@ from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import SymbolicSGDError
-from symbolic_sgd.export.backends import BACKENDS
-from symbolic_sgd.export.guard import check_points
+from symbolic_sgd.numeric.backends import BACKENDS
+from symbolic_sgd.numeric.guard import check_points
 from symbolic_sgd.problems.problem_file import read_problem
 
 POINTS = int(sys.argv[1]) if len(sys.argv) > 1 else 2000

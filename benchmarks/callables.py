@@ -27,11 +27,11 @@ from vector_c import function_of_columns, function_of_rows, loop_of_columns, sgd
 
 from symbolic_sgd import LLVM, IsotropicNoise, NumPy, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.export.backends import llvm
-from symbolic_sgd.export.fused import FusedSDE, FusedSGD
-from symbolic_sgd.export.host import HostBackend
-from symbolic_sgd.export.lowering import lower
-from symbolic_sgd.export.random_step import sde_step
+from symbolic_sgd.numeric.backends import llvm
+from symbolic_sgd.numeric.fused import FusedSDE, FusedSGD
+from symbolic_sgd.numeric.host import HostBackend
+from symbolic_sgd.numeric.lowering import lower
+from symbolic_sgd.numeric.random_step import sde_step
 
 LARGEST = int(sys.argv[1]) // 8 * 8 if len(sys.argv) > 1 else 1_000_000
 AUTODIFF = 10_000

@@ -4,8 +4,8 @@
     python benchmarks/campaign.py statements --from 0 --to 1000 --directory DIR [--processes 2]
     python benchmarks/campaign.py report DIR
 
-Each loss is determined by its seed (tests/widened_losses.py) and judged by roads that share no code with the package
-(tests/theorem_literal.py, regular_points.py, claims.py). One JSON line a seed is appended to DIR as soon as it is
+Each loss is determined by its seed (tests/helpers/widened_losses.py) and judged by roads that share no code with the package
+(tests/helpers/theorem_literal.py, regular_points.py, claims.py). One JSON line a seed is appended to DIR as soon as it is
 judged; the same command goes on where it stopped, and a run that is killed loses the losses that it was at. A loss
 that takes more than the limit of processor time is stopped and counted as slow.
 """
@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 PART = 50
 """Seeds of one process, and of one file: a new process starts with empty caches."""

@@ -15,8 +15,8 @@ from typing import Any
 import numpy as np
 from scipy.integrate import solve_ivp
 
-from symbolic_sgd.simulate.flow_limit import limits_of_flow
-from symbolic_sgd.simulate.flow_state import SmoothLoss
+from symbolic_sgd.flow.numerics.many_points import limits_of_flow
+from symbolic_sgd.flow.numerics.state import SmoothLoss
 
 WANTED = 1e-10
 """Largest error relative to 1 + |x| that both sides must reach."""

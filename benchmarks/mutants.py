@@ -16,17 +16,17 @@ import numpy as np
 from scipy.stats import beta
 
 ROOT = Path(__file__).parents[1]
-sys.path.insert(0, str(ROOT / "tests"))
+sys.path.insert(0, str(ROOT / "tests" / "helpers"))
 
 from mutants import MUTANTS, mutant, two_equations  # noqa: E402
 from slips import SLIPS, derived  # noqa: E402
 
 from symbolic_sgd import FULL, derive_limiting_sde  # noqa: E402
+from symbolic_sgd.checks.ensembles import Ensembles  # noqa: E402
+from symbolic_sgd.checks.methods import POINTS  # noqa: E402
+from symbolic_sgd.checks.witness import Witness  # noqa: E402
 from symbolic_sgd.errors import Undecided  # noqa: E402
 from symbolic_sgd.problems.problem_file import read_problem  # noqa: E402
-from symbolic_sgd.verify.checks import POINTS  # noqa: E402
-from symbolic_sgd.verify.ensembles import Ensembles  # noqa: E402
-from symbolic_sgd.verify.witness import Witness  # noqa: E402
 
 RERUN = ("hyperbola_label.toml", "hyperbola_isotropic.toml")
 

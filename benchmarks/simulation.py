@@ -21,11 +21,11 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd import FULL, LabelNoise, Problem, derive_limiting_sde, simulate_sde, simulate_sgd, verify
+from symbolic_sgd.checks.ensembles import LEVELS, Ensembles
+from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.problems.problem_file import read_problem
-from symbolic_sgd.processes.sgd import TrueLaw
 from symbolic_sgd.simulate.run import simulated
-from symbolic_sgd.verify.ensembles import LEVELS, Ensembles
-from symbolic_sgd.verify.witness import Witness
+from symbolic_sgd.simulate.sgd import TrueLaw
 
 try:
     import jax

@@ -12,8 +12,8 @@ import time
 import numpy as np
 
 from symbolic_sgd.experiments.sparse_recovery import Trial, effective, kernel_limit, limit_from, limiting_sde
-from symbolic_sgd.export.family_arrays import FamilyArrays
-from symbolic_sgd.simulate.limit_flow import follow_limit, stochastic_descent
+from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.simulate.deterministic_limit import follow_limit, stochastic_descent
 
 
 def functions_of(trial):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symbolic_sgd.export.lowering import STORE, Lowered
+from symbolic_sgd.numeric.lowering import STORE, Lowered
 
 W = 8
 VECTOR = f"__attribute__((vector_size({8 * W}), aligned(8)))"

@@ -2,22 +2,22 @@
 
 from typing import Any
 
+from symbolic_sgd.api.family_sde import FamilySDE
+from symbolic_sgd.api.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
+from symbolic_sgd.api.limiting_sde import LimitingSDE, derive_limiting_sde, verify
+from symbolic_sgd.api.simulation import Run, simulate_canonical_sde, simulate_sde, simulate_sgd
+from symbolic_sgd.checks.methods import FULL, QUICK
+from symbolic_sgd.checks.recheck import recheck
 from symbolic_sgd.errors import SymbolicSGDError
-from symbolic_sgd.export import backends
-from symbolic_sgd.family_sde import FamilySDE
-from symbolic_sgd.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
-from symbolic_sgd.limiting_sde import LimitingSDE, derive_limiting_sde, verify
+from symbolic_sgd.families.family import Family
+from symbolic_sgd.families.noise import AnyNoise, RedrawnLabels
+from symbolic_sgd.numeric import backends
 from symbolic_sgd.problems.exact import exact
-from symbolic_sgd.problems.family import Family
-from symbolic_sgd.problems.family_noise import AnyNoise, RedrawnLabels
 from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.processes.limit import WeakOrderOne, WeakOrderTwo
-from symbolic_sgd.processes.sgd import GaussianLaw, StatedLaw, TrueLaw
-from symbolic_sgd.processes.stability import StabilityWarning
-from symbolic_sgd.simulation import Run, simulate_canonical_sde, simulate_sde, simulate_sgd
-from symbolic_sgd.verify.checks import FULL, QUICK
-from symbolic_sgd.verify.recheck import recheck
+from symbolic_sgd.simulate.limit import WeakOrderOne, WeakOrderTwo
+from symbolic_sgd.simulate.sgd import GaussianLaw, StatedLaw, TrueLaw
+from symbolic_sgd.simulate.stability import StabilityWarning
 
 __all__ = [
     "FULL",

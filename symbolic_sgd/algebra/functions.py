@@ -2,7 +2,7 @@
 
 A row says how SymPy, NumPy and mpmath call the function, what its derivative is, and where it stops being smooth.
 Adding a function means adding a row, and its name in the tables of the back ends (`algebra/balls.py`,
-`export/c_source.py`, `export/backends`), which refuse in words what they lack; a `StableForm` needs no names there, being
+`numeric/c_source.py`, `numeric/backends`), which refuse in words what they lack; a `StableForm` needs no names there, being
 computed by other rows. `tests/algebra/test_functions.py` walks the table.
 """
 

@@ -2,18 +2,18 @@
 
 from collections.abc import Iterator
 
-from symbolic_sgd.chart_sde import ChartSDE
+from symbolic_sgd.charts.chart_sde import ChartSDE
+from symbolic_sgd.charts.fixed_points import FixedPoints
+from symbolic_sgd.charts.zeros_in_chart import FixedPoint
+from symbolic_sgd.checks.certificate import Certificate
 from symbolic_sgd.citation import PAPER
-from symbolic_sgd.derive.fixed_points import FixedPoints
-from symbolic_sgd.derive.regularizer import Regularizer
-from symbolic_sgd.derive.zeros_in_chart import FixedPoint
+from symbolic_sgd.documents.document import Block, Formula, Items, Math, Paragraph, Table, Verbatim, paragraph
 from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
 from symbolic_sgd.errors import SymbolicSGDError
-from symbolic_sgd.export.document import Block, Formula, Items, Math, Paragraph, Table, Verbatim, paragraph
-from symbolic_sgd.export.latex import expression_latex, visible_length
-from symbolic_sgd.export.layout import LINE
-from symbolic_sgd.verify.certificate import Certificate
+from symbolic_sgd.printing.latex import expression_latex, visible_length
+from symbolic_sgd.printing.layout import LINE
+from symbolic_sgd.regularizer.regularizer import Regularizer
 
 
 def regularizer(findings: Findings) -> tuple[Block, ...]:

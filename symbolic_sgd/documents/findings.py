@@ -7,14 +7,14 @@ from typing import TypeVar
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import SymbolicMatrix
-from symbolic_sgd.chart_sde import ChartSDE
-from symbolic_sgd.derive.charts import find_chart
-from symbolic_sgd.derive.derivation import DRIFT_TERMS, Derivation
-from symbolic_sgd.derive.regularizer import Regularizer
+from symbolic_sgd.charts.chart_sde import ChartSDE
+from symbolic_sgd.charts.stated import find_chart
+from symbolic_sgd.checks.certificate import Certificate
+from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.errors import SymbolicSGDError
-from symbolic_sgd.export.document import Figure
 from symbolic_sgd.flow.limit import FlowLimit
-from symbolic_sgd.verify.certificate import Certificate
+from symbolic_sgd.regularizer.regularizer import Regularizer
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 
 Part = TypeVar("Part")
 

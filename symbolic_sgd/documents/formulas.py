@@ -9,8 +9,8 @@ import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.export.document import Block, Formula, Inline, Math, Paragraph, blocks_of, paragraph
-from symbolic_sgd.export.latex import (
+from symbolic_sgd.documents.document import Block, Formula, Inline, Math, Paragraph, blocks_of, paragraph
+from symbolic_sgd.printing.latex import (
     aligned,
     broken_sum,
     equation_lines,
@@ -18,7 +18,7 @@ from symbolic_sgd.export.latex import (
     matrix_display,
     visible_length,
 )
-from symbolic_sgd.export.layout import LINE, fresh_names
+from symbolic_sgd.printing.layout import LINE, fresh_names
 
 WIDEST = 100
 """Characters of a line of an aligned formula that still fits (fractions count both their parts)."""

@@ -2,14 +2,14 @@
 
 from collections.abc import Iterator
 
-from symbolic_sgd.derive.precise import DIGITS
+from symbolic_sgd.documents.document import Block, Formula, Items, Math, Paragraph, paragraph
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import equations, listed, matrix_equation, program_matrix, words
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
-from symbolic_sgd.export.document import Block, Formula, Items, Math, Paragraph, paragraph
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
+from symbolic_sgd.manifold.precise import DIGITS
 
 LARGEST_HESSIAN = 6
 """Parameters up to which ∇²L, which L determines, is printed."""

@@ -1,9 +1,9 @@
 """The middle sections: the theorem, its operators, its four terms, and the equation they add up to. They walk TERMS."""
 
-from symbolic_sgd.derive.derivation import DRIFT_TERMS, TERMS, Term
+from symbolic_sgd.documents.document import Block, Formula, Math, paragraph
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix, words
-from symbolic_sgd.export.document import Block, Formula, Math, paragraph
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, Term
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"

@@ -1,8 +1,8 @@
 """The theorem as a document of its own: its identities and the errata of its source, with the outcome of their checks."""
 
+from symbolic_sgd.checks.theorem_statements import DIMENSIONS, ERRATA, STATEMENTS, Erratum
 from symbolic_sgd.citation import PAPER
-from symbolic_sgd.export.document import Block, Document, Formula, Items, Math, Section, Verbatim, paragraph
-from symbolic_sgd.verify.theorem_statements import DIMENSIONS, ERRATA, STATEMENTS, Erratum
+from symbolic_sgd.documents.document import Block, Document, Formula, Items, Math, Section, Verbatim, paragraph
 
 TITLE = "The theorem itself: block identities and errata"
 

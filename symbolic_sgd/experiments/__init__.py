@@ -1,0 +1,1 @@
+"""The poster's last panel, computed."""

@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.derive.family_summand import Summand
 from symbolic_sgd.errors import BadInput, SingularPoint
-from symbolic_sgd.export.family_arrays import FamilyArrays
+from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.family import Family
+from symbolic_sgd.families.noise import Array, family_noise
+from symbolic_sgd.families.summand import Summand
 from symbolic_sgd.files import named, opened, replace
-from symbolic_sgd.problems.family import Family
-from symbolic_sgd.problems.family_noise import Array, family_noise
 from symbolic_sgd.problems.noise import LabelNoise
-from symbolic_sgd.simulate.limit_flow import LimitFlow, follow_limit
+from symbolic_sgd.simulate.deterministic_limit import LimitFlow, follow_limit
 
 DATA: dict[str, Callable[[np.random.Generator, tuple[int, int]], np.ndarray]] = {
     "signs": lambda rng, shape: rng.choice([-1.0, 1.0], shape),

@@ -1,0 +1,1 @@
+"""Φ, the limit of the gradient flow: first integrals, closed forms, and numbers."""

@@ -7,12 +7,12 @@ from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.flow.dual_coordinates import DualCoordinates
 from symbolic_sgd.flow.first_integrals import IntegralSearch, without_moduli
 from symbolic_sgd.flow.forms import constant_hessian
 from symbolic_sgd.flow.links import Linear
 from symbolic_sgd.flow.loss_functions import JUMPS
+from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.problems.symbols import implied_conditions
 
 PROBES = 8

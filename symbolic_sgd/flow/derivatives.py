@@ -10,9 +10,9 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
-from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.flow.dual_coordinates import DualCoordinates
 from symbolic_sgd.flow.first_integrals import without_moduli
+from symbolic_sgd.manifold.manifold import Manifold
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.flow.ansatz import linked_terms
 from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, independent_on
 from symbolic_sgd.flow.forms import Forms, constant_hessian, coordinate_forms, principal_forms
 from symbolic_sgd.flow.links import Linear, Link, Logarithm, exponential_links, power_links
+from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.problems.problem import Problem
 
 

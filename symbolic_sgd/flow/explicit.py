@@ -5,16 +5,16 @@ from dataclasses import dataclass
 
 import sympy as sp
 
-from symbolic_sgd.algebra.closed_form import candidates, contracted
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
-from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.flow.affine_equations import straightened
 from symbolic_sgd.flow.derivatives import DerivativesOfLimit, explicit_derivatives
 from symbolic_sgd.flow.dual_coordinates import DualCoordinates, counted
 from symbolic_sgd.flow.first_integrals import FirstIntegral
 from symbolic_sgd.flow.referee import Referee
+from symbolic_sgd.manifold.manifold import Manifold
+from symbolic_sgd.rational.closed_form import candidates, contracted
 
 MOST_CANDIDATES = 16
 """Branches that are held against the flow."""

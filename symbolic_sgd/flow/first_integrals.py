@@ -18,16 +18,16 @@ from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.precision import mp, solved
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.algebra.rational import rational
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.derive.manifold import Manifold
-from symbolic_sgd.derive.precise import HIGH, PrecisePoint
-from symbolic_sgd.derive.search import FloatLandscape
 from symbolic_sgd.errors import BadInput, ComplexValue, NotSmooth
 from symbolic_sgd.flow.ansatz import Term
+from symbolic_sgd.manifold.manifold import Manifold
+from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
+from symbolic_sgd.manifold.search import FloatLandscape
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import check_expression
+from symbolic_sgd.rational.recognition import rational
 
 NULL = 1e-10
 """Singular values below this beside the largest propose an integral."""

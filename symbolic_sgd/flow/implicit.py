@@ -10,11 +10,11 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.flow.derivatives import DerivativesOfLimit, implicit_derivatives
 from symbolic_sgd.flow.dual_coordinates import DualCoordinates, counted
 from symbolic_sgd.flow.first_integrals import FirstIntegral
 from symbolic_sgd.flow.newton import System
+from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.problems.problem import Problem
 
 

@@ -10,8 +10,6 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.derive.manifold import Manifold, find_manifold
-from symbolic_sgd.derive.normal_frame import normal_frame
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.flow.ansatz import ansatz, families
 from symbolic_sgd.flow.convexity import ends_at_the_zero
@@ -21,9 +19,11 @@ from symbolic_sgd.flow.first_integrals import FirstIntegral, IntegralSearch, ind
 from symbolic_sgd.flow.forms import principal_forms
 from symbolic_sgd.flow.implicit import ImplicitLimit, implicit_limit
 from symbolic_sgd.flow.loss_functions import smooth_loss
+from symbolic_sgd.flow.numerics.state import SmoothLoss
 from symbolic_sgd.flow.referee import observe, on_zero_set
+from symbolic_sgd.manifold.manifold import Manifold, find_manifold
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.simulate.flow_state import SmoothLoss
+from symbolic_sgd.theorem.normal_frame import normal_frame
 
 SEED = 1993
 """The search is the same in every run."""

@@ -5,17 +5,17 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic_sgd.export.latex import (
+from symbolic_sgd.flow.explicit import ExplicitLimit
+from symbolic_sgd.flow.implicit import ImplicitLimit, image_symbols
+from symbolic_sgd.flow.limit import FlowLimit
+from symbolic_sgd.printing.latex import (
     aligned,
     broken_sum,
     equation_lines,
     expression_latex,
     visible_length,
 )
-from symbolic_sgd.export.layout import fresh_names, symbol_latex
-from symbolic_sgd.flow.explicit import ExplicitLimit
-from symbolic_sgd.flow.implicit import ImplicitLimit, image_symbols
-from symbolic_sgd.flow.limit import FlowLimit
+from symbolic_sgd.printing.layout import fresh_names, symbol_latex
 
 SHORT = 40
 """Characters of an entry up to which nothing in it is given a name."""

@@ -13,10 +13,10 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.flow.numerics.state import PreciseLoss, SmoothLoss
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import implied_conditions
-from symbolic_sgd.simulate.flow_state import PreciseLoss, SmoothLoss
 
 JUMPS = ("Abs", "sign")
 """Operations that are finite on both sides of where a derivative of theirs jumps."""

@@ -13,10 +13,10 @@ from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.derive.manifold import Manifold
 from symbolic_sgd.flow.first_integrals import IntegralSearch
-from symbolic_sgd.simulate.flow_limit import limits_of_flow
-from symbolic_sgd.simulate.flow_state import SmoothLoss
+from symbolic_sgd.flow.numerics.many_points import limits_of_flow
+from symbolic_sgd.flow.numerics.state import SmoothLoss
+from symbolic_sgd.manifold.manifold import Manifold
 
 STARTS = 200
 """Random starts that are followed."""

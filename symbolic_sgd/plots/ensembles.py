@@ -6,8 +6,8 @@ from typing import Any
 import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
 import numpy as np
 
+from symbolic_sgd.api.simulation import Run
 from symbolic_sgd.errors import BadInput, BadShape
-from symbolic_sgd.simulation import Run
 
 LINES = ("-", "--", ":", "-.")
 

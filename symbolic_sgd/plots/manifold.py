@@ -8,10 +8,10 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.derive.scatter import FloatManifold
+from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.errors import BadInput, BadShape
-from symbolic_sgd.limiting_sde import LimitingSDE
 from symbolic_sgd.problems.problem import real_number
+from symbolic_sgd.regularizer.scatter import FloatManifold
 
 GRID = {2: 160, 3: 34}
 """Points of the window along each side, for D = 2 and 3; they are put on Γ by Newton's method."""

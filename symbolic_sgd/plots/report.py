@@ -11,14 +11,14 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.api.limiting_sde import LimitingSDE
+from symbolic_sgd.api.simulation import Run, simulate_sde, simulate_sgd
+from symbolic_sgd.checks.ensembles import ATTEMPTS, LEVELS, Ensembles
+from symbolic_sgd.checks.witness import Witness
+from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.errors import Diverged, Undecided
-from symbolic_sgd.export.document import Figure
-from symbolic_sgd.limiting_sde import LimitingSDE
 from symbolic_sgd.plots.ensembles import plot_ensemble, plot_weak_error
 from symbolic_sgd.plots.manifold import GRID, plot_manifold
-from symbolic_sgd.simulation import Run, simulate_sde, simulate_sgd
-from symbolic_sgd.verify.ensembles import ATTEMPTS, LEVELS, Ensembles
-from symbolic_sgd.verify.witness import Witness
 
 REPLICAS = 2**14
 CELLS = 50

@@ -1,0 +1,1 @@
+"""SGD, its canonical SDE and the limit as ensembles of replicas."""

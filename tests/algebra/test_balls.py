@@ -17,7 +17,7 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.verify.enclosures import Enclosures
+from symbolic_sgd.checks.enclosures import Enclosures
 
 balls = pytest.importorskip("symbolic_sgd.algebra.balls", reason="needs python-flint")
 ARGUMENTS = {"acosh": 1.7}

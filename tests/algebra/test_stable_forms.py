@@ -8,13 +8,13 @@ from working_precision import working_digits
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE, Valuation
 from symbolic_sgd.algebra.differentiate import gradient
-from symbolic_sgd.algebra.fractions import run_exactly
 from symbolic_sgd.algebra.functions import FUNCTIONS, StableForm
 from symbolic_sgd.algebra.graph import Graph, reachable
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, in_library_functions, in_written_functions
 from symbolic_sgd.algebra.translation import as_written, from_sympy
 from symbolic_sgd.errors import InexactNumber, UnsupportedExpression
+from symbolic_sgd.rational.fractions import run_exactly
 
 u, v, w = sp.symbols("u v w", real=True)
 AT = {u: sp.Rational(3, 7), v: sp.Rational(-4, 5), w: sp.Rational(11, 10)}

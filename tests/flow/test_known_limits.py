@@ -12,8 +12,8 @@ from working_precision import working_digits
 
 from symbolic_sgd import Problem, gradient_flow_limit
 from symbolic_sgd.algebra.arithmetic import PRECISE
-from symbolic_sgd.derive.derivation import derive
-from symbolic_sgd.derive.walk import wander
+from symbolic_sgd.manifold.walk import wander
+from symbolic_sgd.theorem.derivation import derive
 
 ERROR = 1e-10
 DIGITS = 40

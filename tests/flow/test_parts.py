@@ -7,17 +7,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from symbolic_sgd import IsotropicNoise, Problem
-from symbolic_sgd.algebra.closed_form import candidates, contracted, roots
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.derive.manifold import find_manifold
 from symbolic_sgd.flow.affine_equations import straightened
 from symbolic_sgd.flow.ansatz import FAMILIES, LARGEST_ANSATZ, ansatz
 from symbolic_sgd.flow.first_integrals import IntegralSearch, independent_on, sparse_null_supports
 from symbolic_sgd.flow.forms import coordinate_forms, principal_forms
 from symbolic_sgd.flow.links import Exponential, Linear, Logarithm, Power
 from symbolic_sgd.flow.newton import System, solve_damped
+from symbolic_sgd.manifold.manifold import find_manifold
+from symbolic_sgd.rational.closed_form import candidates, contracted, roots
 
 u, v, w = sp.symbols("u v w")
 numbers = st.integers(-6, 6)

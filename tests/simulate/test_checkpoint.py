@@ -16,12 +16,12 @@ import pytest
 import sympy as sp
 
 from symbolic_sgd import GradientNoise, LabelNoise, Problem
+from symbolic_sgd.api.simulation import simulate_sgd
 from symbolic_sgd.errors import BadCheckpoint
-from symbolic_sgd.processes.sgd import TrueLaw
 from symbolic_sgd.simulate import checkpoint as checkpoints
 from symbolic_sgd.simulate.ensemble import CHUNK
 from symbolic_sgd.simulate.run import simulated
-from symbolic_sgd.simulation import simulate_sgd
+from symbolic_sgd.simulate.sgd import TrueLaw
 
 u, v = sp.symbols("u v")
 PROBLEM = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))
@@ -290,7 +290,7 @@ def test_a_full_disk_leaves_the_checkpoint_before(tmp_path, monkeypatch):
 LIMITED = """
 import resource, sys
 resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
-from symbolic_sgd.cli import main
+from symbolic_sgd.command.main import main
 print([main(["simulate", *sys.argv[3:], option, file]) for option, file in zip(("--checkpoint", "--output"), sys.argv[1:3])])
 """
 

@@ -12,10 +12,10 @@ from scipy.stats import chisquare
 
 from symbolic_sgd import IsotropicNoise, Problem
 from symbolic_sgd.errors import BadInput, Diverged
-from symbolic_sgd.processes.sgd import TrueLaw
 from symbolic_sgd.simulate import ensemble as ensembles
 from symbolic_sgd.simulate.increments import Increments, Normals, Outcomes, uniform_integers
 from symbolic_sgd.simulate.run import simulated
+from symbolic_sgd.simulate.sgd import TrueLaw
 from symbolic_sgd.simulate.statistics import Moments
 from symbolic_sgd.simulate.steps import Coupled, Descent
 

@@ -1,0 +1,162 @@
+"""The limiting SDE of a family of losses, for every n and d, as users hold it."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.errors import Undecided
+from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.family import Family
+from symbolic_sgd.families.latex import family_snippet
+from symbolic_sgd.families.noise import Isotropic
+from symbolic_sgd.families.summand import Summand
+from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
+
+
+@dataclass(frozen=True)
+class FamilySDE:
+    """dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ = {f_1 = … = f_n = 0}, with n and d as symbols.
+
+    Each term is an `IndexedVector`: its entries at coordinate j, as sums over samples and coordinates, for each parameter of
+    a coordinate. Matrices are SymPy matrix expressions in J = (∇f_1 … ∇f_n)ᵀ, n×D, and σ, D×Ξ.
+
+    Args:
+        summand: φ with its derivatives.
+    """
+
+    summand: Summand
+
+    @property
+    def family(self) -> Family:
+        """What was stated."""
+        return self.summand.family
+
+    @cached_property
+    def _terms(self) -> FamilyTerms:
+        return FamilyTerms(self.summand)
+
+    # --- the theorem ------------------------------------------------------------------------
+
+    @property
+    def tangent_noise_compensation(self) -> IndexedVector:
+        """−½ ∇²L† T[Σ_∥]."""
+        return self._terms.terms["tangent_noise_compensation"]
+
+    @property
+    def mixed_regularization(self) -> IndexedVector:
+        """−∂Φ T[∇²L†Σ_⊥∥]."""
+        return self._terms.terms["mixed_regularization"]
+
+    @property
+    def normal_regularization(self) -> IndexedVector:
+        """−½ ∂Φ T[𝓛⁻¹(Σ_⊥)]."""
+        return self._terms.terms["normal_regularization"]
+
+    @property
+    def drift(self) -> IndexedVector:
+        """½∂²Φ[Σ], their sum."""
+        return self._terms.terms["drift"]
+
+    @property
+    def regularizer(self) -> sp.Expr:
+        """R with mixed + normal = −∂Φ∇R on Γ, up to a constant: (c/4) tr ∇²L for Σ = c∇²L, (s²/4) ln det JJᵀ for Σ = s²I.
+
+        Raises:
+            Undecided: the noise has neither structure.
+        """
+        if self._terms.regularizer is None:
+            raise Undecided(
+                "a family has a known regularizer for Σ = c∇²L and Σ = s²I on Γ; for other noise state the problem for given n and d"
+            )
+        return self._terms.regularizer
+
+    # --- matrices ---------------------------------------------------------------------------
+
+    @cached_property
+    def jacobian(self) -> SymbolicMatrix:
+        """J, n×D."""
+        return sp.MatrixSymbol("J", self.family.samples, self.family.coordinates * len(self.family.parameters))
+
+    @property
+    def tangent_projection(self) -> SymbolicMatrix:
+        """∂Φ = I − Jᵀ(JJᵀ)⁻¹J."""
+        j = self.jacobian
+        return sp.Identity(j.cols) - j.T * (j * j.T).inverse() * j
+
+    @property
+    def hessian(self) -> SymbolicMatrix:
+        """∇²L = JᵀKJ, K = diag(ℓ″(0))/n."""
+        return self.jacobian.T * self._curvature * self.jacobian
+
+    @property
+    def hessian_pinv(self) -> SymbolicMatrix:
+        """∇²L† = Jᵀ(JJᵀ)⁻¹K⁻¹(JJᵀ)⁻¹J."""
+        j = self.jacobian
+        inverse = (j * j.T).inverse()
+        return j.T * inverse * self._curvature.inverse() * inverse * j
+
+    @property
+    def lyapunov_solution(self) -> SymbolicMatrix:
+        """S = 𝓛⁻¹(Σ_⊥): (c/2)(I − ∂Φ), (s²/2)∇²L†, or JᵀZJ with the n×n solution Z of KGZ + ZGK = G⁻¹JΣJᵀG⁻¹."""
+        j = self.jacobian
+        if self.summand.proportion is not None:
+            return self.summand.proportion / 2 * j.T * (j * j.T).inverse() * j
+        if isinstance(self.family.noise, Isotropic):
+            return self.family.noise.scale**2 / 2 * self.hessian_pinv
+        return j.T * sp.MatrixSymbol("Z", self.family.samples, self.family.samples) * j
+
+    @property
+    def diffusion(self) -> SymbolicMatrix:
+        """∂Φ σ."""
+        width = sp.Symbol("Xi", integer=True, positive=True)
+        return self.tangent_projection * sp.MatrixSymbol("sigma", self.jacobian.cols, width)
+
+    @property
+    def _curvature(self) -> SymbolicMatrix:
+        """K: a multiple of I where ℓ″(0) is the same for all samples."""
+        n, kappa = self.family.samples, self.summand.curvature
+        if set(self.summand.data) & kappa.free_symbols:
+            return sp.MatrixSymbol("K", n, n)
+        return kappa / n * sp.Identity(n)
+
+    # --- numbers and words ------------------------------------------------------------------
+
+    def lambdify(self, *, check: bool = True, **data: Any) -> FamilyArrays:
+        """Array functions for given data (and constants), each by the name of its `IndexedBase`.
+
+        Raises:
+            BadInput: and its subclasses: names, shapes, or more samples than parameters.
+        """
+        return FamilyArrays(self.summand, data, check)
+
+    def latex(self) -> str:
+        """The theorem for the family, as LaTeX that compiles with amsmath."""
+        return family_snippet(self._terms)
+
+    def _repr_latex_(self) -> str:
+        return self.latex()
+
+    def explain(self) -> str:
+        """What was recognised."""
+        s = self.summand
+        lines = [f"Γ is where all {self.family.samples} residuals vanish and their gradients are independent (n ≤ D)."]
+        if s.proportion is not None:
+            lines.append(
+                f"Σ = c∇²L on Γ with c = {s.proportion}: the limit has no noise, and descends R = (c/4) tr ∇²L."
+            )
+        elif isinstance(self.family.noise, Isotropic):
+            lines.append("Σ = s²I: no mixed term, R = (s²/4) ln|∇²L|₊, and no Lyapunov equation has to be solved.")
+        else:
+            lines.append(
+                "The Lyapunov equation stays an operator in n dimensions; numeric callables solve it by eigenvectors."
+            )
+        if s.split is not None:
+            a, b = (s.indexed(e) for e in s.split)
+            lines.append(f"φ splits into data times parameters, {a} · ({b}): one n×d product a point.")
+        return "\n".join(lines)
+
+    def __repr__(self) -> str:
+        return f"FamilySDE({self.family!r})"

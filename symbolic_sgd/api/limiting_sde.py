@@ -1,0 +1,530 @@
+"""The façade: the limiting SDE as users hold it, with everything they can do with it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from numbers import Integral
+from typing import Any, TypeVar, overload
+
+import numpy as np
+import sympy as sp
+from sympy.printing.defaults import Printable
+
+from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.api.family_sde import FamilySDE
+from symbolic_sgd.charts.chart_sde import ChartSDE
+from symbolic_sgd.charts.stated import find_chart
+from symbolic_sgd.checks.certificate import Certificate
+from symbolic_sgd.checks.methods import QUICK, Method
+from symbolic_sgd.checks.methods import verify as run_checks
+from symbolic_sgd.documents.derivation_document import derivation_document
+from symbolic_sgd.documents.document import Document, Figure
+from symbolic_sgd.documents.findings import Findings, attempt, chart_or_reason
+from symbolic_sgd.documents.markdown import markdown
+from symbolic_sgd.effort import Effort, Progress, checked_progress, checked_seconds
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge
+from symbolic_sgd.families.family import Family
+from symbolic_sgd.families.summand import Summand
+from symbolic_sgd.flow.limit import find_limit
+from symbolic_sgd.manifold.equations import Component
+from symbolic_sgd.numeric.backend import Backend
+from symbolic_sgd.numeric.backends.register_machine import NumPy
+from symbolic_sgd.numeric.c_source import c_source
+from symbolic_sgd.numeric.callables import NumericFunctions
+from symbolic_sgd.numeric.feet import values_at
+from symbolic_sgd.numeric.guard import check_finite, check_points
+from symbolic_sgd.printing.display import display_latex, equation, fits
+from symbolic_sgd.printing.latex import COEFFICIENTS, snippet
+from symbolic_sgd.printing.layout import laid_out, layout_of
+from symbolic_sgd.problems.problem import Problem, real_number
+from symbolic_sgd.regularizer.regularizer import SECONDS, Regularizer, find_regularizer
+from symbolic_sgd.theorem.canonical import Written, shortest_program, written
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, Derivation, derive
+from symbolic_sgd.theorem.stratonovich import stratonovich_program
+
+Part = TypeVar("Part")
+
+NUMPY = NumPy()
+"""The back end that is always there."""
+
+SHOWN = 2000
+"""Operations of the drift's program up to which `str` looks for a form that is short enough to be shown."""
+
+
+@dataclass(frozen=True)
+class ManifoldSummary:
+    """Γ, the manifold of minimizers.
+
+    Args:
+        equations: M expressions whose common zeros are Γ (near its regular points).
+        dimension: D − M.
+        codimension: M = rank ∇²L on Γ.
+    """
+
+    equations: tuple[sp.Expr, ...]
+    dimension: int
+    codimension: int
+
+
+@dataclass(frozen=True, repr=False)
+class LimitingSDE(Printable):
+    """dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ: the limit of SGD at t = kη² (Li, Wang & Arora 2022, main theorem, corrected).
+
+    Matrices are exact, in the user's symbols, and valid on Γ. They are expanded when asked for. SymPy's printers (str,
+    `sympy.latex`, `pprint`, Jupyter) show dY = …, in the settings they are given.
+
+    Raises:
+        ExpressionTooLarge: by a matrix that does not expand within the size budget; `program` and `lambdify` always work.
+    """
+
+    derivation: Derivation
+
+    @property
+    def problem(self) -> Problem:
+        """What was stated."""
+        return self.derivation.stated
+
+    @property
+    def manifold(self) -> ManifoldSummary:
+        """Γ: its equations and dimensions."""
+        d, m = self.problem.dimension, self.derivation.codimension
+        return ManifoldSummary(tuple(self.derivation.equations.expand("equations").flat()), d - m, m)
+
+    @property
+    def program(self) -> Program:
+        """The straight-line program behind all terms."""
+        return self.derivation.program
+
+    @property
+    def valid_where(self) -> tuple[sp.Basic, ...]:
+        """Conditions under which the formulas hold: the cell in which moduli, maxima and signs are smooth, and minors that are not zero.
+
+        () if on all of Γ, or on all of `component`.
+        """
+        return self.derivation.conditions()
+
+    @property
+    def component(self) -> Component | None:
+        """The part of Γ that the formulas are for: a point of it, its equations, and what is known of it; None for all of Γ."""
+        return self.derivation.component
+
+    @property
+    def tangent_projection(self) -> sp.ImmutableDenseMatrix:
+        """∂Φ on Γ, the orthogonal projection on the tangent space, D×D."""
+        return self._form("tangent_projection").matrix
+
+    @property
+    def hessian_pinv(self) -> sp.ImmutableDenseMatrix:
+        """∇²L†, D×D."""
+        return self._form("hessian_pinv").matrix
+
+    @property
+    def lyapunov_solution(self) -> sp.ImmutableDenseMatrix:
+        """𝓛_H⁻¹(Σ_⊥), D×D: HS + SH = Σ_⊥, S = QSQ."""
+        return self._form("lyapunov_solution").matrix
+
+    @property
+    def tangent_noise(self) -> sp.ImmutableDenseMatrix:
+        """∂Φ σ, D×Ξ."""
+        return self._form("tangent_noise").matrix
+
+    @property
+    def tangent_noise_compensation(self) -> sp.ImmutableDenseMatrix:
+        """−½ ∇²L† ∂²(∇L)[Σ_∥], D×1."""
+        return self._form("tangent_noise_compensation").matrix
+
+    @property
+    def mixed_regularization(self) -> sp.ImmutableDenseMatrix:
+        """−∂Φ ∂²(∇L)[∇²L† Σ_⊥∥], D×1."""
+        return self._form("mixed_regularization").matrix
+
+    @property
+    def normal_regularization(self) -> sp.ImmutableDenseMatrix:
+        """−½ ∂Φ ∂²(∇L)[𝓛_H⁻¹(Σ_⊥)], D×1."""
+        return self._form("normal_regularization").matrix
+
+    @property
+    def drift(self) -> sp.ImmutableDenseMatrix:
+        """½∂²Φ[Σ], the sum of the last three, D×1."""
+        return self._form("drift").matrix
+
+    @property
+    def diffusion(self) -> sp.ImmutableDenseMatrix:
+        """∂Φ σ, D×Ξ."""
+        return self.tangent_noise
+
+    def _form(self, name: str) -> Written:
+        if name not in self._forms:
+            self._forms[name] = written(self.derivation, name)
+        return self._forms[name]
+
+    @cached_property
+    def _forms(self) -> dict[str, Written]:
+        return {}
+
+    def _matrix(self, name: str) -> SymbolicMatrix | None:
+        try:
+            return self._form(name).matrix
+        except ExpressionTooLarge:
+            return None
+
+    @property
+    def regularizer(self) -> sp.Expr | None:
+        """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where it is proved that there is none.
+
+        Raises:
+            Undecided: neither an R was found, nor was it shown that there is none; `find_regularizer` sets how long it may take.
+        """
+        return self.regularizer_evidence.expression
+
+    @property
+    def regularizer_evidence(self) -> Regularizer:
+        """The regularizer, or None, with what is known of it: words, the curl, the integral round a closed curve.
+
+        Raises:
+            Undecided: as `regularizer` does.
+        """
+        return self.find_regularizer()
+
+    def find_regularizer(self, *, seconds: float = SECONDS, progress: Progress | None = None) -> Regularizer:
+        """What `regularizer_evidence` is, with a budget; what is found once is kept, and not sought again.
+
+        Args:
+            seconds: of processor time after which the search stops; float("inf") for no limit.
+            progress: told in words what is being done.
+
+        Raises:
+            Undecided: neither an R was found, nor was it shown that there is none.
+            BudgetSpent: (an Undecided) time was up before that; the message says what was tried.
+        """
+        effort = Effort(checked_seconds(seconds), checked_progress(progress))
+        if self._regularizers:
+            return self._regularizers[0]
+        self._regularizers.append(find_regularizer(self.derivation, effort))
+        return self._regularizers[0]
+
+    @cached_property
+    def _regularizers(self) -> list[Regularizer]:
+        return []
+
+    @cached_property
+    def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:
+        """b − ½ Σ_k (∂A_k)A_k for A = ∂Φ σ, D×1: the drift of dY = A ∘ dW + … in Stratonovich's sense, tangent to Γ."""
+        program = stratonovich_program(self.derivation)
+        try:
+            return program.expand("stratonovich_drift")
+        except ExpressionTooLarge as error:
+            raise ExpressionTooLarge(
+                f"the Stratonovich drift holds {program.expanded_size('stratonovich_drift'):.3g} operations when written out: "
+                "use sde.lambdify().stratonovich_drift(x) for its values"
+            ) from error
+
+    def in_chart(
+        self,
+        coordinates: Any = None,
+        *,
+        embedding: Any = None,
+        near: Mapping[sp.Symbol, Any] | None = None,
+        interval: Any = None,
+        period: Any = None,
+    ) -> ChartSDE:
+        """The same SDE in n = D − M coordinates θ of Γ: dθ = ψ'⁺(b − ½ψ''[Σ_θ]) dt + ψ'⁺ ∂Φ σ dW for x = ψ(θ).
+
+        Args:
+            coordinates: n parameters, over which Γ is written as a graph (None: chosen, rational charts first); with
+                `embedding`, the n symbols θ in their order.
+            embedding: ψ as {parameter: expression in θ} or a D×1 matrix; it is checked, never believed.
+            near: a point (symbol → number) beside the branch meant.
+            interval: (low, high), the range of a single coordinate, where it is not found or one side is meant.
+            period: T with ψ(θ + T) = ψ(θ), for closed curves whose period is not found from sines and cosines.
+
+        Raises:
+            NoClosedForm: Γ was not solved for the other parameters; state `embedding`.
+            ManifoldMismatch: `embedding` does not lie on Γ, or is singular.
+            BadInput: and its subclasses, naming what is wrong.
+
+        >>> from symbolic_sgd import IsotropicNoise
+        >>> u, v, t, p = sp.symbols("u v t p")
+        >>> problem = Problem(loss=(u**2 + v**2 - 1)**2/8, parameters=(u, v), noise=IsotropicNoise(1))
+        >>> derive_limiting_sde(problem).in_chart(embedding={u: sp.cos(t), v: sp.sin(t)}).diffusion
+        Matrix([[-sin(t), cos(t)]])
+        """
+        return ChartSDE(find_chart(self.derivation, coordinates, embedding, near, interval, period))
+
+    def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
+        """Every term as numbers at one point of Γ (symbol → number, constants included).
+
+        Raises:
+            OffManifold, SingularPoint: as the callables do.
+        """
+        symbols = self.problem.symbols
+        if not isinstance(point, Mapping):
+            raise BadInput(
+                f"the point is a {type(point).__name__}; give a dict from symbols to numbers, e.g. {{u: 1, v: 1}}"
+            )
+        missing = [s for s in symbols if s not in point]
+        if missing:
+            raise BadInput(f"the point has no value for {', '.join(map(str, missing))}")
+        unknown = [s for s in point if s not in symbols]
+        if unknown:
+            raise BadInput(f"the point has a value for {unknown[0]}, which is neither a parameter nor a constant")
+        row = np.array([[real_number(point[s], where=f"the value of {s}") for s in symbols]])
+        feet = check_points(self.derivation, row)
+        values = evaluate(self.program, symbols, row)
+        for name, value in values.items():
+            value[list(feet)] = values_at(self.program.select(name), list(feet.values()))
+            check_finite(value, name, row)
+        shapes = {output.name: output.shape for output in self.program.outputs}
+        return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
+
+    def lambdify(self, *, check: bool = True, backend: Backend = NUMPY) -> NumericFunctions:
+        """Functions of points on Γ: `drift`, `diffusion`, and every term.
+
+        Args:
+            check: refuse points that are not on Γ, or where the formulas are singular.
+            backend: NumPy() by default; LLVM(threads=…) compiles to machine code,
+                JAX() and Torch() are differentiable, MPMath(digits) and Exact() are for exact points.
+        """
+        if not isinstance(backend, Backend):
+            raise BadInput(f"backend is {backend!r}; give an object such as NumPy() or LLVM(), from symbolic_sgd")
+        return NumericFunctions(self.derivation, check=check, backend=backend)
+
+    def to_c(self) -> str:
+        """A self-contained C file: `sde_drift`, `sde_diffusion` and each term of the drift, at one point or (`…_batch`) at many.
+
+        `cc -O3 -shared -fPIC file.c -lm` compiles it. A point's parameters are followed by the constants, in the order
+        of `problem.symbols`; the code tests nothing, so that the points have to be on Γ.
+        """
+        names = {"drift": "drift", "diffusion": "tangent_noise", **{name: name for name in DRIFT_TERMS}}
+        programs = {f"sde_{public}": self.program.select(name) for public, name in names.items()}
+        return c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
+
+    def latex(self, *, names: Mapping[Any, str] | None = None, line: int | None = None) -> str:
+        r"""The theorem with every block filled in: LaTeX that compiles with amsmath, to be pasted or \\input.
+
+        Args:
+            names: LaTeX of symbols, {u: r"\theta_1"}: letters, Greek letters, \mathbf{…}, \hat{…}, with scripts.
+            line: characters of a line, apart from commands, after which sums are broken (default 75).
+
+        Raises:
+            BadInput: a name that is no such LaTeX; a length of no use.
+        """
+        matrices = {term.name: self._matrix(term.name) for term in TERMS}
+        with laid_out(layout_of(names, line, self.problem.symbols)):
+            return snippet(self.derivation, matrices, self._shortest_program)
+
+    def _shortest_program(self, name: str) -> Program:
+        return shortest_program(self.derivation, name)
+
+    # --- what SymPy's printers call -----------------------------------------------------------
+
+    def _latex(self, printer: Any) -> str:
+        return display_latex(self._coefficients, self._shortest_program, printer._print)
+
+    def _sympystr(self, printer: Any) -> str:
+        return printer._print(self._shown)
+
+    _pretty = _sympystr
+
+    @property
+    def _coefficients(self) -> dict[str, SymbolicMatrix | None]:
+        return {name: self._matrix(name) for name in COEFFICIENTS}
+
+    @property
+    def _shown(self) -> sp.Basic:
+        """The equation, or where it is too large its sizes."""
+        m, d = self.derivation.codimension, self.problem.dimension
+        size = self.program.select("drift").operations
+        diffusion, drift = self._coefficients.values() if size <= SHOWN else (None, None)
+        if diffusion is not None and drift is not None and fits(diffusion) and fits(drift):
+            return equation(diffusion, drift)
+        return sp.Symbol(f"LimitingSDE(D={d}, M={m}, drift of {size} operations)")
+
+    def document(
+        self,
+        writer: Callable[[Document], str] = markdown,
+        *,
+        title: str = "The limit of SGD on a manifold of minimizers",
+        certificate: Certificate | None = None,
+        figures: Sequence[Figure] = (),
+        seconds: float = SECONDS,
+        progress: Progress | None = None,
+    ) -> str:
+        """The whole derivation as a document: problem, assumptions, Γ, Φ, each term, the SDE, what follows from it.
+
+        Φ and the regularizer are sought (seconds to minutes); what is not found is stated with its reason.
+
+        Args:
+            writer: `latex`, `markdown` or `html` of `symbolic_sgd.documents.writers`.
+            title: the heading; any text.
+            certificate: the outcome of `verify`, for a table of its checks.
+            figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
+            seconds: of processor time for the search for the regularizer.
+            progress: told in words what is being done.
+        """
+        tell, budget = checked_progress(progress), checked_seconds(seconds)
+        findings = Findings(
+            title=title,
+            derivation=self.derivation,
+            matrices={term.name: self._matrix(term.name) for term in TERMS},
+            regularizer=attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
+            limit=attempt(lambda: _told(tell, "finding Φ", lambda: find_limit(self.problem))),
+            chart=_told(tell, "the SDE in a chart", lambda: chart_or_reason(self.derivation)),
+            certificate=certificate,
+            figures=tuple(figures),
+        )
+        with laid_out(layout_of(None, None, self.problem.symbols)):
+            return writer(derivation_document(findings))
+
+    def explain(self) -> str:
+        """Which road was taken, in words, how large each term is, and in what form it is written out."""
+        m, d = self.derivation.codimension, self.problem.dimension
+        lines = [
+            f"Γ has codimension M = {m} and dimension D - M = {d - m}; "
+            f"it was examined at {len(self.derivation.points)} points, to 50 digits.",
+            f"The normal space is spanned by {self.derivation.frame_origin}.",
+            f"The formulas hold {self._where()}.",
+            f"{self.derivation.structure}.",
+        ]
+        lines.extend(f"{term.name}: {self._size(term.name)}" for term in TERMS)
+        if self._regularizers:  # only what has been asked for: the search takes seconds
+            lines.append(f"Regularizer: {self._regularizers[0]}.")
+        return "\n".join(lines)
+
+    def _size(self, name: str) -> str:
+        part = self.program.select(name)
+        program = f"{part.operations} operations as a program"
+        matrix = self._matrix(name)
+        if matrix is None:
+            shortest = self._shortest_program(name)
+            fewer = shortest.operations < part.operations
+            parts = f"{shortest.operations} by the formula for composed losses, " if fewer else ""
+            return f"{program}, {parts}{part.expanded_size(name):.3g} written out"
+        form = self._form(name)
+        return "zero on Γ" if matrix.is_zero_matrix else f"{program}, {form.operations} as {form.road}"
+
+    def _where(self) -> str:
+        on = "all of Γ" if self.component is None else str(self.component)
+        try:
+            conditions = "; ".join(map(str, self.valid_where))
+        except ExpressionTooLarge:
+            conditions = "a minor that is too large to print is not singular"
+        if not conditions:
+            return f"on {on}"
+        return f"where {conditions}" + ("" if self.component is None else f", on {on}")
+
+
+def _told(progress: Progress, words: str, part: Callable[[], Part]) -> Part:
+    progress(words)
+    return part()
+
+
+@dataclass(frozen=True)
+class PointReport:
+    """Every term of a limiting SDE as numbers at one point; prints as a table, and is read like a dict.
+
+    Args:
+        point: where.
+        values: name → float64 matrix.
+    """
+
+    point: dict[sp.Symbol, Any]
+    values: dict[str, np.ndarray]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.values[name]
+
+    def __str__(self) -> str:
+        head = "at " + ", ".join(f"{s} = {a}" for s, a in self.point.items())
+        return "\n".join([head, *(f"{name}:\n{np.array2string(v, precision=8)}" for name, v in self.values.items())])
+
+    __repr__ = __str__
+
+
+@overload
+def derive_limiting_sde(problem: Problem, *, progress: Progress | None = None) -> LimitingSDE: ...
+
+
+@overload
+def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) -> FamilySDE: ...
+
+
+def derive_limiting_sde(problem: Problem | Family, *, progress: Progress | None = None) -> LimitingSDE | FamilySDE:
+    """The limiting SDE of a problem, or of a family of problems for every n and d.
+
+    Γ's codimension, a frame of its normal space and every rank are decided here; formulas are written out later.
+
+    Args:
+        problem: a loss and the noise of SGD, or a `Family` of them.
+        progress: told in words what is being done, for large problems.
+
+    Raises:
+        ProblemTooLarge: more operations would be needed than a derivation may have; where that is foreseen, at once.
+        NoManifold: (and subclasses) the loss has no manifold of minimizers to which the theorem applies.
+
+    >>> from symbolic_sgd import LabelNoise
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.tangent_noise.is_zero_matrix
+    True
+    >>> sde.lambdify().drift([2, 0.5]).round(6)
+    array([-0.882353,  0.220588])
+    """
+    tell = checked_progress(progress)
+    if isinstance(problem, Family):
+        return FamilySDE(Summand.of(problem))
+    if not isinstance(problem, Problem):
+        raise BadInput(f"derive_limiting_sde takes a Problem or a Family, not a {type(problem).__name__}")
+    return LimitingSDE(derive(problem, tell))
+
+
+def verify(
+    sde: LimitingSDE,
+    *,
+    checks: Sequence[Method] = QUICK,
+    rng: np.random.Generator | int | None = None,
+    progress: Callable[[str], None] | None = None,
+) -> Certificate:
+    """Prove by computation that a limiting SDE is right.
+
+    Roads that share nothing with the derivation but the loss: the algebraic identities of the theorem at random points of
+    Γ to 60 digits, the integrated gradient flow, exact steps of SGD, averaged over their noise without Monte-Carlo error,
+    and the theorem's own words at points far away; the regularizer, the Stratonovich drift, which points the callables
+    accept, and the noise that the simulators draw. In the full set also the weak orders of the schemes for the limit, what
+    float64 costs, its rigorous enclosure, and ensembles of SGD.
+
+    Args:
+        sde: the formulas to test.
+        checks: the methods: QUICK (default, seconds), FULL, or any objects out of them, e.g. `[Ensembles(alpha=1e-4)]`.
+        rng: a NumPy Generator or a seed (default 0); the points depend on it, the verdict should not.
+        progress: told in words what is being done, for long runs.
+
+    Returns:
+        A certificate; `certificate.passed` is True when nothing failed and nothing is undecided.
+    """
+    if not isinstance(sde, LimitingSDE):
+        raise BadInput(f"verify takes a LimitingSDE (from derive_limiting_sde), not a {type(sde).__name__}")
+    if isinstance(checks, str) or not isinstance(checks, Sequence) or not checks or not all(map(callable, checks)):
+        raise BadInput("checks is no list of checks; give QUICK, FULL, or a list such as [OneStep(), Ensembles()]")
+    claimed = lambda: sde.regularizer_evidence  # noqa: E731 (searched for only where a check asks, and only once)
+    return run_checks(sde.derivation, tuple(checks), _seed(rng), progress or (lambda _: None), claimed)
+
+
+def _seed(rng: Any) -> int:
+    if isinstance(rng, np.random.Generator):
+        return int.from_bytes(rng.bytes(16), "little")
+    if rng is None or (isinstance(rng, Integral) and not isinstance(rng, bool) and int(rng) >= 0):
+        return 0 if rng is None else int(rng)
+    raise BadInput(f"rng is {rng!r}; give a NumPy Generator or a seed (an integer ≥ 0)")
+
+
+__all__ = [
+    "DRIFT_TERMS",
+    "ExpressionTooLarge",
+    "LimitingSDE",
+    "ManifoldSummary",
+    "PointReport",
+    "derive_limiting_sde",
+    "verify",
+]

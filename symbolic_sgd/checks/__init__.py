@@ -1,0 +1,1 @@
+"""Does theory match itself and nature: the methods of `verify`."""

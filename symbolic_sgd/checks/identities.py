@@ -1,0 +1,132 @@
+"""The algebraic identities of the theorem, at points of Γ to 50 digits."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any, ClassVar
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.checks.by_sympy import DIGITS
+from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.witness import Witness
+
+TOLERANCE = 1e-40
+
+Terms = Mapping[str, PreciseMatrix]
+
+IDENTITIES: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], PreciseMatrix]], ...] = (
+    ("∇L = 0", lambda t: t["gradient"], lambda t: 0 * t["gradient"]),
+    ("P² = P", lambda t: t["P"] * t["P"], lambda t: t["P"]),
+    ("Pᵀ = P", lambda t: t["P"].T, lambda t: t["P"]),
+    ("PH = 0", lambda t: t["P"] * t["H"], lambda t: 0 * t["H"]),
+    ("HH†H = H", lambda t: t["H"] * t["H†"] * t["H"], lambda t: t["H"]),
+    ("H†HH† = H†", lambda t: t["H†"] * t["H"] * t["H†"], lambda t: t["H†"]),
+    ("HH† = I − P", lambda t: t["H"] * t["H†"], lambda t: t["Q"]),
+    ("HS + SH = Σ_⊥", lambda t: t["H"] * t["S"] + t["S"] * t["H"], lambda t: t["Q"] * t["Σ"] * t["Q"]),
+    ("QSQ = S", lambda t: t["Q"] * t["S"] * t["Q"], lambda t: t["S"]),
+    ("tangent noise = Pσ", lambda t: t["tangent_noise"], lambda t: t["P"] * t["σ"]),
+    ("P·compensation = 0", lambda t: t["P"] * t["tangent_noise_compensation"], lambda t: 0 * t["drift"]),
+    ("Q·mixed = 0", lambda t: t["Q"] * t["mixed_regularization"], lambda t: 0 * t["drift"]),
+    ("Q·normal = 0", lambda t: t["Q"] * t["normal_regularization"], lambda t: 0 * t["drift"]),
+    (
+        "drift = sum of its terms",
+        lambda t: t["tangent_noise_compensation"] + t["mixed_regularization"] + t["normal_regularization"],
+        lambda t: t["drift"],
+    ),
+)
+"""(name, left, right): adding an identity is adding a row."""
+
+SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
+    "∇L = 0": lambda t: _size(t["H"]) * t["extent"],
+    "PH = 0": lambda t: _size(t["H"]),
+    "P·compensation = 0": lambda t: _drift_size(t),
+    "Q·mixed = 0": lambda t: _drift_size(t),
+    "Q·normal = 0": lambda t: _drift_size(t),
+    "drift = sum of its terms": lambda t: _drift_size(t),
+    "HS + SH = Σ_⊥": lambda t: t["noise"] ** 2,
+    "QSQ = S": lambda t: t["noise"] ** 2 * _size(t["H†"]),
+    "tangent noise = Pσ": lambda t: t["noise"],
+}
+"""The natural size of both sides, where the sides themselves may vanish."""
+
+
+def _size(matrix: PreciseMatrix) -> PreciseNumber:
+    return max((abs(entry) for entry in matrix), default=mp.mpf(0))
+
+
+def _drift_size(t: Terms) -> PreciseNumber:
+    terms = [_size(t[name]) for name in ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")]
+    return max(*terms, t["noise"] ** 2 / t["extent"])
+
+
+STRUCTURAL = ("Pᵀ = P", "drift = sum of its terms")
+"""Identities of the program's own outputs: where both sides are the same nodes, they are proved."""
+
+
+@dataclass(frozen=True)
+class Identities:
+    """Each identity at every point; the error reported is the largest."""
+
+    name: ClassVar[str] = "identities at random points of Γ"
+
+    def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
+        proved = _proved(witness.derivation.program)
+        with mp.workdps(DIGITS):
+            at_points = [_terms(witness, point) for point in witness.points]
+            checks = [_check(name, left, right, at_points) for name, left, right in IDENTITIES]
+        return [
+            _as_proved(check) if check.name in proved and check.verdict == "measured" else check for check in checks
+        ]
+
+
+def _proved(program: Program) -> list[str]:
+    """The structural identities that hold because both sides are the same computation."""
+    outputs: dict[str, Any] = program.on(Graph())
+    outputs |= {"P": outputs["tangent_projection"]}
+    return [name for name, left, right in IDENTITIES if name in STRUCTURAL and left(outputs) == right(outputs)]
+
+
+def _as_proved(check: Check) -> Check:
+    return replace(check, verdict="proved", detail="both sides are one and the same computation")
+
+
+def _terms(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, PreciseMatrix]:
+    derivation = witness.derivation
+    terms = witness.precise(derivation.program, point)
+    terms |= witness.precise(witness.stated.derivatives, point) | witness.precise(witness.stated.noise, point)
+    projection, sigma = terms["tangent_projection"], terms["noise_factor"]
+    extent = 1 + max(abs(point[s]) for s in derivation.problem.parameters)
+    return terms | {
+        "P": projection,
+        "Q": mp.eye(projection.rows) - projection,
+        "H": terms["hessian"],
+        "H†": terms["hessian_pinv"],
+        "S": terms["lyapunov_solution"],
+        "σ": sigma,
+        "Σ": sigma * sigma.T,
+        "extent": extent,
+        "noise": max(_size(sigma), witness.noise_size(point) * mp.mpf("1e-20")),  # σ may vanish on Γ
+    }
+
+
+def _check(
+    name: str,
+    left: Callable[[Terms], PreciseMatrix],
+    right: Callable[[Terms], PreciseMatrix],
+    at_points: list[dict[str, PreciseMatrix]],
+) -> Check:
+    worst = mp.mpf(0)
+    for terms in at_points:
+        difference = _size(left(terms) - right(terms))
+        size = SCALES[name](terms) if name in SCALES else _size(right(terms))
+        worst = max(worst, difference / size if size else difference)
+    error = float(worst)
+    verdict = "measured" if error <= TOLERANCE else "failed"
+    return Check(
+        name, 0.0, error, error, TOLERANCE, verdict, f"largest of {len(at_points)} points of Γ, {DIGITS} digits"
+    )

@@ -1,0 +1,138 @@
+"""The command `symbolic-sgd simulate`."""
+
+import argparse
+import warnings
+from collections.abc import Mapping
+from io import BytesIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from symbolic_sgd import files
+from symbolic_sgd.api.limiting_sde import derive_limiting_sde
+from symbolic_sgd.api.simulation import simulate_canonical_sde, simulate_sde, simulate_sgd
+from symbolic_sgd.command.console import complain, progress, say, status, workers
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.simulate.plan import learning_rate_of, positive, steps_of, writable_place
+from symbolic_sgd.simulate.run import Run
+from symbolic_sgd.simulate.stability import StabilityWarning
+
+ROWS = 11
+"""Moments that are printed."""
+
+BAR = 40
+"""Characters of the bar."""
+
+
+def add_simulate(commands: Any) -> None:
+    """Add the command to the parser's commands."""
+    parser = commands.add_parser("simulate", help="run SGD, its canonical SDE, or the limiting SDE, on many replicas")
+    parser.add_argument("file", type=Path, metavar="FILE.toml")
+    parser.add_argument("--process", choices=("sgd", "canonical", "limit"), default="sgd", help="default: sgd")
+    parser.add_argument("--time", type=float, default=1.0, help="T, on the scale t = kη² (default 1)")
+    parser.add_argument("--learning-rate", type=float, default=0.01, metavar="η", help="of SGD (default 0.01)")
+    parser.add_argument("--step", type=float, metavar="h", help="of the limiting SDE (default T/100)")
+    parser.add_argument("--start", metavar="u=1,v=1", help="default: near of the file")
+    parser.add_argument("--constants", default="", metavar="s=0.1", help="values of the constants")
+    parser.add_argument("--replicas", type=int, default=1000, help="default 1000")
+    parser.add_argument("--seed", type=int, help="default: a fresh one, which is printed")
+    parser.add_argument("--processes", type=int, default=1, help="worker processes (default 1)")
+    parser.add_argument(
+        "--checkpoint", type=Path, metavar="F", help="kept as the run goes on; resumed from if it exists"
+    )
+    parser.add_argument(
+        "--output", type=Path, metavar="F.npz", help="write times, mean, covariance and final positions"
+    )
+    parser.set_defaults(run=_simulate)
+
+
+def _simulate(options: argparse.Namespace) -> int:
+    problem = read_problem_file(options.file).problem
+    if options.processes < 1:
+        raise BadInput(f"--processes is {options.processes}; it has to be at least 1")
+    if options.output is not None:
+        writable_place(options.output, "--output")
+    with workers(options.processes) as executor, warnings.catch_warnings():
+        warnings.simplefilter("always", StabilityWarning)
+        warnings.showwarning = _show_warning
+        run = _run(options, problem, executor)
+    status("")
+    say(_table(problem, run))
+    if options.output is not None:
+        content = BytesIO()
+        np.savez(content, times=run.times, mean=run.mean, covariance=run.covariance, final=run.final)
+        files.write(options.output, content.getvalue())
+    return 0
+
+
+def _show_warning(message: Any, *_: Any, **__: Any) -> None:
+    status("")
+    complain(f"warning: {message}")
+
+
+def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
+    wishes = {
+        "replicas": options.replicas,
+        "rng": options.seed,
+        "executor": executor,
+        "progress": _bar,
+        "checkpoint": options.checkpoint,
+        **_numbers(options.constants, {s.name for s in problem.constants}, "--constants"),
+    }
+    start = _start(options, problem)
+    if options.process == "limit":
+        step = positive(options.time, "time") / 100 if options.step is None else options.step
+        return simulate_sde(
+            derive_limiting_sde(problem, progress=progress), start, time=options.time, step=step, **wishes
+        )
+    rate = learning_rate_of(options.learning_rate)
+    time = positive(options.time, "time")
+    steps = steps_of(time, rate**2, "η²")
+    simulate = simulate_sgd if options.process == "sgd" else simulate_canonical_sde
+    return simulate(problem, start, learning_rate=options.learning_rate, steps=steps, **wishes)
+
+
+def _start(options: argparse.Namespace, problem: Problem) -> list[float]:
+    names = [s.name for s in problem.parameters]
+    if options.start is not None:
+        given: Mapping[str, float] = _numbers(options.start, set(names), "--start")
+    else:
+        given = {s.name: float(a) for s, a in (problem.near or {}).items()}
+    missing = [name for name in names if name not in given]
+    if missing:
+        raise BadInput(f"no start for {', '.join(missing)}: give --start {','.join(f'{n}=1' for n in names[:3])}")
+    return [given[name] for name in names]
+
+
+def _numbers(text: str, names: set[str], option: str) -> dict[str, float]:
+    found = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if name not in names or not equals:
+            raise BadInput(
+                f"{option}: {part!r} is not NAME=NUMBER with a name among {', '.join(sorted(names)) or 'none'}"
+            )
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise BadInput(f"{option}: {value!r} is not a number") from None
+    return found
+
+
+def _bar(fraction: float) -> None:
+    full = round(BAR * fraction)
+    status(f"[{'#' * full}{'.' * (BAR - full)}] {fraction:4.0%}")
+
+
+def _table(problem: Problem, run: Run) -> str:
+    names = [s.name for s in problem.parameters]
+    lines = [f"{len(run.final)} replicas, seed {run.seed}: mean ± standard deviation"]
+    lines.append("  ".join(["t".rjust(8), *(name.rjust(19) for name in names)]))
+    for i in np.unique(np.linspace(0, len(run.times) - 1, ROWS).astype(int)):
+        spread = np.sqrt(np.diag(run.covariance[i]))
+        cells = [f"{m:9.5f} ± {s:.1e}".rjust(19) for m, s in zip(run.mean[i], spread, strict=True)]
+        lines.append("  ".join([f"{run.times[i]:8.4g}", *cells]))
+    return "\n".join(lines)

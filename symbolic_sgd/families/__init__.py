@@ -1,0 +1,1 @@
+"""Losses of every size: n samples and d coordinates stay symbols."""

@@ -1,0 +1,80 @@
+"""A family's limiting SDE as LaTeX, with sums over samples and coordinates as a paper prints them."""
+
+from collections.abc import Iterator
+from itertools import groupby
+
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
+from symbolic_sgd.printing.latex import aligned, display, equation_lines, visible_length
+from symbolic_sgd.printing.layout import LINE
+
+TITLES = (
+    ("tangent_noise_compensation", r"b^{\parallel}"),
+    ("mixed_regularization", r"b^{\perp\parallel}"),
+    ("normal_regularization", r"b^{\perp}"),
+)
+"""The terms, as `FamilyTerms.terms` names them, and their symbols."""
+
+
+def family_snippet(terms: FamilyTerms) -> str:
+    """Loss, projection, regularizer, and each term that is not zero by its entries, then the arrays that they name."""
+    family = terms.family
+    (r,) = family.loss.variables
+    index = written(family.i)
+    lines = [
+        rf"L &= \frac{{1}}{{{written(family.samples)}}} \sum_{{{index}=1}}^{{{written(family.samples)}}} \ell(f_{{{index}}}),"
+        rf"\qquad \ell({written(r)}) = {written(family.loss.expr)}",
+        *equation_lines(f"f_{{{index}}}", broken(family.residual)),
+        r"\partial\Phi &= I - J^{\top} G^{-1} J,\qquad J = (\nabla f_1, \dots, \nabla f_n)^{\top},\qquad G = J J^{\top}",
+        r"dY &= \partial\Phi\,\sigma\,dW + (b^{\parallel} + b^{\perp\parallel} + b^{\perp})\,dt",
+    ]
+    parts = [aligned(lines)]
+    if terms.regularizer is not None:
+        parts.append(display(rf"b^{{\perp}} = -\partial\Phi\,\nabla R,\qquad R = {written(terms.regularizer)}"))
+    shown = [(symbol, terms.terms[name]) for name, symbol in TITLES]
+    zero = [symbol for symbol, vector in shown if vector.is_zero]
+    if zero:
+        parts.append(display(" = ".join([*zero, "0"])))
+    entries = [line for symbol, vector in shown if not vector.is_zero for line in _entries(symbol, vector, terms)]
+    if entries:
+        parts.append(aligned(entries))
+        parts += ["where", aligned(list(_definitions(terms)))]
+    return "\n".join(parts) + "\n"
+
+
+def written(expression: sp.Basic) -> str:
+    """SymPy's LaTeX, which knows sums and indices."""
+    return sp.latex(expression, long_frac_ratio=2)
+
+
+def broken(expression: Expression) -> list[str]:
+    """A sum as LaTeX, broken after as many terms as fill a line."""
+    lines: list[str] = []
+    for term in expression.as_ordered_terms():
+        negative = term.could_extract_minus_sign()
+        text = written(-term if negative else term)
+        signed = f"- {text}" if negative else f"+ {text}" if lines else text
+        if lines and visible_length(lines[-1]) + visible_length(text) <= LINE:
+            lines[-1] += f" {signed}"
+        else:
+            lines.append(signed)
+    return lines
+
+
+def _entries(symbol: str, vector: IndexedVector, terms: FamilyTerms) -> Iterator[str]:
+    for base, component in zip(vector.bases, vector.components, strict=True):
+        yield from equation_lines(rf"{symbol}_{{{written(base[terms.j])}}}", broken(component))
+
+
+def _definitions(terms: FamilyTerms) -> Iterator[str]:
+    definitions = terms.terms["drift"].definitions
+    for words, group in groupby(definitions, key=lambda d: d.words):
+        if words:
+            places = r",\ ".join(written(d.place) for d in group)
+            yield rf"{places} &:\quad \text{{{words}}}"
+        else:
+            for definition in group:
+                assert definition.value is not None
+                yield from equation_lines(written(definition.place), broken(definition.value))

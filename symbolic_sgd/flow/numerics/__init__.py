@@ -1,0 +1,1 @@
+"""The gradient flow integrated: many points in float64, one point to many digits."""

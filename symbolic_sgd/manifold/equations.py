@@ -1,0 +1,295 @@
+"""Equations of Γ that the loss itself contains: their gradients make frames without poles, and they vanish on Γ."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import gradient
+from symbolic_sgd.algebra.graph import Node, reachable, replace_nodes, symbols_of
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.varieties import zero_on
+from symbolic_sgd.manifold.critical_equations import critical_equations
+from symbolic_sgd.manifold.exponential_levels import exponential_levels
+from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
+from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.rational.recognition import rational
+
+INDEPENDENT = (0.03, 1e-4)
+"""Smallest singular values of unit gradients that are accepted, tried in turn."""
+
+INDEPENDENT_FAR = 1e-10
+"""The same at points far from the origin, where gradients grow at different rates."""
+
+LARGEST_DENOMINATOR = 10**9
+"""A constant value on Γ is recognised as a rational up to this denominator."""
+
+CANDIDATES = 60
+"""How many inner expressions of the loss are looked at, the smallest first."""
+
+
+@dataclass(frozen=True)
+class Equations:
+    """What is known to be constant on Γ.
+
+    Args:
+        vanishing: nodes that are zero on Γ.
+        levels: M nodes that are constant on Γ, with independent gradients at every point found (these are normal to
+            Γ); empty where there are not enough.
+        curvatures: k_1 … k_M where L = ½ Σ k_i g_i², or Σ h_i(g_i) with h_i″(0) = k_i, with exactly the M levels g, all
+            zero on Γ, so that H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
+        squares: whether L = ½ Σ k_i g_i² and a constant, everywhere.
+        independent: whether the gradients of the levels are proved to be independent wherever rank H = M.
+        everywhere: whether `vanishing`, `curvatures` and `values` are proved on all of Γ, or Γ is by definition where they hold.
+        steady: whether the levels are proved to be constant on all of Γ.
+        defining: M equations that hold on all of Γ, perhaps not only there.
+        shown: M equations whose common zeros near the points found are Γ.
+        values: (node, its value on Γ), for nodes that are not zero there.
+    """
+
+    vanishing: tuple[Node, ...]
+    levels: tuple[Node, ...]
+    curvatures: tuple[Node, ...] | None
+    squares: bool
+    independent: bool
+    everywhere: bool
+    steady: bool
+    defining: tuple[Node, ...]
+    shown: tuple[Node, ...]
+    values: tuple[tuple[Node, Node], ...] = ()
+
+
+@dataclass(frozen=True)
+class Component:
+    """The part of Γ that the formulas are for.
+
+    Args:
+        point: a point of it, symbol → number.
+        equations: what is zero on it, where that is known.
+        words: what is known of it.
+    """
+
+    point: Mapping[sp.Symbol, float]
+    equations: tuple[Expression, ...]
+    words: str
+
+    def __str__(self) -> str:
+        return self.words
+
+
+def component_of(point: PrecisePoint, problem: Problem, equations: Equations) -> Component:
+    """The part of Γ through a point on which the equations hold."""
+    written = Program.of({"levels": Matrix.column(equations.levels)}).expand("levels").flat()
+    zero = set(equations.levels) <= set(equations.vanishing)
+    held = " = ".join([*map(str, written), "0"]) if zero else f"{', '.join(map(str, written))} are what they are there"
+    return Component(
+        {s: float(a) for s, a in point.assignment.items()},
+        tuple(written) if zero else (),
+        f"the part of Γ through {point.describe(problem.symbols)} on which {held} (other minimizers were not excluded, and the "
+        "formulas are not for them)",
+    )
+
+
+def find_equations(
+    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], rank: HessianRank
+) -> Equations:
+    """Equations of Γ: those of a sum of squares, else those given, else inner expressions of the loss.
+
+    Args:
+        problem: what was stated, in a cell where it is smooth.
+        landscape: the loss on its graph.
+        points: points of Γ.
+        rank: M, and rows of ∇²L that are independent at the first point.
+    """
+    codimension = rank.rank
+    squares = _squared_terms(problem, landscape)
+    composed = squares or _composed_terms(problem, landscape, points)
+    # At one common zero of all the squared terms their sum is as low as it can be: Γ is where they all vanish.
+    interpolated = [s for s in squares if _vanishes(s, points)]
+    if len(composed) == codimension and all(_vanishes(s, points) for s in composed):
+        levels = tuple(composed)
+        return Equations(
+            levels, levels, tuple(composed.values()), bool(squares), True, bool(squares), bool(squares), levels, levels
+        )
+    exponential = exponential_levels(problem, landscape, points, codimension)
+    if exponential is not None:
+        levels, unique = exponential.levels, exponential.unique
+        return Equations(
+            levels, levels, exponential.curvatures, False, True, unique, unique, levels, levels, exponential.values
+        )
+    critical = critical_equations(landscape, points, rank)
+    stated = [from_sympy(e, landscape.graph) for e in problem.manifold]
+    shared = interpolated if len(interpolated) == len(squares) else _proved(interpolated, critical.defining)
+    known = tuple(dict.fromkeys([*stated, *shared]))
+    if critical.divides:
+        # ∇L = g w, so that ∇²L = ∇g wᵀ where g = 0: its rank is 1 only where ∇g is not zero.
+        levels = critical.kept
+        return Equations(
+            vanishing=tuple(dict.fromkeys([*known, *levels])) if critical.complete else known,
+            levels=levels,
+            curvatures=None,
+            squares=False,
+            independent=True,
+            everywhere=True,
+            steady=critical.complete,
+            defining=levels if critical.complete else critical.defining,
+            shown=critical.shown,
+        )
+    levels = _chosen_levels([*known, *_inner_expressions(landscape)], landscape, points, codimension)
+    fixed = {level: _known_value(level, points[0], critical.defining) for level in levels if level not in known}
+    vanishing = tuple(dict.fromkeys([*known, *(node for node in fixed.values() if node is not None)]))
+    by_levels = bool(levels) and set(levels) <= set(known)
+    return Equations(
+        vanishing=vanishing,
+        levels=tuple(fixed.get(level) or level for level in levels),
+        curvatures=None,
+        squares=False,
+        independent=False,
+        everywhere=True,
+        steady=None not in fixed.values(),
+        defining=levels if by_levels else critical.defining,
+        shown=levels if by_levels else critical.shown,
+    )
+
+
+def _proved(candidates: Sequence[Node], defining: Sequence[Node]) -> list[Node]:
+    return [node for node, zero in zip(candidates, zero_on(defining, candidates), strict=True) if zero]
+
+
+def _known_value(level: Node, point: PrecisePoint, defining: Sequence[Node]) -> Node | None:
+    """level − c for the rational c that is proved to be its value on Γ."""
+    with mp.workdps(HIGH):
+        value = rational(point.high([level])[0], LARGEST_DENOMINATOR)
+    difference = None if value is None else level - value
+    return difference if difference is not None and zero_on(defining, [difference])[0] else None
+
+
+def _chosen_levels(
+    candidates: Sequence[Node], landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
+) -> tuple[Node, ...]:
+    levels: tuple[Node, ...] = ()
+    for independent in INDEPENDENT:
+        levels = levels or _independent_levels(candidates, landscape, points, codimension, independent)
+    return levels
+
+
+def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
+    """{g_i: k_i} when the loss is written as ½ Σ k_i g_i² (and a constant), whatever the k_i depend on; else {}."""
+    graph = landscape.graph
+    squares: dict[Node, Node] = {}
+    if problem.residuals:
+        for residual in problem.residuals:
+            node = from_sympy(residual, graph)
+            squares[node] = squares.get(node, graph.constant(0)) + Fraction(1, len(problem.residuals))
+        return squares
+    trained = set(problem.parameters)
+    for term in sp.Add.make_args(problem.loss):
+        factors = sp.Mul.make_args(term)
+        square = [f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & trained]
+        if not term.free_symbols & trained:
+            continue
+        if len(square) != 1:
+            return {}
+        (base, _) = square[0].as_base_exp()
+        node = from_sympy(base, graph)
+        weight = from_sympy(sp.Mul(*[f for f in factors if f not in square]), graph)
+        squares[node] = squares.get(node, graph.constant(0)) + 2 * weight
+    return squares
+
+
+def _composed_terms(problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint]) -> dict[Node, Node]:
+    """{f_i: k_i} when L = Σ h_i(f_i, x) with f_i = 0 on Γ, h_i(0, x) constant and ∂_1h_i(0, x) = 0; k_i = ∂_1²h_i(0, x).
+
+    Then H = Σ k_i ∇f_i∇f_iᵀ on {f = 0}, as for ½ Σ k_i f_i²: all other terms of ∂²h_i(f_i, x) vanish there.
+    """
+    trained = set(problem.parameters)
+    found: dict[Node, Node] = {}
+    for term in sp.Add.make_args(_expanded(problem.loss)):
+        if not term.free_symbols & trained:
+            continue
+        node = from_sympy(term, landscape.graph)
+        inner = sorted((e for e in term.atoms(sp.Add) if e.free_symbols & trained), key=sp.count_ops)
+        for candidate in (from_sympy(e, landscape.graph) for e in inner[:CANDIDATES]):
+            curvature = _curvature(node, candidate, landscape)
+            if curvature is not None and _vanishes(candidate, points):
+                found[candidate] = found.get(candidate, landscape.graph.constant(0)) + curvature
+                break
+        else:
+            return {}
+    return found
+
+
+def _expanded(loss: Expression) -> Expression:
+    """c (A + B) as cA + cB."""
+    return sp.expand_mul(loss, deep=False)
+
+
+def _curvature(term: Node, inner: Node, landscape: Landscape) -> Node | None:
+    """∂_t²h(0, x) for term = h(inner, x), if h(0, x) does not depend on x and ∂_th(0, x) is 0 by the rules of the graph."""
+    graph = landscape.graph
+    t, zero = graph.symbol(sp.Dummy("t")), graph.constant(0)
+    (outer,) = replace_nodes([term], {inner: t})
+    (slope,) = gradient(outer, [t])
+    (bend,) = gradient(slope, [t])
+    try:
+        value, slope, bend = replace_nodes([outer, slope, bend], {t: zero})
+    except ZeroDivisionError:
+        return None
+    constant = not set(symbols_of([value])) & {node.value for node in landscape.variables}
+    return bend if constant and slope.is_zero else None
+
+
+def _inner_expressions(landscape: Landscape) -> Iterator[Node]:
+    """Sums and parameters inside the loss, the ones that are computed first (and are smallest) first."""
+    inner = (n for n in reachable([landscape.loss]) if n.op in ("add", "sub") or n in landscape.variables)
+    return (node for node, _ in zip((n for n in inner if n is not landscape.loss), range(CANDIDATES), strict=False))
+
+
+def _vanishes(node: Node, points: Sequence[PrecisePoint]) -> bool:
+    return all(point.zeros([node])[0] for point in points)
+
+
+def _independent_levels(
+    candidates: Sequence[Node], landscape: Landscape, points: Sequence[PrecisePoint], count: int, independent: float
+) -> tuple[Node, ...]:
+    """The first `count` candidates that are constant on Γ and whose unit gradients are independent at every point."""
+    levels: list[Node] = []
+    frames = [np.empty((0, landscape.dimension))] * len(points)
+    for candidate in candidates:
+        if len(levels) == count:
+            break
+        if not _constant(candidate, points):
+            continue
+        slopes = gradient(candidate, landscape.variables)
+        if any(all(point.zeros(slopes)) for point in points):
+            continue
+        extended = [np.vstack([f, _unit(p, slopes)]) for f, p in zip(frames, points, strict=True)]
+        weakest = [np.linalg.svd(f, compute_uv=False)[-1] if len(f) <= landscape.dimension else 1.0 for f in extended]
+        if all(w > (independent if near else INDEPENDENT_FAR) for w, near in zip(weakest, _near(points), strict=True)):
+            levels.append(candidate)
+            frames = extended
+    return tuple(levels) if len(levels) == count else ()
+
+
+def _near(points: Sequence[PrecisePoint]) -> list[bool]:
+    """Which points are about as close to the origin as the closest."""
+    sizes = [float(max(map(abs, point.assignment.values()))) for point in points]
+    return [size <= 3 * (1 + min(sizes)) for size in sizes]
+
+
+def _constant(node: Node, points: Sequence[PrecisePoint]) -> bool:
+    first = float(points[0].low([node])[0])
+    if any(abs(float(p.low([node])[0]) - first) > 1e-9 * (1 + abs(first)) for p in points):
+        return False
+    return all(points[0].agrees(point, node) for point in points[1:])
+
+
+def _unit(point: PrecisePoint, slopes: Sequence[Node]) -> np.ndarray:
+    values = np.array([float(v) for v in point.low(slopes)])
+    return values / np.linalg.norm(values)

@@ -1,0 +1,204 @@
+"""A compiled test that accepts most points of Γ at once, so that only the others need the full examination.
+
+It refuses nothing and can only be stricter than `guard.check_points`: what it accepts would pass there. With N the M
+columns of H at some pivots, A the M×M block of H there, G = NᵀN, and B the other rows of H at the pivots:
+
+- H = N A⁻¹ Nᵀ + S, where S is the Schur complement of A. If A is positive definite, then by Weyl's theorem the D−M
+  smallest eigenvalues of H are within |S| of 0, and the others at least 1/τ − |S|, with τ = tr G⁻¹A.
+- H†∇L = N G⁻¹ A G⁻¹ Nᵀ∇L where S = 0.
+- I − N G⁻¹ Nᵀ is the projection on the other eigenvectors, up to 2τ|S|.
+- Columns f_i are independent, the smallest singular value of (f_i/|f_i|) being at least Σ_i (|f_i|² (FᵀF)⁻¹_ii)^{−1/2}.
+"""
+
+from collections.abc import Sequence
+from fractions import Fraction
+
+import numpy as np
+
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
+from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.numeric.guard import INDEPENDENT, KINK, ON_MANIFOLD, ROUNDING, SETTLED
+from symbolic_sgd.theorem.derivation import Derivation
+
+LARGEST = 30_000
+"""D²M above which the test would cost more than it saves."""
+
+CONDITIONED = 10**5
+"""τ tr H above this is left to the full examination."""
+
+PIVOT, SQUARED = Fraction(1, 10**9), Fraction(1, 10**12)
+"""A pivot of A, or of G, below this share of its trace may be rounding, and tells nothing of τ."""
+
+FINITE = 10**100
+"""So is |H| above this, in any unit of the loss."""
+
+
+def doubt_program(derivation: Derivation) -> Program | None:
+    """The program of one number `doubt` ≥ 0, at most 1 where nothing speaks against the point; None if it is too large.
+
+    It is a sum of terms of which each is at most 1 where one condition holds, with room to spare; NaN counts as doubt.
+    """
+    d, rank = derivation.problem.dimension, derivation.codimension
+    pivots = _pivots(derivation) if d * d * rank <= LARGEST else None
+    if pivots is None:
+        return None
+    graph = Graph()
+    guard = derivation.guard.on(graph)
+    parameters = [graph.symbol(s) for s in derivation.problem.parameters]
+    extent = 1 + _squares(graph, parameters)  # 1 + |x|² ≤ (1 + |x|)²
+    normal = _Normal(guard["hessian"], pivots)
+    terms = [
+        extent / FINITE**2,  # an infinite parameter need not show in H
+        *normal.doubts(),
+        _squares(graph, normal.newton(guard["gradient"]).entries) / (extent * _square(SETTLED)),
+        *_on_equations(guard["equations"], guard["slopes"], extent),
+        *_satisfied(derivation, guard["conditions"].entries),
+        *(_ratio(graph.constant(_exact(2 * KINK)), kink) for kink in guard["kinks"].entries),
+        *(_frame_doubts(guard["frame"], normal) if "frame" in guard else ()),
+    ]
+    return Program.of({"doubt": Matrix.column([_sum(graph, terms)])})
+
+
+class _Normal:
+    """H near Γ as N A⁻¹ Nᵀ + S."""
+
+    def __init__(self, hessian: Matrix, pivots: Sequence[int]):
+        others = [i for i in range(hessian.shape[0]) if i not in pivots]
+        self.graph = hessian[0, 0].graph
+        self.hessian = hessian
+        self.columns = hessian.columns(pivots)
+        block = Matrix.of(self.columns.rows[i] for i in pivots)
+        self.gram_matrix = _gram(self.columns)
+        self.gram = PositiveDefinite.factor(self.gram_matrix)
+        self.block = PositiveDefinite.factor(block)
+        self.pivot_block = block
+        rest = Matrix.of(self.columns.rows[i] for i in others).T  # M×(D−M)
+        solved = self.block.solve(rest)
+        self.schur = [
+            hessian[i, j] - dot([row[k] for row in rest.rows], [row[m] for row in solved.rows])
+            for k, i in enumerate(others)
+            for m, j in enumerate(others)
+            if m >= k
+        ]
+
+    def doubts(self) -> list[Node]:
+        """Whether A is safely positive definite, H not too large, and S nothing but rounding."""
+        graph, inverse = self.graph, self.gram.solve(self.pivot_block)
+        tau = _sum(graph, [inverse[i, i] for i in range(inverse.shape[0])])
+        trace = _sum(graph, [self.hessian[i, i] for i in range(self.hessian.shape[0])])
+        return [
+            *_rounded(self.block, self.pivot_block, PIVOT),
+            *_rounded(self.gram, self.gram_matrix, SQUARED),
+            _ratio(tau * trace, graph.constant(CONDITIONED)),
+            _squares(graph, self.schur) * 2 * tau * tau / _square(ROUNDING),
+            _squares(graph, self.hessian.entries) / FINITE**2,
+        ]
+
+    def project(self, vectors: Matrix) -> Matrix:
+        """N G⁻¹ Nᵀ applied to columns."""
+        return self.columns @ self.gram.solve(self.columns.T @ vectors)
+
+    def newton(self, gradient: Matrix) -> Matrix:
+        """N G⁻¹ A G⁻¹ Nᵀ∇L."""
+        return self.columns @ self.gram.solve(self.pivot_block @ self.gram.solve(self.columns.T @ gradient))
+
+
+def _frame_doubts(frame: Matrix, normal: _Normal) -> list[Node]:
+    """Whether the columns of the frame are independent, and normal to Γ."""
+    graph, count = normal.graph, frame.shape[1]
+    gram = _gram(frame)
+    factor = PositiveDefinite.factor(gram)
+    inverse = factor.solve(Matrix.diagonal(graph, [1] * count))
+    weakest = _sum(graph, [gram[i, i] * inverse[i, i] for i in range(count)])
+    along = (frame - normal.project(frame)).T
+    return [
+        *(_negative(p) for p in factor.pivots),
+        _ratio(weakest, graph.constant(_exact(0.01 / INDEPENDENT**2))),
+        *(_squares(graph, row) / (gram[i, i] * _square(ROUNDING)) for i, row in enumerate(along.rows)),
+    ]
+
+
+def _on_equations(equations: Matrix, slopes: Matrix, extent: Node) -> list[Node]:
+    return [
+        _square_node(g) / (extent * _squares(extent.graph, row) * _square(ON_MANIFOLD / 2))
+        for g, row in zip(equations.entries, slopes.rows, strict=True)
+    ]
+
+
+def _satisfied(derivation: Derivation, values: Sequence[Node]) -> list[Node]:
+    """0 where an inequality holds strictly, at least 2 elsewhere."""
+    doubts: list[Node] = []
+    for condition, value in zip(derivation.problem.conditions, values, strict=True):
+        sign = value.graph.call("sign", value)
+        direction = {">": sign, ">=": sign, "<": -sign, "<=": -sign}.get(condition.rel_op, sign * sign)
+        doubts.append(2 - 2 * direction)
+    return doubts
+
+
+def _negative(pivot: Node) -> Node:
+    """0 for a positive pivot, at least 2 for any other."""
+    return 2 - 2 * pivot.graph.call("sign", pivot)
+
+
+def _rounded(factor: PositiveDefinite, matrix: Matrix, share: Fraction) -> list[Node]:
+    """Whether every pivot is positive, and too large to be rounding."""
+    trace = _sum(matrix[0, 0].graph, [matrix[i, i] for i in range(matrix.shape[0])])
+    return [doubt for p in factor.pivots for doubt in (_negative(p), _ratio(trace * share, p))]
+
+
+def _ratio(a: Node, b: Node) -> Node:
+    return _square_node(a / b)
+
+
+def _square_node(a: Node) -> Node:
+    return a * a
+
+
+def _square(value: float) -> Fraction:
+    return _exact(value) ** 2
+
+
+def _exact(value: float) -> Fraction:
+    return Fraction(repr(float(value)))
+
+
+def _squares(graph: Graph, entries: Sequence[Node]) -> Node:
+    return _sum(graph, [e * e for e in entries])
+
+
+def _sum(graph: Graph, terms: Sequence[Node]) -> Node:
+    total = graph.constant(0)
+    for term in terms:
+        total = total + term
+    return total
+
+
+def _gram(columns: Matrix) -> Matrix:
+    rows = columns.T.rows
+    return Matrix.of([dot(a, b) for b in rows] for a in rows)
+
+
+def _pivots(derivation: Derivation) -> list[int] | None:
+    """The pivots whose smallest Schur pivot, beside the trace, is largest at the worst of the known points of Γ."""
+    d, symbols = derivation.problem.dimension, derivation.problem.symbols
+    points = np.array([[float(point[s]) for s in symbols] for point in derivation.points])
+    hessians = evaluate(derivation.guard.select("hessian"), symbols, points)["hessian"].reshape(-1, d, d)
+    if not np.isfinite(hessians).all():
+        return None
+    choices = {tuple(_greedy(h, derivation.codimension)) for h in hessians}
+    return list(max(choices, key=lambda choice: min(_worst(h, choice) for h in hessians)))
+
+
+def _greedy(hessian: np.ndarray, rank: int) -> list[int]:
+    rest, chosen = hessian.copy(), []
+    for _ in range(rank):
+        k = int(np.argmax(np.diag(rest)))
+        chosen.append(k)
+        rest = rest - np.outer(rest[:, k], rest[k]) / rest[k, k]
+        rest[k, :] = rest[:, k] = 0
+    return sorted(chosen)
+
+
+def _worst(hessian: np.ndarray, choice: Sequence[int]) -> float:
+    return float(np.linalg.eigvalsh(hessian[np.ix_(choice, choice)])[0] / np.trace(hessian))

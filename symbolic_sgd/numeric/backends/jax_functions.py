@@ -1,0 +1,79 @@
+"""JAX: pure functions that `jit`, `vmap` and `grad` accept, and what diffrax takes."""
+
+import operator
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import jax  # pyright: ignore[reportMissingImports]
+import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
+import jax.scipy.special  # pyright: ignore[reportMissingImports]
+import numpy as np
+from jax.core import Tracer  # pyright: ignore[reportMissingImports]
+
+from symbolic_sgd.errors import BadInput, BadPoint
+from symbolic_sgd.numeric.arrays import ArrayBackend
+from symbolic_sgd.numeric.backend import Evaluation, Part
+
+OPERATIONS: Mapping[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+    "pow": jnp.power,
+    "exp": jnp.exp,
+    "log": jnp.log,
+    "sqrt": jnp.sqrt,
+    "sin": jnp.sin,
+    "cos": jnp.cos,
+    "tan": jnp.tan,
+    "asin": jnp.arcsin,
+    "acos": jnp.arccos,
+    "atan": jnp.arctan,
+    "sinh": jnp.sinh,
+    "cosh": jnp.cosh,
+    "tanh": jnp.tanh,
+    "asinh": jnp.arcsinh,
+    "acosh": jnp.arccosh,
+    "atanh": jnp.arctanh,
+    "erf": jax.scipy.special.erf,
+    "erfc": jax.scipy.special.erfc,
+    "log1p": jnp.log1p,
+    "expm1": jnp.expm1,
+    "Abs": jnp.abs,
+    "sign": jnp.sign,
+}
+
+
+@dataclass(frozen=True)
+class JAX(ArrayBackend):
+    """jax.numpy arrays of float64 (`jax.config.update("jax_enable_x64", True)` first)."""
+
+    @property
+    def operations(self) -> Mapping[str, Callable[..., Any]]:
+        return OPERATIONS
+
+    def compile(self, part: Part) -> Evaluation:
+        if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+            raise BadInput(
+                "JAX computes in float32 at present, which has not the digits that a point of Γ needs: "
+                'call jax.config.update("jax_enable_x64", True) before anything else'
+            )
+        return super().compile(part)
+
+    def array(self, x: Any) -> Any:
+        try:
+            array = jnp.asarray(x)
+        except (TypeError, ValueError) as error:
+            raise BadPoint(f"x is no array of numbers: {error}") from error
+        if array.dtype.kind not in "fiu":
+            raise BadPoint(f"x has entries of type {array.dtype}; the parameters are real numbers")
+        return array.astype(jnp.float64)
+
+    def concrete(self, x: Any) -> np.ndarray | None:
+        return None if isinstance(x, Tracer) else np.asarray(x)
+
+    def stack(self, values: Sequence[Any], shape: tuple[int, ...], like: Any) -> Any:
+        full = [jnp.broadcast_to(jnp.asarray(value, dtype=like.dtype), like.shape) for value in values]
+        return jnp.stack(full, axis=-1).reshape(*like.shape, *shape)

@@ -1,0 +1,197 @@
+"""LLVM: programs compiled to the machine's vector instructions, run on blocks of points by threads."""
+
+import ctypes
+import ctypes.util
+import os
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+import llvmlite.binding as llvm  # pyright: ignore[reportMissingImports]
+import numpy as np
+
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric.backends.llvm_kernel import kernel_source
+from symbolic_sgd.numeric.backends.llvm_loop import loop_code
+from symbolic_sgd.numeric.c_source import LIBM
+from symbolic_sgd.numeric.fused import Loop, LoopBackend
+from symbolic_sgd.numeric.lowering import Lowered, lower
+from symbolic_sgd.numeric.random_step import RandomStep
+
+SHARE = 1 << 18
+"""Points that a thread takes at a time, at most."""
+
+WORTH = 1 << 21
+"""Operations that are worth another thread: handing over costs as much as some hundred thousands."""
+
+CACHED = 256
+"""Compiled programs that are kept in memory."""
+
+
+@dataclass(frozen=True)
+class LLVM(LoopBackend):
+    """Machine code for this processor.
+
+    Args:
+        threads: how many blocks are evaluated at the same time (the interpreter's lock is released).
+    """
+
+    threads: int = 1
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.threads, int) or isinstance(self.threads, bool) or self.threads < 1:
+            raise BadInput(f"threads is {self.threads!r}; give an integer ≥ 1")
+
+    @property
+    def block(self) -> int:
+        return SHARE * self.threads
+
+    def kernel(self, lowered: Lowered) -> "MachineCode":
+        return MachineCode(compiled(lowered), lowered, self.threads)
+
+    def loop(self, step: RandomStep) -> Loop:
+        symbols = [*step.state, *step.parameters, *step.columns, step.sign, *step.normals]
+        machine = host()
+        code = Compiled(loop_code(step, lower([step.program], symbols), machine.width, machine.fused), "steps", 4)
+
+        def run(x: np.ndarray, states: np.ndarray, parameters: np.ndarray, count: int) -> None:
+            padding = -len(x) % machine.width
+            moved = np.concatenate([x, np.repeat(x[-1:], padding, axis=0)])
+            seeds = np.concatenate([states, np.repeat(states[-1:], padding, axis=0)])
+            share = -(-len(moved) // (self.threads * machine.width)) * machine.width
+            jobs = [
+                _pool(self.threads).submit(_steps, code, count, moved[k : k + share], seeds[k : k + share], parameters)
+                for k in range(0, len(moved), share)
+            ]
+            for job in jobs:
+                job.result()
+            x[...], states[...] = moved[: len(x)], seeds[: len(x)]
+
+        return run
+
+
+def _steps(code: "Compiled", count: int, x: np.ndarray, states: np.ndarray, parameters: np.ndarray) -> None:
+    code.call(count, x.ctypes.data, states.ctypes.data, parameters.ctypes.data, len(x) // host().width)
+
+
+@dataclass(frozen=True)
+class Machine:
+    """The processor: W doubles a vector, and whether a·b + c is one instruction."""
+
+    width: int
+    fused: bool
+
+
+@lru_cache(maxsize=1)
+def host() -> Machine:
+    """The processor this runs on."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    _name_functions()
+    features = llvm.get_host_cpu_features()
+    width = 8 if features.get("avx512f") else 4 if features.get("avx") else 2
+    return Machine(width, bool(features.get("fma") or features.get("neon")))
+
+
+def _name_functions() -> None:
+    """The addresses of the C library's functions, wherever the system keeps them."""
+    library: Any = ctypes.CDLL(ctypes.util.find_library("m") or None)
+    for name in LIBM:
+        llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+
+
+class Compiled:
+    """A function in machine code; it lives as long as this object."""
+
+    def __init__(self, source: str, name: str, arguments: int):
+        module = llvm.parse_assembly(source)
+        module.verify()
+        target = llvm.Target.from_default_triple().create_target_machine(
+            cpu=llvm.get_host_cpu_name(), features=llvm.get_host_cpu_features().flatten(), opt=2
+        )
+        self._engine = llvm.create_mcjit_compiler(module, target)
+        self._engine.finalize_object()
+        prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * arguments)
+        self.call = prototype(self._engine.get_function_address(name))
+
+
+_cache: dict[str, Compiled] = {}
+_lock = threading.Lock()
+
+
+def compiled(lowered: Lowered) -> Compiled:
+    """The machine code of a program, compiled once in a process."""
+    machine = host()
+    with _lock:
+        found = _cache.get(lowered.source_hash)
+        if found is None:
+            while len(_cache) >= CACHED:
+                del _cache[next(iter(_cache))]
+            source = kernel_source(lowered, machine.width, machine.fused)
+            found = _cache[lowered.source_hash] = Compiled(source, "rows", 1 + len(lowered.widths))
+    return found
+
+
+class MachineCode:
+    """A compiled program on rows of points; what is left over of the last vector is filled up with its last point."""
+
+    def __init__(self, code: Compiled, lowered: Lowered, threads: int):
+        self.code = code
+        self.width = host().width
+        self.lowered = lowered
+        self.threads = threads
+        self._local = threading.local()
+
+    def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> None:
+        threads = max(1, min(self.threads, len(points) * self.lowered.operations // WORTH))
+        share = max(1, -(-len(points) // (threads * self.width))) * self.width
+        own, *others = (slice(k, k + share) for k in range(0, max(1, len(points)), share))
+        jobs = [_pool(self.threads).submit(self._rows, points[cut], [r[cut] for r in results]) for cut in others]
+        self._rows(points[own], [r[own] for r in results])
+        for job in jobs:
+            job.result()
+
+    def _rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> None:
+        whole = len(points) // self.width
+        if whole:
+            self.code.call(whole, points.ctypes.data, *(r.ctypes.data for r in results))
+        rest = len(points) - whole * self.width
+        if rest:
+            padded = np.repeat(points[-1:], self.width, axis=0)
+            padded[:rest] = points[-rest:]
+            scratch = [np.empty((self.width, r.shape[1])) for r in results]
+            self.code.call(1, padded.ctypes.data, *(s.ctypes.data for s in scratch))
+            for r, s in zip(results, scratch, strict=True):
+                r[-rest:] = s[:rest]
+
+    def point(self, point: np.ndarray) -> Sequence[float]:
+        local = self._local
+        if not hasattr(local, "points"):
+            local.points = np.empty((self.width, self.lowered.inputs))
+            local.results = [np.empty((self.width, w)) for w in self.lowered.widths]
+            local.arguments = (1, local.points.ctypes.data, *(r.ctypes.data for r in local.results))
+        local.points[:] = point
+        self.code.call(*local.arguments)
+        values: list[float] = []
+        for result in local.results:
+            values += result[0].tolist()
+        return values
+
+
+@lru_cache(maxsize=8)
+def _pool(threads: int) -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(threads, thread_name_prefix="symbolic-sgd")
+
+
+def _after_fork() -> None:
+    """A forked child has none of the threads of its parent, and must not wait for them."""
+    global _lock
+    _pool.cache_clear()
+    _lock = threading.Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,50 @@
+"""The limiting SDE as torchsde takes it."""
+
+from typing import Any
+
+import torch  # pyright: ignore[reportMissingImports]
+
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric.backends.torch_functions import Torch
+from symbolic_sgd.numeric.callables import NumericFunctions
+
+METHODS = {"euler": "ito", "midpoint": "stratonovich", "heun": "stratonovich", "euler_heun": "stratonovich"}
+"""Methods of torchsde that carry general noise, and the sense in which they read the drift."""
+
+
+class TorchSDE(torch.nn.Module):
+    """f and g for `torchsde.sdeint(problem, y0, ts, method=problem.method)`; y0 has shape (batch, D).
+
+    torchsde takes no step back to Γ: a path leaves Γ as the scheme's order allows.
+
+    Args:
+        derivation: the SDE (`sde.derivation`).
+        method: a key of `METHODS`.
+        constants: the problem's constants.
+
+    Raises:
+        BadInput: the method needs diagonal, scalar or additive noise.
+    """
+
+    noise_type = "general"
+
+    def __init__(self, derivation: Any, method: str = "euler", **constants: Any):
+        super().__init__()
+        if method not in METHODS:
+            raise BadInput(
+                f"the noise of the limiting SDE is general, which torchsde's method {method!r} does not carry: "
+                f"use one of {', '.join(METHODS)}"
+            )
+        self.method = method
+        self.sde_type = METHODS[method]
+        self.constants = constants
+        self._functions = NumericFunctions(derivation, check=False, backend=Torch())
+
+    def f(self, t: Any, y: Any) -> Any:
+        """The drift in the method's sense, (batch, D)."""
+        drift = self._functions.drift if self.sde_type == "ito" else self._functions.stratonovich_drift
+        return drift(y, **self.constants)
+
+    def g(self, t: Any, y: Any) -> Any:
+        """∂Φ σ, (batch, D, Ξ)."""
+        return self._functions.diffusion(y, **self.constants)

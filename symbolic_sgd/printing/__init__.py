@@ -1,0 +1,1 @@
+"""Formulas as LaTeX, MathML and in SymPy's printers."""

@@ -1,0 +1,86 @@
+"""The limiting SDE as SymPy's printers show it: one equation, or one line for each entry, in the user's settings."""
+
+from collections.abc import Callable
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
+from symbolic_sgd.printing.latex import (
+    COEFFICIENTS,
+    NAMED,
+    PRINTED,
+    broken_sum,
+    entry_lines,
+    equation_lines,
+    visible_length,
+)
+from symbolic_sgd.printing.layout import LINE
+from symbolic_sgd.printing.named_parts import NamedParts, named_parts
+from symbolic_sgd.theorem.derivation import TERMS
+
+SYMBOLS = {term.name: term.symbol for term in TERMS}
+
+DIFFERENTIALS: dict[str, str] = dict(zip(COEFFICIENTS, ("dW", "dt"), strict=True))
+
+
+def equation(diffusion: SymbolicMatrix, drift: SymbolicMatrix) -> Expression:
+    """dY = A dW + b dt, without what is zero.
+
+    >>> equation(sp.ImmutableMatrix([0]), sp.ImmutableMatrix([sp.Symbol("u")]))
+    Eq(dY, dt*Matrix([[u]]))
+    """
+    noise = sp.MatMul(diffusion, sp.MatrixSymbol("dW", diffusion.cols, 1))
+    motion = sp.MatMul(sp.Symbol("dt"), drift)
+    terms = [term for term, matrix in ((noise, diffusion), (motion, drift)) if not matrix.is_zero_matrix]
+    change = sp.MatrixSymbol("dY", drift.rows, 1)
+    return sp.Eq(change, sp.MatAdd(*terms) if len(terms) > 1 else (terms or [motion])[0], evaluate=False)
+
+
+def fits(matrix: SymbolicMatrix | None) -> bool:
+    """Whether a matrix is small enough to be printed as it is."""
+    return matrix is not None and sum(int(sp.count_ops(entry)) for entry in matrix.flat()) <= PRINTED
+
+
+def display_latex(
+    matrices: dict[str, SymbolicMatrix | None], program: Callable[[str], Program], write: Callable[[Any], str]
+) -> str:
+    """The SDE for use inside math mode.
+
+    Args:
+        matrices: the two coefficients, None where they are too large to be written out.
+        program: name of a coefficient → its shortest program.
+        write: the user's printer.
+    """
+    if all(fits(matrix) for matrix in matrices.values()):
+        whole = write(equation(*matrices.values()))
+        if visible_length(whole) <= LINE:
+            return whole
+    moving = [name for name, matrix in matrices.items() if matrix is None or not matrix.is_zero_matrix]
+    right = " + ".join(rf"{SYMBOLS[name]}\,{DIFFERENTIALS[name]}" for name in moving) or "0"
+    lines = [f"dY &= {right}"]
+    for name in moving:
+        lines.extend(_coefficient(name, matrices[name], program, write))
+    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+
+
+def _coefficient(
+    name: str, matrix: SymbolicMatrix | None, program: Callable[[str], Program], write: Callable[[Any], str]
+) -> list[str]:
+    symbol = SYMBOLS[name]
+    if matrix is not None and fits(matrix):
+        whole = write(matrix)
+        if visible_length(whole) <= LINE * max(1, matrix.rows):
+            return [f"{symbol} &= {whole}"]
+        return _lines(symbol, NamedParts((), tuple(matrix.flat()), matrix.shape), write)
+    shortest = program(name)
+    if shortest.operations > NAMED:
+        return [rf"{symbol} &: \text{{{shortest.operations} operations, see sde.program}}"]
+    return _lines(symbol, named_parts(shortest, name), write)
+
+
+def _lines(symbol: str, named: NamedParts, write: Callable[[Any], str]) -> list[str]:
+    entries = [line for lines in entry_lines(symbol, named.shape, named.entries, write) for line in lines]
+    parts = [line for s, e in named.parts for line in equation_lines(write(s), broken_sum(e, write))]
+    return [*entries, *([r"&\text{where}", *parts] if parts else [])]

@@ -1,0 +1,1 @@
+"""Rational functions and closed forms: fractions always cancelled, equations solved, integrals, recognised numbers."""

@@ -1,0 +1,275 @@
+"""The function that the regularization descends: R with mixed + normal = −∂Φ∇R on Γ, or the proof that there is none."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from itertools import combinations, islice
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
+from symbolic_sgd.algebra.varieties import zero_on
+from symbolic_sgd.effort import Effort
+from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, Undecided
+from symbolic_sgd.manifold.critical_equations import component_equations
+from symbolic_sgd.manifold.precise import PrecisePoint
+from symbolic_sgd.regularizer.loops import CurveTracer, Loop
+from symbolic_sgd.regularizer.one_form import RegularizationForm
+from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
+from symbolic_sgd.regularizer.scatter import FloatManifold
+from symbolic_sgd.theorem.derivation import Derivation
+
+SECONDS = 120.0
+"""Processor time after which the search for R stops, unless it is stated."""
+
+SEED = 20221
+"""The decision is the same in every run."""
+
+LARGEST_DETERMINANT = 4
+"""Rows of a determinant that is written out."""
+
+PROBED = 4
+"""Points of Γ, beside those of the derivation, at which the curl is computed."""
+
+FAR_POINTS = 24
+"""Further points of Γ at which a regularization that seems to vanish is computed."""
+
+CURVES = 3
+"""Components of a one-dimensional Γ that are followed."""
+
+SEGMENTS = 240
+"""Segments of a curve that are tried (about two seconds)."""
+
+PLANES, PLANE_SEGMENTS = 10, 80
+"""Planes with which a larger Γ is cut, and segments of each of these curves."""
+
+
+@dataclass(frozen=True)
+class Regularizer:
+    """R, or None, and why.
+
+    Args:
+        expression: R in the user's symbols, valid on Γ up to a constant; None if there is none.
+        words: what it is, or the evidence against it.
+        curl: the largest curl of the regularization as a 1-form on Γ that was found, at the point that `words` names; None
+            where it vanishes, or was not needed.
+        loop_integral: ∮⟨mixed + normal regularization, dY⟩ round the closed curve that `words` names, in the direction in
+            which it is positive; None where no such integral is known to differ from zero.
+        loop_error: a bound of its error.
+        where: the point of the curl, or a point of the closed curve (symbol → number), so that both can be computed anew.
+        cuts: rows A of the planes A(x − x₀) = 0 that cut the curve out of Γ; none where Γ is itself a curve.
+    """
+
+    expression: Expression | None
+    words: str
+    curl: float | None = None
+    loop_integral: float | None = None
+    loop_error: float | None = None
+    where: Mapping[sp.Symbol, Any] | None = field(default=None, hash=False)
+    cuts: tuple[tuple[float, ...], ...] = ()
+
+    def __str__(self) -> str:
+        return f"no regularizer: {self.words}" if self.expression is None else f"R = {self.expression}: {self.words}"
+
+
+VANISHING = Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
+
+
+def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Regularizer:
+    """R by the structure of the noise or by a verified ansatz, or None where there is none.
+
+    Σ_⊥ = cH gives R = (c/4) tr ∇²L, Σ_⊥ = s²Q gives R = (s²/4) ln|∇²L|₊ (the product of the nonzero eigenvalues); both
+    where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S], Li, Wang & Arora 2022). There is none where the 1-form
+    ⟨mixed + normal, dY⟩ on Γ is not closed, or where its integral round a closed curve on Γ is not zero.
+
+    Args:
+        derivation: the finished derivation.
+        effort: how long the search may take, and who is told.
+
+    Raises:
+        Undecided: neither a closed form of R was found, nor that there is none; BudgetSpent where time was up.
+        ExpressionTooLarge: R does not expand within the budget.
+    """
+    effort = effort or Effort(SECONDS)
+    try:
+        effort.begin("R by the structure of the noise")
+        form = RegularizationForm.of(derivation)
+        by_structure = _by_structure(derivation, form)
+        return by_structure if by_structure is not None else _Decision(derivation, form, effort).decide()
+    except BudgetSpent as spent:
+        raise BudgetSpent(
+            f"a regularizer was neither found nor excluded within {effort.seconds:g} s of processor time: {spent}. To go on, "
+            "give it more: sde.find_regularizer(seconds=…)"
+        ) from spent
+
+
+def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regularizer | None:
+    mixed = derivation.program.select("mixed_regularization").on(Graph())["mixed_regularization"]
+    if all(entry.is_zero for entry in form.field.entries):
+        return VANISHING
+    if not all(entry.is_zero for entry in mixed.entries):
+        return None
+    if derivation.proportion is not None:
+        return Regularizer(derivation.proportion / 4 * _trace(derivation), "R = (c/4) tr ∇²L")
+    if derivation.isotropy is not None:
+        return Regularizer(derivation.isotropy / 4 * sp.log(_volume(derivation)), "R = (s²/4) ln|∇²L|₊")
+    return None
+
+
+class _Decision:
+    """The decision for a noise without structure."""
+
+    def __init__(self, derivation: Derivation, form: RegularizationForm, effort: Effort):
+        self.effort = effort
+        self.effort.begin("points of Γ, from near and far")
+        self.derivation = derivation
+        self.form = form
+        self.rng = np.random.default_rng(SEED)
+        self.manifold = FloatManifold(derivation)
+        self.tracer = CurveTracer(self.manifold, form, effort)
+        self.bases = self.manifold.bases(self.rng)
+        self.closed: list[Loop] = []
+
+    def decide(self) -> Regularizer:
+        self.effort.begin("whether the regularization vanishes on Γ")
+        if self._seems_to_vanish():
+            if self._vanishes_on_component():
+                return Regularizer(
+                    sp.S.Zero, "the regularization vanishes on the part of Γ on which its points were found"
+                )
+            raise Undecided(
+                f"the regularization is zero to 50 digits at all of the {len(self.derivation.points) + FAR_POINTS} points of Γ that "
+                "were looked at, but that it vanishes on all of Γ was not proved"
+            )
+        self.effort.begin("the integrals round closed curves" if self.manifold.dimension == 1 else "the curl on Γ")
+        none = self._by_curves() if self.manifold.dimension == 1 else self._by_curl()
+        if none is not None:
+            return none
+        search = PotentialSearch(self.form, self.manifold, self.bases, self.rng, self.effort)
+        # The quicker road first; what holds on one side of a kink need not hold on the other.
+        roads = (
+            [search.by_ansatz, self._by_planes, search.by_integration] if self.form.is_analytic else [self._by_planes]
+        )
+        for road in roads:
+            found = road()
+            if isinstance(found, Potential):
+                words = f"verified at {found.points} points of Γ, to 50 digits"
+                return Regularizer(found.expression, words)
+            if found is not None:
+                return found
+        self.effort.finish()
+        raise Undecided(
+            f"a regularizer was neither found nor excluded: {self._known()}, but no closed form of it was found; "
+            f"{self.effort.words()}"
+        )
+
+    def _seems_to_vanish(self) -> bool:
+        """Whether the regularization is zero at the points of the derivation, and then also far from them."""
+        if not self.form.vanishes(map(PrecisePoint, self.derivation.points)):
+            return False
+        return self.form.vanishes(
+            self.manifold.sharpened(self.manifold.scatter(self.bases, FAR_POINTS, self.rng).points)
+        )
+
+    def _vanishes_on_component(self) -> bool:
+        graph = self.form.graph
+        points = [PrecisePoint(p) for p in self.derivation.points]
+        equations = component_equations(self.derivation.equations.on(graph)["equations"].entries, points)
+        return all(zero_on(equations, self.form.field.entries))
+
+    def _known(self) -> str:
+        if self.manifold.dimension > 1:
+            return "the regularization is closed as a 1-form at every point of Γ examined"
+        if self.closed:
+            return (
+                "it exists as far as numbers tell (the integral of the regularization round the closed curve Γ is "
+                f"{self.closed[0].integral:.1g} ± {self.closed[0].error:.1g})"
+            )
+        return "Γ is a curve that was not seen to close, and on an open curve there always is one"
+
+    def _by_curl(self) -> Regularizer | None:
+        further = self.manifold.scatter(self.bases, PROBED, self.rng).points
+        points = [*(PrecisePoint(p) for p in self.derivation.points), *self.manifold.sharpened(further)]
+        curl = self.form.curl(points, self.effort)
+        if curl is None:
+            return None
+        symbols = self.derivation.problem.symbols
+        words = f"the regularization is no gradient: its curl on Γ is {curl.size:.6g} at {curl.point.describe(symbols)}"
+        return Regularizer(None, words, curl=curl.size, where=curl.point.assignment)
+
+    def _by_curves(self) -> Regularizer | None:
+        cuts = np.zeros((0, self.derivation.problem.dimension))
+        for start in self.bases.points:
+            if len(self.closed) < CURVES and not any(loop.passes(start) for loop in self.closed):
+                loop, _ = self.tracer.loop(start, cuts, SEGMENTS)
+                if loop is None:
+                    break
+                if loop.turns and self.tracer.confirmed(loop, cuts, SEGMENTS):
+                    return self._turning(loop, cuts)
+                self.closed.append(loop)
+        return None
+
+    def _by_planes(self) -> Regularizer | None:
+        if self.manifold.dimension == 1:
+            return None
+        self.effort.begin("integrals round closed curves in which planes cut Γ")
+        for start in self.bases.points[:2]:
+            for cuts in islice(self._planes(), PLANES):
+                loop, _ = self.tracer.loop(start, cuts, PLANE_SEGMENTS)
+                if loop is not None and loop.turns and self.tracer.confirmed(loop, cuts, PLANE_SEGMENTS):
+                    return self._turning(loop, cuts)
+        return None
+
+    def _planes(self) -> Iterator[np.ndarray]:
+        """Coordinate planes, then random ones: rows A with A(x − x₀) = 0."""
+        d, count = self.derivation.problem.dimension, self.manifold.dimension - 1
+        for fixed in islice(combinations(range(d), count), 3 * PLANES // 4):
+            yield np.eye(d)[list(fixed)]
+        while True:
+            yield np.linalg.qr(self.rng.standard_normal((d, count)))[0].T
+
+    def _turning(self, loop: Loop, cuts: np.ndarray) -> Regularizer:
+        point = dict(zip(self.derivation.problem.symbols, loop.start.tolist(), strict=True))
+        words = (
+            f"the integral of the regularization round a closed curve on Γ is {abs(loop.integral):.12g} (± {loop.error:.1g}), "
+            f"not zero: the curve of length {loop.length:.6g} through {PrecisePoint(point).describe(self.derivation.problem.symbols)}"
+        )
+        planes = tuple(map(tuple, cuts.tolist()))
+        return Regularizer(None, words, None, abs(float(loop.integral)), float(loop.error), point, planes)
+
+
+def _trace(derivation: Derivation) -> Expression:
+    """tr ∇²L, where that is shorter without what vanishes on Γ."""
+    written = []
+    for program in (derivation.blocks, derivation.guard):
+        hessian = program.select("hessian").on(Graph())["hessian"]
+        total = hessian[0, 0]
+        for i in range(1, hessian.shape[0]):
+            total = total + hessian[i, i]
+        written.append(sp.expand(Program.of({"trace": Matrix.column([total])}).expand("trace")[0, 0]))
+    return min(reversed(written), key=sp.count_ops)
+
+
+def _volume(derivation: Derivation) -> Expression:
+    """|∇²L|₊: det K det FᵀF where ∇²L = F K Fᵀ with a diagonal K is known, else det(Fᵀ∇²L F)/det FᵀF, or e_M without a frame."""
+    blocks = derivation.blocks
+    if "symmetric" in blocks.names:
+        return blocks.expand("symmetric")[-1, 0]
+    frame = derivation.guard.expand("frame")
+    if frame.cols > LARGEST_DETERMINANT:
+        raise ExpressionTooLarge(
+            f"ln|∇²L|₊ is the logarithm of a {frame.cols}×{frame.cols} determinant, too large to be written out: "
+            "use sde.lambdify() for the regularization itself"
+        )
+    gram = _determinant(frame.T * frame)
+    if "curvatures" in blocks.names:
+        return sp.Mul(*blocks.expand("curvatures").flat()) * gram
+    return _determinant(frame.T * blocks.expand("hessian") * frame) / gram
+
+
+def _determinant(matrix: SymbolicMatrix) -> Expression:
+    return sp.factor_terms(matrix.applyfunc(sp.expand).det(method="berkowitz"))

@@ -1,0 +1,79 @@
+"""The limiting SDE as the simulators take it: drift and diffusion along Γ, and the Newton step back to it."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.in_place import InPlaceProgram
+from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, dot
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.simulate.sgd import with_values
+from symbolic_sgd.simulate.steps import EulerMaruyama, NinomiyaVictoir
+from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.stratonovich import stratonovich_program
+
+Values = Mapping[sp.Symbol, Fraction]
+
+AlongManifold = EulerMaruyama | NinomiyaVictoir
+
+
+class Scheme(ABC):
+    """A rule that discretises the limiting SDE."""
+
+    @abstractmethod
+    def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
+        """The stepper with this step of time, and these values of the constants."""
+
+
+@dataclass(frozen=True)
+class WeakOrderOne(Scheme):
+    """Euler and Maruyama's scheme with a projection on Γ: errors of means are O(h)."""
+
+    def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
+        noise, sources = _noise(derivation, values)
+        drift = _field(derivation.program.select("drift"), derivation, values)
+        return EulerMaruyama(derivation.problem.dimension, sources, step, drift, noise, newton(derivation, values))
+
+
+@dataclass(frozen=True)
+class WeakOrderTwo(Scheme):
+    """Ninomiya and Victoir's scheme, flows along Γ, with a projection: errors of means are O(h²)."""
+
+    def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
+        noise, sources = _noise(derivation, values)
+        program = derivation.program.select("drift") if noise is None else stratonovich_program(derivation)
+        drift = _field(program, derivation, values)
+        return NinomiyaVictoir(derivation.problem.dimension, sources, step, drift, noise, newton(derivation, values))
+
+
+def newton(derivation: Derivation, values: Values) -> InPlaceProgram:
+    """The shortest w with J w = g, J = ∂g, for the equations g of Γ: the Newton step along the normals is −w."""
+    graph = Graph()
+    equations = derivation.equations.on(graph)["equations"]
+    variables = [graph.symbol(s) for s in derivation.problem.parameters]
+    frame = Matrix.of(jacobian(equations.entries, variables)).T
+    step = Orthogonal.factor(frame).least_norm(equations)
+    return _field(Program.of({"newton": step}), derivation, values)
+
+
+def _noise(derivation: Derivation, values: Values) -> tuple[InPlaceProgram | None, int]:
+    """A(x)a without the columns of A that are zero, and the number of the others."""
+    graph = Graph()
+    factor = derivation.program.select("tangent_noise").on(graph)["tangent_noise"]
+    used = [k for k, column in enumerate(factor.T.rows) if not all(entry.is_zero for entry in column)]
+    if not used:
+        return None, 0
+    symbols = tuple(sp.Dummy(f"a{k}") for k in used)
+    increments = [graph.symbol(a) for a in symbols]
+    total = Matrix.column(dot([row[k] for k in used], increments) for row in factor.rows)
+    program = with_values(Program.of({"noise": total}), values)
+    return InPlaceProgram(program, (derivation.problem.parameters, symbols)), len(used)
+
+
+def _field(program: Program, derivation: Derivation, values: Values) -> InPlaceProgram:
+    return InPlaceProgram(with_values(program, values), (derivation.problem.parameters,))

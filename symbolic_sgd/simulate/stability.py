@@ -1,0 +1,103 @@
+"""How large a learning rate SGD bears: the curvatures of single samples."""
+
+import warnings
+from collections.abc import Mapping
+from fractions import Fraction
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import FlowDidNotConverge
+from symbolic_sgd.flow.loss_functions import smooth_loss
+from symbolic_sgd.flow.numerics.many_points import limits_of_flow
+from symbolic_sgd.manifold.manifold import find_manifold
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.simulate.increments import Outcomes
+from symbolic_sgd.simulate.plan import rows_of
+from symbolic_sgd.simulate.steps import Descent
+
+SHIFTS = (1e-5, 1e-8)
+"""Of the central differences, relative to 1 + |x|: a warning needs few digits."""
+
+MOST = 4096
+"""Outcomes whose curvatures are looked at."""
+
+LOOKED_AT = 16
+"""Starts at which the curvatures of samples are looked at."""
+
+
+class StabilityWarning(UserWarning):
+    """A learning rate above the stability bound of SGD."""
+
+
+def sample_curvature(descent: Descent, rate: float, points: np.ndarray) -> float:
+    """The largest eigenvalue of ∂(∇L + s_k), its symmetric part, over the outcomes k of a step m = η(∇L + s_k) and points (B×D).
+
+    Where η ≤ 2/(the largest curvature of a sample), no step of SGD leads away from Γ for convex samples; a bound from
+    ∇²L alone does not see that one sample can throw out what the mean would keep.
+
+    Returns:
+        nan where a sample has no finite derivative in float64.
+    """
+    increments = descent.increments
+    table = increments.table[:, :MOST] if isinstance(increments, Outcomes) else np.zeros((increments.rows, 1))
+    slopes = (_jacobian(descent, point, column) / rate for point in points for column in table.T)
+    return float(np.max([_largest((slope + slope.T) / 2) for slope in slopes]))
+
+
+def _largest(matrix: np.ndarray) -> float:
+    return float(np.linalg.eigvalsh(matrix)[-1]) if np.isfinite(matrix).all() else float("nan")
+
+
+def _jacobian(descent: Descent, point: np.ndarray, column: np.ndarray) -> np.ndarray:
+    """∂m(x, a)/∂x by central differences, D×D; by shorter ones where the longer lead out of m's domain, else nan."""
+    slopes = (_differences(descent, point, column, shift * (1 + np.abs(point).max())) for shift in SHIFTS)
+    unknown = np.full((len(point), len(point)), np.nan)
+    return next((slope for slope in slopes if np.isfinite(slope).all()), unknown)
+
+
+def _differences(descent: Descent, point: np.ndarray, column: np.ndarray, shift: float) -> np.ndarray:
+    d = len(point)
+    x = point[:, None] + shift * np.concatenate([np.eye(d), -np.eye(d)], axis=1)
+    moved = np.empty((d, 2 * d))
+    with np.errstate(all="ignore"):
+        descent.move(x, np.repeat(column[:, None], 2 * d, axis=1), moved)
+        return (moved[:, :d] - moved[:, d:]) / (2 * shift)
+
+
+def check_basin_and_stability(
+    problem: Problem, descent: Descent, rate: float, start: np.ndarray, values: Mapping[sp.Symbol, Fraction]
+) -> None:
+    """Refuse starts from which the gradient flow does not lead to Γ; warn of a learning rate that throws SGD out."""
+    manifold = find_manifold(problem, inside_cell=False)
+    distinct = np.unique(start, axis=0)
+    loss = smooth_loss(problem, manifold.landscape)
+    flow = limits_of_flow(loss, rows_of(problem, distinct, values), manifold.codimension, tolerance=1e-8)
+    if not flow.reached.all():
+        lost = int(np.argmin(flow.reached))
+        where = np.array2string(distinct[lost], precision=6, threshold=8)
+        raise FlowDidNotConverge(
+            f"start = {where} is outside the basin of Γ: {flow.reasons[lost]}; start where the gradient flow leads to Γ"
+        )
+    points = np.concatenate([distinct[:LOOKED_AT], flow.points[:LOOKED_AT]])
+    with np.errstate(all="ignore"):
+        mean = max(map(_largest, loss.hessian(rows_of(problem, points, values))))
+        words = _above_the_bound(rate, sample_curvature(descent, rate, points), mean)
+    if words is not None:
+        warnings.warn(StabilityWarning(words), stacklevel=3)
+
+
+def _above_the_bound(rate: float, sample: float, mean: float) -> str | None:
+    """What is said of a learning rate above 2/λ of single samples; the bound of ∇²L only where it is a number of float64."""
+    if not np.isfinite(sample):
+        return (
+            "near a start, or where the gradient flow leads from it, a single sample has no finite curvature in float64: whether "
+            f"the learning rate {rate:g} is below the stability bound 2/λ is not known"
+        )
+    if rate * sample <= 2:
+        return None
+    alone = f" (∇²L alone: 2/λmax = {2 / mean:.4g})" if mean > 2 / np.finfo(float).max else ""
+    return (
+        f"the learning rate {rate:g} is above the stability bound 2/λ = {2 / sample:.4g} of single samples, whose largest "
+        f"curvature is λ = {sample:.4g}{alone}: a step on one sample can lead away from Γ; make it smaller"
+    )

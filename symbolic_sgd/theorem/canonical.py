@@ -1,0 +1,151 @@
+"""The shortest way to write a term of the limiting SDE.
+
+On Γ a formula is defined only up to multiples of the equations of Γ, and no single form is the shortest for all losses.
+So several are made: rational forms, cancelled and reduced by the equations of Γ, and the formulas for composed losses.
+Each is compared with the straight-line program at points of Γ to 40 digits, and the one with the fewest operations is
+kept. None of them has a pole that the program has not.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
+from symbolic_sgd.algebra.solvers import SOLVERS
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, bracketed_operation, from_sympy
+from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, NotSmooth
+from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
+from symbolic_sgd.theorem.composed import composed_formulas
+from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.rational_forms import FORMS, on_manifold
+
+COUNTED = 20_000
+"""Operations, written out, up to which the program's own form takes part in the comparison."""
+
+LARGEST_WRITTEN = 250_000
+"""Operations, written out, up to which a formula with shared parts is an expression: `str` of it takes two seconds."""
+
+AGREED = 40
+"""Digits to which a form agrees with the program."""
+
+
+@dataclass(frozen=True)
+class Written:
+    """A matrix as expressions.
+
+    Args:
+        matrix: the expressions.
+        road: in words, in which form.
+        operations: with common subexpressions counted once (`sympy.cse`).
+    """
+
+    matrix: SymbolicMatrix
+    road: str
+    operations: int
+
+
+def written(derivation: Derivation, name: str) -> Written:
+    """A term of the limiting SDE in the form with the fewest operations.
+
+    Raises:
+        ExpressionTooLarge: neither a rational form nor the program, written out, is within its budget.
+    """
+    part = derivation.program.select(name)
+    if not part.operations:
+        return Written(part.expand(name), "constants", 0)
+    candidates: list[Written] = []
+    if part.expanded_size(name) <= COUNTED:
+        candidates.append(_measured(part.expand(name), "the program written out"))
+    for road, matrix in _candidates(derivation, part, name):
+        form = _measured(matrix, road)
+        if (not candidates or form.operations <= candidates[0].operations) and _agrees(derivation, part, form.matrix):
+            candidates.insert(0, form)
+    if candidates:
+        return candidates[0]
+    return Written(part.expand(name, budget=EXPANSION_BUDGET), "the program written out", part.operations)
+
+
+def shortest_program(derivation: Derivation, name: str) -> Program:
+    """The program of a term with the fewest operations, for what is too large to be written out.
+
+    Outputs beside the term are parts of it that have names in the theory.
+    """
+    part = derivation.program.select(name)
+    shorter = [p for _, p in composed_programs(derivation, name) if p.operations < part.operations]
+    return min((p for p in shorter if _same(derivation, part, p, name)), key=lambda p: p.operations, default=part)
+
+
+def operations(expressions: Sequence[Expression]) -> int:
+    """The operations of some expressions, with common subexpressions counted once."""
+    named, rest = sp.cse(list(expressions), order="none")
+    return sum(int(sp.count_ops(e)) for e in (*(value for _, value in named), *rest))
+
+
+def _measured(matrix: SymbolicMatrix, road: str) -> Written:
+    return Written(matrix, road, operations(matrix.flat()))
+
+
+def _agrees(derivation: Derivation, part: Program, matrix: SymbolicMatrix) -> bool:
+    graph = Graph()
+    form = [from_sympy(e, graph) for e in matrix.flat()]
+    (reference,) = part.on(graph).values()
+    return all(_agrees_at(PrecisePoint(p), form, reference.entries) for p in derivation.points)
+
+
+def _same(derivation: Derivation, part: Program, program: Program, name: str) -> bool:
+    graph = Graph()
+    ours, theirs = program.on(graph)[name].entries, part.on(graph)[name].entries
+    return all(_agrees_at(PrecisePoint(p), ours, theirs) for p in derivation.points)
+
+
+def _agrees_at(point: PrecisePoint, form: Sequence[Node], reference: Sequence[Node]) -> bool:
+    with mp.workdps(HIGH):
+        try:
+            ours, theirs = point.high(form), point.high(reference)
+        except (NotSmooth, ComplexValue):
+            return False
+        size = max(map(abs, theirs), default=mp.mpf(0)) * mp.mpf(10) ** -AGREED
+        return all(abs(a - b) <= size for a, b in zip(ours, theirs, strict=True))
+
+
+# --- the candidates -------------------------------------------------------------------------
+
+
+def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[tuple[str, SymbolicMatrix]]:
+    (output,) = part.outputs
+    for road, entries in _rational_forms(derivation, part, name):
+        yield road, sp.ImmutableDenseMatrix(*output.shape, entries)
+    for road, program in composed_programs(derivation, name):
+        if program.expanded_size(name) <= LARGEST_WRITTEN:
+            yield road, program.expand(name, budget=LARGEST_WRITTEN, operation=bracketed_operation)
+
+
+def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[tuple[str, list[Expression]]]:
+    """Every rational form that stays within the budget, the least rewritten first."""
+    graph = Graph()
+    equations = derivation.equations.on(graph)["defining"].entries
+    try:
+        writer, ratios = on_manifold(part.on(graph)[name].entries, equations)
+    except (ExpressionTooLarge, ZeroDivisionError):
+        return
+    for road, form in FORMS:
+        try:
+            entries = [form(writer, ratio) for ratio in ratios]
+        except ExpressionTooLarge:
+            continue
+        yield road, entries
+
+
+def composed_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:
+    """A term by the formulas for Σ h_i(f_i), one program for each way to solve with the Gram matrix."""
+    for words, solve in SOLVERS.items():
+        formulas = composed_formulas(derivation, solve)
+        if formulas is None:
+            return
+        try:
+            yield f"a formula in F = (∇f_i), with L = Σ h_i(f_i), and (FᵀF)⁻¹ by {words}", formulas.program(name)
+        except (ExpressionTooLarge, ZeroDivisionError):
+            continue

@@ -1,0 +1,248 @@
+"""The theorem for L = Σ h_i(f_i) with all f_i = 0 on Γ, in which third derivatives of L do not occur.
+
+With F = (∇f_1 … ∇f_M), G = FᵀF, A = G⁻¹Fᵀ, K = diag(k), k_i = h_i″(0), all on Γ:
+
+    ∂Φ = P = I − FA,   H = FKFᵀ,   H† = AᵀK⁻¹A,   S = FZFᵀ with KGZ + ZGK = AΣAᵀ,
+    −½H†T[Σ_∥] = −½Aᵀ(⟨∇²f_i, Σ_∥⟩)_i,   −PT[H†Σ_⊥∥] = −PΣ_i ∇²f_i PΣAᵀe_i,
+    −½PT[S] = −PΣ_i (k_i∇²f_i S∇f_i + ½∇k_i ∇f_iᵀS∇f_i),
+
+because h_i‴, and the third derivatives of f_i, meet P∇f_i = 0 or f_i = 0.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property, lru_cache
+
+from symbolic_sgd.algebra.differentiate import gradient
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.linear_forms import combined, content, linear_forms
+from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, closed_form, elementary_symmetric
+from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.solvers import Solution, Solver
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.errors import ExpressionTooLarge
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.inverses import symmetrised
+from symbolic_sgd.theorem.rational_forms import shortest_on
+
+HALF = Fraction(1, 2)
+
+LARGEST_FRAME = 80
+"""Entries D·M of F up to which the formulas are made: larger ones are not printed, and the program serves better."""
+
+
+@dataclass(frozen=True)
+class ComposedFormulas:
+    """The blocks of the theorem by the formulas above, as nodes of one graph.
+
+    Args:
+        variables: x, the parameters.
+        levels: f.
+        normal: F on Γ, D×M.
+        bends: ∇²f_1 … ∇²f_M on Γ.
+        curvatures: k on Γ.
+        noise: σ on Γ, D×Ξ.
+        proportion: c where Σ_⊥ = cH on Γ, else None.
+        isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ, else None.
+        zeros: the terms that are zero on Γ.
+        solve: (G, B) ↦ G⁻¹B.
+    """
+
+    variables: tuple[Node, ...]
+    levels: tuple[Node, ...]
+    normal: Matrix
+    bends: tuple[Matrix, ...]
+    curvatures: tuple[Node, ...]
+    noise: Matrix
+    proportion: Node | None
+    isotropy: Node | None
+    zeros: frozenset[str]
+    solve: Solver
+
+    def program(self, name: str) -> Program:
+        """A term as a program, and G beside it where the term is not zero.
+
+        Raises:
+            ExpressionTooLarge: it needs the Lyapunov equation, and M is too large for its closed form.
+        """
+        matrix: Matrix = getattr(self, name)
+        if name in self.zeros:
+            return Program.of({name: matrix.map(lambda _: self._zero)})
+        return Program.of({name: matrix, "G": self.gram})
+
+    # --- projections and inverses -----------------------------------------------------------
+
+    @cached_property
+    def gram(self) -> Matrix:
+        """G."""
+        m = range(len(self.levels))
+        upper = [list(zip(self.normal.T.rows[i], self.normal.T.rows[j], strict=True)) for i in m for j in m if i <= j]
+        entries = iter(linear_forms([[x * y for x, y in pairs] for pairs in upper]))
+        return symmetrised(Matrix.of([next(entries) if i <= j else self._zero for j in m] for i in m))
+
+    def coordinates(self, right: Matrix) -> Matrix:
+        """A right."""
+        return self._least_squares(right).value
+
+    def tangent_part(self, right: Matrix) -> Matrix:
+        """P right."""
+        solution = self._least_squares(right)
+        return right - solution.over(combined(self.normal, solution.numerators))
+
+    def _least_squares(self, right: Matrix) -> Solution:
+        return self.solve(self.gram, self._short(self.normal.T @ right))
+
+    @cached_property
+    def dual(self) -> Matrix:
+        """A, M×D."""
+        return self.coordinates(self._identity)
+
+    @cached_property
+    def tangent_projection(self) -> Matrix:
+        return self.tangent_part(self._identity)
+
+    @cached_property
+    def hessian_pinv(self) -> Matrix:
+        return self.dual.T @ Matrix.of([a / k for a in r] for r, k in zip(self.dual.rows, self.curvatures, strict=True))
+
+    # --- the noise --------------------------------------------------------------------------
+
+    @cached_property
+    def tangent_noise(self) -> Matrix:
+        """Pσ."""
+        return self.tangent_part(self.noise)
+
+    @cached_property
+    def tangent_covariance(self) -> Matrix:
+        """Σ_∥, which is s²P where Σ = s²I."""
+        scale = self._scale
+        return self.tangent_noise @ self.tangent_noise.T if scale is None else self.tangent_projection.scaled(scale)
+
+    @cached_property
+    def normal_noise(self) -> Matrix:
+        """Aσ."""
+        return self.coordinates(self.noise)
+
+    @cached_property
+    def lyapunov_coordinates(self) -> Matrix:
+        """Z, by the closed form in B = KG."""
+        if len(self.levels) > CLOSED_FORM:
+            raise ExpressionTooLarge("the Lyapunov equation has no closed form of moderate size")
+        b = Matrix.of([k * g for g in row] for k, row in zip(self.curvatures, self.gram.rows, strict=True))
+        y = self.normal_noise @ self.normal_noise.T
+        return closed_form(b, elementary_symmetric(b, len(self.levels)), y)
+
+    @cached_property
+    def lyapunov_solution(self) -> Matrix:
+        if self.proportion is not None:
+            return combined(self.normal, self.dual).scaled(HALF * self.proportion)
+        if self.isotropy is not None:
+            return self.hessian_pinv.scaled(HALF * self.isotropy)
+        return self.normal @ self.lyapunov_coordinates @ self.normal.T
+
+    # --- the drift --------------------------------------------------------------------------
+
+    @cached_property
+    def tangent_noise_compensation(self) -> Matrix:
+        traces = Matrix.column(dot(bend.entries, self.tangent_covariance.entries) for bend in self.bends)
+        solution = self.solve(self.gram, traces)
+        return -HALF * solution.over(combined(self.normal, solution.numerators))
+
+    @cached_property
+    def mixed_regularization(self) -> Matrix:
+        return -self.tangent_part(self._bent(self.tangent_noise @ self.normal_noise.T))
+
+    @cached_property
+    def normal_regularization(self) -> Matrix:
+        towards = self._solution_on_normals
+        columns = zip(self.normal.T.rows, towards.T.rows, self.curvatures, strict=True)
+        weights = Matrix.column(HALF * dot(f, w) / k for f, w, k in columns)
+        slopes = Matrix.of(gradient(k, self.variables) for k in self.curvatures)
+        return -self.tangent_part(self._bent(towards) + slopes.T @ weights)
+
+    @cached_property
+    def drift(self) -> Matrix:
+        total = Matrix.column([self._zero] * len(self.variables))
+        for name in DRIFT_TERMS:
+            total = total if name in self.zeros else total + getattr(self, name)
+        return total
+
+    @property
+    def _solution_on_normals(self) -> Matrix:
+        """S F K, D×M; where Σ_⊥ = cH it is (c/2)FK, where Σ_⊥ = s²(I − P) it is (s²/2)Aᵀ."""
+        if self.isotropy is not None:
+            return self.dual.T.scaled(HALF * self.isotropy)
+        weighted = Matrix.of([f * k for f, k in zip(row, self.curvatures, strict=True)] for row in self.normal.rows)
+        if self.proportion is not None:
+            return weighted.scaled(HALF * self.proportion)
+        diagonal = Matrix.diagonal(self.variables[0].graph, self.curvatures)
+        return self.normal @ (self.lyapunov_coordinates @ self.gram @ diagonal)
+
+    def _bent(self, directions: Matrix) -> Matrix:
+        """Σ_i ∇²f_i w_i for the columns w_i."""
+        first, *others = (
+            bend @ Matrix.column(column) for bend, column in zip(self.bends, directions.T.rows, strict=True)
+        )
+        for other in others:
+            first = first + other
+        return first
+
+    # --- small things -----------------------------------------------------------------------
+
+    def _short(self, matrix: Matrix) -> Matrix:
+        return matrix.with_entries(shortest_on(self.levels, matrix.entries))
+
+    @property
+    def _zero(self) -> Node:
+        return self.variables[0].graph.constant(0)
+
+    @property
+    def _scale(self) -> Node | None:
+        """s² where Σ = s²I, identically."""
+        covariance, d = self.noise @ self.noise.T, range(len(self.variables))
+        scale = covariance[0, 0]
+        fits = all(covariance[i, j] is scale if i == j else covariance[i, j].is_zero for i in d for j in d)
+        return scale if fits else None
+
+    @property
+    def _identity(self) -> Matrix:
+        return Matrix.diagonal(self.variables[0].graph, [1] * len(self.variables))
+
+
+@lru_cache(maxsize=4)  # every term is made of the same parts
+def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas | None:
+    """The formulas for a derivation whose loss is a sum of functions of M expressions that vanish on Γ; else None."""
+    if "curvatures" not in derivation.blocks.names or "frame" not in derivation.guard.names:
+        return None
+    if derivation.problem.dimension * derivation.codimension > LARGEST_FRAME:
+        return None
+    graph = Graph()
+    variables = tuple(graph.symbol(s) for s in derivation.problem.parameters)
+    blocks = derivation.blocks.on(graph)
+    levels = derivation.equations.on(graph)["equations"].entries
+    zero = dict.fromkeys(levels, graph.constant(0))
+    on_manifold = lambda rows: Matrix.of(rows).replace(zero)  # noqa: E731
+    slopes = [gradient(level, variables) for level in levels]
+    contents = [content(on_manifold([slope]).entries) for slope in slopes]
+    # f_i/c for f_i where all of ∇f_i is divisible by c: then k_i c² takes the place of k_i.
+    divided = lambda m, c: m.map(lambda entry: entry / c)  # noqa: E731
+    constant = lambda e: None if e is None else from_sympy(e, graph)  # noqa: E731
+    pairs = list(zip(slopes, contents, strict=True))
+    return ComposedFormulas(
+        variables=variables,
+        levels=levels,
+        normal=Matrix.of(divided(on_manifold([s]), c).entries for s, c in pairs).T,
+        bends=tuple(divided(on_manifold(gradient(e, variables) for e in s), c) for s, c in pairs),
+        curvatures=tuple(k * c * c for k, c in zip(blocks["curvatures"].entries, contents, strict=True)),
+        noise=blocks["noise_factor"],
+        proportion=constant(derivation.proportion),
+        isotropy=constant(derivation.isotropy),
+        zeros=_zero_terms(derivation.program),
+        solve=solve,
+    )
+
+
+def _zero_terms(program: Program) -> frozenset[str]:
+    zero = [i.op == "constant" and i.value == 0 for i in program.instructions]
+    return frozenset(o.name for o in program.outputs if all(zero[r] for r in o.registers))

@@ -1,0 +1,257 @@
+"""The theorem as a pipeline: a problem in, its limiting SDE out, as straight-line programs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.graph import Node, kinks
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.effort import Progress, silent
+from symbolic_sgd.manifold.equations import Component
+from symbolic_sgd.manifold.manifold import find_manifold
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
+from symbolic_sgd.theorem.inverses import FramelessHessian, NormalHessian, normal_hessian
+from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
+from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
+from symbolic_sgd.theorem.size import check_expected_size, check_size
+
+
+@dataclass(frozen=True)
+class Term:
+    """One named part of the result: what it is called, written and defined as, and where it comes from.
+
+    Args:
+        name: the public name.
+        symbol: LaTeX of the letter.
+        definition: LaTeX of the right-hand side.
+        source: where in the theorem it stands.
+        matrix: how it is read off the finished stages.
+    """
+
+    name: str
+    symbol: str
+    definition: str
+    source: str
+    matrix: Callable[[NormalHessian, NoiseOnManifold, DriftTerms], Matrix]
+
+
+def _identity(normal: NormalHessian) -> Matrix:
+    graph = normal.frame.manifold.landscape.graph
+    return Matrix.diagonal(graph, [1] * normal.frame.manifold.landscape.dimension)
+
+
+TERMS: tuple[Term, ...] = (
+    Term(
+        "tangent_projection",
+        r"\partial\Phi",
+        r"I - \nabla^2 L\,\nabla^2 L^{\dagger}",
+        "Lemma 2",
+        lambda normal, noise, drift: normal.tangent_part(_identity(normal)),
+    ),
+    Term(
+        "hessian_pinv",
+        r"\nabla^2 L^{\dagger}",
+        r"\nabla^2 L^{\dagger}",
+        "notation of the main theorem",
+        lambda normal, noise, drift: normal.pseudo_inverse(_identity(normal)),
+    ),
+    Term(
+        "lyapunov_solution",
+        r"S",
+        r"\mathcal{L}^{-1}_{\nabla^2 L}(\Sigma_{\perp})",
+        "notation of the main theorem",
+        lambda normal, noise, drift: drift.normal_noise.solution,
+    ),
+    Term(
+        "tangent_noise",
+        r"\Sigma_{\parallel}^{1/2}",
+        r"\partial\Phi\,\sigma",
+        "main theorem, first term",
+        lambda normal, noise, drift: noise.tangent.factor,
+    ),
+    Term(
+        "tangent_noise_compensation",
+        r"b_{\parallel}",
+        r"-\tfrac12\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\Sigma_{\parallel}]",
+        "main theorem, second term",
+        lambda normal, noise, drift: drift.tangent_noise_compensation,
+    ),
+    Term(
+        "mixed_regularization",
+        r"b_{\perp\parallel}",
+        r"-\partial\Phi\,\partial^2(\nabla L)[\nabla^2 L^{\dagger}\,\Sigma_{\perp\parallel}]",
+        "main theorem, third term, with its factor corrected from 1/2 to 1",
+        lambda normal, noise, drift: drift.mixed_regularization,
+    ),
+    Term(
+        "normal_regularization",
+        r"b_{\perp}",
+        r"-\tfrac12\,\partial\Phi\,\partial^2(\nabla L)[S]",
+        "main theorem, fourth term",
+        lambda normal, noise, drift: drift.normal_regularization,
+    ),
+    Term(
+        "drift",
+        r"b",
+        r"\tfrac12\,\partial^2\Phi[\Sigma] = b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
+        "main theorem",
+        lambda normal, noise, drift: (
+            drift.tangent_noise_compensation + drift.mixed_regularization + drift.normal_regularization
+        ),
+    ),
+)
+"""Every named part of the limiting SDE, in the order of the theorem; formulas, LaTeX, numbers and tests walk this."""
+
+DRIFT_TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")
+
+
+@dataclass(frozen=True)
+class Derivation:
+    """The finished derivation.
+
+    Args:
+        stated: what was stated.
+        problem: the same in the cell in which the loss is smooth.
+        cell: the inequalities of that cell that were not stated.
+        component: which part of Γ the formulas are for; None for all of it.
+        codimension: M.
+        points: points of Γ to 120 digits, symbol → value.
+        equations: the program of M expressions whose common zeros, near the points, are Γ; and, as `defining`, of M that
+            are proved to vanish on all of Γ (or of the component).
+        program: the straight-line program of every term.
+        guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
+            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0,
+            and, where there is a frame, `frame` of full rank.
+        blocks: the program of the matrices from which the terms are composed: σ and H on Γ, and the curvatures k
+            where H = Σ k_i f_i f_iᵀ is known for the columns f of the frame; where there is no frame, `symmetric`, the
+            sums e_1 … e_M of the principal minors of H.
+        minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
+        frame_origin: in words, what spans the normal space.
+        proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
+        isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ with a constant s²; else None.
+        structure: in words, what was recognised of the noise.
+    """
+
+    stated: Problem
+    problem: Problem
+    cell: tuple[Any, ...]
+    component: Component | None = field(hash=False)
+    codimension: int
+    points: tuple[Mapping[sp.Symbol, PreciseNumber], ...] = field(hash=False)
+    equations: Program
+    program: Program
+    guard: Program
+    blocks: Program
+    minor: Program | None
+    frame_origin: str
+    proportion: Expression | None
+    isotropy: Expression | None
+    structure: str
+
+    def conditions(self, *, budget: int = EXPANSION_BUDGET) -> tuple[sp.Basic, ...]:
+        """Conditions under which the formulas hold, () if on all of Γ (or of the component).
+
+        Raises:
+            ExpressionTooLarge: they hold more than `budget` operations.
+        """
+        if self.minor is None:
+            return self.cell
+        minor = self.minor.expand("minor", budget=budget)
+        determinant: Any = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
+        return self.cell if determinant.is_zero is False else (*self.cell, sp.Ne(determinant, 0))
+
+
+def derive(problem: Problem, progress: Progress = silent) -> Derivation:
+    """The limiting SDE of a problem.
+
+    Args:
+        problem: what is stated.
+        progress: told in words what is being done.
+
+    Raises:
+        NoManifold: the loss has no manifold of minimizers that the theorem speaks of.
+        ProblemTooLarge: more operations would be needed than a graph may have.
+    """
+    progress("foreseeing the size of the derivation")
+    check_expected_size(problem)
+    # Γ first: how many normal directions there are decides the size of everything that follows.
+    manifold = find_manifold(problem, progress)
+    progress(f"the normal space (D = {problem.dimension}, M = {manifold.codimension})")
+    # A frame of the normal space, because H is singular on Γ and only its normal part can be inverted.
+    frame = normal_frame(manifold)
+    check_size(frame)
+    # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
+    normal = normal_hessian(frame)
+    # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
+    progress("the noise on Γ")
+    noise = noise_on_manifold(normal)
+    # The blocks of ½∂²Φ[Σ].
+    progress("the drift")
+    drift = drift_terms(normal, noise)
+    progress("collecting the terms")
+    return _collect(frame, normal, noise, drift)
+
+
+def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, drift: DriftTerms) -> Derivation:
+    manifold = frame.manifold
+    return Derivation(
+        stated=manifold.stated,
+        problem=manifold.problem,
+        cell=manifold.cell,
+        component=frame.component,
+        codimension=manifold.codimension,
+        points=tuple(p.assignment for p in manifold.points),
+        equations=Program.of(
+            {"equations": Matrix.column(frame.equations), "defining": Matrix.column(manifold.equations.defining)}
+        ),
+        program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
+        guard=Program.of(_guard(frame, noise)),
+        blocks=Program.of(_blocks(normal, noise)),
+        minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
+        frame_origin=frame.origin,
+        proportion=drift.normal_noise.proportion,
+        isotropy=drift.normal_noise.isotropy,
+        structure=drift.normal_noise.words,
+    )
+
+
+def _guard(frame: NormalFrame, noise: NoiseOnManifold) -> dict[str, Matrix]:
+    manifold = frame.manifold
+    landscape, vanishing = manifold.landscape, manifold.equations.vanishing
+    return {
+        "gradient": landscape.gradient,
+        "hessian": landscape.hessian,
+        "conditions": Matrix.column(node for node, _ in manifold.problem.condition_nodes(landscape.graph)),
+        "equations": Matrix.column(vanishing),
+        "slopes": Matrix.of(jacobian(vanishing, landscape.variables)),
+        "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
+        **({} if frame.raw is None else {"frame": frame.raw}),
+    }
+
+
+def _blocks(normal: NormalHessian, noise: NoiseOnManifold) -> dict[str, Matrix]:
+    manifold = normal.frame.manifold
+    curvatures = manifold.equations.curvatures
+    return {
+        "noise_factor": noise.stated.factor,
+        "hessian": manifold.restrict(manifold.landscape.hessian),
+        **({"symmetric": Matrix.column(normal.symmetric)} if isinstance(normal, FramelessHessian) else {}),
+        **({} if curvatures is None else {"curvatures": manifold.restrict(Matrix.column(curvatures))}),
+    }
+
+
+def _kinks(roots: Sequence[Node]) -> list[Node]:
+    """Every expression at whose zeros something is not smooth, |a ± b|/(|a| + |b|) for a sum (a pole shows by itself)."""
+    size = lambda node: node.graph.call("Abs", node)  # noqa: E731
+    found = dict.fromkeys(zero for node, zero in kinks(roots) if node.op != "div")
+    return [
+        size(zero) / (size(zero.args[0]) + size(zero.args[1])) if zero.op in ("add", "sub") else size(zero)
+        for zero in found
+    ]

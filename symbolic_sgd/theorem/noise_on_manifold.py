@@ -1,0 +1,77 @@
+"""Step 4: the noise on Γ, split into its tangent and normal parts."""
+
+from dataclasses import dataclass
+
+from symbolic_sgd.algebra.graph import kinks
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.errors import NotSmooth
+from symbolic_sgd.manifold.manifold import Manifold
+from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
+from symbolic_sgd.theorem.inverses import NormalHessian
+
+SINGULAR = {"div": "it divides by zero", "pow": "it takes a fractional power of zero"}
+
+
+@dataclass(frozen=True)
+class NoiseOnManifold:
+    """The noise on Γ and the blocks of Σ = σσᵀ, in the coordinates A of the normal space where they are normal.
+
+    What is proved to vanish on Γ is zero here, and nothing else is.
+
+    Args:
+        stated: σ on Γ, D×Ξ, as columns and weights.
+        known: what the noise model tells of Σ.
+        tangent: Pσ, likewise.
+        tangent_covariance: Σ_∥ = PΣP, D×D.
+        cross: AΣP, the coordinates of Σ_⊥∥.
+        normal_covariance: AΣAᵀ, the coordinates of Σ_⊥.
+    """
+
+    stated: NoiseColumns
+    known: KnownCovariance
+    tangent: NoiseColumns
+    tangent_covariance: Matrix
+    cross: Matrix
+    normal_covariance: Matrix
+
+
+def noise_on_manifold(hessian: NormalHessian) -> NoiseOnManifold:
+    """The blocks of Σ, without what is proved to vanish on Γ."""
+    manifold = hessian.frame.manifold
+    problem = manifold.problem
+    stated = problem.noise.columns(problem, manifold.landscape)
+    _check_finite(manifold, stated.columns)
+    known = problem.noise.known_covariance(problem, interpolating=manifold.interpolating)
+    stated = stated.map(manifold.restrict).map(manifold.without_zeros)
+    normal = stated.map(hessian.coordinates)
+    # Σ = c∇²L has no tangent part, and Σ = s²I no block across, whatever else Γ may be.
+    along = zeros(stated.columns) if known.proportion is not None else _tangent(hessian, stated.columns)
+    tangent = stated.map(lambda _: along)
+    straight = known.proportion is not None or known.isotropy is not None
+    cross = normal.weighted @ along.T
+    cross = zeros(cross) if straight else manifold.without_zeros(cross)
+    within = manifold.without_zeros(normal.weighted @ normal.columns.T)
+    # Where Σ has no block across, PΣ = PΣP; for isotropic noise that makes Σ_∥ = s²P at no cost.
+    across = any(not entry.is_zero for entry in cross.entries)
+    parallel = tangent.weighted @ (along if across else stated.columns).T
+    return NoiseOnManifold(stated, known, tangent, parallel, cross, within)
+
+
+def _tangent(hessian: NormalHessian, columns: Matrix) -> Matrix:
+    return hessian.frame.manifold.without_zeros(hessian.tangent_part(columns))
+
+
+def zeros(matrix: Matrix) -> Matrix:
+    """The zero matrix of the same shape."""
+    return matrix.map(lambda entry: 0 * entry)
+
+
+def _check_finite(manifold: Manifold, columns: Matrix) -> None:
+    for point in manifold.points:
+        singular = [node for node, zero in kinks(columns.entries) if zero.op != "constant" and point.zeros([zero])[0]]
+        if singular:
+            operation = SINGULAR.get(singular[0].op, f"{singular[0].op} is singular")
+            raise NotSmooth(
+                f"the noise is not smooth on Γ, at {point.describe(manifold.problem.symbols)}: {operation} there; "
+                "state a noise that is smooth on Γ, or exclude the points with domain=[…]"
+            )

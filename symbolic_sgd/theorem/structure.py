@@ -1,0 +1,153 @@
+"""Structure of the noise across Γ that spares the Lyapunov equation, used only where it is proved."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import product
+
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.manifold.manifold import Manifold
+from symbolic_sgd.manifold.precise import DIGITS, HIGH
+from symbolic_sgd.rational.recognition import rational
+from symbolic_sgd.theorem.inverses import NormalHessian
+from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+
+LARGEST_DENOMINATOR = 10**12
+"""A constant is recognised as a rational up to this denominator: 50 digits are known."""
+
+POWERS = (0, 1, 2, -1, -2, 4)
+"""Powers of the problem's constants that c in Σ_⊥ = c∇²L is tried with."""
+
+MOST_CONSTANTS = 3
+"""Constants whose powers are tried together."""
+
+
+@dataclass(frozen=True)
+class NormalNoise:
+    """What Σ_⊥ contributes.
+
+    Args:
+        solution: S = 𝓛_H⁻¹(Σ_⊥), D×D.
+        source: a matrix B with P T[B] = P T[S], as small as the structure allows (P T[P] = 0 on Γ).
+        proportion: c where Σ_⊥ = cH with a constant c, as an expression; else None.
+        isotropy: s² where Σ_⊥ = s²(I − ∂Φ) with a constant s², as an expression; else None.
+        words: what was recognised.
+    """
+
+    solution: Matrix
+    source: Matrix
+    proportion: Expression | None
+    isotropy: Expression | None
+    words: str
+
+
+def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
+    """S by the first structure that Σ_⊥ has, else by the Lyapunov equation.
+
+    Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ), or HΣ_⊥ = Σ_⊥H.
+    """
+    y, manifold = noise.normal_covariance, normal.frame.manifold
+    graph, d = manifold.landscape.graph, manifold.landscape.dimension
+    if all(entry.is_zero for entry in y.entries):
+        zero = Matrix.diagonal(graph, [0] * d)
+        return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
+    isotropy = _isotropy(manifold, normal, noise)
+    proportion = _proportion(manifold, normal, noise)
+    if proportion is not None:
+        half = from_sympy(proportion, graph) / 2
+        words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
+        identity = Matrix.diagonal(graph, [1] * d)
+        solution = (identity - normal.tangent_part(identity)).scaled(half)
+        source = identity.scaled(half)
+        return NormalNoise(solution, source, proportion, isotropy, words)
+    if isotropy is not None:
+        half = from_sympy(isotropy, graph) / 2
+        solution = normal.pseudo_inverse(Matrix.diagonal(graph, [half] * d))
+        words = (
+            f"Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {isotropy}: S = (s²/2)∇²L†, normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
+        )
+        return NormalNoise(solution, solution, None, isotropy, words)
+    if y.shape[0] > 1 and all(manifold.proved_zero(_asymmetry(normal.product(y)))):
+        solution = normal.commuting_inverse(y)
+        return NormalNoise(solution, solution, None, None, "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L† Σ_⊥")
+    solution = normal.lyapunov_inverse(y)
+    return NormalNoise(
+        solution, solution, None, None, "No structure of Σ_⊥ was recognised: S solves the Lyapunov equation"
+    )
+
+
+def _proportion(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifold) -> Expression | None:
+    """c with Σ_⊥ = cH, without parameters; not asked for where Σ is known to be a multiple of I."""
+    known = noise.known
+    if known.proportion is not None or known.isotropy is not None:
+        return known.proportion
+    return _constant_ratio(manifold, noise.normal_covariance, normal.core)
+
+
+def _isotropy(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifold) -> Expression | None:
+    """s² with Σ_⊥ = s²Q, without parameters."""
+    known = noise.known.isotropy
+    if known is not None:
+        return None if known.free_symbols & set(manifold.problem.parameters) else known
+    return _constant_ratio(manifold, noise.normal_covariance, normal.metric)
+
+
+def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Expression | None:
+    """c with Y = c·reference on Γ, for one c that depends on the problem's constants only; else None.
+
+    c is recognised at the points found, and then proved.
+    """
+    m = range(y.shape[0])
+    upper = [(i, j) for i in m for j in m if i <= j]
+    y_trace, trace = _trace(y), _trace(reference)
+    if not all(manifold.proved_zero([y[i, j] * trace - reference[i, j] * y_trace for i, j in upper])):
+        return None
+    with mp.workdps(HIGH):
+        values = [point.high([y_trace, trace]) for point in manifold.points]
+        if not all(b for _, b in values):
+            return None
+        ratio = _recognised(manifold, [a / b for a, b in values])
+    if ratio is None or not all(manifold.proved_zero([y_trace - from_sympy(ratio, trace.graph) * trace])):
+        return None
+    return ratio
+
+
+def _asymmetry(matrix: Matrix) -> list[Node]:
+    n = range(matrix.shape[0])
+    return [matrix[i, j] - matrix[j, i] for i in n for j in n if i < j]
+
+
+def _trace(matrix: Matrix) -> Node:
+    total = matrix[0, 0]
+    for i in range(1, matrix.shape[0]):
+        total = total + matrix[i, i]
+    return total
+
+
+def _recognised(manifold: Manifold, ratios: list[PreciseNumber]) -> Expression | None:
+    """A rational times an expression in the constants that has these values."""
+    graph, tiny = manifold.landscape.graph, mp.mpf(10) ** -DIGITS
+    for factor in _factors(manifold):
+        values = [point.high([from_sympy(factor, graph)])[0] for point in manifold.points]
+        if not all(values):
+            continue
+        ratio = rational(ratios[0] / values[0], LARGEST_DENOMINATOR)
+        if ratio:
+            exact = mp.mpf(ratio.numerator) / ratio.denominator
+            if all(abs(r - exact * v) <= tiny * abs(r) for r, v in zip(ratios, values, strict=True)):
+                return sp.Rational(ratio.numerator, ratio.denominator) * factor
+    return None
+
+
+def _factors(manifold: Manifold) -> Iterator[Expression]:
+    """What the noise model says of its size, then monomials in the constants."""
+    problem = manifold.problem
+    yield from problem.noise.variances(problem)
+    constants = problem.constants[:MOST_CONSTANTS]
+    for powers in product(POWERS, repeat=len(constants)):
+        yield sp.Mul(*[s**k for s, k in zip(constants, powers, strict=True)])

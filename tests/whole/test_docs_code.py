@@ -1,0 +1,72 @@
+"""Every block of the documentation runs as it stands, and prints what its comments say."""
+
+import contextlib
+import io
+import re
+import shlex
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from symbolic_sgd.command.main import main
+
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = sorted(DOCS.glob("*.md"))
+BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+KINDS = {"python", "console", "toml", "latex"}
+
+
+def blocks(page):
+    text = page.read_text(encoding="utf-8")
+    return [(m[1], m[2], text[: m.start()]) for m in BLOCK.finditer(text)]
+
+
+def test_every_block_is_of_a_kind_that_is_run():
+    kinds = {kind for page in PAGES for kind, _, _ in blocks(page)}
+    assert kinds <= KINDS and {"python", "console"} <= kinds
+
+
+@pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.stem)
+def test_the_blocks_of_a_page(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    names: dict[str, object] = {}
+    for kind, code, before in blocks(page):
+        if kind == "python":
+            run_python(code, names)
+        elif kind == "toml":
+            Path(re.findall(r"`([\w.]+\.toml)`", before)[-1]).write_text(code, encoding="utf-8")
+        elif kind == "console":
+            for line in code.splitlines():
+                run_command(line.removeprefix("$ "))
+        else:
+            compile_latex(code)
+
+
+def run_python(code, names):
+    """Statements up to a print with a comment are one piece; what it prints is what the comment says."""
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        exec(compile(code, "<docs>", "exec"), names)
+    promised = [m[1].strip() for m in re.finditer(r"^\s*print\(.*\)\s+# (.*)$", code, re.MULTILINE)]
+    assert shown.getvalue().splitlines() == promised
+
+
+def run_command(line):
+    command, *arguments = shlex.split(line)
+    assert command == "symbolic-sgd"
+    assert main(arguments) == 0, line
+
+
+def compile_latex(text):
+    if shutil.which("pdflatex") is None:
+        pytest.skip("pdflatex is not installed")
+    Path("paper.tex").write_text(text, encoding="utf-8")
+    done = subprocess.run(
+        ["pdflatex", "-interaction=nonstopmode", "-halt-on-error", "paper.tex"],
+        capture_output=True,
+        timeout=600,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout.decode(errors="replace")[-2000:]
