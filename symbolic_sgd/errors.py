@@ -130,16 +130,12 @@ class BadCertificate(BadInput):
     """A file that is no certificate, or one that no longer holds."""
 
 
-class MissingPackage(SymbolicSGDError):
-    """An optional package is not installed; the message names the extra that brings it."""
-
-
 class FlowDidNotConverge(SymbolicSGDError):
     """The gradient flow from a point was not seen to reach Γ."""
 
 
 class MissingExtra(SymbolicSGDError, ImportError):
-    """An optional package that is not installed."""
+    """An optional package is not installed; the message names the extra that brings it."""
 
 
 # --- charts ---------------------------------------------------------------------------------

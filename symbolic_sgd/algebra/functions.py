@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import scipy.special
+import scipy
 import sympy as sp
 
 from symbolic_sgd.algebra.precision import mp
@@ -57,6 +57,11 @@ class StableForm(ElementaryFunction):
     """
 
     computed: Callable[..., Any] | None = None
+
+
+def _special(name: str) -> Callable[..., Any]:
+    """A function of `scipy.special`, which is loaded when one is first called: that takes longer than all of NumPy."""
+    return lambda *operands, **where: getattr(scipy.special, name)(*operands, **where)
 
 
 def _stable(
@@ -158,7 +163,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
         ElementaryFunction(
             "erf",
             sp.erf,
-            scipy.special.erf,
+            _special("erf"),
             mp.function("erf"),
             lambda a, f, apply: 2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
         ),
@@ -176,7 +181,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
         StableForm(
             "erfc",
             lambda a: 1 - sp.erf(a),
-            scipy.special.erfc,
+            _special("erfc"),
             mp.function("erfc"),
             lambda a, f, apply: -2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
         ),

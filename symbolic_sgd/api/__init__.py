@@ -1,1 +1,5 @@
 """What users hold."""
+
+from symbolic_sgd.rooms import door
+
+__getattr__ = door(__name__)

@@ -3,45 +3,33 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from numbers import Integral
-from typing import Any, TypeVar, overload
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
 import sympy as sp
 from sympy.printing.defaults import Printable
 
+from symbolic_sgd import api, charts, documents, families, flow, numeric, printing, regularizer
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
-from symbolic_sgd.api.family_sde import FamilySDE
-from symbolic_sgd.charts.chart_sde import ChartSDE
-from symbolic_sgd.charts.stated import find_chart
-from symbolic_sgd.checks.certificate import Certificate
-from symbolic_sgd.checks.methods import QUICK, Method
-from symbolic_sgd.checks.methods import verify as run_checks
-from symbolic_sgd.documents.derivation_document import derivation_document
-from symbolic_sgd.documents.document import Document, Figure
-from symbolic_sgd.documents.findings import Findings, attempt, chart_or_reason
-from symbolic_sgd.documents.markdown import markdown
-from symbolic_sgd.effort import Effort, Progress, checked_progress, checked_seconds
+from symbolic_sgd.effort import REGULARIZER, Effort, Progress, checked_progress, checked_seconds
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.families.family import Family
-from symbolic_sgd.families.summand import Summand
-from symbolic_sgd.flow.limit import find_limit
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.numeric.backend import Backend
 from symbolic_sgd.numeric.backends.register_machine import NumPy
-from symbolic_sgd.numeric.c_source import c_source
-from symbolic_sgd.numeric.callables import NumericFunctions
-from symbolic_sgd.numeric.feet import values_at
-from symbolic_sgd.numeric.guard import check_finite, check_points
-from symbolic_sgd.printing.display import display_latex, equation, fits
-from symbolic_sgd.printing.latex import COEFFICIENTS, snippet
-from symbolic_sgd.printing.layout import laid_out, layout_of
 from symbolic_sgd.problems.problem import Problem, real_number
-from symbolic_sgd.regularizer.regularizer import SECONDS, Regularizer, find_regularizer
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, Derivation, derive
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
+
+if TYPE_CHECKING:
+    from symbolic_sgd.api.family_sde import FamilySDE
+    from symbolic_sgd.charts.chart_sde import ChartSDE
+    from symbolic_sgd.checks.certificate import Certificate
+    from symbolic_sgd.documents.document import Document, Figure
+    from symbolic_sgd.numeric.callables import NumericFunctions
+    from symbolic_sgd.regularizer.regularizer import Regularizer
 
 Part = TypeVar("Part")
 
@@ -179,7 +167,7 @@ class LimitingSDE(Printable):
         return self.regularizer_evidence.expression
 
     @property
-    def regularizer_evidence(self) -> Regularizer:
+    def regularizer_evidence(self) -> "Regularizer":
         """The regularizer, or None, with what is known of it: words, the curl, the integral round a closed curve.
 
         Raises:
@@ -187,7 +175,7 @@ class LimitingSDE(Printable):
         """
         return self.find_regularizer()
 
-    def find_regularizer(self, *, seconds: float = SECONDS, progress: Progress | None = None) -> Regularizer:
+    def find_regularizer(self, *, seconds: float = REGULARIZER, progress: Progress | None = None) -> "Regularizer":
         """What `regularizer_evidence` is, with a budget; what is found once is kept, and not sought again.
 
         Args:
@@ -201,11 +189,11 @@ class LimitingSDE(Printable):
         effort = Effort(checked_seconds(seconds), checked_progress(progress))
         if self._regularizers:
             return self._regularizers[0]
-        self._regularizers.append(find_regularizer(self.derivation, effort))
+        self._regularizers.append(regularizer.regularizer.find_regularizer(self.derivation, effort))
         return self._regularizers[0]
 
     @cached_property
-    def _regularizers(self) -> list[Regularizer]:
+    def _regularizers(self) -> "list[Regularizer]":
         return []
 
     @cached_property
@@ -228,7 +216,7 @@ class LimitingSDE(Printable):
         near: Mapping[sp.Symbol, Any] | None = None,
         interval: Any = None,
         period: Any = None,
-    ) -> ChartSDE:
+    ) -> "ChartSDE":
         """The same SDE in n = D − M coordinates θ of Γ: dθ = ψ'⁺(b − ½ψ''[Σ_θ]) dt + ψ'⁺ ∂Φ σ dW for x = ψ(θ).
 
         Args:
@@ -250,7 +238,8 @@ class LimitingSDE(Printable):
         >>> derive_limiting_sde(problem).in_chart(embedding={u: sp.cos(t), v: sp.sin(t)}).diffusion
         Matrix([[-sin(t), cos(t)]])
         """
-        return ChartSDE(find_chart(self.derivation, coordinates, embedding, near, interval, period))
+        chart = charts.stated.find_chart(self.derivation, coordinates, embedding, near, interval, period)
+        return charts.chart_sde.ChartSDE(chart)
 
     def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
         """Every term as numbers at one point of Γ (symbol → number, constants included).
@@ -270,15 +259,15 @@ class LimitingSDE(Printable):
         if unknown:
             raise BadInput(f"the point has a value for {unknown[0]}, which is neither a parameter nor a constant")
         row = np.array([[real_number(point[s], where=f"the value of {s}") for s in symbols]])
-        feet = check_points(self.derivation, row)
+        feet = numeric.guard.check_points(self.derivation, row)
         values = evaluate(self.program, symbols, row)
         for name, value in values.items():
-            value[list(feet)] = values_at(self.program.select(name), list(feet.values()))
-            check_finite(value, name, row)
+            value[list(feet)] = numeric.feet.values_at(self.program.select(name), list(feet.values()))
+            numeric.guard.check_finite(value, name, row)
         shapes = {output.name: output.shape for output in self.program.outputs}
         return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
 
-    def lambdify(self, *, check: bool = True, backend: Backend = NUMPY) -> NumericFunctions:
+    def lambdify(self, *, check: bool = True, backend: Backend = NUMPY) -> "NumericFunctions":
         """Functions of points on Γ: `drift`, `diffusion`, and every term.
 
         Args:
@@ -288,7 +277,7 @@ class LimitingSDE(Printable):
         """
         if not isinstance(backend, Backend):
             raise BadInput(f"backend is {backend!r}; give an object such as NumPy() or LLVM(), from symbolic_sgd")
-        return NumericFunctions(self.derivation, check=check, backend=backend)
+        return numeric.callables.NumericFunctions(self.derivation, check=check, backend=backend)
 
     def to_c(self) -> str:
         """A self-contained C file: `sde_drift`, `sde_diffusion` and each term of the drift, at one point or (`…_batch`) at many.
@@ -298,7 +287,7 @@ class LimitingSDE(Printable):
         """
         names = {"drift": "drift", "diffusion": "tangent_noise", **{name: name for name in DRIFT_TERMS}}
         programs = {f"sde_{public}": self.program.select(name) for public, name in names.items()}
-        return c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
+        return numeric.c_source.c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
 
     def latex(self, *, names: Mapping[Any, str] | None = None, line: int | None = None) -> str:
         r"""The theorem with every block filled in: LaTeX that compiles with amsmath, to be pasted or \\input.
@@ -311,8 +300,8 @@ class LimitingSDE(Printable):
             BadInput: a name that is no such LaTeX; a length of no use.
         """
         matrices = {term.name: self._matrix(term.name) for term in TERMS}
-        with laid_out(layout_of(names, line, self.problem.symbols)):
-            return snippet(self.derivation, matrices, self._shortest_program)
+        with printing.layout.laid_out(printing.layout.layout_of(names, line, self.problem.symbols)):
+            return printing.latex.snippet(self.derivation, matrices, self._shortest_program)
 
     def _shortest_program(self, name: str) -> Program:
         return shortest_program(self.derivation, name)
@@ -320,7 +309,7 @@ class LimitingSDE(Printable):
     # --- what SymPy's printers call -----------------------------------------------------------
 
     def _latex(self, printer: Any) -> str:
-        return display_latex(self._coefficients, self._shortest_program, printer._print)
+        return printing.display.display_latex(self._coefficients, self._shortest_program, printer._print)
 
     def _sympystr(self, printer: Any) -> str:
         return printer._print(self._shown)
@@ -329,7 +318,7 @@ class LimitingSDE(Printable):
 
     @property
     def _coefficients(self) -> dict[str, SymbolicMatrix | None]:
-        return {name: self._matrix(name) for name in COEFFICIENTS}
+        return {name: self._matrix(name) for name in printing.latex.COEFFICIENTS}
 
     @property
     def _shown(self) -> sp.Basic:
@@ -337,18 +326,18 @@ class LimitingSDE(Printable):
         m, d = self.derivation.codimension, self.problem.dimension
         size = self.program.select("drift").operations
         diffusion, drift = self._coefficients.values() if size <= SHOWN else (None, None)
-        if diffusion is not None and drift is not None and fits(diffusion) and fits(drift):
-            return equation(diffusion, drift)
+        if diffusion is not None and drift is not None and all(map(printing.display.fits, (diffusion, drift))):
+            return printing.display.equation(diffusion, drift)
         return sp.Symbol(f"LimitingSDE(D={d}, M={m}, drift of {size} operations)")
 
     def document(
         self,
-        writer: Callable[[Document], str] = markdown,
+        writer: "Callable[[Document], str] | None" = None,
         *,
         title: str = "The limit of SGD on a manifold of minimizers",
-        certificate: Certificate | None = None,
-        figures: Sequence[Figure] = (),
-        seconds: float = SECONDS,
+        certificate: "Certificate | None" = None,
+        figures: "Sequence[Figure]" = (),
+        seconds: float = REGULARIZER,
         progress: Progress | None = None,
     ) -> str:
         """The whole derivation as a document: problem, assumptions, Γ, Φ, each term, the SDE, what follows from it.
@@ -356,7 +345,7 @@ class LimitingSDE(Printable):
         Φ and the regularizer are sought (seconds to minutes); what is not found is stated with its reason.
 
         Args:
-            writer: `latex`, `markdown` or `html` of `symbolic_sgd.documents.writers`.
+            writer: `latex`, `markdown` (None) or `html` of `symbolic_sgd.documents.writers`.
             title: the heading; any text.
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
@@ -364,18 +353,21 @@ class LimitingSDE(Printable):
             progress: told in words what is being done.
         """
         tell, budget = checked_progress(progress), checked_seconds(seconds)
-        findings = Findings(
+        findings = documents.findings.Findings(
             title=title,
             derivation=self.derivation,
             matrices={term.name: self._matrix(term.name) for term in TERMS},
-            regularizer=attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
-            limit=attempt(lambda: _told(tell, "finding Φ", lambda: find_limit(self.problem))),
-            chart=_told(tell, "the SDE in a chart", lambda: chart_or_reason(self.derivation)),
+            regularizer=documents.findings.attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
+            limit=documents.findings.attempt(
+                lambda: _told(tell, "finding Φ", lambda: flow.limit.find_limit(self.problem))
+            ),
+            chart=_told(tell, "the SDE in a chart", lambda: documents.findings.chart_or_reason(self.derivation)),
             certificate=certificate,
             figures=tuple(figures),
         )
-        with laid_out(layout_of(None, None, self.problem.symbols)):
-            return writer(derivation_document(findings))
+        page = writer or documents.markdown.markdown
+        with printing.layout.laid_out(printing.layout.layout_of(None, None, self.problem.symbols)):
+            return page(documents.derivation_document.derivation_document(findings))
 
     def explain(self) -> str:
         """Which road was taken, in words, how large each term is, and in what form it is written out."""
@@ -447,10 +439,10 @@ def derive_limiting_sde(problem: Problem, *, progress: Progress | None = None) -
 
 
 @overload
-def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) -> FamilySDE: ...
+def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) -> "FamilySDE": ...
 
 
-def derive_limiting_sde(problem: Problem | Family, *, progress: Progress | None = None) -> LimitingSDE | FamilySDE:
+def derive_limiting_sde(problem: Problem | Family, *, progress: Progress | None = None) -> "LimitingSDE | FamilySDE":
     """The limiting SDE of a problem, or of a family of problems for every n and d.
 
     Γ's codimension, a frame of its normal space and every rank are decided here; formulas are written out later.
@@ -473,50 +465,10 @@ def derive_limiting_sde(problem: Problem | Family, *, progress: Progress | None 
     """
     tell = checked_progress(progress)
     if isinstance(problem, Family):
-        return FamilySDE(Summand.of(problem))
+        return api.family_sde.FamilySDE(families.summand.Summand.of(problem))
     if not isinstance(problem, Problem):
         raise BadInput(f"derive_limiting_sde takes a Problem or a Family, not a {type(problem).__name__}")
     return LimitingSDE(derive(problem, tell))
-
-
-def verify(
-    sde: LimitingSDE,
-    *,
-    checks: Sequence[Method] = QUICK,
-    rng: np.random.Generator | int | None = None,
-    progress: Callable[[str], None] | None = None,
-) -> Certificate:
-    """Prove by computation that a limiting SDE is right.
-
-    Roads that share nothing with the derivation but the loss: the algebraic identities of the theorem at random points of
-    Γ to 60 digits, the integrated gradient flow, exact steps of SGD, averaged over their noise without Monte-Carlo error,
-    and the theorem's own words at points far away; the regularizer, the Stratonovich drift, which points the callables
-    accept, and the noise that the simulators draw. In the full set also the weak orders of the schemes for the limit, what
-    float64 costs, its rigorous enclosure, and ensembles of SGD.
-
-    Args:
-        sde: the formulas to test.
-        checks: the methods: QUICK (default, seconds), FULL, or any objects out of them, e.g. `[Ensembles(alpha=1e-4)]`.
-        rng: a NumPy Generator or a seed (default 0); the points depend on it, the verdict should not.
-        progress: told in words what is being done, for long runs.
-
-    Returns:
-        A certificate; `certificate.passed` is True when nothing failed and nothing is undecided.
-    """
-    if not isinstance(sde, LimitingSDE):
-        raise BadInput(f"verify takes a LimitingSDE (from derive_limiting_sde), not a {type(sde).__name__}")
-    if isinstance(checks, str) or not isinstance(checks, Sequence) or not checks or not all(map(callable, checks)):
-        raise BadInput("checks is no list of checks; give QUICK, FULL, or a list such as [OneStep(), Ensembles()]")
-    claimed = lambda: sde.regularizer_evidence  # noqa: E731 (searched for only where a check asks, and only once)
-    return run_checks(sde.derivation, tuple(checks), _seed(rng), progress or (lambda _: None), claimed)
-
-
-def _seed(rng: Any) -> int:
-    if isinstance(rng, np.random.Generator):
-        return int.from_bytes(rng.bytes(16), "little")
-    if rng is None or (isinstance(rng, Integral) and not isinstance(rng, bool) and int(rng) >= 0):
-        return 0 if rng is None else int(rng)
-    raise BadInput(f"rng is {rng!r}; give a NumPy Generator or a seed (an integer ≥ 0)")
 
 
 __all__ = [
@@ -526,5 +478,4 @@ __all__ = [
     "ManifoldSummary",
     "PointReport",
     "derive_limiting_sde",
-    "verify",
 ]

@@ -9,11 +9,11 @@ import sympy as sp
 
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.charts.chart import Chart, derivative, tidied
-from symbolic_sgd.charts.fixed_points import SECONDS, FixedPoints, find_fixed_points
+from symbolic_sgd.charts.fixed_points import FixedPoints, find_fixed_points
 from symbolic_sgd.charts.one_dimension import OneDimension, check_one_dimensional
 from symbolic_sgd.charts.stated import chart_expression
 from symbolic_sgd.charts.zero_flux import zero_flux_density
-from symbolic_sgd.effort import Effort, Progress, checked_progress, checked_seconds
+from symbolic_sgd.effort import FIXED_POINTS, Effort, Progress, checked_progress, checked_seconds
 from symbolic_sgd.errors import ExpressionTooLarge, SingularPoint
 from symbolic_sgd.numeric.host import BLOCK
 from symbolic_sgd.numeric.points import as_points, constant_columns
@@ -155,7 +155,7 @@ class ChartSDE:
         """
         return self.find_fixed_points()
 
-    def find_fixed_points(self, *, seconds: float = SECONDS, progress: Progress | None = None) -> FixedPoints:
+    def find_fixed_points(self, *, seconds: float = FIXED_POINTS, progress: Progress | None = None) -> FixedPoints:
         """What `fixed_points` is, with a budget.
 
         Args:

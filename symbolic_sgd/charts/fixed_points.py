@@ -28,13 +28,10 @@ from symbolic_sgd.charts.zeros_in_chart import (
     spectrum,
     thirty_digits,
 )
-from symbolic_sgd.effort import Effort
+from symbolic_sgd.effort import FIXED_POINTS, Effort
 from symbolic_sgd.errors import BudgetSpent, NotDeterministic, SymbolicSGDError, Undecided
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.rational.recognition import rational
-
-SECONDS = 30.0
-"""Processor time after which fixed points are no longer sought, unless it is stated."""
 
 OTHER_CHARTS = 3
 """Other charts in which fixed points that this one does not hold are solved for."""
@@ -110,7 +107,7 @@ def find_fixed_points(chart: Chart, effort: Effort | None = None) -> FixedPoints
         NotDeterministic: it has noise.
         Undecided: every θ is a fixed point, so that their stability says nothing.
     """
-    effort = effort or Effort(SECONDS)
+    effort = effort or Effort(FIXED_POINTS)
     _check_moving(chart)
     effort.progress("solving b = 0 in the chart")
     solved, complete = exact_zeros(chart)

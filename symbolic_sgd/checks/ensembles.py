@@ -15,7 +15,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 import sympy as sp
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.checks.certificate import Check
@@ -240,7 +240,7 @@ class Ensembles:
         predicted = limit.mean(axis=0)
         error = np.hypot(seen.error, 0 if still else limit.std(axis=0, ddof=1) / np.sqrt(len(limit)))
         error = np.maximum(error, seen.rounding)
-        threshold = float(norm.isf(self.alpha / (2 * len(error))))
+        threshold = -float(ndtri(self.alpha / (2 * len(error))))
         names = [s.name for s in derivation.problem.parameters]
         tests = [f"E {n}" for n in names] + [f"E({n} − {n}(0))²" for n in names]
         return [
@@ -261,7 +261,7 @@ class Ensembles:
         threshold: float,
     ) -> Check:
         z = max(abs(observed - predicted) - remainder, 0.0) / error
-        visible = (threshold + norm.ppf(POWER)) * error + 2 * remainder
+        visible = (threshold + ndtri(POWER)) * error + 2 * remainder
         detail = (
             f"T = {seen.time:.3g}, η = {seen.rate:.3g} and its half and quarter; predicted {predicted:.6g}, observed "
             f"{observed:.6g} ± {error:.1e} by chance ± {remainder:.1e} by extrapolation; α = {self.alpha:g} for all these "

@@ -1,5 +1,9 @@
-"""The gallery: problem files with their derived documents, and the theorem itself. Adding an entry is adding a problem file."""
+"""The gallery: problem files with their derived documents, and the theorem itself. Adding an entry is adding a problem file.
 
+And the command `symbolic-sgd gallery`.
+"""
+
+import argparse
 import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -7,9 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from symbolic_sgd.api.limiting_sde import derive_limiting_sde
+from symbolic_sgd.command.console import progress, say
+from symbolic_sgd.command.derive import Wanted, derived
+from symbolic_sgd.command.exits import CHECK_FAILED, DONE
+from symbolic_sgd.command.targets import add_document, check_places, document_writer, write
 from symbolic_sgd.documents.document import Document
 from symbolic_sgd.documents.markdown import markdown
-from symbolic_sgd.documents.theorem_document import TITLE, theorem_document
+from symbolic_sgd.documents.theorem_document import TITLE, checked_theorem
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.problems.problem_file import read_problem_file
 
@@ -77,7 +85,7 @@ class Theorem(Entry):
         return TITLE
 
     def document(self, writer: Callable[[Document], str] = markdown) -> str:
-        return writer(theorem_document())
+        return writer(checked_theorem().document)
 
 
 def folder() -> Path:
@@ -114,3 +122,54 @@ def entry(name: str) -> Entry:
     if name not in found:
         raise BadInput(f"the gallery has no entry {name[:40]!r}; it has {', '.join(found)}")
     return found[name]
+
+
+# --- the command ------------------------------------------------------------------------------
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("file", nargs="?", metavar="NAME", help="the entry to run (default: list all)")
+    add_document(parser, "its derivation")
+    parser.add_argument("--regenerate", action="store_true", help="derive the kept documents anew (NAME, or all)")
+
+
+def run(options: argparse.Namespace) -> int:
+    """List the entries, derive one, or derive the kept documents anew."""
+    name, options.file = options.file, options.file or "gallery"  # what messages name
+    if (options.plots or options.checks) and (options.regenerate or name in (None, "theorem")):
+        raise BadInput("--plots and --checks are for one entry that is a derivation: name it")
+    if options.document is not None and (options.regenerate or name is None):
+        raise BadInput("--document is for one entry: name it")
+    chosen = entries() if name is None else (entry(name),)
+    if options.regenerate:
+        for one in chosen:
+            progress(one.name)
+            write(one.kept, one.document())
+    elif name is not None:
+        return _theorem(options) if isinstance(chosen[0], Theorem) else _derivation(chosen[0], options)
+    width = max(len(one.name) for one in chosen)
+    progress("")
+    say("\n".join(f"{one.name:<{width}}  {one.result}" for one in chosen))
+    return DONE
+
+
+def _derivation(chosen: Entry, options: argparse.Namespace) -> int:
+    options.file = chosen.kept.with_suffix(".toml")
+    parts = {name: getattr(options, name) for name in ("document", "plots", "checks", "seconds")}
+    return derived(Wanted(file=options.file, **parts))
+
+
+def _theorem(options: argparse.Namespace) -> int:
+    """Its checks are made as its document is."""
+    writer = markdown if options.document is None else document_writer(options.document)
+    check_places(("--document", options.document))
+    progress("checking the identities")
+    theorem = checked_theorem()
+    page = writer(theorem.document)
+    progress("")
+    if options.document is None:
+        say(page)
+    else:
+        write(options.document, page)
+    return DONE if theorem.holds else CHECK_FAILED

@@ -13,6 +13,7 @@ from symbolic_sgd import files
 from symbolic_sgd.api.limiting_sde import derive_limiting_sde
 from symbolic_sgd.api.simulation import simulate_canonical_sde, simulate_sde, simulate_sgd
 from symbolic_sgd.command.console import complain, progress, say, status, workers
+from symbolic_sgd.command.exits import DONE
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import read_problem_file
@@ -27,9 +28,8 @@ BAR = 40
 """Characters of the bar."""
 
 
-def add_simulate(commands: Any) -> None:
-    """Add the command to the parser's commands."""
-    parser = commands.add_parser("simulate", help="run SGD, its canonical SDE, or the limiting SDE, on many replicas")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
     parser.add_argument("file", type=Path, metavar="FILE.toml")
     parser.add_argument("--process", choices=("sgd", "canonical", "limit"), default="sgd", help="default: sgd")
     parser.add_argument("--time", type=float, default=1.0, help="T, on the scale t = kη² (default 1)")
@@ -46,10 +46,10 @@ def add_simulate(commands: Any) -> None:
     parser.add_argument(
         "--output", type=Path, metavar="F.npz", help="write times, mean, covariance and final positions"
     )
-    parser.set_defaults(run=_simulate)
 
 
-def _simulate(options: argparse.Namespace) -> int:
+def run(options: argparse.Namespace) -> int:
+    """Run the process, and show its moments."""
     problem = read_problem_file(options.file).problem
     if options.processes < 1:
         raise BadInput(f"--processes is {options.processes}; it has to be at least 1")
@@ -58,14 +58,14 @@ def _simulate(options: argparse.Namespace) -> int:
     with workers(options.processes) as executor, warnings.catch_warnings():
         warnings.simplefilter("always", StabilityWarning)
         warnings.showwarning = _show_warning
-        run = _run(options, problem, executor)
+        done = _run(options, problem, executor)
     status("")
-    say(_table(problem, run))
+    say(_table(problem, done))
     if options.output is not None:
         content = BytesIO()
-        np.savez(content, times=run.times, mean=run.mean, covariance=run.covariance, final=run.final)
+        np.savez(content, times=done.times, mean=done.mean, covariance=done.covariance, final=done.final)
         files.write(options.output, content.getvalue())
-    return 0
+    return DONE
 
 
 def _show_warning(message: Any, *_: Any, **__: Any) -> None:

@@ -1,5 +1,7 @@
 """The theorem as a document of its own: its identities and the errata of its source, with the outcome of their checks."""
 
+from dataclasses import dataclass
+
 from symbolic_sgd.checks.theorem_statements import DIMENSIONS, ERRATA, STATEMENTS, Erratum
 from symbolic_sgd.citation import PAPER
 from symbolic_sgd.documents.document import Block, Document, Formula, Items, Math, Section, Verbatim, paragraph
@@ -7,7 +9,15 @@ from symbolic_sgd.documents.document import Block, Document, Formula, Items, Mat
 TITLE = "The theorem itself: block identities and errata"
 
 
-def theorem_document() -> Document:
+@dataclass(frozen=True)
+class CheckedTheorem:
+    """The document, and whether every identity holds and every erratum is confirmed."""
+
+    document: Document
+    holds: bool
+
+
+def checked_theorem() -> CheckedTheorem:
     """Every identity and every erratum is checked while the document is made (seconds)."""
     held, confirmed = [s.holds for s in STATEMENTS], [e.confirmed for e in ERRATA]
     sections = (
@@ -18,7 +28,7 @@ def theorem_document() -> Document:
         Section("Citation", (paragraph("The theorem:"), Verbatim(PAPER))),
     )
     result = paragraph(_outcome(held, "identities hold"), "; ", _outcome(confirmed, "errata are confirmed"), ".")
-    return Document(TITLE, result, sections)
+    return CheckedTheorem(Document(TITLE, result, sections), all(held) and all(confirmed))
 
 
 def _outcome(outcomes: list[bool], words: str) -> str:

@@ -13,7 +13,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.algebra.varieties import zero_on
-from symbolic_sgd.effort import Effort
+from symbolic_sgd.effort import REGULARIZER, Effort
 from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, Undecided
 from symbolic_sgd.manifold.critical_equations import component_equations
 from symbolic_sgd.manifold.precise import PrecisePoint
@@ -22,9 +22,6 @@ from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
 from symbolic_sgd.regularizer.scatter import FloatManifold
 from symbolic_sgd.theorem.derivation import Derivation
-
-SECONDS = 120.0
-"""Processor time after which the search for R stops, unless it is stated."""
 
 SEED = 20221
 """The decision is the same in every run."""
@@ -94,7 +91,7 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
         Undecided: neither a closed form of R was found, nor that there is none; BudgetSpent where time was up.
         ExpressionTooLarge: R does not expand within the budget.
     """
-    effort = effort or Effort(SECONDS)
+    effort = effort or Effort(REGULARIZER)
     try:
         effort.begin("R by the structure of the noise")
         form = RegularizationForm.of(derivation)

@@ -11,12 +11,14 @@ import subprocess
 import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from symbolic_sgd.command import main as cli
+from symbolic_sgd.command import recovery
+from symbolic_sgd.command import verify as verify_command
 from symbolic_sgd.command.main import main
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.experiments.sparse_recovery import Trial, ladder, read, run_all
@@ -173,7 +175,8 @@ def test_outcomes_on_a_full_disk(tmp_path, capsys):
 @pytest.mark.parametrize("option", ["--latex", "--document", "--certificate"])
 def test_a_place_where_nothing_can_be_written_is_noticed_before_the_work(option, tmp_path, monkeypatch, capsys):
     """Was: noticed after it."""
-    monkeypatch.setattr(cli, "derive_limiting_sde", None)
+    for name in ("derive", "verify"):
+        monkeypatch.setattr(f"symbolic_sgd.command.{name}.derive_limiting_sde", None)
     target = tmp_path / "absent" / "f.md"
     command = "verify" if option == "--certificate" else "derive"
     assert main([command, HYPERBOLA, option, str(target)]) == 2
@@ -186,16 +189,16 @@ def test_a_place_where_nothing_can_be_written_is_noticed_before_the_work(option,
 @pytest.mark.parametrize("passed", [True, False])
 def test_a_closed_pipe_is_quiet_and_the_exit_code_is_the_checks(passed, monkeypatch, capsys):
     """Was: 0 for a verification that failed, where its reader had stopped reading."""
-    real = cli.verify
+    real = verify_command.verify
 
     def verify(*args, **wishes):
         made = real(*args, **wishes)
-        failed = tuple(cli.asdict(check) | {"verdict": "failed"} for check in made.checks)
+        failed = tuple(asdict(check) | {"verdict": "failed"} for check in made.checks)
         return (
             made if passed else type(made)(**{**vars(made), "checks": tuple(type(made.checks[0])(**c) for c in failed)})
         )
 
-    monkeypatch.setattr(cli, "verify", verify)
+    monkeypatch.setattr(verify_command, "verify", verify)
     reading, writing = os.pipe()
     os.close(reading)
     with open(writing, "w", encoding="utf-8") as stream:
@@ -246,12 +249,12 @@ def test_streams_that_are_not_there(name, monkeypatch, capsys):
 @pytest.mark.parametrize(
     ("place", "arguments"),
     [
-        ("symbolic_sgd.command.main.derive_limiting_sde", ["derive", HYPERBOLA]),
-        ("symbolic_sgd.command.main.verify", ["verify", HYPERBOLA, "--full"]),
-        ("symbolic_sgd.command.main.recheck", ["check"]),
+        ("symbolic_sgd.command.derive.derive_limiting_sde", ["derive", HYPERBOLA]),
+        ("symbolic_sgd.command.verify.verify", ["verify", HYPERBOLA, "--full"]),
+        ("symbolic_sgd.command.check.recheck", ["check"]),
         ("symbolic_sgd.command.simulate.simulate_sgd", [*SIMULATE]),
-        ("symbolic_sgd.command.main.thresholds", ["recovery"]),
-        ("symbolic_sgd.command.main.markdown", ["gallery", "theorem"]),
+        ("symbolic_sgd.command.recovery.thresholds", ["recovery"]),
+        ("symbolic_sgd.command.gallery.markdown", ["gallery", "theorem"]),
     ],
 )
 def test_an_interruption_is_one_line_and_130(place, arguments, monkeypatch, certificate, tmp_path, capsys):
@@ -309,7 +312,7 @@ def test_a_fault_of_the_toolkit_is_no_failed_check(monkeypatch, capsys):
     def broken(_, progress):
         raise RuntimeError("the moon")
 
-    monkeypatch.setattr(cli, "derive_limiting_sde", broken)
+    monkeypatch.setattr(verify_command, "derive_limiting_sde", broken)
     assert main(["verify", HYPERBOLA]) == 3
     out, err = capsys.readouterr()
     assert out == "" and "the moon" in err and "fault of symbolic-sgd" in err
@@ -319,7 +322,7 @@ def test_a_worker_that_was_killed_is_no_traceback(monkeypatch, tmp_path, capsys)
     def lost(*_, **__):
         raise BrokenProcessPool("a process was terminated abruptly")
 
-    monkeypatch.setattr(cli, "run_all", lost)
+    monkeypatch.setattr(recovery, "run_all", lost)
     assert main(["recovery", str(tmp_path), *RECOVERY]) == 2
     assert "worker" in capsys.readouterr().err
 

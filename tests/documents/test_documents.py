@@ -9,7 +9,7 @@ from latex_document import compiled_document, needs_tex, overfull
 from motor import motor
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde, verify
-from symbolic_sgd.command import main as cli
+from symbolic_sgd.command import derive as cli
 from symbolic_sgd.command.main import main
 from symbolic_sgd.documents.derivation_document import SECTIONS
 from symbolic_sgd.documents.document import (
@@ -148,7 +148,7 @@ def test_an_undecided_regularizer_is_said_with_its_reason(monkeypatch):
     def undecided(derivation, effort):
         raise Undecided("neither found nor excluded")
 
-    monkeypatch.setattr("symbolic_sgd.api.limiting_sde.find_regularizer", undecided)
+    monkeypatch.setattr("symbolic_sgd.regularizer.regularizer.find_regularizer", undecided)
     page = hyperbola().document()
     assert "(undecided)" in page.splitlines()[0].replace("\\", "")
     assert "neither found nor excluded" in page
@@ -158,7 +158,7 @@ def test_a_missing_limit_is_said_with_its_reason(monkeypatch):
     def refused(problem):
         raise Undecided("the flow was not understood")
 
-    monkeypatch.setattr("symbolic_sgd.api.limiting_sde.find_limit", refused)
+    monkeypatch.setattr("symbolic_sgd.flow.limit.find_limit", refused)
     assert "Φ was not found: the flow was not understood" in hyperbola().document()
 
 

@@ -6,10 +6,12 @@ A slip is made where users meet it (a function or method of the package is excha
 
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from importlib import import_module
 from pathlib import Path
+from pkgutil import walk_packages
 from typing import Any
 from unittest.mock import patch
 
@@ -17,6 +19,7 @@ import numpy as np
 import sympy as sp
 from mutants import two_equations
 
+import symbolic_sgd
 from symbolic_sgd import LimitingSDE, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.program import Program
@@ -53,11 +56,19 @@ class Slip:
 # --- how a slip is made -------------------------------------------------------------------------
 
 
+def _everything_loaded() -> None:
+    """Modules that are loaded later would keep what is exchanged now."""
+    for module in walk_packages(symbolic_sgd.__path__, "symbolic_sgd."):
+        with suppress(ImportError):
+            import_module(module.name)
+
+
 def exchanged(*pairs: tuple[Any, Any]) -> Wrong:
     """Functions of the package exchanged wherever they are imported."""
 
     @contextmanager
     def wrong(sde: LimitingSDE) -> Iterator[LimitingSDE]:
+        _everything_loaded()
         with ExitStack() as stack:
             for function, other in pairs:
                 for module in [m for name, m in sys.modules.items() if name.startswith("symbolic_sgd.")]:

@@ -14,7 +14,7 @@ matplotlib.use("Agg")
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde, plots  # noqa: E402
 from symbolic_sgd.checks.certificate import Check  # noqa: E402
-from symbolic_sgd.command import main as cli  # noqa: E402
+from symbolic_sgd.command import derive as cli  # noqa: E402
 from symbolic_sgd.command.main import main  # noqa: E402
 from symbolic_sgd.documents.document import Figure  # noqa: E402
 from symbolic_sgd.documents.writers import WRITERS  # noqa: E402

@@ -19,7 +19,7 @@ from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sd
 from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.command import main as cli
+from symbolic_sgd.command import derive as cli
 from symbolic_sgd.command.main import main
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.problems.expressions import parse_expression

@@ -1,0 +1,171 @@
+"""The command `symbolic-sgd derive`."""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from importlib import import_module
+from pathlib import Path
+
+from symbolic_sgd.api.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
+from symbolic_sgd.api.limiting_sde import LimitingSDE, derive_limiting_sde
+from symbolic_sgd.api.verification import verify
+from symbolic_sgd.command.console import progress, say
+from symbolic_sgd.command.exits import CHECK_FAILED, DONE
+from symbolic_sgd.command.targets import add_document, check_places, document_writer, write
+from symbolic_sgd.documents.document import Figure
+from symbolic_sgd.effort import REGULARIZER
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra
+from symbolic_sgd.printing.layout import layout_of
+from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.theorem.derivation import TERMS
+
+SHOWN = 6000
+"""Characters of a matrix that is printed."""
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("file", type=Path, metavar="FILE.toml")
+    parser.add_argument(
+        "--latex", type=Path, metavar="F", help="write the theorem with every block filled in ('-' for stdout)"
+    )
+    parser.add_argument(
+        "--symbols", nargs="+", default=[], metavar="u=\\theta_1", help="with --latex: how symbols are printed"
+    )
+    parser.add_argument("--line-length", type=int, metavar="N", help="with --latex: characters of a line (default 75)")
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
+    )
+    add_document(parser, "the whole derivation")
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is derived from which problem file, and where it goes; `-` is standard output."""
+
+    file: Path
+    latex: Path | None = None
+    symbols: Sequence[str] = ()
+    line_length: int | None = None
+    json: bool = False
+    flow: bool = False
+    document: Path | None = None
+    plots: bool = False
+    checks: bool = False
+    seconds: float = REGULARIZER
+
+
+def run(options: argparse.Namespace) -> int:
+    """Derive, and write what was asked for."""
+    return derived(Wanted(**{field.name: getattr(options, field.name) for field in fields(Wanted)}))
+
+
+def derived(wanted: Wanted) -> int:
+    """The exit code, once everything is written."""
+    if wanted.json and str(wanted.latex) == "-":
+        raise BadInput("--latex - and --json both write to standard output: give --latex a file name")
+    if (wanted.symbols or wanted.line_length is not None) and wanted.latex is None:
+        raise BadInput("--symbols and --line-length are for --latex: give --latex F as well")
+    if (wanted.plots or wanted.checks) and wanted.document is None:
+        raise BadInput("--plots and --checks are for documents: give --document F as well")
+    if wanted.plots and wanted.document is not None and wanted.document.suffix != ".html":
+        raise BadInput(f"--plots: pictures are in HTML documents only, and --document {wanted.document} is none")
+    writer = None if wanted.document is None else document_writer(wanted.document)
+    check_places(("--latex", wanted.latex), ("--document", wanted.document))
+    stated, names = read_problem_file(wanted.file), _names(wanted.symbols)
+    layout_of(names, wanted.line_length, stated.problem.symbols)  # refused before anything is derived
+    progress("deriving")
+    certificate = None
+    sde = derive_limiting_sde(stated.problem, progress=progress)
+    if wanted.document is not None and writer is not None:
+        certificate = verify(sde, progress=progress) if wanted.checks else None
+        figures = _figures(sde) if wanted.plots else ()
+        progress("writing the document")
+        title = stated.title or wanted.file.stem
+        parts = {"certificate": certificate, "figures": figures, "seconds": wanted.seconds, "progress": progress}
+        write(wanted.document, sde.document(writer, title=title, **parts))
+    progress("finding Φ" if wanted.flow else "")
+    phi = gradient_flow_limit(stated.problem) if wanted.flow else None
+    progress("")
+    if wanted.json:
+        say(json.dumps(_summary(sde) | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
+    elif wanted.latex is None or str(wanted.latex) != "-":
+        say("\n".join([_report(stated.title, sde), *([_flow_report(phi)] if phi else [])]))
+    if wanted.latex is not None:
+        text = sde.latex(names=names, line=wanted.line_length)
+        write(wanted.latex, text + (phi.latex(names=names, line=wanted.line_length) if phi else ""))
+    return DONE if certificate is None or certificate.passed else CHECK_FAILED
+
+
+def _names(stated: Sequence[str]) -> dict[str, str]:
+    pairs = [entry.partition("=") for entry in stated]
+    if not all(equals for _, equals, _ in pairs):
+        raise BadInput("--symbols takes pairs like u=\\theta_1")
+    return {symbol: tex for symbol, _, tex in pairs}
+
+
+def _figures(sde: LimitingSDE) -> Sequence[Figure]:
+    progress("drawing")
+    try:
+        plots = import_module("symbolic_sgd.plots")
+    except ImportError as error:
+        raise MissingExtra(f"--plots: {error}") from error
+    return plots.report_figures(sde)
+
+
+def _written_out(sde: LimitingSDE, name: str) -> list[list[str]] | None:
+    try:
+        return [[str(entry) for entry in row] for row in getattr(sde, name).tolist()]
+    except ExpressionTooLarge:
+        return None
+
+
+def _summary(sde: LimitingSDE) -> dict:
+    manifold = sde.manifold
+    return {
+        "parameters": [s.name for s in sde.problem.parameters],
+        "manifold": {
+            "equations": [str(e) for e in manifold.equations],
+            "dimension": manifold.dimension,
+            "codimension": manifold.codimension,
+        },
+        "valid_where": [str(c) for c in sde.valid_where],
+        "terms": {
+            term.name: {"operations": sde.program.select(term.name).operations, "matrix": _written_out(sde, term.name)}
+            for term in TERMS
+        },
+    }
+
+
+def _flow_summary(phi: GradientFlowLimit) -> dict:
+    return {
+        "kind": phi.kind,
+        "first_integrals": [str(e) for e in phi.first_integrals],
+        "needed": phi.limit.dimension,
+        "expression": None if phi.expression is None else [str(e) for e in phi.expression],
+        "equations": [str(e) for e in phi.equations],
+        "image_symbols": [s.name for s in phi.image_symbols],
+    }
+
+
+def _flow_report(phi: GradientFlowLimit) -> str:
+    lines = [phi.explain()]
+    if phi.expression is not None:
+        names = zip(phi.problem.parameters, phi.expression.flat(), strict=True)
+        lines.extend(f"  Φ_{name}(x) = {entry}" for name, entry in names)
+    lines.extend(f"  {equation} = 0" for equation in phi.equations)
+    return "\n".join(lines)
+
+
+def _report(title: str | None, sde: LimitingSDE) -> str:
+    lines = [title] if title else []
+    lines.append("Γ = {" + ", ".join(f"{e} = 0" for e in sde.manifold.equations) + "}")
+    lines.append(sde.explain())
+    for name in ("drift", "tangent_noise"):
+        rows = _written_out(sde, name)
+        if rows is not None and sum(len(entry) for row in rows for entry in row) <= SHOWN:
+            lines.append(f"{name} =")
+            lines.extend("  [" + ", ".join(row) + "]" for row in rows)
+    return "\n".join(lines)

@@ -1,0 +1,49 @@
+"""Where a command writes: standard output for `-`, else files, whose places are tried before the work and not after it."""
+
+import argparse
+from collections.abc import Callable
+from pathlib import Path
+
+from symbolic_sgd import files
+from symbolic_sgd.command.console import say
+from symbolic_sgd.documents.document import Document
+from symbolic_sgd.documents.writers import WRITERS
+from symbolic_sgd.effort import REGULARIZER
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.simulate.plan import writable_place
+
+
+def write(path: Path, text: str) -> None:
+    """To standard output for `-`; in a file, what is no character (of a file's name in a title) is written as an escape."""
+    if str(path) == "-":
+        say(text)
+    else:
+        files.write(path, text.encode("utf-8", "backslashreplace"))
+
+
+def check_places(*targets: tuple[str, Path | None]) -> None:
+    """`BadInput` where a file could not be written in the end: before the work, not after it."""
+    for option, path in targets:
+        if path is not None and str(path) != "-":
+            writable_place(path, option)
+
+
+def add_document(command: argparse.ArgumentParser, what: str) -> None:
+    """The options of commands that write a derivation as a document."""
+    command.add_argument("--document", type=Path, metavar="F", help=f"write {what}; F ends in {', '.join(WRITERS)}")
+    command.add_argument("--plots", action="store_true", help="with --document F.html: pictures (needs matplotlib)")
+    command.add_argument("--checks", action="store_true", help="with --document: the table of a certificate")
+    command.add_argument(
+        "--seconds",
+        type=float,
+        default=REGULARIZER,
+        metavar="N",
+        help=f"with --document: processor time for the search for the regularizer (default {REGULARIZER:g})",
+    )
+
+
+def document_writer(path: Path) -> Callable[[Document], str]:
+    """The writer for a file's ending."""
+    if path.suffix not in WRITERS:
+        raise BadInput(f"--document {path}: the file's name has to end in {', '.join(WRITERS)}")
+    return WRITERS[path.suffix]

@@ -1,0 +1,38 @@
+"""The command `symbolic-sgd verify`."""
+
+import argparse
+from pathlib import Path
+
+from symbolic_sgd.api.limiting_sde import derive_limiting_sde
+from symbolic_sgd.api.verification import verify
+from symbolic_sgd.checks.methods import FULL, QUICK
+from symbolic_sgd.command.console import progress, say
+from symbolic_sgd.command.exits import CHECK_FAILED, DONE
+from symbolic_sgd.command.targets import check_places, write
+from symbolic_sgd.problems.problem_file import read_problem_file
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the command takes."""
+    parser.add_argument("file", type=Path, metavar="FILE.toml")
+    parser.add_argument("--certificate", type=Path, metavar="F", help="write the certificate as JSON ('-' for stdout)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the random points of Γ (default 0)")
+    parser.add_argument(
+        "--full", action="store_true", help="also several steps, float64 and its enclosure, and ensembles of SGD"
+    )
+
+
+def run(options: argparse.Namespace) -> int:
+    """Derive, verify, and write the certificate."""
+    check_places(("--certificate", options.certificate))
+    stated = read_problem_file(options.file)
+    progress("deriving")
+    methods = FULL if options.full else QUICK
+    sde = derive_limiting_sde(stated.problem, progress=progress)
+    certificate = verify(sde, checks=methods, rng=options.seed, progress=progress)
+    progress("")
+    if options.certificate is None or str(options.certificate) != "-":
+        say(f"{stated.title or options.file}\n{certificate}")
+    if options.certificate is not None:
+        write(options.certificate, certificate.to_json())
+    return DONE if certificate.passed else CHECK_FAILED
