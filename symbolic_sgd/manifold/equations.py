@@ -291,5 +291,7 @@ def _constant(node: Node, points: Sequence[PrecisePoint]) -> bool:
 
 
 def _unit(point: PrecisePoint, slopes: Sequence[Node]) -> np.ndarray:
-    values = np.array([float(v) for v in point.low(slopes)])
+    precise = point.low(slopes)
+    largest = max(map(abs, precise))  # which float64 may not hold
+    values = np.array([float(v / largest) for v in precise])
     return values / np.linalg.norm(values)

@@ -56,6 +56,13 @@ def test_seeds_that_were_wrong(seed):
     assert record["outcome"] == "derived" and record["wrong"] == []
 
 
+def test_slopes_that_float64_does_not_hold():
+    """Was: LinAlgError, at a point of Γ where a gradient exceeds 10³⁰⁸."""
+    loss = widened_loss(2189)
+    sde = derive_limiting_sde(loss.problem())
+    assert sde.manifold.codimension == 2
+
+
 @pytest.mark.parametrize("seed", range(STATEMENTS))
 def test_sample_of_the_statements(seed):
     """Printed equations, matrices, component and regularizer say nothing wrong."""
