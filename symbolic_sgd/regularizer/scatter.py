@@ -2,6 +2,7 @@
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -127,10 +128,20 @@ class FloatManifold:
                 break
         batch, here = self._examined(x, length < SETTLED), self.floats(points)
         hessian = np.where(here.admissible[:, None, None], here.hessian, np.eye(d))
-        far = here.admissible & are_far_apart(np.linalg.eigvalsh(hessian), self.codimension)
-        for k in np.flatnonzero(far & ~batch.valid):
-            self._settle_far_apart(batch, int(k), points[k])
+        if self._far_apart:
+            size = np.sort(np.abs(np.linalg.eigvalsh(hessian)), axis=1)  # beside Γ, some may be negative
+            far = here.admissible & are_far_apart(size, self.codimension)
+            for k in np.flatnonzero(far & ~batch.valid):
+                self._settle_far_apart(batch, int(k), points[k])
         return batch
+
+    @cached_property
+    def _far_apart(self) -> bool:
+        """Whether curvatures are far apart at a point of the derivation; where they are not, they are beside singular places
+        only, which nothing here is sought at."""
+        hessian = self.floats(self._given).hessian
+        fine = np.isfinite(hessian).all()
+        return not fine or bool(are_far_apart(np.linalg.eigvalsh(hessian), self.codimension).any())
 
     def _settle_far_apart(self, batch: Batch, k: int, x: np.ndarray) -> None:
         """Put the k-th point of a batch on Γ, if it is beside it."""
