@@ -204,6 +204,12 @@ def _mourn(process: subprocess.Popen, directory: Path, kind: str, part: list[int
 # --- the report -------------------------------------------------------------------------------
 
 
+def faults(directory: Path, kind: str, seeds: range) -> list[int]:
+    """The seeds at which something wrong was said, or that crashed: with any of them the command ends with 1."""
+    records = {r["seed"]: r for file in sorted(directory.glob(f"{kind}-*.jsonl")) for r in records_of(file)}
+    return [s for s in seeds if s in records and (records[s].get("wrong") or records[s]["outcome"] == "crashed")]
+
+
 def report(directory: Path) -> str:
     """What came of all seeds recorded in a directory."""
     lines: list[str] = []
@@ -362,6 +368,7 @@ def main() -> None:
         seeds = range(options.first, options.end)
         conduct(options.command, options.directory, seeds, options.processes, options.limit)
         print(report(options.directory))
+        sys.exit(bool(faults(options.directory, options.command, seeds)))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,7 @@ function step(x, a) that changes x in place, a being the increments of the step.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -107,11 +107,17 @@ class Coupled:
             for end, (rule, every) in zip(ends, self.levels, strict=True)
         ]
         count = [done]
+        seen: list[Any] = [
+            None,
+            (),
+        ]  # the rows as the same views in every step: programs are prepared for arrays, not for values
 
         def step(x: np.ndarray, a: np.ndarray) -> None:
-            for rows, every, move in rules:
+            if seen[0] is not x:
+                seen[:] = x, [x[rows] for rows, _, _ in rules]
+            for view, (_, every, move) in zip(seen[1], rules, strict=True):
                 if count[0] % every == 0:
-                    move(x[rows], a)
+                    move(view, a)
             count[0] += 1
 
         return step

@@ -38,7 +38,7 @@ r, p = sp.symbols("r p")
 OLM = sp.Sum(z[i, j] * (u[j] ** 2 - v[j] ** 2), (j, 1, d)) - y[i]
 PRINTED = sp.Lambda(r, r**2)
 TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
-SIZES = [(1, 2), (2, 3), (2, 4), (3, 5)]
+SIZES = [(1, 2), (2, 3), (2, 4), pytest.param((3, 5), marks=pytest.mark.campaign)]
 HALF = sp.Rational(1, 2)
 
 ODDS = q[i] / (1 - q[i])

@@ -18,8 +18,20 @@ TOLERANCE = 1e-9
 PRECISE = 1e-30
 
 
-@pytest.mark.parametrize("given", [False, True], ids=["found", "manifold given"])
-@pytest.mark.parametrize("fixed", FIXED_LOSSES, ids=lambda fixed: fixed.name)
+SLOW = ("two tanh neurons and an exponential", "log-cosh quadric", "state-dependent coupling", "lopsided quartics")
+"""Fixed losses of which only what is found is derived, unless it is a campaign."""
+
+
+@pytest.mark.parametrize(
+    ("fixed", "given"),
+    [
+        pytest.param(
+            fixed, given, id=f"{fixed.name}-{words}", marks=[pytest.mark.campaign] * (given and fixed.name in SLOW)
+        )
+        for fixed in FIXED_LOSSES
+        for given, words in ((False, "found"), (True, "manifold given"))
+    ],
+)
 def test_fixed_loss(fixed, given):
     """All formulas as they are written where the engine finds Γ; of those with a given Γ, the drift's."""
     problem = Problem(

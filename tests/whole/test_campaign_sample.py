@@ -20,7 +20,7 @@ from widened_losses import label_factor, slope, widened_loss
 
 from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
 
-SAMPLE, CHUNK = 200, 20
+SAMPLE, CHUNK = 20, 10
 STATEMENTS = 8
 
 u, v = sp.symbols("u v")
