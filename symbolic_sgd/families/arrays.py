@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy as sp
@@ -22,6 +22,8 @@ from symbolic_sgd.families.noise import Isotropic, LabelSigns, RedrawnLabels
 from symbolic_sgd.families.summand import Summand, derivative
 from symbolic_sgd.numeric.guard import ON_MANIFOLD
 from symbolic_sgd.numeric.points import real_array
+from symbolic_sgd.theorem.drift import DriftLines
+from symbolic_sgd.theorem.geometry import Geometry
 
 SMALLEST_RCOND = 1e-14
 """G with a smaller reciprocal condition number counts as singular: no digit of G⁻¹ is left."""
@@ -434,35 +436,51 @@ class _Point:
     def _leverage(self) -> tuple[list[np.ndarray], np.ndarray]:
         return self.gradients.leverage(self.whitening)
 
-    def compensation(self) -> list[np.ndarray]:
-        """−½ JᵀG⁻¹τ."""
-        if self.sigma is not None:
-            noise = self._tangent_noise
-            tau = self.gradients.traces([[np.einsum("jx,jx->j", a, b) for b in noise] for a in noise])
-        elif self.arrays.isotropy is not None:
-            tau = self.arrays.isotropy * self._leverage[1]
-        else:
-            return self._zero()
-        return [-0.5 * b for b in self.gradients.back(self.whitening.solve(tau))]
+    # --- the drift --------------------------------------------------------------------------
 
-    def mixed(self) -> list[np.ndarray]:
-        """−∂Φ N[∂Φ Σ JᵀG⁻¹]."""
+    def compensation(self) -> Vector:
+        """b_∥."""
+        still = self.sigma is None and self.arrays.isotropy is None
+        return self._zero() if still else self._lines.tangent_noise_compensation
+
+    def mixed(self) -> Vector:
+        """b_⊥∥."""
+        return self._zero() if self.sigma is None else self._lines.mixed_regularization
+
+    def normal(self) -> Vector:
+        """b_⊥."""
+        return self._lines.normal_regularization
+
+    @cached_property
+    def _lines(self) -> DriftLines[Any, Any]:
+        return DriftLines(_Residuals(self), self)
+
+    # --- the blocks of Σ --------------------------------------------------------------------
+
+    @property
+    def tangent_covariance(self) -> "_Along":
+        """Σ_∥ = σ_∥σ_∥ᵀ, or s²∂Φ."""
         if self.sigma is None:
-            return self._zero()
-        across = self.whitening.solve(self.gradients.along(self.sigma))
-        columns = [t @ across.T for t in self._tangent_noise]
-        return [-v for v in self.projected(self.gradients.contracted(columns))]
+            return _Along(self.arrays.isotropy * self._leverage[1])
+        noise = self._tangent_noise
+        return _Along(self.gradients.traces([[np.einsum("jx,jx->j", a, b) for b in noise] for a in noise]))
 
-    def normal(self) -> list[np.ndarray]:
-        """−∂Φ N[JᵀZGK]."""
+    @property
+    def cross(self) -> "_Across":
+        """N[∂Φ Σ JᵀG⁻¹]."""
+        assert self.sigma is not None
+        across = self.whitening.solve(self.gradients.along(self.sigma))
+        return _Across(self.gradients.contracted([t @ across.T for t in self._tangent_noise]), 1.0)
+
+    @property
+    def stationary(self) -> "_Across":
+        """N[JᵀZGK], twice."""
         n = len(self.gram)
         if self.arrays.proportion is not None:
-            field = self.gradients.weighted(self.arrays.proportion / 2 * self.arrays.curvature / n)
-        elif self.arrays.isotropy is not None:
-            field = [self.arrays.isotropy / 2 * v for v in self._leverage[0]]
-        else:
-            field = self.gradients.contracted(self.gradients.back(self._solved()))
-        return [-v for v in self.projected(field)]
+            return _Across(self.gradients.weighted(self.arrays.proportion / 2 * self.arrays.curvature / n), 2.0)
+        if self.arrays.isotropy is not None:
+            return _Across([self.arrays.isotropy / 2 * v for v in self._leverage[0]], 2.0)
+        return _Across(self.gradients.contracted(self.gradients.back(self._solved())), 2.0)
 
     def _solved(self) -> np.ndarray:
         """ZGK of KGZ + ZGK = G⁻¹JΣJᵀG⁻¹, by the eigenvectors of K^½GK^½."""
@@ -480,6 +498,48 @@ class _Point:
 
     def _zero(self) -> list[np.ndarray]:
         return [np.zeros(self.arrays.shape[1]) for _ in self.arrays.summand.parameters]
+
+
+@dataclass(frozen=True)
+class _Along:
+    """A matrix B with JB = 0, by τ_i = tr(∇²f_i B)."""
+
+    traces: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Across:
+    """A matrix B with ∂ΦB∂Φ = 0: T[B], up to the range of Jᵀ, as a vector and a factor."""
+
+    field: Vector
+    factor: float
+
+
+@dataclass(frozen=True)
+class _OnLevels:
+    """The vector JᵀKτ, K the curvatures of the losses."""
+
+    traces: np.ndarray
+
+
+@dataclass(frozen=True)
+class _Residuals(Geometry[Any, Any]):
+    """The geometry of Γ at one point, by the gradients J of the residuals: ∂Φ = I − JᵀG⁻¹J, H = JᵀKJ. Vectors are arrays with
+    a row for each parameter of a coordinate."""
+
+    half: ClassVar[Any] = 0.5
+
+    point: "_Point"
+
+    def tangent_part(self, vector: np.ndarray) -> np.ndarray:
+        return np.stack(self.point.projected([*vector]))
+
+    def pseudo_inverse(self, vector: _OnLevels) -> np.ndarray:
+        """H†JᵀKτ = JᵀG⁻¹τ."""
+        return np.stack(self.point.gradients.back(self.point.whitening.solve(vector.traces)))
+
+    def third(self, b: _Along | _Across) -> _OnLevels | np.ndarray:
+        return _OnLevels(b.traces) if isinstance(b, _Along) else b.factor * np.stack(b.field)
 
 
 class _Evaluator:

@@ -10,7 +10,9 @@ derivative is never formed.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import cached_property
+from typing import Any, ClassVar
 
 import numpy as np
 import sympy as sp
@@ -20,7 +22,9 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.numeric.lowering import Lowered, lower
-from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.drift import DriftLines
+from symbolic_sgd.theorem.geometry import Geometry
 
 Compiler = Callable[[Lowered], Callable[[np.ndarray], np.ndarray]]
 """A lowered program as a function of rows."""
@@ -69,7 +73,7 @@ class Structured:
         hessian = self._hessian(points).reshape(-1, d, d)
         good = np.isfinite(hessian).all(axis=(1, 2))
         local = _Local(points[good], hessian[good], self)
-        values = getattr(local, self.name)()
+        values = local.values(self.name)
         result = np.full((len(points), values[0].size if len(values) else d), np.nan)
         result[good] = values.reshape(len(values), -1)
         return result
@@ -90,58 +94,105 @@ class Structured:
         return self.compiler(lower([program], symbols))
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Σ_a v_a w_aᵀ at B points, by the columns: B×D×A each."""
+
+    left: np.ndarray
+    right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Eigenspaces(Geometry[np.ndarray, Pairs]):
+    """The geometry of Γ at B points, by the eigenvectors of H; vectors are B×D.
+
+    Args:
+        steep: the M largest eigenvalues λ, B×M.
+        normal: their eigenvectors N, B×D×M.
+        tangent: the others, B×D×(D−M).
+        bilinear: T(v, w), from B×D each.
+    """
+
+    half: ClassVar[Any] = 0.5
+
+    steep: np.ndarray
+    normal: np.ndarray
+    tangent: np.ndarray
+    bilinear: Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+    def tangent_part(self, vector: np.ndarray) -> np.ndarray:
+        return _apply(self.tangent, _apply(np.swapaxes(self.tangent, 1, 2), vector))
+
+    def pseudo_inverse(self, vector: np.ndarray) -> np.ndarray:
+        return _apply(self.normal / self.steep[:, None], _apply(np.swapaxes(self.normal, 1, 2), vector))
+
+    def third(self, b: Pairs) -> np.ndarray:
+        """Σ_a T(v_a, w_a)."""
+        total = np.zeros(b.left.shape[:2])
+        for a in range(b.left.shape[2]):
+            total += self.bilinear(b.left[:, :, a], b.right[:, :, a])
+        return total
+
+
 class _Local:
-    """Every term at B points, by the names of `TERMS`."""
+    """Every term at B points, by the names of `TERMS`; and the blocks of Σ, by columns."""
 
     def __init__(self, points: np.ndarray, hessian: np.ndarray, owner: Structured):
         d, m = owner.derivation.problem.dimension, owner.derivation.codimension
         curvature, axes = np.linalg.eigh(hessian)
-        self.points, self.third = points, owner.third
-        self.steep, self.normal, self.tangent = curvature[:, -m:], axes[:, :, -m:], axes[:, :, :-m]
+        third = owner.third
+        self.space = Eigenspaces(
+            curvature[:, -m:],
+            axes[:, :, -m:],
+            axes[:, :, :-m],
+            lambda v, w: third(np.concatenate([points, v, w], axis=1)),
+        )
         noise = owner.noise(points).reshape(len(points), d, -1)
-        self.across = np.swapaxes(self.normal, 1, 2) @ noise  # Nᵀσ
-        self.along = self.tangent @ (np.swapaxes(self.tangent, 1, 2) @ noise)  # Pσ
+        self.across = np.swapaxes(self.space.normal, 1, 2) @ noise  # Nᵀσ
+        self.along = self.space.tangent @ (np.swapaxes(self.space.tangent, 1, 2) @ noise)  # Pσ
+        self.lines = DriftLines(self.space, self)
 
-    def tangent_projection(self) -> np.ndarray:
-        return self.tangent @ np.swapaxes(self.tangent, 1, 2)
+    # --- the blocks of Σ --------------------------------------------------------------------
 
-    def hessian_pinv(self) -> np.ndarray:
-        return (self.normal / self.steep[:, None]) @ np.swapaxes(self.normal, 1, 2)
+    @property
+    def tangent_covariance(self) -> Pairs:
+        return Pairs(self.along, self.along)
 
-    def tangent_noise(self) -> np.ndarray:
-        return self.along
+    @property
+    def cross(self) -> Pairs:
+        return Pairs(self.space.normal @ (self.across / self.space.steep[:, :, None]), self.along)
 
-    def lyapunov_solution(self) -> np.ndarray:
-        return self.normal @ self._inner() @ np.swapaxes(self.normal, 1, 2)
+    @property
+    def stationary(self) -> Pairs:
+        weights, vectors = np.linalg.eigh(self._inner)
+        columns = self.space.normal @ vectors
+        return Pairs(columns * weights[:, None], columns)
 
-    def tangent_noise_compensation(self) -> np.ndarray:
-        t = self._contracted(self.along, self.along)
-        return -_apply(self.normal / self.steep[:, None], _apply(np.swapaxes(self.normal, 1, 2), t)) / 2
-
-    def mixed_regularization(self) -> np.ndarray:
-        return -self._projected(self._contracted(self.normal @ (self.across / self.steep[:, :, None]), self.along))
-
-    def normal_regularization(self) -> np.ndarray:
-        weights, vectors = np.linalg.eigh(self._inner())
-        columns = self.normal @ vectors
-        return -self._projected(self._contracted(columns * weights[:, None], columns)) / 2
-
-    def drift(self) -> np.ndarray:
-        return self.tangent_noise_compensation() + self.mixed_regularization() + self.normal_regularization()
-
+    @property
     def _inner(self) -> np.ndarray:
         covariance = self.across @ np.swapaxes(self.across, 1, 2)
-        return covariance / (self.steep[:, :, None] + self.steep[:, None])
+        return covariance / (self.space.steep[:, :, None] + self.space.steep[:, None])
 
-    def _projected(self, vectors: np.ndarray) -> np.ndarray:
-        return _apply(self.tangent, _apply(np.swapaxes(self.tangent, 1, 2), vectors))
+    # --- the terms --------------------------------------------------------------------------
 
-    def _contracted(self, left: np.ndarray, right: np.ndarray) -> np.ndarray:
-        """Σ_a T(v_a, w_a) over the columns."""
-        total = np.zeros((len(self.points), left.shape[1]))
-        for a in range(left.shape[2]):
-            total += self.third(np.concatenate([self.points, left[:, :, a], right[:, :, a]], axis=1))
-        return total
+    def values(self, name: str) -> np.ndarray:
+        """A term: B×D, B×D×D or B×D×Ξ."""
+        return getattr(self.lines, name) if name in DRIFT_TERMS else getattr(self, f"_{name}")()
+
+    def _tangent_projection(self) -> np.ndarray:
+        return self.space.tangent @ np.swapaxes(self.space.tangent, 1, 2)
+
+    def _hessian_pinv(self) -> np.ndarray:
+        return (self.space.normal / self.space.steep[:, None]) @ np.swapaxes(self.space.normal, 1, 2)
+
+    def _tangent_noise(self) -> np.ndarray:
+        return self.along
+
+    def _lyapunov_solution(self) -> np.ndarray:
+        return self.space.normal @ self._inner @ np.swapaxes(self.space.normal, 1, 2)
+
+    def _drift(self) -> np.ndarray:
+        return sum((getattr(self.lines, name) for name in DRIFT_TERMS), start=np.zeros(()))
 
 
 def _apply(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -23,7 +23,8 @@ from symbolic_sgd.algebra.solvers import Solution, Solver
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
-from symbolic_sgd.theorem.inverses import symmetrised
+from symbolic_sgd.theorem.drift import DriftLines
+from symbolic_sgd.theorem.geometry import Geometry, symmetrised
 from symbolic_sgd.theorem.rational_forms import shortest_on
 
 HALF = Fraction(1, 2)
@@ -144,22 +145,21 @@ class ComposedFormulas:
     # --- the drift --------------------------------------------------------------------------
 
     @cached_property
+    def lines(self) -> DriftLines["Multiple | OnLevels", "Along | Across"]:
+        """The theorem's three lines."""
+        return DriftLines(_Composed(self), _ComposedBlocks(self))
+
+    @cached_property
     def tangent_noise_compensation(self) -> Matrix:
-        traces = Matrix.column(dot(bend.entries, self.tangent_covariance.entries) for bend in self.bends)
-        solution = self.solve(self.gram, traces)
-        return -HALF * solution.over(combined(self.normal, solution.numerators))
+        return _matrix(self.lines.tangent_noise_compensation)
 
     @cached_property
     def mixed_regularization(self) -> Matrix:
-        return -self.tangent_part(self._bent(self.tangent_noise @ self.normal_noise.T))
+        return _matrix(self.lines.mixed_regularization)
 
     @cached_property
     def normal_regularization(self) -> Matrix:
-        towards = self._solution_on_normals
-        columns = zip(self.normal.T.rows, towards.T.rows, self.curvatures, strict=True)
-        weights = Matrix.column(HALF * dot(f, w) / k for f, w, k in columns)
-        slopes = Matrix.of(gradient(k, self.variables) for k in self.curvatures)
-        return -self.tangent_part(self._bent(towards) + slopes.T @ weights)
+        return _matrix(self.lines.normal_regularization)
 
     @cached_property
     def drift(self) -> Matrix:
@@ -169,7 +169,7 @@ class ComposedFormulas:
         return total
 
     @property
-    def _solution_on_normals(self) -> Matrix:
+    def solution_on_normals(self) -> Matrix:
         """S F K, D×M; where Σ_⊥ = cH it is (c/2)FK, where Σ_⊥ = s²(I − P) it is (s²/2)Aᵀ."""
         if self.isotropy is not None:
             return self.dual.T.scaled(HALF * self.isotropy)
@@ -179,7 +179,7 @@ class ComposedFormulas:
         diagonal = Matrix.diagonal(self.variables[0].graph, self.curvatures)
         return self.normal @ (self.lyapunov_coordinates @ self.gram @ diagonal)
 
-    def _bent(self, directions: Matrix) -> Matrix:
+    def bent(self, directions: Matrix) -> Matrix:
         """Σ_i ∇²f_i w_i for the columns w_i."""
         first, *others = (
             bend @ Matrix.column(column) for bend, column in zip(self.bends, directions.T.rows, strict=True)
@@ -208,6 +208,102 @@ class ComposedFormulas:
     @property
     def _identity(self) -> Matrix:
         return Matrix.diagonal(self.variables[0].graph, [1] * len(self.variables))
+
+
+# --- the geometry of a composed loss ----------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Along:
+    """A matrix B with B∇f_i = 0: B itself."""
+
+    matrix: Matrix
+
+
+@dataclass(frozen=True)
+class Across:
+    """A matrix B with ∂ΦB∂Φ = 0: `towards`·`factor` = (B + Bᵀ)FK, D×M; `level` tells whether FᵀBF is other than 0."""
+
+    towards: Matrix
+    factor: int
+    level: bool
+
+
+@dataclass(frozen=True)
+class OnLevels:
+    """The vector F K τ."""
+
+    traces: Matrix
+
+
+@dataclass(frozen=True)
+class Multiple:
+    """A vector, and the number that it is multiplied by in the end."""
+
+    vector: Matrix
+    factor: Fraction
+
+    def __neg__(self) -> "Multiple":
+        return Multiple(self.vector, -self.factor)
+
+    def __rmul__(self, number: Fraction) -> "Multiple":
+        return Multiple(self.vector, number * self.factor)
+
+
+def _matrix(vector: "Multiple | OnLevels") -> Matrix:
+    assert isinstance(vector, Multiple)
+    return -vector.vector if vector.factor == -1 else vector.factor * vector.vector
+
+
+@dataclass(frozen=True)
+class _Composed(Geometry["Multiple | OnLevels", "Along | Across"]):
+    """With H = FKFᵀ on Γ, up to vectors in the range of F where these are projected away:
+
+    T[B] = FK(⟨∇²f_i, B⟩)_i for B∇f_i = 0,  and  Σ_i ∇²f_i (B + Bᵀ)k_i∇f_i + Σ_i ∇f_iᵀB∇f_i ∇k_i  for ∂ΦB∂Φ = 0.
+    """
+
+    formulas: ComposedFormulas
+
+    def tangent_part(self, vector: "Multiple | OnLevels") -> Multiple:
+        assert isinstance(vector, Multiple)
+        return Multiple(self.formulas.tangent_part(vector.vector), vector.factor)
+
+    def pseudo_inverse(self, vector: "Multiple | OnLevels") -> Multiple:
+        """H†FKτ = FG⁻¹τ."""
+        assert isinstance(vector, OnLevels)
+        solution = self.formulas.solve(self.formulas.gram, vector.traces)
+        return Multiple(solution.over(combined(self.formulas.normal, solution.numerators)), Fraction(1))
+
+    def third(self, b: "Along | Across") -> "Multiple | OnLevels":
+        f = self.formulas
+        if isinstance(b, Along):
+            return OnLevels(Matrix.column(dot(bend.entries, b.matrix.entries) for bend in f.bends))
+        result = f.bent(b.towards)
+        if b.level:
+            columns = zip(f.normal.T.rows, b.towards.T.rows, f.curvatures, strict=True)
+            weights = Matrix.column(HALF * dot(n, w) / k for n, w, k in columns)
+            slopes = Matrix.of(gradient(k, f.variables) for k in f.curvatures)
+            result = result + slopes.T @ weights
+        return Multiple(result, Fraction(b.factor))
+
+
+@dataclass(frozen=True)
+class _ComposedBlocks:
+    formulas: ComposedFormulas
+
+    @property
+    def tangent_covariance(self) -> Along:
+        return Along(self.formulas.tangent_covariance)
+
+    @property
+    def cross(self) -> Across:
+        """(B + Bᵀ)FK = PΣAᵀ for B = H†Σ_⊥∥, and FᵀBF = 0."""
+        return Across(self.formulas.tangent_noise @ self.formulas.normal_noise.T, 1, level=False)
+
+    @property
+    def stationary(self) -> Across:
+        """(S + Sᵀ)FK = 2SFK."""
+        return Across(self.formulas.solution_on_normals, 2, level=True)
 
 
 @lru_cache(maxsize=4)  # every term is made of the same parts

@@ -17,7 +17,7 @@ from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import find_manifold
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
-from symbolic_sgd.theorem.inverses import FramelessHessian, NormalHessian, normal_hessian
+from symbolic_sgd.theorem.geometry import FramelessGeometry, NodeGeometry, geometry_of
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.size import check_expected_size, check_size
@@ -39,10 +39,10 @@ class Term:
     symbol: str
     definition: str
     source: str
-    matrix: Callable[[NormalHessian, NoiseOnManifold, DriftTerms], Matrix]
+    matrix: Callable[[NodeGeometry, NoiseOnManifold, DriftTerms], Matrix]
 
 
-def _identity(normal: NormalHessian) -> Matrix:
+def _identity(normal: NodeGeometry) -> Matrix:
     graph = normal.frame.manifold.landscape.graph
     return Matrix.diagonal(graph, [1] * normal.frame.manifold.landscape.dimension)
 
@@ -188,7 +188,7 @@ def derive(problem: Problem, progress: Progress = silent) -> Derivation:
     frame = normal_frame(manifold)
     check_size(frame)
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
-    normal = normal_hessian(frame)
+    normal = geometry_of(frame)
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
     progress("the noise on Γ")
     noise = noise_on_manifold(normal)
@@ -199,7 +199,7 @@ def derive(problem: Problem, progress: Progress = silent) -> Derivation:
     return _collect(frame, normal, noise, drift)
 
 
-def _collect(frame: NormalFrame, normal: NormalHessian, noise: NoiseOnManifold, drift: DriftTerms) -> Derivation:
+def _collect(frame: NormalFrame, normal: NodeGeometry, noise: NoiseOnManifold, drift: DriftTerms) -> Derivation:
     manifold = frame.manifold
     return Derivation(
         stated=manifold.stated,
@@ -236,13 +236,13 @@ def _guard(frame: NormalFrame, noise: NoiseOnManifold) -> dict[str, Matrix]:
     }
 
 
-def _blocks(normal: NormalHessian, noise: NoiseOnManifold) -> dict[str, Matrix]:
+def _blocks(normal: NodeGeometry, noise: NoiseOnManifold) -> dict[str, Matrix]:
     manifold = normal.frame.manifold
     curvatures = manifold.equations.curvatures
     return {
         "noise_factor": noise.stated.factor,
         "hessian": manifold.restrict(manifold.landscape.hessian),
-        **({"symmetric": Matrix.column(normal.symmetric)} if isinstance(normal, FramelessHessian) else {}),
+        **({"symmetric": Matrix.column(normal.symmetric)} if isinstance(normal, FramelessGeometry) else {}),
         **({} if curvatures is None else {"curvatures": manifold.restrict(Matrix.column(curvatures))}),
     }
 

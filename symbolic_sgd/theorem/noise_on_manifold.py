@@ -7,7 +7,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.errors import NotSmooth
 from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
-from symbolic_sgd.theorem.inverses import NormalHessian
+from symbolic_sgd.theorem.geometry import NodeGeometry
 
 SINGULAR = {"div": "it divides by zero", "pow": "it takes a fractional power of zero"}
 
@@ -35,7 +35,7 @@ class NoiseOnManifold:
     normal_covariance: Matrix
 
 
-def noise_on_manifold(hessian: NormalHessian) -> NoiseOnManifold:
+def noise_on_manifold(hessian: NodeGeometry) -> NoiseOnManifold:
     """The blocks of Σ, without what is proved to vanish on Γ."""
     manifold = hessian.frame.manifold
     problem = manifold.problem
@@ -57,7 +57,7 @@ def noise_on_manifold(hessian: NormalHessian) -> NoiseOnManifold:
     return NoiseOnManifold(stated, known, tangent, parallel, cross, within)
 
 
-def _tangent(hessian: NormalHessian, columns: Matrix) -> Matrix:
+def _tangent(hessian: NodeGeometry, columns: Matrix) -> Matrix:
     return hessian.frame.manifold.without_zeros(hessian.tangent_part(columns))
 
 

@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.manifold.precise import DIGITS, HIGH
 from symbolic_sgd.rational.recognition import rational
-from symbolic_sgd.theorem.inverses import NormalHessian
+from symbolic_sgd.theorem.geometry import NodeGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 
 LARGEST_DENOMINATOR = 10**12
@@ -46,7 +46,7 @@ class NormalNoise:
     words: str
 
 
-def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
+def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold) -> NormalNoise:
     """S by the first structure that Σ_⊥ has, else by the Lyapunov equation.
 
     Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ), or HΣ_⊥ = Σ_⊥H.
@@ -81,7 +81,7 @@ def normal_noise(normal: NormalHessian, noise: NoiseOnManifold) -> NormalNoise:
     )
 
 
-def _proportion(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifold) -> Expression | None:
+def _proportion(manifold: Manifold, normal: NodeGeometry, noise: NoiseOnManifold) -> Expression | None:
     """c with Σ_⊥ = cH, without parameters; not asked for where Σ is known to be a multiple of I."""
     known = noise.known
     if known.proportion is not None or known.isotropy is not None:
@@ -89,7 +89,7 @@ def _proportion(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifol
     return _constant_ratio(manifold, noise.normal_covariance, normal.core)
 
 
-def _isotropy(manifold: Manifold, normal: NormalHessian, noise: NoiseOnManifold) -> Expression | None:
+def _isotropy(manifold: Manifold, normal: NodeGeometry, noise: NoiseOnManifold) -> Expression | None:
     """s² with Σ_⊥ = s²Q, without parameters."""
     known = noise.known.isotropy
     if known is not None:

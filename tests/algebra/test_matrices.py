@@ -8,7 +8,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, PositiveDefinite
-from symbolic_sgd.theorem.inverses import solve_lyapunov
+from symbolic_sgd.theorem.geometry import solve_lyapunov
 
 
 class Lab:

@@ -19,7 +19,7 @@ from symbolic_sgd.manifold.manifold import find_manifold
 from symbolic_sgd.regularizer.proposals import proposals
 from symbolic_sgd.theorem.derivation import TERMS
 from symbolic_sgd.theorem.drift import drift_terms
-from symbolic_sgd.theorem.inverses import normal_hessian
+from symbolic_sgd.theorem.geometry import geometry_of
 from symbolic_sgd.theorem.noise_on_manifold import noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import normal_frame
 from symbolic_sgd.theorem.size import check_expected_size, noise_operations, operations
@@ -59,7 +59,7 @@ def grown(problem):
     """How many nodes a derivation makes, to the end."""
     manifold = find_manifold(problem)
     frame = normal_frame(manifold)
-    normal = normal_hessian(frame)
+    normal = geometry_of(frame)
     noise = noise_on_manifold(normal)
     drift = drift_terms(normal, noise)
     for term in TERMS:

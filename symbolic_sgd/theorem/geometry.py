@@ -1,18 +1,53 @@
-"""Step 3: the normal part of H, and with it the projections and the two inverses of the theorem, H† and 𝓛_H⁻¹."""
+"""Step 3: the geometry of Γ at a point: ∂Φ, H†, T[·], and with them everything that the theorem says of a noise.
+
+`Geometry` is the one contract through which the lines of the theorem see the normal space (theorem/drift.py runs them over it):
+with an orthogonal frame or with none (here), for composed losses without third derivatives of L (theorem/composed.py), for
+batches of points in NumPy (numeric/structured.py), and for families (families/arrays.py).
+"""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from fractions import Fraction
+from typing import Any, ClassVar, Generic, TypeVar
 
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import closed_form, elementary_symmetric, solve_lyapunov
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, PositiveDefinite
 from symbolic_sgd.theorem.normal_frame import NormalFrame
 
+Vector = TypeVar("Vector")
+"""What stands for a vector of ℝᴰ: it can be negated, and multiplied by a number."""
+
+Bilinear = TypeVar("Bilinear")
+"""What stands for a D×D matrix whose T[B] is asked for."""
+
+
+class Geometry(ABC, Generic[Vector, Bilinear]):
+    """The normal and the tangent space of Γ at a point (or at many), with all that the drift needs of L.
+
+    Implementations choose how vectors and matrices are held: as matrices of nodes, as batches of arrays, as columns in the
+    gradients of residuals.
+    """
+
+    half: ClassVar[Any] = Fraction(1, 2)
+    """½, as vectors are multiplied by it."""
+
+    @abstractmethod
+    def tangent_part(self, vector: Vector) -> Vector:
+        """∂Φ v (Lemma 2: on Γ, ∂Φ is the projection on the tangent space)."""
+
+    @abstractmethod
+    def pseudo_inverse(self, vector: Vector) -> Vector:
+        """H† v."""
+
+    @abstractmethod
+    def third(self, b: Bilinear) -> Vector:
+        """T[B]_k = ∂²(∇L)[B]_k = Σ_ij ∂_i∂_j∂_kL B_ij."""
+
 
 @dataclass(frozen=True)
-class NormalHessian(ABC):
-    """H on the normal space, in coordinates of it: right ↦ A right with a matrix A that vanishes on the tangent space.
+class NodeGeometry(Geometry[Matrix, Matrix]):
+    """For matrices of nodes: H on the normal space, in coordinates of it, right ↦ A right with A = 0 on the tangent space.
 
     A symmetric B with B = QBQ is known by its coordinates A B Aᵀ.
 
@@ -25,10 +60,6 @@ class NormalHessian(ABC):
     @abstractmethod
     def coordinates(self, right: Matrix) -> Matrix:
         """A right."""
-
-    @abstractmethod
-    def tangent_part(self, right: Matrix) -> Matrix:
-        """∂Φ right (Lemma 2: on Γ, ∂Φ is the orthogonal projection on the tangent space)."""
 
     @abstractmethod
     def inverse(self, coordinates: Matrix) -> Matrix:
@@ -56,13 +87,16 @@ class NormalHessian(ABC):
     def product(self, covariance: Matrix) -> Matrix:
         """The coordinates of HΣ_⊥."""
 
-    def pseudo_inverse(self, right: Matrix) -> Matrix:
-        """H† right."""
-        return self.inverse(self.coordinates(right))
+    def pseudo_inverse(self, vector: Matrix) -> Matrix:
+        return self.inverse(self.coordinates(vector))
+
+    def third(self, b: Matrix) -> Matrix:
+        manifold = self.frame.manifold
+        return manifold.restrict(manifold.landscape.third_derivative(b))
 
 
 @dataclass(frozen=True)
-class OrthogonalHessian(NormalHessian):
+class FramedGeometry(NodeGeometry):
     """With A = N̂ᵀ for an orthogonal frame N: H = N C Nᵀ, and everything by elimination with positive pivots.
 
     Args:
@@ -80,8 +114,8 @@ class OrthogonalHessian(NormalHessian):
     def coordinates(self, right: Matrix) -> Matrix:
         return self.dual.T @ right
 
-    def tangent_part(self, right: Matrix) -> Matrix:
-        return right - self.orthogonal.columns @ self.coordinates(right)
+    def tangent_part(self, vector: Matrix) -> Matrix:
+        return vector - self.orthogonal.columns @ self.coordinates(vector)
 
     def inverse(self, coordinates: Matrix) -> Matrix:
         return self.dual @ self.factor.solve(coordinates)
@@ -110,7 +144,7 @@ class OrthogonalHessian(NormalHessian):
 
 
 @dataclass(frozen=True)
-class FramelessHessian(NormalHessian):
+class FramelessGeometry(NodeGeometry):
     """With A = Q and no frame at all: Q, H† and S are polynomials in H over e_M = |H|₊, which is positive on all of Γ.
 
     By Cayley–Hamilton on the normal space, H r(H) = Q for r(t) = (e_{M−1} − e_{M−2}t + …)/e_M.
@@ -126,8 +160,8 @@ class FramelessHessian(NormalHessian):
     def coordinates(self, right: Matrix) -> Matrix:
         return self.hessian @ self.inverse(right)
 
-    def tangent_part(self, right: Matrix) -> Matrix:
-        return right - self.coordinates(right)
+    def tangent_part(self, vector: Matrix) -> Matrix:
+        return vector - self.coordinates(vector)
 
     def inverse(self, coordinates: Matrix) -> Matrix:
         *lower, last = self.symmetric
@@ -155,16 +189,16 @@ class FramelessHessian(NormalHessian):
         return self.hessian @ covariance
 
 
-def normal_hessian(frame: NormalFrame) -> NormalHessian:
-    """H on the normal space, in an orthogonal frame where there is a frame."""
+def geometry_of(frame: NormalFrame) -> NodeGeometry:
+    """The geometry of Γ, in an orthogonal frame where there is a frame."""
     if frame.raw is None:
         manifold = frame.manifold
         hessian = manifold.restrict(manifold.landscape.hessian)
-        return FramelessHessian(frame, hessian, elementary_symmetric(hessian, manifold.codimension))
+        return FramelessGeometry(frame, hessian, elementary_symmetric(hessian, manifold.codimension))
     return _in_orthogonal_frame(frame, frame.raw)
 
 
-def _in_orthogonal_frame(frame: NormalFrame, raw: Matrix) -> OrthogonalHessian:
+def _in_orthogonal_frame(frame: NormalFrame, raw: Matrix) -> FramedGeometry:
     """C on Γ, factored: U diag(k) Uᵀ where H = Σ k_i f_i f_iᵀ is known for the raw frame F = N U, else N̂ᵀHN̂."""
     manifold, orthogonal = frame.manifold, Orthogonal.factor(raw)
     dual = orthogonal.dual
@@ -177,7 +211,7 @@ def _in_orthogonal_frame(frame: NormalFrame, raw: Matrix) -> OrthogonalHessian:
         hessian = manifold.restrict(manifold.landscape.hessian)
         core = dual.T @ (hessian @ dual)
     symmetric = symmetrised(core)
-    return OrthogonalHessian(frame, orthogonal, dual, symmetric, PositiveDefinite.factor(symmetric))
+    return FramedGeometry(frame, orthogonal, dual, symmetric, PositiveDefinite.factor(symmetric))
 
 
 def symmetrised(matrix: Matrix) -> Matrix:
