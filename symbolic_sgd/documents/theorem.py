@@ -4,6 +4,7 @@ from symbolic_sgd.documents.document import Block, Formula, Math, paragraph
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix, words
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, Term
+from symbolic_sgd.theorem.normal_space import Framed
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"
@@ -48,10 +49,10 @@ def _words(term: Term) -> str:
 def operators(findings: Findings) -> tuple[Block, ...]:
     """∂Φ and ∇²L†; where their entries are too large, by a frame of the normal space."""
     terms = tuple(block for name in OPERATORS for block in _term(findings, _BY_NAME[name]))
-    guard = findings.derivation.guard
-    if "frame" not in guard.names or all(printed(findings.matrices[name]) for name in OPERATORS):
+    space = findings.derivation.normal_space
+    if not isinstance(space, Framed) or all(printed(findings.matrices[name]) for name in OPERATORS):
         return terms
-    frame = program_matrix("F", guard, "frame")
+    frame = program_matrix("F", space.frame, "frame")
     return (
         *terms,
         paragraph(f"Let the columns of F span the normal space, here {findings.derivation.frame_origin}. Then"),

@@ -20,6 +20,7 @@ from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.numeric.guard import INDEPENDENT, KINK, ON_MANIFOLD, ROUNDING, SETTLED
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.normal_space import Framed
 
 LARGEST = 30_000
 """D²M above which the test would cost more than it saves."""
@@ -55,7 +56,7 @@ def doubt_program(derivation: Derivation) -> Program | None:
         *_on_equations(guard["equations"], guard["slopes"], extent),
         *_satisfied(derivation, guard["conditions"].entries),
         *(_ratio(graph.constant(_exact(2 * KINK)), kink) for kink in guard["kinks"].entries),
-        *(_frame_doubts(guard["frame"], normal) if "frame" in guard else ()),
+        *(_frame_doubts(guard["frame"], normal) if isinstance(derivation.normal_space, Framed) else ()),
     ]
     return Program.of({"doubt": Matrix.column([_sum(graph, terms)])})
 

@@ -17,6 +17,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.errors import ComplexValue, OffManifold, SingularPoint
 from symbolic_sgd.regular_point import ELIMINATED, Inertia, far_apart, foot, inertia, is_rounding
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.normal_space import Framed
 
 Foot = Mapping[sp.Symbol, PreciseNumber]
 """A point of Γ to 120 digits, with the values of the constants."""
@@ -101,7 +102,7 @@ class Ground:
     def _check_part(self, found: Foot) -> None:
         if not all(self._vanish("equations", found)):
             raise OffManifold(ELSEWHERE)
-        if "frame" in self._local:
+        if isinstance(self.derivation.normal_space, Framed):
             frame = self._matrix("frame", found)
             unit = _unit_columns(frame)
             if unit is None or determinant(unit.T * unit) < INDEPENDENT or self._along(unit, found) > NORMAL:

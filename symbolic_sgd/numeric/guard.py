@@ -11,6 +11,7 @@ from symbolic_sgd.errors import ExpressionTooLarge, OffManifold, SingularPoint
 from symbolic_sgd.numeric.feet import ELSEWHERE, Foot, Ground, check_digits
 from symbolic_sgd.regular_point import are_far_apart, is_clear
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.normal_space import Framed
 
 ON_MANIFOLD = 1e-6
 """x is on Γ when |H†∇L| and |g|/|∇g| are at most this times 1 + |x|."""
@@ -135,7 +136,7 @@ def _check_part(derivation: Derivation, points: np.ndarray, here: Stance) -> Non
     off = np.abs(equations) > (ON_MANIFOLD * extent)[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
     _refuse(off.any(axis=1), points, ELSEWHERE)
     _check_smooth(here.values["kinks"], points)
-    if "frame" in here.values:
+    if isinstance(derivation.normal_space, Framed):
         frame = here.values["frame"].reshape(len(points), d, -1)
         _check_frame(derivation, frame, here.axes[:, :, :-rank], allowance, points)
 

@@ -11,6 +11,7 @@ from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.printing.layout import fresh_names, layout, symbol_latex
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.theorem.derivation import TERMS, Derivation, Term
+from symbolic_sgd.theorem.normal_space import Framed
 
 PRINTED = 1500
 """A block with more operations than this when written out is given by its definition and the smaller blocks."""
@@ -127,9 +128,10 @@ def _manifold(derivation: Derivation) -> str:
 def _ground(derivation: Derivation) -> Iterator[str]:
     yield from _matrix(r"\nabla^2 L", derivation.blocks, "hessian")
     yield from _matrix(r"\sigma", derivation.blocks, "noise_factor")
-    if "frame" in derivation.guard.names:
+    space = derivation.normal_space
+    if isinstance(space, Framed):
         yield r"With a matrix $F$ whose columns span the range of $\nabla^2 L$ on $\Gamma$:"
-        yield from _matrix("F", derivation.guard, "frame")
+        yield from _matrix("F", space.frame, "frame")
         inverses = [
             r"\partial\Phi &= I - F (F^{\top}F)^{-1} F^{\top}",
             r"\nabla^2 L^{\dagger} &= F \bigl(F^{\top}\,\nabla^2 L\,F\bigr)^{-1} F^{\top}",

@@ -20,6 +20,7 @@ from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.problems.noise import GradientNoise
 from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless
 
 SHORT = 80
 """Operations of a natural quantity that is used in an ansatz."""
@@ -83,12 +84,15 @@ class Ingredients:
         noise = [] if factor is None else [sum(e**2 for e in factor)]
         if hessian is not None and factor is not None:
             noise.append(sum(e for k in range(factor.cols) for e in factor[:, k].T * hessian * factor[:, k]))
-        curvatures = _expanded(blocks, "curvatures") or ()
+        space = self.derivation.normal_space
+        curvatures = (_expanded(space.curvatures, "curvatures") or ()) if isinstance(space, ComposedFrame) else ()
         return self._distinct([sum(diagonal), *diagonal, *curvatures, *self._minors(), *noise])
 
     def _minors(self) -> Iterator[Expression]:
-        yield from _expanded(self.derivation.blocks, "symmetric") or ()
-        frame = _expanded(self.derivation.guard, "frame")
+        space = self.derivation.normal_space
+        if isinstance(space, Frameless):
+            yield from _expanded(space.symmetric, "symmetric") or ()
+        frame = self._frame
         if frame is not None:
             gram = (frame.T * frame).applyfunc(multiplied_out)
             for n in range(1, min(frame.cols, LARGEST_MINOR) + 1):
@@ -96,9 +100,15 @@ class Ingredients:
             yield from (gram[i, i] for i in range(1, frame.cols))
 
     @cached_property
+    def _frame(self) -> SymbolicMatrix | None:
+        """F, where there is one and it is short."""
+        space = self.derivation.normal_space
+        return _expanded(space.frame, "frame") if isinstance(space, Framed) else None
+
+    @cached_property
     def normal_variance(self) -> tuple[Expression, ...]:
         """tr Σ_⊥ = tr(adj(FᵀF) FᵀΣF)/det FᵀF, where it is short."""
-        frame, factor = _expanded(self.derivation.guard, "frame"), _expanded(self.derivation.blocks, "noise_factor")
+        frame, factor = self._frame, _expanded(self.derivation.blocks, "noise_factor")
         if frame is None or factor is None or frame.cols > LARGEST_MINOR:
             return ()
         gram = (frame.T * frame).applyfunc(multiplied_out)

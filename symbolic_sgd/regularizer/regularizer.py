@@ -22,6 +22,7 @@ from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
 from symbolic_sgd.regularizer.scatter import FloatManifold
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
 
 SEED = 20221
 """The decision is the same in every run."""
@@ -253,19 +254,19 @@ def _trace(derivation: Derivation) -> Expression:
 
 def _volume(derivation: Derivation) -> Expression:
     """|∇²L|₊: det K det FᵀF where ∇²L = F K Fᵀ with a diagonal K is known, else det(Fᵀ∇²L F)/det FᵀF, or e_M without a frame."""
-    blocks = derivation.blocks
-    if "symmetric" in blocks.names:
-        return blocks.expand("symmetric")[-1, 0]
-    frame = derivation.guard.expand("frame")
+    space = derivation.normal_space
+    if isinstance(space, Frameless):
+        return space.symmetric.expand("symmetric")[-1, 0]
+    frame = space.frame.expand("frame")
     if frame.cols > LARGEST_DETERMINANT:
         raise ExpressionTooLarge(
             f"ln|∇²L|₊ is the logarithm of a {frame.cols}×{frame.cols} determinant, too large to be written out: "
             "use sde.lambdify() for the regularization itself"
         )
     gram = _determinant(frame.T * frame)
-    if "curvatures" in blocks.names:
-        return sp.Mul(*blocks.expand("curvatures").flat()) * gram
-    return _determinant(frame.T * blocks.expand("hessian") * frame) / gram
+    if isinstance(space, ComposedFrame):
+        return sp.Mul(*space.curvatures.expand("curvatures").flat()) * gram
+    return _determinant(frame.T * derivation.blocks.expand("hessian") * frame) / gram
 
 
 def _determinant(matrix: SymbolicMatrix) -> Expression:

@@ -25,6 +25,7 @@ from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry, symmetrised
+from symbolic_sgd.theorem.normal_space import ComposedFrame
 from symbolic_sgd.theorem.rational_forms import shortest_on
 
 HALF = Fraction(1, 2)
@@ -309,7 +310,8 @@ class _ComposedBlocks:
 @lru_cache(maxsize=4)  # every term is made of the same parts
 def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas | None:
     """The formulas for a derivation whose loss is a sum of functions of M expressions that vanish on Γ; else None."""
-    if "curvatures" not in derivation.blocks.names or "frame" not in derivation.guard.names:
+    space = derivation.normal_space
+    if not isinstance(space, ComposedFrame):
         return None
     if derivation.problem.dimension * derivation.codimension > LARGEST_FRAME:
         return None
@@ -330,7 +332,9 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
         levels=levels,
         normal=Matrix.of(divided(on_manifold([s]), c).entries for s, c in pairs).T,
         bends=tuple(divided(on_manifold(gradient(e, variables) for e in s), c) for s, c in pairs),
-        curvatures=tuple(k * c * c for k, c in zip(blocks["curvatures"].entries, contents, strict=True)),
+        curvatures=tuple(
+            k * c * c for k, c in zip(space.curvatures.on(graph)["curvatures"].entries, contents, strict=True)
+        ),
         noise=blocks["noise_factor"],
         proportion=constant(derivation.proportion),
         isotropy=constant(derivation.isotropy),

@@ -20,6 +20,7 @@ from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
 from symbolic_sgd.theorem.geometry import FramelessGeometry, NodeGeometry, geometry_of
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
+from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
 from symbolic_sgd.theorem.size import check_expected_size, check_size
 
 
@@ -128,10 +129,9 @@ class Derivation:
         program: the straight-line program of every term.
         guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
             rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0,
-            and, where there is a frame, `frame` of full rank.
-        blocks: the program of the matrices from which the terms are composed: σ and H on Γ, and the curvatures k
-            where H = Σ k_i f_i f_iᵀ is known for the columns f of the frame; where there is no frame, `symmetric`, the
-            sums e_1 … e_M of the principal minors of H.
+            and of a framed normal space the `frame`, of full rank.
+        blocks: the program of the matrices from which the terms are composed: σ and H on Γ.
+        normal_space: what spans it, and what is known of H there.
         minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
         frame_origin: in words, what spans the normal space.
         proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
@@ -149,6 +149,7 @@ class Derivation:
     program: Program
     guard: Program
     blocks: Program
+    normal_space: NormalSpace
     minor: Program | None
     frame_origin: str
     proportion: Expression | None
@@ -214,6 +215,7 @@ def _collect(frame: NormalFrame, normal: NodeGeometry, noise: NoiseOnManifold, d
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
         guard=Program.of(_guard(frame, noise)),
         blocks=Program.of(_blocks(normal, noise)),
+        normal_space=_normal_space(normal),
         minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
         frame_origin=frame.origin,
         proportion=drift.normal_noise.proportion,
@@ -238,13 +240,18 @@ def _guard(frame: NormalFrame, noise: NoiseOnManifold) -> dict[str, Matrix]:
 
 def _blocks(normal: NodeGeometry, noise: NoiseOnManifold) -> dict[str, Matrix]:
     manifold = normal.frame.manifold
-    curvatures = manifold.equations.curvatures
-    return {
-        "noise_factor": noise.stated.factor,
-        "hessian": manifold.restrict(manifold.landscape.hessian),
-        **({"symmetric": Matrix.column(normal.symmetric)} if isinstance(normal, FramelessGeometry) else {}),
-        **({} if curvatures is None else {"curvatures": manifold.restrict(Matrix.column(curvatures))}),
-    }
+    return {"noise_factor": noise.stated.factor, "hessian": manifold.restrict(manifold.landscape.hessian)}
+
+
+def _normal_space(normal: NodeGeometry) -> NormalSpace:
+    if isinstance(normal, FramelessGeometry):
+        return Frameless(Program.of({"symmetric": Matrix.column(normal.symmetric)}))
+    manifold, raw = normal.frame.manifold, normal.frame.raw
+    assert raw is not None
+    frame, curvatures = Program.of({"frame": raw}), manifold.equations.curvatures
+    if curvatures is None:
+        return Framed(frame)
+    return ComposedFrame(frame, Program.of({"curvatures": manifold.restrict(Matrix.column(curvatures))}))
 
 
 def _kinks(roots: Sequence[Node]) -> list[Node]:

@@ -1,0 +1,41 @@
+"""What is kept of the normal space when a derivation is finished: a type for each way to know it."""
+
+from dataclasses import dataclass
+
+from symbolic_sgd.algebra.program import Program
+
+
+@dataclass(frozen=True)
+class Framed:
+    """A frame.
+
+    Args:
+        frame: the program of `frame` = F, D×M: columns that span the range of H on Γ.
+    """
+
+    frame: Program
+
+
+@dataclass(frozen=True)
+class ComposedFrame(Framed):
+    """A frame in which H is diagonal: L = Σ h_i(f_i).
+
+    Args:
+        curvatures: the program of `curvatures` = k with H = F diag(k) Fᵀ on Γ.
+    """
+
+    curvatures: Program
+
+
+@dataclass(frozen=True)
+class Frameless:
+    """No frame: everything is a polynomial in H over e_M.
+
+    Args:
+        symmetric: the program of `symmetric` = (e_1 … e_M), the sums of the principal minors of H.
+    """
+
+    symmetric: Program
+
+
+NormalSpace = Framed | Frameless
