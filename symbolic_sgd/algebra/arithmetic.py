@@ -1,6 +1,7 @@
-"""From symbols to numbers: the one place where an operation meets a kind of number.
+"""From symbols to numbers: how the kinds of number that are always there compute an operation.
 
-A kind of number is one `Arithmetic` object; every other file evaluates through it.
+A kind of number is one `Arithmetic` object. Balls are in `algebra/balls.py`; the libraries of the back ends are columns of the
+table of functions.
 """
 
 import operator
@@ -12,7 +13,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS, ElementaryFunction
 from symbolic_sgd.algebra.graph import Exact, Graph, Node
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import ComplexValue, InexactNumber
@@ -61,18 +62,32 @@ def nearest_float(value: Exact) -> float:
         return float("inf") if exact > 0 else float("-inf")
 
 
+class _Operations(dict[str, Callable[..., Any]]):
+    """Arithmetic and named constants, and the functions of the table."""
+
+    def __init__(self, column: Callable[[str, ElementaryFunction], Callable[..., Any]], others: Mapping[str, Any]):
+        super().__init__({**others, **{name: column(name, row) for name, row in FUNCTIONS.items()}})
+        self._column = column
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        """A row that the table has by now."""
+        return self._column(name, FUNCTIONS[name])
+
+
 FLOAT64 = Arithmetic(
     constant=nearest_float,
-    operations={
-        "add": np.add,
-        "sub": np.subtract,
-        "mul": np.multiply,
-        "div": np.divide,
-        "neg": np.negative,
-        "pow": np.power,
-        **{name: row.numeric for name, row in FUNCTIONS.items()},
-        **{name: (lambda value=row[1]: value) for name, row in CONSTANTS.items()},
-    },
+    operations=_Operations(
+        lambda name, row: row.numeric,
+        {
+            "add": np.add,
+            "sub": np.subtract,
+            "mul": np.multiply,
+            "div": np.divide,
+            "neg": np.negative,
+            "pow": np.power,
+            **{name: (lambda value=row[1]: value) for name, row in CONSTANTS.items()},
+        },
+    ),
 )
 """NumPy arrays of float64, broadcasting over batches."""
 
@@ -87,16 +102,18 @@ RELATIONS: dict[str, Callable[..., Any]] = {
 
 PRECISE = Arithmetic(
     constant=_precise,
-    operations={
-        "add": operator.add,
-        "sub": operator.sub,
-        "mul": operator.mul,
-        "div": operator.truediv,
-        "neg": operator.neg,
-        "pow": _real("pow", lambda a, b: a**b),
-        **{name: _real(name, row.precise) for name, row in FUNCTIONS.items()},
-        **{name: row[2] for name, row in CONSTANTS.items()},
-    },
+    operations=_Operations(
+        lambda name, row: _real(name, row.precise),
+        {
+            "add": operator.add,
+            "sub": operator.sub,
+            "mul": operator.mul,
+            "div": operator.truediv,
+            "neg": operator.neg,
+            "pow": _real("pow", lambda a, b: a**b),
+            **{name: row[2] for name, row in CONSTANTS.items()},
+        },
+    ),
 )
 """mpmath numbers at the working precision in force (`mp.workdps`)."""
 
@@ -116,15 +133,18 @@ def _rational(name: str) -> Callable[..., Fraction]:
 
 EXACT = Arithmetic(
     constant=Fraction,
-    operations={
-        "add": operator.add,
-        "sub": operator.sub,
-        "mul": operator.mul,
-        "div": operator.truediv,
-        "neg": operator.neg,
-        "pow": _rational("pow"),
-        **{name: _rational(name) for name in (*FUNCTIONS, *CONSTANTS)},
-    },
+    operations=_Operations(
+        lambda name, row: _rational(name),
+        {
+            "add": operator.add,
+            "sub": operator.sub,
+            "mul": operator.mul,
+            "div": operator.truediv,
+            "neg": operator.neg,
+            "pow": _rational("pow"),
+            **{name: _rational(name) for name in CONSTANTS},
+        },
+    ),
 )
 """Rationals; what leaves them raises `InexactNumber`."""
 

@@ -13,7 +13,7 @@ from typing import Any
 from flint import arb, ctx, fmpq  # type: ignore[import-not-found]
 
 from symbolic_sgd.algebra.arithmetic import Arithmetic
-from symbolic_sgd.algebra.functions import FUNCTIONS, StableForm, check_supported
+from symbolic_sgd.algebra.functions import FUNCTIONS, StableForm, check_supported, in_library
 from symbolic_sgd.algebra.graph import Exact
 
 PRECISION = 333
@@ -24,51 +24,40 @@ def _rational(value: Exact) -> Any:
     return arb(fmpq(int(value.numerator), int(value.denominator)))
 
 
-OPERATIONS: dict[str, Callable[..., Any]] = {
+ARITHMETIC: dict[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
     "div": operator.truediv,
     "neg": operator.neg,
     "pow": lambda a, b: a**b,
-    "exp": lambda a: a.exp(),
-    "log": lambda a: a.log(),
-    "sqrt": lambda a: a.sqrt(),
-    "sin": lambda a: a.sin(),
-    "cos": lambda a: a.cos(),
-    "tan": lambda a: a.tan(),
-    "asin": lambda a: a.asin(),
-    "acos": lambda a: a.acos(),
-    "atan": lambda a: a.atan(),
-    "sinh": lambda a: a.sinh(),
-    "cosh": lambda a: a.cosh(),
-    "tanh": lambda a: a.tanh(),
-    "asinh": lambda a: a.asinh(),
-    "acosh": lambda a: a.acosh(),
-    "atanh": lambda a: a.atanh(),
-    "erf": lambda a: a.erf(),
-    "erfc": lambda a: a.erfc(),
-    "log1p": lambda a: a.log1p(),
-    "expm1": lambda a: a.expm1(),
-    "Abs": abs,
-    "sign": lambda a: a.sgn(),
     "pi": lambda: arb.pi(),
     "E": lambda: arb(1).exp(),
 }
-"""What Arb computes; every other row of the table is computed by these."""
+
+
+class _Operations(dict[str, Callable[..., Any]]):
+    """Arithmetic, and the functions of the table: those that Arb has, and by these every other row that is computed by others."""
+
+    def __missing__(self, name: str) -> Callable[..., Any]:
+        """A row that the table has by now."""
+        return partial(_apply, name)
 
 
 def _apply(name: str, *operands: Any) -> Any:
     row = FUNCTIONS.get(name)
     if isinstance(row, StableForm) and row.computed is not None:
         return row.computed(*operands, _apply)
-    check_supported([name], OPERATIONS, "ball arithmetic")
-    return OPERATIONS[name](*operands)
+    if name in ARITHMETIC:
+        return ARITHMETIC[name](*operands)
+    known = in_library("arb")
+    check_supported([name], known, "ball arithmetic")
+    return getattr(operands[0], known[name])(*operands[1:])
 
 
 BALLS = Arithmetic(
     constant=_rational,
-    operations=OPERATIONS | {name: partial(_apply, name) for name in FUNCTIONS if name not in OPERATIONS},
+    operations=_Operations(ARITHMETIC | {name: partial(_apply, name) for name in FUNCTIONS}),
 )
 """Real balls at the precision of `flint.ctx`."""
 

@@ -1,13 +1,12 @@
 """The elementary functions the engine knows, one row each.
 
-A row says how SymPy, NumPy and mpmath call the function, what its derivative is, and where it stops being smooth.
-Adding a function means adding a row, and its name in the tables of the back ends (`algebra/balls.py`,
-`numeric/c_source.py`, `numeric/backends`), which refuse in words what they lack; a `StableForm` needs no names there, being
-computed by other rows. `tests/algebra/test_functions.py` walks the table.
+A row says how SymPy, NumPy, mpmath and the libraries of the back ends call the function, what its derivative is, and where
+it stops being smooth: adding a function means adding a row. A back end refuses in words what its column lacks; a
+`StableForm` needs no columns, being computed by other rows. `tests/algebra/test_functions.py` walks the table.
 """
 
-from collections.abc import Callable, Container, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Container, Iterable, Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -32,6 +31,8 @@ class ElementaryFunction:
             a pair of partial derivatives.
         kinks: expressions of the arguments whose zeros are the points where f is not smooth.
         arity: the number of arguments.
+        libraries: what the libraries of the back ends call it: "c" (C and LLVM, by the C library), "jax" (below `jax`),
+            "torch" (below `torch`), "arb" (a method of python-flint's balls).
     """
 
     name: str
@@ -41,6 +42,12 @@ class ElementaryFunction:
     derivative: Callable[..., Any]
     kinks: Callable[..., tuple[Any, ...]] = lambda *operands: ()
     arity: int = 1
+    libraries: Mapping[str, str] = field(default_factory=dict)
+
+
+def _called(name: str, **otherwise: str) -> Mapping[str, str]:
+    """The columns of a function that all libraries have, under one name but for those that are stated."""
+    return {"c": name, "jax": f"numpy.{name}", "torch": name, "arb": name} | otherwise
 
 
 @dataclass(frozen=True)
@@ -106,13 +113,31 @@ def _log_add_exp(a: Any, b: Any, apply: Callable[..., Any]) -> Any:
 FUNCTIONS: dict[str, ElementaryFunction] = {
     row.name: row
     for row in (
-        ElementaryFunction("exp", sp.exp, np.exp, mp.function("exp"), lambda a, f, apply: f),
-        ElementaryFunction("log", sp.log, np.log, mp.function("log"), lambda a, f, apply: 1 / a, kinks=lambda a: (a,)),
+        ElementaryFunction("exp", sp.exp, np.exp, mp.function("exp"), lambda a, f, apply: f, libraries=_called("exp")),
         ElementaryFunction(
-            "sqrt", sp.sqrt, np.sqrt, mp.function("sqrt"), lambda a, f, apply: 1 / (2 * f), kinks=lambda a: (a,)
+            "log",
+            sp.log,
+            np.log,
+            mp.function("log"),
+            lambda a, f, apply: 1 / a,
+            kinks=lambda a: (a,),
+            libraries=_called("log"),
         ),
-        ElementaryFunction("sin", sp.sin, np.sin, mp.function("sin"), lambda a, f, apply: apply("cos", a)),
-        ElementaryFunction("cos", sp.cos, np.cos, mp.function("cos"), lambda a, f, apply: -apply("sin", a)),
+        ElementaryFunction(
+            "sqrt",
+            sp.sqrt,
+            np.sqrt,
+            mp.function("sqrt"),
+            lambda a, f, apply: 1 / (2 * f),
+            kinks=lambda a: (a,),
+            libraries=_called("sqrt"),
+        ),
+        ElementaryFunction(
+            "sin", sp.sin, np.sin, mp.function("sin"), lambda a, f, apply: apply("cos", a), libraries=_called("sin")
+        ),
+        ElementaryFunction(
+            "cos", sp.cos, np.cos, mp.function("cos"), lambda a, f, apply: -apply("sin", a), libraries=_called("cos")
+        ),
         ElementaryFunction(
             "tan",
             sp.tan,
@@ -120,6 +145,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             mp.function("tan"),
             lambda a, f, apply: 1 + f * f,
             kinks=lambda a: (a.graph.call("cos", a),),
+            libraries=_called("tan"),
         ),
         ElementaryFunction(
             "asin",
@@ -128,6 +154,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             mp.function("asin"),
             lambda a, f, apply: 1 / apply("sqrt", 1 - a * a),
             kinks=lambda a: (1 - a * a,),
+            libraries=_called("asin", jax="numpy.arcsin"),
         ),
         ElementaryFunction(
             "acos",
@@ -136,13 +163,47 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             mp.function("acos"),
             lambda a, f, apply: -1 / apply("sqrt", 1 - a * a),
             kinks=lambda a: (1 - a * a,),
+            libraries=_called("acos", jax="numpy.arccos"),
         ),
-        ElementaryFunction("atan", sp.atan, np.arctan, mp.function("atan"), lambda a, f, apply: 1 / (1 + a * a)),
-        ElementaryFunction("sinh", sp.sinh, np.sinh, mp.function("sinh"), lambda a, f, apply: apply("cosh", a)),
-        ElementaryFunction("cosh", sp.cosh, np.cosh, mp.function("cosh"), lambda a, f, apply: apply("sinh", a)),
-        ElementaryFunction("tanh", sp.tanh, np.tanh, mp.function("tanh"), lambda a, f, apply: apply("sech2", a)),
         ElementaryFunction(
-            "asinh", sp.asinh, np.arcsinh, mp.function("asinh"), lambda a, f, apply: 1 / apply("sqrt", 1 + a * a)
+            "atan",
+            sp.atan,
+            np.arctan,
+            mp.function("atan"),
+            lambda a, f, apply: 1 / (1 + a * a),
+            libraries=_called("atan", jax="numpy.arctan"),
+        ),
+        ElementaryFunction(
+            "sinh",
+            sp.sinh,
+            np.sinh,
+            mp.function("sinh"),
+            lambda a, f, apply: apply("cosh", a),
+            libraries=_called("sinh"),
+        ),
+        ElementaryFunction(
+            "cosh",
+            sp.cosh,
+            np.cosh,
+            mp.function("cosh"),
+            lambda a, f, apply: apply("sinh", a),
+            libraries=_called("cosh"),
+        ),
+        ElementaryFunction(
+            "tanh",
+            sp.tanh,
+            np.tanh,
+            mp.function("tanh"),
+            lambda a, f, apply: apply("sech2", a),
+            libraries=_called("tanh"),
+        ),
+        ElementaryFunction(
+            "asinh",
+            sp.asinh,
+            np.arcsinh,
+            mp.function("asinh"),
+            lambda a, f, apply: 1 / apply("sqrt", 1 + a * a),
+            libraries=_called("asinh", jax="numpy.arcsinh"),
         ),
         ElementaryFunction(
             "acosh",
@@ -151,6 +212,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             mp.function("acosh"),
             lambda a, f, apply: 1 / apply("sqrt", a * a - 1),
             kinks=lambda a: (a - 1,),
+            libraries=_called("acosh", jax="numpy.arccosh"),
         ),
         ElementaryFunction(
             "atanh",
@@ -159,6 +221,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             mp.function("atanh"),
             lambda a, f, apply: 1 / (1 - a * a),
             kinks=lambda a: (1 - a * a,),
+            libraries=_called("atanh", jax="numpy.arctanh"),
         ),
         ElementaryFunction(
             "erf",
@@ -166,6 +229,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             _special("erf"),
             mp.function("erf"),
             lambda a, f, apply: 2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
+            libraries=_called("erf", jax="scipy.special.erf"),
         ),
         StableForm(
             "log1p",
@@ -174,9 +238,15 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             mp.function("log1p"),
             lambda a, f, apply: 1 / (1 + a),
             kinks=lambda a: (1 + a,),
+            libraries=_called("log1p"),
         ),
         StableForm(
-            "expm1", lambda a: sp.exp(a) - 1, np.expm1, mp.function("expm1"), lambda a, f, apply: apply("exp", a)
+            "expm1",
+            lambda a: sp.exp(a) - 1,
+            np.expm1,
+            mp.function("expm1"),
+            lambda a, f, apply: apply("exp", a),
+            libraries=_called("expm1"),
         ),
         StableForm(
             "erfc",
@@ -184,6 +254,7 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             _special("erfc"),
             mp.function("erfc"),
             lambda a, f, apply: -2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
+            libraries=_called("erfc", jax="scipy.special.erfc"),
         ),
         _stable(
             "logerfc",
@@ -235,9 +306,23 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             lambda a, apply: 2 / (1 + apply("exp", 2 * a)),
             lambda a, f, apply: -apply("sech2", a),
         ),
-        ElementaryFunction("Abs", sp.Abs, np.abs, abs, lambda a, f, apply: apply("sign", a), kinks=lambda a: (a,)),
         ElementaryFunction(
-            "sign", sp.sign, np.sign, mp.function("sign"), lambda a, f, apply: 0 * a, kinks=lambda a: (a,)
+            "Abs",
+            sp.Abs,
+            np.abs,
+            abs,
+            lambda a, f, apply: apply("sign", a),
+            kinks=lambda a: (a,),
+            libraries=_called("abs", c="fabs", arb="__abs__"),
+        ),
+        ElementaryFunction(
+            "sign",
+            sp.sign,
+            np.sign,
+            mp.function("sign"),
+            lambda a, f, apply: 0 * a,
+            kinks=lambda a: (a,),
+            libraries=_called("sign", c="sgd_sign", arb="sgn"),
         ),
     )
 }
@@ -250,6 +335,11 @@ CONSTANTS: dict[str, tuple[sp.Expr, float, Callable[[], Any]]] = {
 """Named real numbers, by the name in problem files: SymPy's, the float, and mpmath's at its working precision."""
 
 
+def in_library(library: str) -> dict[str, str]:
+    """What a library calls the functions of the table, by their names there: a column of it."""
+    return {name: row.libraries[library] for name, row in FUNCTIONS.items() if library in row.libraries}
+
+
 def check_supported(operations: Iterable[str], supported: Container[str], who: str) -> None:
     """Raise unless every operation is among those that a back end has; it may have fewer than this file.
 
@@ -259,5 +349,5 @@ def check_supported(operations: Iterable[str], supported: Container[str], who: s
     for name in operations:
         if name not in supported:
             raise UnsupportedExpression(
-                f"{who} has no function {name!r}: evaluate with NumPy() or MPMath(digits=…), or add it to the table there"
+                f"{who} has no function {name!r}: evaluate with NumPy() or MPMath(digits=…), or fill its column in the table of functions"
             )

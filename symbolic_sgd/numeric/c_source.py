@@ -2,20 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 
-from symbolic_sgd.algebra.functions import check_supported
+from symbolic_sgd.algebra.functions import check_supported, in_library
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.numeric.lowering import STORE, Lowered, Step, lower
 
 INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
-
-LIBM = (
-    *("exp", "log", "sin", "cos", "tan", "asin", "acos", "atan", "sinh", "cosh", "tanh", "asinh", "acosh", "atanh"),
-    *("erf", "erfc", "log1p", "expm1", "pow"),
-)
-"""Functions of the table that the C library has under their own names, with errors below those of NumPy's own."""
-
-CALLS = {**{name: name for name in LIBM}, "sqrt": "sqrt", "Abs": "fabs", "sign": "sgd_sign"}
-"""What the functions of the table are called in C."""
 
 SIGN = "static inline double sgd_sign(double a) { return a > 0 ? 1 : a < 0 ? -1 : a == 0 ? 0 : a; }\n"
 
@@ -74,8 +65,9 @@ def _line(step: Step, lowered: Lowered) -> str:
         return f"t{step.target} = {operands[0]} {INFIX[step.op]} {operands[1]};"
     if step.op == "neg":
         return f"t{step.target} = -{operands[0]};"
-    check_supported([step.op], CALLS, "C")
-    return f"t{step.target} = {CALLS[step.op]}({', '.join(operands)});"
+    calls = {"pow": "pow"} | in_library("c")
+    check_supported([step.op], calls, "C")
+    return f"t{step.target} = {calls[step.op]}({', '.join(operands)});"
 
 
 def _operand(slot: int, lowered: Lowered) -> str:

@@ -26,7 +26,8 @@ from symbolic_sgd import (
     verify,
 )
 from symbolic_sgd.algebra import functions, translation
-from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.arithmetic import PRECISE, Valuation
+from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.functions import ElementaryFunction
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
@@ -239,7 +240,7 @@ def test_what_is_computed_has_the_right_derivative_where_its_branches_meet(place
     """max(a, b) + ln(1 + e^{−|a−b|}) by |·| would have the second derivative 0 at a = b."""
     jax = pytest.importorskip("jax")
     jax.config.update("jax_enable_x64", True)
-    operations = importlib.import_module("symbolic_sgd.numeric.backends.jax_functions").OPERATIONS
+    operations = symbolic_sgd.JAX().operations
     computed = functions.FUNCTIONS["logaddexp"].computed
     f = lambda a: computed(0.0, a, lambda name, *x: operations[name](*x))  # noqa: E731
     share = 1 / (1 + np.exp(-place))
@@ -299,3 +300,42 @@ def test_balls_refuse_a_function_that_they_have_not(unknown, monkeypatch):
     monkeypatch.setattr(balls, "BALLS", lacking)
     checks = Enclosures(points=2)(Witness.of(sde.derivation, np.random.default_rng(0), 2), np.random.default_rng(0))
     assert {c.verdict for c in checks} == {"not run"} and "erfi" in checks[0].detail
+
+
+# --- a row that is added ----------------------------------------------------------------------
+
+
+@pytest.fixture
+def added(monkeypatch) -> Part:
+    """2ᵃ as a row of the table, with every column but PyTorch's."""
+    row = ElementaryFunction(
+        "exp2",
+        lambda a: 2**a,
+        np.exp2,
+        lambda a: mpmath.mpf(2) ** a,
+        lambda a, f, apply: f * apply("log", a.graph.constant(2)),
+        libraries={"c": "exp2", "jax": "numpy.exp2"},
+    )
+    monkeypatch.setitem(functions.FUNCTIONS, "exp2", row)
+    graph = Graph()
+    program = Program.of({"drift": Matrix.column([graph.call("exp2", graph.symbol(u)), graph.symbol(v)])})
+    problem = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))
+    return Part(derive_limiting_sde(problem).derivation, program, check=False)
+
+
+@pytest.mark.parametrize("name", ["NumPy", "LLVM", "JAX", "MPMath"])
+def test_a_function_is_one_row(added, name):
+    row = backends.BACKENDS[name]
+    if row.package and importlib.util.find_spec(row.package) is None:
+        pytest.skip(f"{row.package} is not installed (extra {row.extra!r})")
+    if name == "JAX":
+        pytest.importorskip("jax").config.update("jax_enable_x64", True)
+    found = getattr(symbolic_sgd, name)().compile(added)(np.array([[1.5, 2.0], [-3.0, 4.0]]), {})
+    np.testing.assert_allclose(np.array(found, dtype=float)[:, 0].ravel(), [2**1.5, 2**-3], rtol=1e-15)
+
+
+def test_a_row_is_written_in_c_and_differentiated(added):
+    assert "exp2(x[0])" in c_source({"f": added.program}, (u, v), "test")
+    graph = Graph()
+    (slope,) = gradient(graph.call("exp2", graph.symbol(u)), [graph.symbol(u)])
+    assert float(Valuation(PRECISE, {u: mpmath.mpf(1)})([slope])[0]) == pytest.approx(2 * np.log(2), rel=1e-15)

@@ -11,38 +11,18 @@ import jax.scipy.special  # pyright: ignore[reportMissingImports]
 import numpy as np
 from jax.core import Tracer  # pyright: ignore[reportMissingImports]
 
+from symbolic_sgd.algebra.functions import in_library
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.numeric.arrays import ArrayBackend
 from symbolic_sgd.numeric.backend import Evaluation, Part
 
-OPERATIONS: Mapping[str, Callable[..., Any]] = {
+ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
     "div": operator.truediv,
     "neg": operator.neg,
     "pow": jnp.power,
-    "exp": jnp.exp,
-    "log": jnp.log,
-    "sqrt": jnp.sqrt,
-    "sin": jnp.sin,
-    "cos": jnp.cos,
-    "tan": jnp.tan,
-    "asin": jnp.arcsin,
-    "acos": jnp.arccos,
-    "atan": jnp.arctan,
-    "sinh": jnp.sinh,
-    "cosh": jnp.cosh,
-    "tanh": jnp.tanh,
-    "asinh": jnp.arcsinh,
-    "acosh": jnp.arccosh,
-    "atanh": jnp.arctanh,
-    "erf": jax.scipy.special.erf,
-    "erfc": jax.scipy.special.erfc,
-    "log1p": jnp.log1p,
-    "expm1": jnp.expm1,
-    "Abs": jnp.abs,
-    "sign": jnp.sign,
 }
 
 
@@ -52,7 +32,7 @@ class JAX(ArrayBackend):
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Any]]:
-        return OPERATIONS
+        return {**ARITHMETIC, **{name: operator.attrgetter(path)(jax) for name, path in in_library("jax").items()}}
 
     def compile(self, part: Part) -> Evaluation:
         if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]

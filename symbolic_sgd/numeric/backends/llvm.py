@@ -13,10 +13,10 @@ from typing import Any
 import llvmlite.binding as llvm  # pyright: ignore[reportMissingImports]
 import numpy as np
 
-from symbolic_sgd.errors import BadInput
+from symbolic_sgd.errors import BadInput, UnsupportedExpression
 from symbolic_sgd.numeric.backends.llvm_kernel import kernel_source
 from symbolic_sgd.numeric.backends.llvm_loop import loop_code
-from symbolic_sgd.numeric.c_source import LIBM
+from symbolic_sgd.numeric.backends.vector_code import c_library
 from symbolic_sgd.numeric.fused import Loop, LoopBackend
 from symbolic_sgd.numeric.lowering import Lowered, lower
 from symbolic_sgd.numeric.random_step import RandomStep
@@ -90,23 +90,36 @@ def host() -> Machine:
     """The processor this runs on."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
-    _name_functions()
     features = llvm.get_host_cpu_features()
     width = 8 if features.get("avx512f") else 4 if features.get("avx") else 2
     return Machine(width, bool(features.get("fma") or features.get("neon")))
 
 
 def _name_functions() -> None:
-    """The addresses of the C library's functions, wherever the system keeps them."""
+    """The addresses of the C library's functions, wherever the system keeps them; a call of another would end the process.
+
+    Raises:
+        UnsupportedExpression: this system's C library lacks one that the table names.
+    """
     library: Any = ctypes.CDLL(ctypes.util.find_library("m") or None)
-    for name in LIBM:
-        llvm.add_symbol(name, ctypes.cast(getattr(library, name), ctypes.c_void_p).value)
+    for name in {*c_library().values()} - _named:
+        function = getattr(library, name, None)
+        if function is None:
+            raise UnsupportedExpression(
+                f"the C library has no function {name!r}: evaluate with NumPy() or MPMath(digits=…)"
+            )
+        llvm.add_symbol(name, ctypes.cast(function, ctypes.c_void_p).value)
+        _named.add(name)
+
+
+_named: set[str] = set()
 
 
 class Compiled:
     """A function in machine code; it lives as long as this object."""
 
     def __init__(self, source: str, name: str, arguments: int):
+        _name_functions()
         module = llvm.parse_assembly(source)
         module.verify()
         target = llvm.Target.from_default_triple().create_target_machine(

@@ -8,38 +8,18 @@ from typing import Any
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
+from symbolic_sgd.algebra.functions import in_library
 from symbolic_sgd.errors import BadPoint
 from symbolic_sgd.numeric.arrays import ArrayBackend
 from symbolic_sgd.numeric.points import real_array
 
-OPERATIONS: Mapping[str, Callable[..., Any]] = {
+ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     "add": operator.add,
     "sub": operator.sub,
     "mul": operator.mul,
     "div": operator.truediv,
     "neg": operator.neg,
     "pow": torch.pow,
-    "exp": torch.exp,
-    "log": torch.log,
-    "sqrt": torch.sqrt,
-    "sin": torch.sin,
-    "cos": torch.cos,
-    "tan": torch.tan,
-    "asin": torch.asin,
-    "acos": torch.acos,
-    "atan": torch.atan,
-    "sinh": torch.sinh,
-    "cosh": torch.cosh,
-    "tanh": torch.tanh,
-    "asinh": torch.asinh,
-    "acosh": torch.acosh,
-    "atanh": torch.atanh,
-    "erf": torch.erf,
-    "erfc": torch.erfc,
-    "log1p": torch.log1p,
-    "expm1": torch.expm1,
-    "Abs": torch.abs,
-    "sign": torch.sign,
 }
 
 
@@ -49,7 +29,7 @@ class Torch(ArrayBackend):
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Any]]:
-        return OPERATIONS
+        return {**ARITHMETIC, **{name: operator.attrgetter(path)(torch) for name, path in in_library("torch").items()}}
 
     def array(self, x: Any) -> Any:
         tensor = x if isinstance(x, torch.Tensor) else torch.from_numpy(real_array(x, "x", BadPoint).copy())

@@ -3,12 +3,16 @@
 import struct
 from collections.abc import Sequence
 
-from symbolic_sgd.algebra.functions import check_supported
-from symbolic_sgd.numeric.c_source import LIBM
+from symbolic_sgd.algebra.functions import check_supported, in_library
 
 INSTRUCTION = {"add": "fadd", "sub": "fsub", "mul": "fmul", "div": "fdiv"}
 
 INTRINSIC = {"sqrt": "sqrt", "Abs": "fabs"}
+
+
+def c_library() -> dict[str, str]:
+    """The C library's functions that are called lane by lane, by their names in the table."""
+    return {"pow": "pow"} | {name: c for name, c in in_library("c").items() if name not in (*INTRINSIC, "sign")}
 
 
 class VectorCode:
@@ -52,8 +56,9 @@ class VectorCode:
             return self.intrinsic(INTRINSIC[op], *operands)
         if op == "sign":
             return self.sign(operands[0])
-        check_supported([op], LIBM, "The back end LLVM")
-        return self.by_lanes(op, *operands)
+        calls = c_library()
+        check_supported([op], calls, "The back end LLVM")
+        return self.by_lanes(calls[op], *operands)
 
     def intrinsic(self, name: str, *operands: str) -> str:
         """An operation that the processor has."""
