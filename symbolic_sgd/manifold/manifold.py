@@ -1,13 +1,16 @@
 """Step 1: Γ, the manifold of minimizers. Its codimension, points of it, and equations that vanish on it."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
+import sympy as sp
 
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.identities import zero_functions
@@ -155,30 +158,54 @@ def find_manifold(problem: Problem, progress: Progress = silent, *, inside_cell:
     """
     if not inside_cell or not has_jumps(problem):
         return _smooth_manifold(problem, problem, (), progress)
-    with np.errstate(all="ignore"):
-        first = _search(problem, progress).first_point()
-    smooth, cell = in_cell(problem, first)
-    return _smooth_manifold(problem, smooth, cell, progress)
+    known = _CELLS.get(problem)
+    if known is None:
+        with np.errstate(all="ignore"):
+            first = _search(problem, progress).first_point()
+        known = _CELLS[problem] = in_cell(problem, first)
+    return _smooth_manifold(problem, *known, progress)
+
+
+Found = tuple[PrecisePoint, HessianRank]
+
+_CELLS: WeakKeyDictionary[Problem, tuple[Problem, tuple[Any, ...]]] = WeakKeyDictionary()
+_POINTS: WeakKeyDictionary[Problem, tuple[tuple[Mapping[sp.Symbol, PreciseNumber], HessianRank], ...]] = (
+    WeakKeyDictionary()
+)
+"""Points of Γ and their ranks, kept as numbers while their problem lives: the derivation, Φ and the simulators search once, and
+have graphs of their own all the same."""
 
 
 def _smooth_manifold(stated: Problem, problem: Problem, cell: tuple[Any, ...], progress: Progress) -> Manifold:
+    known = _POINTS.get(problem)
+    if known is None:
+        landscape, found, equations = _searched(problem, progress)
+        _POINTS[problem] = tuple((point.assignment, rank) for point, rank in found)
+    else:
+        landscape = problem.landscape()
+        found = [(PrecisePoint(assignment), rank) for assignment, rank in known]
+        equations = _equations_at(problem, landscape, found)
+    points, ranks = tuple(p for p, _ in found), tuple(r for _, r in found)
+    return Manifold(stated, problem, cell, landscape, ranks[0].rank, points, ranks, equations)
+
+
+def _searched(problem: Problem, progress: Progress) -> tuple[Landscape, list[Found], Equations]:
     with np.errstate(all="ignore"):
         search = _search(problem, progress)
         found = search.manifold_points()
         _check_smooth(problem, search.landscape, [p for p, _ in found])
-        equations = _equations_at(problem, search, found)
+        equations = _equations_at(problem, search.landscape, found)
         for _ in range(FURTHER_PARTS):
             elsewhere = None if equations.squares else search.off(equations.shown, found[0])
             if elsewhere is None:
                 break
             found.append(elsewhere)
-            equations = _equations_at(problem, search, found)
-    points, ranks = tuple(p for p, _ in found), tuple(r for _, r in found)
-    return Manifold(stated, problem, cell, search.landscape, ranks[0].rank, points, ranks, equations)
+            equations = _equations_at(problem, search.landscape, found)
+    return search.landscape, found, equations
 
 
-def _equations_at(problem: Problem, search: "_Search", found: Sequence[tuple[PrecisePoint, HessianRank]]) -> Equations:
-    return find_equations(problem, search.landscape, [p for p, _ in found], found[0][1])
+def _equations_at(problem: Problem, landscape: Landscape, found: Sequence[Found]) -> Equations:
+    return find_equations(problem, landscape, [p for p, _ in found], found[0][1])
 
 
 def _search(problem: Problem, progress: Progress) -> "_Search":

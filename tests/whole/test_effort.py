@@ -281,7 +281,7 @@ def test_the_command_line_tells_a_terminal_only(command, tmp_path, capsys, monke
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     assert main([*command, str(file)]) == 0
     seen = capsys.readouterr().err
-    assert "walking along Γ …" in seen and seen.endswith("\r\033[K")
+    assert "the normal space" in seen and seen.endswith("\r\033[K")
 
 
 def test_the_command_line_takes_a_budget(tmp_path, capsys):
