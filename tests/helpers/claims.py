@@ -38,6 +38,9 @@ NUMBER = 1e-6
 ROUNDING, CONDITIONED = 1e-12, 1e-7
 """Error of a number allowed beside the size of the products that it is the sum of: the first times λ_1/λ_M, up to the second."""
 
+UNDERFLOW = mpmath.mpf(2) ** -1022
+"""What float64 has no number for is 0 there."""
+
 DRIFTS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
 
 
@@ -60,14 +63,20 @@ class Truth:
 
     @cached_property
     def landscape(self) -> LiteralLandscape:
-        found = literal_landscape(self.loss, self.parameters, self.place.point, self.place.codimension, DIGITS)
+        found = self._landscape(DIGITS)
         values = found.spectrum.values
         return found if values[0] < FAR_APART * values[self.place.codimension - 1] else self.closer
 
     @cached_property
     def closer(self) -> LiteralLandscape:
         """With more digits: differences with a step of 10^−n lose those of a loss that varies over lengths of 10^−n/2."""
-        return literal_landscape(self.loss, self.parameters, self.place.point, self.place.codimension, MORE)
+        return self._landscape(MORE)
+
+    def _landscape(self, digits: int) -> LiteralLandscape:
+        found = literal_landscape(self.loss, self.parameters, self.place.point, self.place.codimension, digits)
+        if not found.spectrum.values[self.place.codimension - 1]:
+            raise Irregular("the curvature across Γ is 0: parts of Γ cross there")
+        return found
 
     @cached_property
     def terms(self) -> LiteralTerms:
@@ -270,6 +279,8 @@ def _number_error(truth: Truth, name: str, numbers: np.ndarray) -> float:
         return float("inf")
     with mpmath.workdps(2 * MORE):
         error = max(abs(mpmath.mpf(float(a)) - b) for a, b in zip(numbers, exact, strict=True))
+        if error < UNDERFLOW:
+            return 0.0
         size = truth.size(name)
         rest = error - min(ROUNDING * truth.condition, CONDITIONED) * truth.natural(name)
         if rest <= NUMBER * size:

@@ -189,6 +189,8 @@ def _compared(sde: LimitingSDE, loss: WidenedLoss, places: list[KnownPlace]) -> 
                 functions=functions,
                 names=NUMBERS if loss.seed % 4 else None,
             )
+        except Irregular:
+            continue
         except Exception:  # a callable that crashes is a fault of its own
             wrong.append({"part": place.part, "point": shown(place), "crash": traceback.format_exc(limit=-4)[-1500:]})
             continue
