@@ -139,9 +139,9 @@ def _beside(truth: Truth, point: Sequence) -> LiteralTerms | None:
     on = [a - b for a, b in zip(point, truth.terms.hessian_pinv * gradient, strict=True)]
     try:
         landscape = literal_landscape(truth.loss, truth.parameters, on, truth.place.codimension, 8)
-    except ValueError:
+        return landscape.terms(truth.sigma)
+    except (ValueError, ZeroDivisionError):
         return None
-    return landscape.terms(truth.sigma)
 
 
 def _unit(index: int, length: int) -> tuple[int, ...]:
