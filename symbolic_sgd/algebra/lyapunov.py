@@ -1,10 +1,11 @@
-"""The Lyapunov equation BZ + ZBᵀ = Y: in closed form for small matrices, and by elimination for all."""
+"""The Lyapunov equation BZ + ZBᵀ = Y: in closed form for small matrices, and by elimination for all; and its kin, den(B)[Z] = num(B)[Y]."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.graph import Exact, Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
+from symbolic_sgd.algebra.solvers import by_cramers_rule
 
 CLOSED_FORM = 3
 """The largest M for the closed form: beyond it the coefficients lose too many digits in float64."""
@@ -79,6 +80,65 @@ def closed_form(b: Matrix, e: Sequence[Node], y: Matrix) -> Matrix:
         + (beside @ b.T).scaled(e1)
     )
     return inner.map(lambda entry: entry / (2 * e3 * hurwitz))
+
+
+def rational_form(
+    b: Matrix,
+    e: Sequence[Node],
+    y: Matrix,
+    numerator: Mapping[tuple[int, int], Exact],
+    denominator: Mapping[tuple[int, int], Exact],
+) -> Matrix:
+    """Z with Σ den_ij BⁱZ(Bᵀ)ʲ = Σ num_ij BⁱY(Bᵀ)ʲ, as Σ_{i,j<M} c_ij BⁱY(Bᵀ)ʲ.
+
+    In the eigenvectors of B, Z_ab = (num/den)(λ_a, λ_b) Y_ab. The c_ij solve den(C, C)[c] = num(C, C)[e₀e₀ᵀ], where aⁱbʲ acts as
+    c ↦ Cⁱc(Cᵀ)ʲ with C as in `closed_form`, which is this for 1/(a + b) with the system solved.
+
+    Args:
+        b, e, y: as for `closed_form`.
+        numerator, denominator: symmetric polynomials {(i, j): coefficient of aⁱbʲ}.
+    """
+    m, graph = len(e), b[0, 0].graph
+    companion = _companion(e)
+    pairs = [(i, j) for i in range(m) for j in range(i, m)]
+    units = [_unit(graph, m, pair) for pair in pairs]
+    images = [_acted(companion, denominator, unit) for unit in units]
+    system = Matrix.of([image[i, j] for image in images] for i, j in pairs)
+    right = _acted(companion, numerator, _unit(graph, m, (0, 0)))
+    solution = by_cramers_rule(system, Matrix.column(right[i, j] for i, j in pairs))
+    powers = [y]
+    for _ in range(m - 1):
+        powers.append(b @ powers[-1])
+    total = y.map(lambda entry: 0 * entry)
+    for (i, j), c in zip(pairs, solution.numerators.entries, strict=True):
+        term = powers[j]
+        for _ in range(i):
+            term = term @ b.T
+        total = total + (term if i == j else term + term.T).scaled(c)
+    return solution.over(total)
+
+
+def _companion(e: Sequence[Node]) -> Matrix:
+    """Multiplication by t modulo t^M − e₁t^{M−1} + e₂t^{M−2} − …, in the basis 1, t, …"""
+    m, graph = len(e), e[0].graph
+    last = [e[m - 1 - i] if (m - 1 - i) % 2 == 0 else -e[m - 1 - i] for i in range(m)]
+    return Matrix.of([last[i] if j == m - 1 else graph.constant(int(i == j + 1)) for j in range(m)] for i in range(m))
+
+
+def _unit(graph: Graph, m: int, pair: tuple[int, int]) -> Matrix:
+    return Matrix.of([graph.constant(int((i, j) in (pair, pair[::-1]))) for j in range(m)] for i in range(m))
+
+
+def _acted(c: Matrix, polynomial: Mapping[tuple[int, int], Exact], unit: Matrix) -> Matrix:
+    total = unit.map(lambda entry: 0 * entry)
+    for (i, j), coefficient in polynomial.items():
+        term = unit
+        for _ in range(i):
+            term = c @ term
+        for _ in range(j):
+            term = term @ c.T
+        total = total + term.scaled(c[0, 0].graph.constant(coefficient))
+    return total
 
 
 def solve_lyapunov(w: Matrix, g: tuple[Node, ...], v: Matrix) -> Matrix:

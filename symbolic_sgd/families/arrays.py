@@ -24,6 +24,7 @@ from symbolic_sgd.numeric.guard import ON_MANIFOLD
 from symbolic_sgd.numeric.points import real_array
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
+from symbolic_sgd.theorem.kernel import LYAPUNOV
 
 SMALLEST_RCOND = 1e-14
 """G with a smaller reciprocal condition number counts as singular: no digit of G⁻¹ is left."""
@@ -492,7 +493,7 @@ class _Point:
             assert self.arrays.variance is not None
             right = np.diag(self.arrays.variance / len(self.gram))
         values, axes = np.linalg.eigh(root[:, None] * self.gram * root)
-        inner = axes.T @ (right / np.outer(root, root)) @ axes / (values[:, None] + values)
+        inner = axes.T @ (right / np.outer(root, root)) @ axes * LYAPUNOV.weight(values[:, None], values)
         z = root[:, None] * (axes @ inner @ axes.T) * root
         return z @ self.gram * (root * root)
 

@@ -25,6 +25,7 @@ from symbolic_sgd.numeric.lowering import Lowered, lower
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
+from symbolic_sgd.theorem.kernel import LYAPUNOV
 
 Compiler = Callable[[Lowered], Callable[[np.ndarray], np.ndarray]]
 """A lowered program as a function of rows."""
@@ -137,6 +138,8 @@ class Eigenspaces(Geometry[np.ndarray, Pairs]):
 class _Local:
     """Every term at B points, by the names of `TERMS`; and the blocks of Σ, by columns."""
 
+    kernel = LYAPUNOV
+
     def __init__(self, points: np.ndarray, hessian: np.ndarray, owner: Structured):
         d, m = owner.derivation.problem.dimension, owner.derivation.codimension
         curvature, axes = np.linalg.eigh(hessian)
@@ -171,7 +174,7 @@ class _Local:
     @property
     def _inner(self) -> np.ndarray:
         covariance = self.across @ np.swapaxes(self.across, 1, 2)
-        return covariance / (self.space.steep[:, :, None] + self.space.steep[:, None])
+        return covariance * self.kernel.weight(self.space.steep[:, :, None], self.space.steep[:, None])
 
     # --- the terms --------------------------------------------------------------------------
 

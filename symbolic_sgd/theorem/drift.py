@@ -6,6 +6,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.theorem.geometry import Bilinear, Geometry, NodeGeometry, Vector
+from symbolic_sgd.theorem.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.theorem.structure import NormalNoise, normal_noise
 
@@ -87,9 +88,9 @@ class _NodeBlocks:
     stationary: Matrix
 
 
-def drift_terms(normal: NodeGeometry, noise: NoiseOnManifold) -> DriftTerms:
-    """The blocks of ½∂²Φ[Σ] for a derivation."""
-    across = normal_noise(normal, noise)
+def drift_terms(normal: NodeGeometry, noise: NoiseOnManifold, kernel: Kernel = LYAPUNOV) -> DriftTerms:
+    """The blocks of ½∂²Φ[Σ] for a derivation, S by a kernel."""
+    across = normal_noise(normal, noise, kernel)
     lines = DriftLines(normal, _NodeBlocks(noise.tangent_covariance, normal.inverse(noise.cross), across.source))
     terms = (lines.tangent_noise_compensation, lines.mixed_regularization, lines.normal_regularization)
     compensation, mixed, normal_term = map(normal.frame.manifold.without_zeros, terms)

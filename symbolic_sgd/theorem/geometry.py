@@ -11,8 +11,10 @@ from fractions import Fraction
 from typing import Any, ClassVar, Generic, TypeVar
 
 from symbolic_sgd.algebra.graph import Node
-from symbolic_sgd.algebra.lyapunov import closed_form, elementary_symmetric, solve_lyapunov
+from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, closed_form, elementary_symmetric, rational_form, solve_lyapunov
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, PositiveDefinite
+from symbolic_sgd.errors import ExpressionTooLarge
+from symbolic_sgd.theorem.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.normal_frame import NormalFrame
 
 Vector = TypeVar("Vector")
@@ -66,8 +68,13 @@ class NodeGeometry(Geometry[Matrix, Matrix]):
         """H† right, from A right."""
 
     @abstractmethod
-    def lyapunov_inverse(self, covariance: Matrix) -> Matrix:
-        """S = 𝓛_H⁻¹(Σ_⊥), the solution of HS + SH = Σ_⊥ with S = QSQ, from the coordinates of Σ_⊥."""
+    def stationary(self, covariance: Matrix, kernel: Kernel) -> Matrix:
+        """S = QSQ with S_ij = k(λ_i, λ_j)(Σ_⊥)_ij in H's eigenvectors, from the coordinates of Σ_⊥: for plain SGD
+        𝓛_H⁻¹(Σ_⊥), the solution of HS + SH = Σ_⊥.
+
+        Raises:
+            ExpressionTooLarge: M > 3, for another kernel than that.
+        """
 
     @abstractmethod
     def commuting_inverse(self, covariance: Matrix) -> Matrix:
@@ -120,8 +127,14 @@ class FramedGeometry(NodeGeometry):
     def inverse(self, coordinates: Matrix) -> Matrix:
         return self.dual @ self.factor.solve(coordinates)
 
-    def lyapunov_inverse(self, covariance: Matrix) -> Matrix:
-        """S = N̂ X N̂ᵀ, where C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹."""
+    def stationary(self, covariance: Matrix, kernel: Kernel) -> Matrix:
+        """S = N̂ X N̂ᵀ, where C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹; or NZNᵀ, with B = C diag(d)."""
+        if kernel is not LYAPUNOV:
+            columns, m = self.orthogonal.columns, len(self.orthogonal.lengths)
+            b = Matrix.of(
+                [c * d for c, d in zip(row, self.orthogonal.lengths, strict=True)] for row in self.matrix.rows
+            )
+            return columns @ _by_kernel(b, m, covariance, kernel) @ columns.T
         inverse_lengths = tuple(1 / d for d in self.orthogonal.lengths)
         return self.dual @ solve_lyapunov(self.matrix, inverse_lengths, covariance) @ self.dual.T
 
@@ -170,7 +183,9 @@ class FramelessGeometry(NodeGeometry):
             result = coordinates.scaled(e) - self.hessian @ result
         return result.map(lambda entry: entry / last)
 
-    def lyapunov_inverse(self, covariance: Matrix) -> Matrix:
+    def stationary(self, covariance: Matrix, kernel: Kernel) -> Matrix:
+        if kernel is not LYAPUNOV:
+            return rational_form(self.hessian, self.symmetric, covariance, kernel.numerator, kernel.denominator)
         return closed_form(self.hessian, self.symmetric, covariance)
 
     def commuting_inverse(self, covariance: Matrix) -> Matrix:
@@ -187,6 +202,14 @@ class FramelessGeometry(NodeGeometry):
 
     def product(self, covariance: Matrix) -> Matrix:
         return self.hessian @ covariance
+
+
+def _by_kernel(b: Matrix, m: int, y: Matrix, kernel: Kernel) -> Matrix:
+    if m > CLOSED_FORM:
+        raise ExpressionTooLarge(
+            f"{kernel.name} has a closed form for M ≤ {CLOSED_FORM} normal directions, and here M = {m}"
+        )
+    return rational_form(b, elementary_symmetric(b, m), y, kernel.numerator, kernel.denominator)
 
 
 def geometry_of(frame: NormalFrame) -> NodeGeometry:

@@ -15,6 +15,7 @@ from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.manifold.precise import DIGITS, HIGH
 from symbolic_sgd.rational.recognition import rational
 from symbolic_sgd.theorem.geometry import NodeGeometry
+from symbolic_sgd.theorem.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 
 LARGEST_DENOMINATOR = 10**12
@@ -46,8 +47,8 @@ class NormalNoise:
     words: str
 
 
-def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold) -> NormalNoise:
-    """S by the first structure that Σ_⊥ has, else by the Lyapunov equation.
+def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, kernel: Kernel = LYAPUNOV) -> NormalNoise:
+    """S by the first structure that Σ_⊥ has, else by the Lyapunov equation; by another kernel, whatever Σ_⊥ is.
 
     Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ), or HΣ_⊥ = Σ_⊥H.
     """
@@ -56,6 +57,9 @@ def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold) -> NormalNoise:
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
         return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
+    if kernel is not LYAPUNOV:
+        solution = normal.stationary(y, kernel)
+        return NormalNoise(solution, solution, None, None, f"S is by {kernel.name}")
     isotropy = _isotropy(manifold, normal, noise)
     proportion = _proportion(manifold, normal, noise)
     if proportion is not None:
@@ -75,7 +79,7 @@ def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold) -> NormalNoise:
     if y.shape[0] > 1 and all(manifold.proved_zero(_asymmetry(normal.product(y)))):
         solution = normal.commuting_inverse(y)
         return NormalNoise(solution, solution, None, None, "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L† Σ_⊥")
-    solution = normal.lyapunov_inverse(y)
+    solution = normal.stationary(y, LYAPUNOV)
     return NormalNoise(
         solution, solution, None, None, "No structure of Σ_⊥ was recognised: S solves the Lyapunov equation"
     )
