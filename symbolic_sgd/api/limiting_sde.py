@@ -142,6 +142,17 @@ class LimitingSDE(Printable):
         """∂Φ σ, D×Ξ."""
         return self.tangent_noise
 
+    def term(self, name: str) -> sp.ImmutableDenseMatrix:
+        """Any term of `symbolic_sgd.theorem.derivation.TERMS`, by its name.
+
+        Raises:
+            BadInput: there is no such term.
+            ExpressionTooLarge: it does not expand within the size budget.
+        """
+        if name not in self.program.names:
+            raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(self.program.names)}")
+        return self._form(name).matrix
+
     def _form(self, name: str) -> Written:
         if name not in self._forms:
             self._forms[name] = written(self.derivation, name)

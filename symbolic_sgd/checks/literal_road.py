@@ -18,7 +18,7 @@ from symbolic_sgd.checks.fresh_points import Point, shown
 from symbolic_sgd.checks.literal import LiteralTerms
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import ComplexValue
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.derivation import THEOREM
 
 TOLERANCE = 1e-30
 
@@ -54,19 +54,19 @@ def _at(witness: Witness, point: Point, count: int) -> list[Check]:
         predicted, literal = witness.precise(witness.derivation.program, point), witness.literal.terms(point)
     except (ComplexValue, ZeroDivisionError) as error:
         reason = f"{where}, where a formula is no number although the callables accept it: {error}"
-        return [Check(f"literal: {term.name}", None, None, float("inf"), TOLERANCE, "failed", reason) for term in TERMS]
+        return [Check(f"literal: {name}", None, None, float("inf"), TOLERANCE, "failed", reason) for name in THEOREM]
     with mp.workdps(DIGITS):
         noise, extent = sizes(witness, point)
         return [
             compared(
-                f"literal: {term.name}",
-                predicted[term.name],
-                getattr(literal, term.name),
-                SCALES.get(term.name, drift_size)(literal, noise, extent),
+                f"literal: {name}",
+                predicted[name],
+                getattr(literal, name),
+                SCALES.get(name, drift_size)(literal, noise, extent),
                 TOLERANCE,
                 where,
             )
-            for term in TERMS
+            for name in THEOREM
         ]
 
 

@@ -117,7 +117,7 @@ def _figures(sde: LimitingSDE) -> Sequence[Figure]:
 
 def _written_out(sde: LimitingSDE, name: str) -> list[list[str]] | None:
     try:
-        return [[str(entry) for entry in row] for row in getattr(sde, name).tolist()]
+        return [[str(entry) for entry in row] for row in sde.term(name).tolist()]
     except ExpressionTooLarge:
         return None
 

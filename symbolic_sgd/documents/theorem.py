@@ -3,7 +3,7 @@
 from symbolic_sgd.documents.document import Block, Formula, Math, paragraph
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix, words
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, Term
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, THEOREM, Term
 from symbolic_sgd.theorem.normal_space import Framed
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
@@ -78,8 +78,11 @@ def noise_on_manifold(findings: Findings) -> tuple[Block, ...]:
 
 
 def terms(findings: Findings) -> tuple[Block, ...]:
-    """The four terms, each with its source."""
-    return tuple(block for name in FOUR for block in _named_term(findings, _BY_NAME[name]))
+    """The four terms, each with its source; and what else the list of terms has."""
+    others = [term for term in TERMS if term.name not in THEOREM]
+    return tuple(
+        block for term in (*(_BY_NAME[name] for name in FOUR), *others) for block in _named_term(findings, term)
+    )
 
 
 def _named_term(findings: Findings, term: Term) -> tuple[Block, ...]:

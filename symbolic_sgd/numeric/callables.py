@@ -14,7 +14,7 @@ from symbolic_sgd.numeric.backends.exact_numbers import MPMath
 from symbolic_sgd.numeric.backends.register_machine import NumPy
 from symbolic_sgd.numeric.digits import right_digits, settled
 from symbolic_sgd.numeric.lowering import lower
-from symbolic_sgd.theorem.derivation import TERMS, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
 
 
@@ -66,7 +66,7 @@ class NumericFunctions:
 
     def term(self, name: str, x: Any, /, **constants: Any) -> Any:
         """Any term of the theorem, by its name."""
-        names = [term.name for term in TERMS]
+        names = self.derivation.program.names
         if name not in names:
             raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
         return self._evaluation(name, lambda: self.derivation.program.select(name))(x, constants)

@@ -16,7 +16,7 @@ from symbolic_sgd.numeric.guard import check_finite, check_points
 from symbolic_sgd.numeric.lowering import Lowered, lower
 from symbolic_sgd.numeric.points import as_points, constant_columns
 from symbolic_sgd.numeric.structured import Structured
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.derivation import THEOREM
 
 BLOCK = 8192
 """Points at most that are evaluated at a time, so that memory does not grow with the batch beyond the result itself."""
@@ -52,8 +52,7 @@ class HostBackend(Backend):
         return BLOCK
 
     def compile(self, part: Part) -> Evaluation:
-        names = [term.name for term in TERMS]
-        if part.program.operations > LONGEST and part.output.name in names:
+        if part.program.operations > LONGEST and part.output.name in THEOREM:
             structured = Structured(part.derivation, part.output.name, self.function)
             return HostFunction(part, structured, examined=False, block=self.block)
         doubt = doubt_program(part.derivation) if part.check else None

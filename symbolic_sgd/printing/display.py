@@ -20,8 +20,6 @@ from symbolic_sgd.printing.layout import LINE
 from symbolic_sgd.printing.named_parts import NamedParts, named_parts
 from symbolic_sgd.theorem.derivation import TERMS
 
-SYMBOLS = {term.name: term.symbol for term in TERMS}
-
 DIFFERENTIALS: dict[str, str] = dict(zip(COEFFICIENTS, ("dW", "dt"), strict=True))
 
 
@@ -58,7 +56,7 @@ def display_latex(
         if visible_length(whole) <= LINE:
             return whole
     moving = [name for name, matrix in matrices.items() if matrix is None or not matrix.is_zero_matrix]
-    right = " + ".join(rf"{SYMBOLS[name]}\,{DIFFERENTIALS[name]}" for name in moving) or "0"
+    right = " + ".join(rf"{_symbol(name)}\,{DIFFERENTIALS[name]}" for name in moving) or "0"
     lines = [f"dY &= {right}"]
     for name in moving:
         lines.extend(_coefficient(name, matrices[name], program, write))
@@ -68,7 +66,7 @@ def display_latex(
 def _coefficient(
     name: str, matrix: SymbolicMatrix | None, program: Callable[[str], Program], write: Callable[[Any], str]
 ) -> list[str]:
-    symbol = SYMBOLS[name]
+    symbol = _symbol(name)
     if matrix is not None and fits(matrix):
         whole = write(matrix)
         if visible_length(whole) <= LINE * max(1, matrix.rows):
@@ -84,3 +82,7 @@ def _lines(symbol: str, named: NamedParts, write: Callable[[Any], str]) -> list[
     entries = [line for lines in entry_lines(symbol, named.shape, named.entries, write) for line in lines]
     parts = [line for s, e in named.parts for line in equation_lines(write(s), broken_sum(e, write))]
     return [*entries, *([r"&\text{where}", *parts] if parts else [])]
+
+
+def _symbol(name: str) -> str:
+    return next(term.symbol for term in TERMS if term.name == name)

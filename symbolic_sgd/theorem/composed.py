@@ -22,7 +22,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.solvers import Solution, Solver
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, THEOREM, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry, symmetrised
 from symbolic_sgd.theorem.normal_space import ComposedFrame
@@ -66,8 +66,11 @@ class ComposedFormulas:
         """A term as a program, and G beside it where the term is not zero.
 
         Raises:
+            KeyError: the theorem's own words have no such term.
             ExpressionTooLarge: it needs the Lyapunov equation, and M is too large for its closed form.
         """
+        if name not in THEOREM:
+            raise KeyError(name)
         matrix: Matrix = getattr(self, name)
         if name in self.zeros:
             return Program.of({name: matrix.map(lambda _: self._zero)})

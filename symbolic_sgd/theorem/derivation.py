@@ -48,7 +48,7 @@ def _identity(normal: NodeGeometry) -> Matrix:
     return Matrix.diagonal(graph, [1] * normal.frame.manifold.landscape.dimension)
 
 
-TERMS: tuple[Term, ...] = (
+TERMS: list[Term] = [
     Term(
         "tangent_projection",
         r"\partial\Phi",
@@ -107,8 +107,13 @@ TERMS: tuple[Term, ...] = (
             drift.tangent_noise_compensation + drift.mixed_regularization + drift.normal_regularization
         ),
     ),
-)
-"""Every named part of the limiting SDE, in the order of the theorem; formulas, LaTeX, numbers and tests walk this."""
+]
+"""Every named part of the limiting SDE, in the order of the theorem: formulas, LaTeX, numbers, documents and tests walk this
+list, and what else is to be shown of every derivation is a further row."""
+
+THEOREM = tuple(term.name for term in TERMS)
+"""The terms of the theorem itself, which have shorter formulas for composed losses, are evaluated by linear algebra where they
+are long, and are checked by the theorem's own words."""
 
 DRIFT_TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")
 
