@@ -2,28 +2,14 @@
 
 import hashlib
 import json
-from collections.abc import Callable
 from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.errors import BadInput, SymbolicSGDError
-from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise, SamplingNoise
+from symbolic_sgd.problems.noise import Noise, SamplingNoise
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.problem_file import ASSUMPTIONS, problem_from_document
-
-NOISE_DOCUMENTS: dict[type, Callable[[Any], dict[str, Any]]] = {
-    LabelNoise: lambda noise: {"noise": {"kind": "label", "amplitude": str(noise.amplitude)}},
-    IsotropicNoise: lambda noise: {"noise": {"kind": "isotropic", "scale": str(noise.scale)}},
-    GradientNoise: lambda noise: {
-        "noise": {"kind": "matrix", "sigma": [[str(e) for e in row] for row in noise.sigma.tolist()]}
-    },
-    SamplingNoise: lambda noise: {
-        "sample_losses": [str(e) for e in noise.losses],
-        "weights": [str(w) for w in noise.weights],
-    },
-}
-"""How a noise model is written; a further model is a further row."""
+from symbolic_sgd.problems.problem_file import ASSUMPTIONS, NOISE_KINDS, problem_from_document
 
 
 def problem_document(problem: Problem) -> dict[str, Any]:
@@ -32,14 +18,12 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     Raises:
         BadInput: it cannot be written so that the reader gives the same problem back.
 
+    >>> from symbolic_sgd import LabelNoise
     >>> u, v = sp.symbols("u v")
     >>> problem_document(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))["residuals"]
     ['u*v - 1']
     """
-    write = NOISE_DOCUMENTS.get(type(problem.noise))
-    if write is None:
-        raise BadInput(f"noise of type {type(problem.noise).__name__} cannot be written to a file")
-    document: dict[str, Any] = {"parameters": [s.name for s in problem.parameters], **write(problem.noise)}
+    document: dict[str, Any] = {"parameters": [s.name for s in problem.parameters], **_noise(problem.noise)}
     if problem.residuals:
         document["residuals"] = [str(e) for e in problem.residuals]
     elif "sample_losses" not in document:
@@ -50,6 +34,15 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     document |= {"constants": {s.name: _assumption(s) for s in problem.constants}} if problem.constants else {}
     _check_reads_back(problem, document)
     return document
+
+
+def _noise(noise: Noise) -> dict[str, Any]:
+    if isinstance(noise, SamplingNoise):  # it is stated by its losses
+        return {"sample_losses": [str(e) for e in noise.losses], "weights": [str(w) for w in noise.weights]}
+    for name, kind in NOISE_KINDS.items():
+        if type(noise) is kind.model:
+            return {"noise": {"kind": name, **kind.write(noise)}}
+    raise BadInput(f"noise of type {type(noise).__name__} cannot be written to a file")
 
 
 def document_hash(document: dict[str, Any]) -> str:

@@ -1,6 +1,6 @@
 """Noise models. Each says how its columns follow from the loss, and by which law SGD draws them.
 
-Every model is one class with one method; adding one means adding one class (and one row in the problem-file reader).
+Adding a model means adding a class, and a row of `problem_file.NOISE_KINDS`, by which it is read and written.
 """
 
 from abc import ABC, abstractmethod
@@ -99,6 +99,11 @@ class Noise(ABC):
         return KnownCovariance()
 
     @property
+    def expressions(self) -> tuple[Expression, ...]:
+        """What is stated in the parameters beside the loss: its functions may stand in a regularizer; nothing by default."""
+        return ()
+
+    @property
     def statement(self) -> str:
         """The model in one sentence, for documents."""
         return f"{type(self).__name__}."
@@ -117,6 +122,10 @@ class GradientNoise(Noise):
     @property
     def statement(self) -> str:
         return f"given by its factor σ(x), with {self.sigma.shape[1]} columns; its covariance is Σ = σσᵀ."
+
+    @property
+    def expressions(self) -> tuple[Expression, ...]:
+        return tuple(self.sigma.flat())
 
     def __post_init__(self) -> None:
         if not isinstance(self.sigma, sp.MatrixBase):

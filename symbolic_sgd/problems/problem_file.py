@@ -359,11 +359,20 @@ _KEYS = (*_STATEMENTS, "parameters", "weights", "manifold", "domain", "near", "t
 
 
 @dataclass(frozen=True)
-class _NoiseKind:
-    """A row of the table of noise kinds: the keys beside `kind`, and the reader of the table [noise]."""
+class NoiseKind:
+    """How a noise model stands in the table [noise] of a problem file.
 
+    Args:
+        model: its type.
+        keys: those beside `kind`.
+        read: the model, from the table.
+        write: the values of the keys.
+    """
+
+    model: type[Noise]
     keys: tuple[str, ...]
     read: Callable[[_Reader, _Table], Noise]
+    write: Callable[[Any], dict[str, Any]]
 
 
 def _noise(reader: _Reader) -> Noise:
@@ -401,9 +410,14 @@ def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
     return GradientNoise(sp.ImmutableDenseMatrix(entries))
 
 
-NOISE_KINDS: dict[str, _NoiseKind] = {
-    "label": _NoiseKind(("amplitude",), _label_noise),
-    "isotropic": _NoiseKind(("scale",), _isotropic_noise),
-    "matrix": _NoiseKind(("sigma",), _matrix_noise),
+NOISE_KINDS: dict[str, NoiseKind] = {
+    "label": NoiseKind(LabelNoise, ("amplitude",), _label_noise, lambda noise: {"amplitude": str(noise.amplitude)}),
+    "isotropic": NoiseKind(IsotropicNoise, ("scale",), _isotropic_noise, lambda noise: {"scale": str(noise.scale)}),
+    "matrix": NoiseKind(
+        GradientNoise,
+        ("sigma",),
+        _matrix_noise,
+        lambda noise: {"sigma": [[str(e) for e in row] for row in noise.sigma.tolist()]},
+    ),
 }
 """The kinds of noise a file may name; a further one is a further row."""

@@ -17,7 +17,6 @@ from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.problems.noise import GradientNoise
 from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless
@@ -68,7 +67,7 @@ class Ingredients:
     def letters(self) -> tuple[Expression, ...]:
         """The parameters, and the functions of them that the loss and the noise are written with."""
         problem = self.derivation.problem
-        stated = sp.Tuple(problem.loss, *(problem.noise.sigma if isinstance(problem.noise, GradientNoise) else ()))
+        stated = sp.Tuple(problem.loss, *problem.noise.expressions)
         found = {f for f in stated.atoms(sp.Function, sp.Pow) if _is_letter(f, set(problem.parameters))}
         partners = {g(f.args[0]) for f in found for g in _PARTNERS.get(type(f), ())}
         functions = sorted(found | partners, key=lambda f: (sp.count_ops(f), sp.default_sort_key(f)))
