@@ -7,13 +7,18 @@ limiting flow at the same t = kη².
 """
 
 import argparse
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
 from symbolic_sgd.experiments.sparse_recovery import Trial, effective, kernel_limit, limit_from, limiting_sde
 from symbolic_sgd.families.arrays import FamilyArrays
-from symbolic_sgd.simulate.deterministic_limit import follow_limit, stochastic_descent
+from symbolic_sgd.simulate.deterministic_limit import follow_limit
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
+from descent import stochastic_descent
 
 
 def functions_of(trial):

@@ -6,6 +6,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
+from descent import stochastic_descent
 from scipy.integrate import solve_ivp
 from scipy.optimize import linprog
 
@@ -24,7 +25,7 @@ from symbolic_sgd.experiments.sparse_recovery import (
 )
 from symbolic_sgd.experiments.thresholds import fit, thresholds
 from symbolic_sgd.families.arrays import FamilyArrays
-from symbolic_sgd.simulate.deterministic_limit import follow_limit, stochastic_descent
+from symbolic_sgd.simulate.deterministic_limit import follow_limit
 
 TRIALS = [Trial(20, 2, n, law, repeat) for n in (4, 9, 14) for law in ("signs", "gaussian") for repeat in range(2)]
 

@@ -1,0 +1,41 @@
+"""SGD on arrays of any size, written out: what the limiting flow of a family is held against."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+
+def stochastic_descent(
+    gradient: Callable[[tuple[np.ndarray, ...], np.random.Generator], Any],
+    start: tuple[np.ndarray, ...],
+    *,
+    learning_rate: float,
+    steps: int,
+    rng: np.random.Generator,
+    every: int | None = None,
+    record: Callable[[tuple[np.ndarray, ...]], Any] | None = None,
+) -> tuple[tuple[np.ndarray, ...], list[Any]]:
+    """x ← x − η g(x, ξ) on arrays (R, d), one for each parameter of a coordinate, R replicas side by side.
+
+    Args:
+        gradient: draws ξ and returns the loss's gradient for it, as arrays like x.
+        start: x(0); it is not changed.
+        learning_rate: η.
+        steps: how many.
+        rng: of the draws.
+        every: steps between records.
+        record: what is kept of x.
+
+    Returns:
+        x after the last step, and the records.
+    """
+    x = tuple(np.array(a, dtype=float) for a in start)
+    kept = []
+    for k in range(1, steps + 1):
+        for a, g in zip(x, gradient(x, rng), strict=True):
+            g *= learning_rate
+            a -= g
+        if every and record and k % every == 0:
+            kept.append(record(x))
+    return x, kept
