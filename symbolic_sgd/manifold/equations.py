@@ -213,16 +213,35 @@ def _composed_terms(problem: Problem, landscape: Landscape, points: Sequence[Pre
     for term in sp.Add.make_args(_expanded(problem.loss)):
         if not term.free_symbols & trained:
             continue
-        node = from_sympy(term, landscape.graph)
-        inner = sorted((e for e in term.atoms(sp.Add) if e.free_symbols & trained), key=sp.count_ops)
-        for candidate in (from_sympy(e, landscape.graph) for e in inner[:CANDIDATES]):
-            curvature = _curvature(node, candidate, landscape)
-            if curvature is not None and _vanishes(candidate, points):
-                found[candidate] = found.get(candidate, landscape.graph.constant(0)) + curvature
+        for outer, t, inner in _compositions(term, trained, landscape):
+            curvature = _curvature(outer, t, landscape)
+            if curvature is not None and _vanishes(inner, points):
+                found[inner] = found.get(inner, landscape.graph.constant(0)) + curvature
                 break
         else:
             return {}
     return found
+
+
+def _compositions(term: Expression, trained: set[sp.Symbol], landscape: Landscape) -> Iterator[tuple[Node, Node, Node]]:
+    """(h(t, x), t, f) with term = h(f, x), for sums f in it, and for products whose squares SymPy has taken apart: f²g² is (fg)²."""
+    graph = landscape.graph
+    node = from_sympy(term, graph)
+    sums = sorted((e for e in term.atoms(sp.Add) if e.free_symbols & trained), key=sp.count_ops)
+    for e in sums[:CANDIDATES]:
+        t, inner = graph.symbol(sp.Dummy("t")), from_sympy(e, graph)
+        yield replace_nodes([node], {inner: t})[0], t, inner
+    for product in sorted(term.atoms(sp.Mul), key=sp.count_ops)[:CANDIDATES]:
+        squares = [
+            e for e in product.args if e.is_Pow and e.args[1].is_Integer and e.args[1] % 2 == 0 and e.args[1] > 0
+        ]
+        squares = [e for e in squares if e.free_symbols & trained]
+        if len(squares) > 1:
+            letter = sp.Dummy("t")
+            root = sp.Mul(*[e.args[0] ** (e.args[1] / 2) for e in squares])
+            others = sp.Mul(*[e for e in product.args if e not in squares])
+            outer = term.xreplace({product: others * letter**2})
+            yield from_sympy(outer, graph), graph.symbol(letter), from_sympy(root, graph)
 
 
 def _expanded(loss: Expression) -> Expression:
@@ -230,11 +249,9 @@ def _expanded(loss: Expression) -> Expression:
     return sp.expand_mul(loss, deep=False)
 
 
-def _curvature(term: Node, inner: Node, landscape: Landscape) -> Node | None:
-    """∂_t²h(0, x) for term = h(inner, x), if h(0, x) does not depend on x and ∂_th(0, x) is 0 by the rules of the graph."""
-    graph = landscape.graph
-    t, zero = graph.symbol(sp.Dummy("t")), graph.constant(0)
-    (outer,) = replace_nodes([term], {inner: t})
+def _curvature(outer: Node, t: Node, landscape: Landscape) -> Node | None:
+    """∂_t²h(0, x) for h(t, x), if h(0, x) does not depend on x and ∂_th(0, x) is 0 by the rules of the graph."""
+    zero = landscape.graph.constant(0)
     (slope,) = gradient(outer, [t])
     (bend,) = gradient(slope, [t])
     try:

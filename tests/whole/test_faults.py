@@ -493,3 +493,16 @@ def test_regularizers_are_claimed_where_they_hold(fault):
         for number, truth in truths(fault):
             if claimed_at(sde, fault, number, truth):
                 assert regularizer_error(regularizer, truth) < 1e-15, truth.place.floats
+
+
+def test_a_square_of_a_product_that_sympy_has_taken_apart():
+    """(x² + 1) ln(1 + f²g²): f²g² was no square, so that Γ was printed as a combination of ∇L's entries, which vanishes elsewhere."""
+    f, g = u * v - 1, u + v - 5
+    loss = (u**2 + 1) * sp.log(1 + f**2 * g**2)
+    sde = derive_limiting_sde(Problem(loss=loss, parameters=(u, v), noise=IsotropicNoise(1)))
+    (equation,) = sde.manifold.equations
+    assert sp.simplify(equation / (f * g)).is_number
+    for first, second in ((2, sp.Rational(1, 2)), (3, 2)):
+        slope = sp.Matrix([(f * g).diff(s).subs({u: first, v: second}) for s in (u, v)])
+        projection = sp.eye(2) - slope * slope.T / (slope.T * slope)[0]
+        assert sde.tangent_projection.subs({u: first, v: second}) == projection
