@@ -187,18 +187,23 @@ def _pivots(derivation: Derivation) -> list[int] | None:
     hessians = evaluate(derivation.guard.select("hessian"), symbols, points)["hessian"].reshape(-1, d, d)
     if not np.isfinite(hessians).all():
         return None
-    choices = {tuple(_greedy(h, derivation.codimension)) for h in hessians}
+    choices = {choice for h in hessians if len(choice := _greedy(h, derivation.codimension)) == derivation.codimension}
+    if not choices:
+        return None  # to float64, H has a smaller rank: only many digits can tell
     return list(max(choices, key=lambda choice: min(_worst(h, choice) for h in hessians)))
 
 
-def _greedy(hessian: np.ndarray, rank: int) -> list[int]:
+def _greedy(hessian: np.ndarray, rank: int) -> tuple[int, ...]:
+    """The largest pivots in turn, as many as are positive."""
     rest, chosen = hessian.copy(), []
     for _ in range(rank):
         k = int(np.argmax(np.diag(rest)))
+        if not rest[k, k] > 0:
+            break
         chosen.append(k)
         rest = rest - np.outer(rest[:, k], rest[k]) / rest[k, k]
         rest[k, :] = rest[:, k] = 0
-    return sorted(chosen)
+    return tuple(sorted(chosen))
 
 
 def _worst(hessian: np.ndarray, choice: Sequence[int]) -> float:

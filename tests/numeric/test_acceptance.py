@@ -6,7 +6,7 @@ import sympy as sp
 
 from symbolic_sgd import Problem, derive_limiting_sde
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.numeric.acceptance import doubt_program
+from symbolic_sgd.numeric.acceptance import _greedy, doubt_program
 
 R = sp.Rational
 u, v, w, z = PARAMETERS = sp.symbols("u v w z", real=True)
@@ -42,3 +42,17 @@ def test_well_inside_a_component_points_are_accepted_at_once():
     first = np.random.default_rng(1).uniform(0.2, 5.0, 100)
     rows = np.stack([first, 1 / first, first], axis=1)
     assert (evaluate(doubt, sde.problem.symbols, rows)["doubt"] <= 1).all()
+
+
+def test_pivots_that_float64_does_not_see_are_left_to_many_digits():
+    """Was: the same pivot twice, and ZeroDivisionError while the callables were made (tan(10¹⁵(…))² beside curvatures of 1)."""
+    steep = np.array([[1e30, 1e30, 0.0], [1e30, 1e30, 0.0], [0.0, 0.0, 0.0]])
+    assert _greedy(steep, 2) == (0,)
+    x, y = sp.symbols("x y")
+    scale = 10**9
+    loss = scale**2 * (x + y - 1) ** 2 / 2 + (x - z - 1) ** 2 / (2 * scale**2)
+    sde = derive_limiting_sde(Problem(loss=loss, parameters=(x, y, z), noise=sp.Matrix([[1, z], [0, 1], [y, 1]])))
+    slope = np.array([[1.0, 1, 0], [1, 0, -1]]).T
+    projection = np.eye(3) - slope @ np.linalg.pinv(slope)
+    noise = np.array([[1.0, 2], [0, 1], [-2, 1]])
+    np.testing.assert_allclose(sde.lambdify().diffusion([3.0, -2, 2]), projection @ noise, atol=1e-12)
