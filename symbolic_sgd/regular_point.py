@@ -176,17 +176,25 @@ def newton_step(h: PreciseMatrix, slope: Sequence[PreciseNumber], rank: int) -> 
     return [-step[i] for i in d]
 
 
-def kernel(h: PreciseMatrix, rank: int) -> np.ndarray:
-    """An orthonormal basis of the kernel of H ≥ 0 of this rank, D×(D−M), in float64."""
+def kernel_columns(h: PreciseMatrix, rank: int) -> PreciseMatrix:
+    """A basis of the kernel of H ≥ 0 of this rank, D×(D−M): e_j − Σ_I (H_II⁻¹ H_Ij) e_I for each j that is no pivot."""
     with mp.workdps(ELIMINATED):
         chosen = [i for i, _ in pivots_of(h, rank)[:rank]]
         others = [i for i in range(h.rows) if i not in chosen]
         block = mp.matrix([[h[i, j] for j in chosen] for i in chosen])
-        basis = np.zeros((h.rows, len(others)))
+        basis = mp.zeros(h.rows, len(others))
         for k, j in enumerate(others):
+            basis[j, k] = mp.mpf(1)
             column = solved(block, mp.matrix([-h[i, j] for i in chosen])) if chosen else []
-            basis[chosen, k], basis[j, k] = [float(a) for a in column], 1.0
-    return np.linalg.qr(basis)[0]
+            for i, entry in zip(chosen, column, strict=True):
+                basis[i, k] = entry
+    return basis
+
+
+def kernel(h: PreciseMatrix, rank: int) -> np.ndarray:
+    """The same, orthonormal and in float64."""
+    basis = kernel_columns(h, rank)
+    return np.linalg.qr(np.array([[float(basis[i, k]) for k in range(basis.cols)] for i in range(basis.rows)]))[0]
 
 
 def feet(

@@ -53,6 +53,16 @@ class Arithmetic:
     operations: Mapping[str, Callable[..., Any]]
 
 
+BY_OPERATORS: Mapping[str, Callable[..., Any]] = {
+    "add": operator.add,
+    "sub": operator.sub,
+    "mul": operator.mul,
+    "div": operator.truediv,
+    "neg": operator.neg,
+}
+"""Arithmetic of whatever has the operators + − * /."""
+
+
 def nearest_float(value: Exact) -> float:
     """A rational in float64; beyond its range ±∞, as an operation there would give."""
     exact = Fraction(value)
@@ -62,8 +72,8 @@ def nearest_float(value: Exact) -> float:
         return float("inf") if exact > 0 else float("-inf")
 
 
-class _Operations(dict[str, Callable[..., Any]]):
-    """Arithmetic and named constants, and the functions of the table."""
+class Operations(dict[str, Callable[..., Any]]):
+    """Arithmetic and named constants, and the functions of the table by a column of it."""
 
     def __init__(self, column: Callable[[str, ElementaryFunction], Callable[..., Any]], others: Mapping[str, Any]):
         super().__init__({**others, **{name: column(name, row) for name, row in FUNCTIONS.items()}})
@@ -76,7 +86,7 @@ class _Operations(dict[str, Callable[..., Any]]):
 
 FLOAT64 = Arithmetic(
     constant=nearest_float,
-    operations=_Operations(
+    operations=Operations(
         lambda name, row: row.numeric,
         {
             "add": np.add,
@@ -102,14 +112,10 @@ RELATIONS: dict[str, Callable[..., Any]] = {
 
 PRECISE = Arithmetic(
     constant=_precise,
-    operations=_Operations(
+    operations=Operations(
         lambda name, row: _real(name, row.precise),
         {
-            "add": operator.add,
-            "sub": operator.sub,
-            "mul": operator.mul,
-            "div": operator.truediv,
-            "neg": operator.neg,
+            **BY_OPERATORS,
             "pow": _real("pow", lambda a, b: a**b),
             **{name: row[2] for name, row in CONSTANTS.items()},
         },
@@ -133,14 +139,10 @@ def _rational(name: str) -> Callable[..., Fraction]:
 
 EXACT = Arithmetic(
     constant=Fraction,
-    operations=_Operations(
+    operations=Operations(
         lambda name, row: _rational(name),
         {
-            "add": operator.add,
-            "sub": operator.sub,
-            "mul": operator.mul,
-            "div": operator.truediv,
-            "neg": operator.neg,
+            **BY_OPERATORS,
             "pow": _rational("pow"),
             **{name: _rational(name) for name in CONSTANTS},
         },

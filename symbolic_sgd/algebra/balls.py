@@ -3,7 +3,6 @@
 Rationals are quotients of exact integers, so that a result contains the value of the program at the exact input.
 """
 
-import operator
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -12,7 +11,7 @@ from typing import Any
 
 from flint import arb, ctx, fmpq  # type: ignore[import-not-found]
 
-from symbolic_sgd.algebra.arithmetic import Arithmetic
+from symbolic_sgd.algebra.arithmetic import BY_OPERATORS, Arithmetic, Operations
 from symbolic_sgd.algebra.functions import FUNCTIONS, StableForm, check_supported, in_library
 from symbolic_sgd.algebra.graph import Exact
 
@@ -25,23 +24,11 @@ def _rational(value: Exact) -> Any:
 
 
 ARITHMETIC: dict[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
+    **BY_OPERATORS,
     "pow": lambda a, b: a**b,
     "pi": lambda: arb.pi(),
     "E": lambda: arb(1).exp(),
 }
-
-
-class _Operations(dict[str, Callable[..., Any]]):
-    """Arithmetic, and the functions of the table: those that Arb has, and by these every other row that is computed by others."""
-
-    def __missing__(self, name: str) -> Callable[..., Any]:
-        """A row that the table has by now."""
-        return partial(_apply, name)
 
 
 def _apply(name: str, *operands: Any) -> Any:
@@ -57,7 +44,7 @@ def _apply(name: str, *operands: Any) -> Any:
 
 BALLS = Arithmetic(
     constant=_rational,
-    operations=_Operations(ARITHMETIC | {name: partial(_apply, name) for name in FUNCTIONS}),
+    operations=Operations(lambda name, row: partial(_apply, name), ARITHMETIC),
 )
 """Real balls at the precision of `flint.ctx`."""
 

@@ -11,18 +11,18 @@ it, as in v²/2 − v e^{−a} + e^{−2a}/2. That is seen with the calls c(s a)
 
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber, Valuation
 from symbolic_sgd.algebra.differentiate import gradient, partial_derivatives
 from symbolic_sgd.algebra.graph import Node, reachable, rebuild, replace_nodes
-from symbolic_sgd.algebra.precision import mp, solved
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.varieties import RATIONAL
 from symbolic_sgd.errors import ComplexValue, NoManifold
 from symbolic_sgd.manifold.precise import HIGH, LOW, HessianRank, PrecisePoint, sharpen_far_apart
 from symbolic_sgd.problems.landscape import Landscape
+from symbolic_sgd.regular_point import kernel_columns
 
 FAINT = mp.mpf(10) ** -LOW
 """A slope below this is not seen beside a loss of order one."""
@@ -64,8 +64,8 @@ def faint_force(landscape: Landscape, point: PrecisePoint, rank: HessianRank) ->
                 for call, adjoint in zip(faint, adjoints, strict=True)
                 if abs(here([adjoint])[0] - beside([adjoint])[0]) < abs(here([adjoint])[0]) / 2
             ]
-            tangents = _kernel(point.matrix(landscape.hessian), rank)
-            pushed = any(_pushes(landscape, point, forces, tangent) for tangent in tangents)
+            basis = kernel_columns(point.matrix(landscape.hessian), rank.rank)
+            pushed = any(_pushes(landscape, point, forces, list(basis[:, k])) for k in range(basis.cols))
         except (ComplexValue, ZeroDivisionError):
             return False
     return pushed and not _remains(landscape, point, faint, rank)
@@ -96,20 +96,6 @@ def _values(landscape: Landscape, symbols: Mapping[Node, Node], point: PrecisePo
     moved = {s: point.assignment[s] + (i + 1) * shift * size for i, s in enumerate(parameters)}
     calls = {new.value: point.high([call])[0] for call, new in symbols.items()}
     return Valuation(PRECISE, {**point.assignment, **moved, **calls})
-
-
-def _kernel(hessian: Any, rank: HessianRank) -> list[Vector]:
-    """A basis of ker H: e_j − Σ_I (H_II⁻¹ H_Ij) e_I for each j that is no pivot."""
-    pivots, d = rank.pivots, hessian.rows
-    block = mp.matrix([[hessian[i, j] for j in pivots] for i in pivots])
-    basis = []
-    for j in (j for j in range(d) if j not in pivots):
-        vector = [mp.mpf(int(i == j)) for i in range(d)]
-        if pivots:
-            for i, entry in zip(pivots, solved(block, mp.matrix([hessian[i, j] for i in pivots])), strict=True):
-                vector[i] = -entry
-        basis.append(vector)
-    return basis
 
 
 def _pushes(landscape: Landscape, point: PrecisePoint, forces: list[tuple[PreciseNumber, Node]], along: Vector) -> bool:

@@ -411,7 +411,7 @@ class _Search:
         if faint_force(self.landscape, point, rank):
             raise NoMinimum(
                 f"at {describe()} the gradient is below all digits, but not zero: a function that has nearly reached its limit there "
-                "still pushes along the valley, which has no minimizer near it; name another part of Γ with near={…}"
+                "still pushes along the valley, and no minimizer was found near it; name another part of Γ with near={…}"
             )
         return rank
 

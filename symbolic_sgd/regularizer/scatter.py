@@ -137,8 +137,8 @@ class FloatManifold:
 
     @cached_property
     def _far_apart(self) -> bool:
-        """Whether curvatures are far apart at a point of the derivation; where they are not, they are beside singular places
-        only, which nothing here is sought at."""
+        """Whether curvatures are far apart at a point of the derivation. Where they are at none, other points at which they are so
+        are not settled, and nothing is sought there: that would take most of the time of a search, beside singular places."""
         hessian = self.floats(self._given).hessian
         fine = np.isfinite(hessian).all()
         return not fine or bool(are_far_apart(np.linalg.eigvalsh(hessian), self.codimension).any())

@@ -13,7 +13,7 @@ NOISE = sp.Matrix([[1, u], [0, 2], [v, 1]])
 
 
 @pytest.fixture
-def added(monkeypatch):
+def added():
     """The normal part of the noise, (I − ∂Φ)σ."""
     row = Term(
         "normal_noise",
@@ -22,7 +22,6 @@ def added(monkeypatch):
         "not in the theorem",
         lambda normal, noise, drift: noise.stated.factor - noise.tangent.factor,
     )
-    monkeypatch.setattr("symbolic_sgd.theorem.derivation.TERMS", TERMS)
     TERMS.append(row)
     yield derive_limiting_sde(Problem.least_squares([u * v + w**2 - 2], parameters=(u, v, w), noise=NOISE))
     TERMS.remove(row)

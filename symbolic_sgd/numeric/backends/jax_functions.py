@@ -11,17 +11,14 @@ import jax.scipy.special  # pyright: ignore[reportMissingImports]
 import numpy as np
 from jax.core import Tracer  # pyright: ignore[reportMissingImports]
 
+from symbolic_sgd.algebra.arithmetic import BY_OPERATORS
 from symbolic_sgd.algebra.functions import in_library
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.numeric.arrays import ArrayBackend
 from symbolic_sgd.numeric.backend import Evaluation, Part
 
 ARITHMETIC: Mapping[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
+    **BY_OPERATORS,
     "pow": jnp.power,
 }
 

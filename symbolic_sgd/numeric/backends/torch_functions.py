@@ -8,17 +8,14 @@ from typing import Any
 import numpy as np
 import torch  # pyright: ignore[reportMissingImports]
 
+from symbolic_sgd.algebra.arithmetic import BY_OPERATORS
 from symbolic_sgd.algebra.functions import in_library
 from symbolic_sgd.errors import BadPoint
 from symbolic_sgd.numeric.arrays import ArrayBackend
 from symbolic_sgd.numeric.points import real_array
 
 ARITHMETIC: Mapping[str, Callable[..., Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "neg": operator.neg,
+    **BY_OPERATORS,
     "pow": torch.pow,
 }
 
