@@ -94,7 +94,8 @@ class LimitingSDE(Printable):
 
     @property
     def component(self) -> Component | None:
-        """The part of Γ that the formulas are for: a point of it, its equations, and what is known of it; None for all of Γ."""
+        """The part of Γ that the formulas are for: a point of it, its equations, and what is known of it; None for all of Γ,
+        the minimizers where ∇²L has rank M."""
         return self.derivation.component
 
     @property
@@ -408,7 +409,8 @@ class LimitingSDE(Printable):
         return "zero on Γ" if matrix.is_zero_matrix else f"{program}, {form.operations} as {form.road}"
 
     def _where(self) -> str:
-        on = "all of Γ" if self.component is None else str(self.component)
+        rank = f"all of Γ (the minimizers where ∇²L has rank {self.derivation.codimension})"
+        on = rank if self.component is None else str(self.component)
         try:
             conditions = "; ".join(map(str, self.valid_where))
         except ExpressionTooLarge:

@@ -69,6 +69,9 @@ FURTHER_PARTS = 3
 FAR, ITERATIONS, TRIED = 100.0, 100, 6
 """Where they are looked for, after how many steps of descent, and how many candidates are tried."""
 
+LOWER = 1e-6
+"""How much lower, relative to 1 + |L|, a minimizer has to be for Γ to be sought there."""
+
 OFF = 1e-5
 """How far from the equations, relative to 1 + |x|, a point is off them."""
 
@@ -195,6 +198,10 @@ def _searched(problem: Problem, progress: Progress) -> tuple[Landscape, list[Fou
         found = search.manifold_points()
         _check_smooth(problem, search.landscape, [p for p, _ in found])
         equations = _equations_at(problem, search.landscape, found)
+        lower = [] if equations.squares else search.lower(found[0][0])
+        if lower:
+            found = lower
+            equations = _equations_at(problem, search.landscape, found)
         for _ in range(FURTHER_PARTS):
             elsewhere = None if equations.squares else search.off(equations.shown, found[0])
             if elsewhere is None:
@@ -259,14 +266,31 @@ class _Search:
         """The first minimizer that is found, for the cell to be known."""
         return self._bases(1)[0][1]
 
-    def manifold_points(self) -> list[tuple[PrecisePoint, HessianRank]]:
-        level = self._one_component(self._bases(BASES))
+    def manifold_points(self) -> list[Found]:
+        return self._points_from(self._bases(BASES))
+
+    def _points_from(self, bases: list[tuple[float, PrecisePoint, HessianRank]]) -> list[Found]:
+        level = self._one_component(bases)
         self.progress("walking along Γ")
         return [*level, *self._walks(level)]
 
-    def off(
-        self, equations: Sequence[Node], known: tuple[PrecisePoint, HessianRank]
-    ) -> tuple[PrecisePoint, HessianRank] | None:
+    def lower(self, known: PrecisePoint) -> list[Found]:
+        """Points of a manifold of minimizers below a known one, as `manifold_points`; [] if none is found from starts at all
+        scales, if near= names a part of Γ, or if the levels are those of different constants."""
+        if self.problem.near is not None or self.problem.constants:
+            return []
+        ends, slope = self._low_ends
+        height = self._level(known)
+        below = ends[slope.admissible & (slope.loss < height - LOWER * (1 + abs(height)))]
+        if not len(below):
+            return []
+        with suppress(NoManifold, Undecided):
+            bases, _ = self._minimizers(below, BASES)
+            bases = [base for base in bases if base[0] < height - LOWER * (1 + abs(height))]
+            return self._points_from(bases) if bases else []
+        return []
+
+    def off(self, equations: Sequence[Node], known: Found) -> Found | None:
         """A minimizer as low as a known one, and of the same rank, on which equations of Γ do not vanish; None if none is
         found from starts at all scales, or near= names a part of Γ."""
         if self.problem.near is not None:

@@ -18,7 +18,15 @@ import numpy as np
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.numeric.guard import INDEPENDENT, KINK, ON_MANIFOLD, ROUNDING, SETTLED
+from symbolic_sgd.numeric.guard import (
+    INDEPENDENT,
+    KINK,
+    ON_MANIFOLD,
+    ROUNDING,
+    SETTLED,
+    is_delicate,
+    least_curvature,
+)
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import Framed
 
@@ -42,7 +50,7 @@ def doubt_program(derivation: Derivation) -> Program | None:
     """
     d, rank = derivation.problem.dimension, derivation.codimension
     pivots = _pivots(derivation) if d * d * rank <= LARGEST else None
-    if pivots is None:
+    if pivots is None or is_delicate(derivation):
         return None
     graph = Graph()
     guard = derivation.guard.on(graph)
@@ -51,7 +59,7 @@ def doubt_program(derivation: Derivation) -> Program | None:
     normal = _Normal(guard["hessian"], pivots)
     terms = [
         extent / FINITE**2,  # an infinite parameter need not show in H
-        *normal.doubts(),
+        *normal.doubts(_exact(min(CONDITIONED, 1 / least_curvature(derivation)))),
         _squares(graph, normal.newton(guard["gradient"]).entries) / (extent * _square(SETTLED)),
         *_on_equations(guard["equations"], guard["slopes"], extent),
         *_satisfied(derivation, guard["conditions"].entries),
@@ -83,7 +91,7 @@ class _Normal:
             if m >= k
         ]
 
-    def doubts(self) -> list[Node]:
+    def doubts(self, conditioned: Fraction) -> list[Node]:
         """Whether A is safely positive definite, H not too large, and S nothing but rounding."""
         graph, inverse = self.graph, self.gram.solve(self.pivot_block)
         tau = _sum(graph, [inverse[i, i] for i in range(inverse.shape[0])])
@@ -91,7 +99,7 @@ class _Normal:
         return [
             *_rounded(self.block, self.pivot_block, PIVOT),
             *_rounded(self.gram, self.gram_matrix, SQUARED),
-            _ratio(tau * trace, graph.constant(CONDITIONED)),
+            _ratio(tau * trace, graph.constant(conditioned)),
             _squares(graph, self.schur) * 2 * tau * tau / _square(ROUNDING),
             _squares(graph, self.hessian.entries) / FINITE**2,
         ]

@@ -1,7 +1,9 @@
 """Is a point one where the formulas hold? The full examination, which says why a point is refused."""
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 
@@ -9,15 +11,18 @@ from symbolic_sgd.algebra.arithmetic import RELATIONS
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import ExpressionTooLarge, OffManifold, SingularPoint
 from symbolic_sgd.numeric.feet import ELSEWHERE, Foot, Ground, check_digits
-from symbolic_sgd.regular_point import are_far_apart, is_clear
+from symbolic_sgd.regular_point import CLEAR, are_far_apart, is_clear
 from symbolic_sgd.theorem.derivation import Derivation
-from symbolic_sgd.theorem.normal_space import Framed
+from symbolic_sgd.theorem.normal_space import Framed, Frameless
 
 ON_MANIFOLD = 1e-6
 """x is on Γ when |H†∇L| and |g|/|∇g| are at most this times 1 + |x|."""
 
-INDEPENDENT = 1e-7
-"""Smallest singular value of the frame with columns of length 1: below it, no digits of the result are left to trust."""
+DIGITS = 1e-8
+"""Relative error of a term that float64 may leave."""
+
+INDEPENDENT = 1e-4
+"""Smallest singular value s of the frame with columns of length 1. (FᵀF)⁻¹ costs float64 a factor s⁻² of its digits."""
 
 ROUNDING = 1e-10
 """What rounding may leave, in relative size, of a quantity that is zero on Γ."""
@@ -33,6 +38,9 @@ SETTLED = 1e-15
 
 SIMULATED = 1e-5
 """Relative error of the drift, and of the noise, that a simulation does not notice."""
+
+LARGEST = 10_000
+"""Operations of a term that is evaluated to many digits only to see whether float64 is enough."""
 
 SHOWN = 40
 """Operations of a condition that an error message quotes."""
@@ -100,16 +108,66 @@ def check_points(derivation: Derivation, points: np.ndarray) -> dict[int, Foot]:
     """
     if not len(points):
         return {}
+    doubtful, curvature = _doubtful(derivation, points)
+    doubtful |= is_delicate(derivation)
+    return {int(k): _foot(derivation, points[k], curvature[k]) for k in np.flatnonzero(doubtful)}
+
+
+def _doubtful(derivation: Derivation, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Which points float64 leaves in doubt, and the curvatures; raises where it is certain that the formulas do not hold."""
     rank, here = derivation.codimension, stance(derivation, points)
     _check_domain(derivation, here.values["conditions"], points)
-    doubtful = are_far_apart(here.curvature, rank)
+    doubtful = are_far_apart(here.curvature, rank, least=least_curvature(derivation))
     off = ~doubtful & ~(here.distance <= ON_MANIFOLD)
     _refuse(off, points, "|H†∇L|/(1 + |x|) there is {}, and at most 1e-6 is allowed", here.distance)
     doubtful |= here.distance * here.curvature[:, -1] > STRAIGHT * here.curvature[:, -rank]
     certain = np.flatnonzero(~doubtful)
     if len(certain):
         doubtful[certain] = ~_are_regular(derivation, here.take(certain))
-    return {int(k): _foot(derivation, points[k], here.curvature[k]) for k in np.flatnonzero(doubtful)}
+    return doubtful, here.curvature
+
+
+_DELICATE: WeakKeyDictionary[Derivation, bool] = WeakKeyDictionary()
+
+
+def is_delicate(derivation: Derivation) -> bool:
+    """Whether float64 loses digits of a term at one of the derivation's own points that it has no doubt about.
+
+    The program may subtract what is nearly equal, or the loss may bend so fast that the rounding of a point, which moves it
+    off Γ, is felt. Other points are then left to many digits as well. Terms of more than `LARGEST` operations are not tried.
+    """
+    known = _DELICATE.get(derivation)
+    if known is None:
+        known = _DELICATE[derivation] = _loses_digits(derivation)
+    return known
+
+
+def _loses_digits(derivation: Derivation) -> bool:
+    symbols = derivation.problem.symbols
+    ground = Ground(derivation, ON_MANIFOLD)
+    rows = np.array([[float(point[s]) for s in symbols] for point in derivation.points])
+    feet: dict[int, Foot] = {}
+    for k, row in enumerate(rows):
+        with suppress(OffManifold, SingularPoint):
+            if not _doubtful(derivation, row[None])[0][0]:
+                feet[k] = ground.foot(row)
+    for name in derivation.program.names:
+        program = derivation.program.select(name)
+        if feet and program.operations <= LARGEST:
+            try:
+                check_digits(derivation, program, feet, evaluate(program, symbols, rows)[name])
+            except SingularPoint:
+                return True
+    return False
+
+
+def least_curvature(derivation: Derivation) -> float:
+    """λ_M/λ₁ from which float64 keeps the digits of the formulas.
+
+    Without a frame they divide by e_M(H) = λ₁⋯λ_M, a sum of products up to λ₁^M, which costs a factor (λ₁/λ_M)^{M−1}.
+    """
+    powers = derivation.codimension - 1 if isinstance(derivation.normal_space, Frameless) else 1
+    return max(CLEAR, DIGITS ** (1 / max(1, powers)))
 
 
 def _are_regular(derivation: Derivation, here: Stance) -> np.ndarray:
@@ -124,21 +182,19 @@ def _are_regular(derivation: Derivation, here: Stance) -> np.ndarray:
     clear = is_clear(here.curvature, rank, here.distance)
     if clear.any():
         _check_part(derivation, points[clear], here.take(clear))
+        if isinstance(derivation.normal_space, Framed):
+            clear[clear] = _has_frame(rank, here.take(clear))
     return clear
 
 
 def _check_part(derivation: Derivation, points: np.ndarray, here: Stance) -> None:
     """Raise unless regular points of Γ are on the part where the formulas hold; messages name the points as given."""
-    d, rank = derivation.problem.dimension, derivation.codimension
-    allowance = ROUNDING + SLOPE * here.distance
+    d = derivation.problem.dimension
     equations, slopes = here.values["equations"], here.values["slopes"].reshape(len(points), -1, d)
     extent = 1 + np.linalg.norm(points[:, :d], axis=1)
     off = np.abs(equations) > (ON_MANIFOLD * extent)[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
     _refuse(off.any(axis=1), points, ELSEWHERE)
     _check_smooth(here.values["kinks"], points)
-    if isinstance(derivation.normal_space, Framed):
-        frame = here.values["frame"].reshape(len(points), d, -1)
-        _check_frame(derivation, frame, here.axes[:, :, :-rank], allowance, points)
 
 
 def _foot(derivation: Derivation, point: np.ndarray, curvature: np.ndarray) -> Foot:
@@ -191,21 +247,19 @@ def _check_domain(derivation: Derivation, values: np.ndarray, points: np.ndarray
         _refuse(~RELATIONS[condition.rel_op](value, 0), points, reason)
 
 
-def _check_frame(
-    derivation: Derivation, frame: np.ndarray, tangent: np.ndarray, allowance: np.ndarray, points: np.ndarray
-) -> None:
-    """Raise where the columns of the frame are dependent, or are rounding and nothing else.
+def _has_frame(rank: int, here: Stance) -> np.ndarray:
+    """Where the columns of the frame are independent beyond the doubts of float64, and normal to Γ.
 
     A column that is not zero to rounding is normal to Γ; what its direction has along Γ is the error of the formulas.
     """
+    count, d = here.points.shape[0], here.curvature.shape[1]
+    frame = here.values["frame"].reshape(count, d, -1)
     with np.errstate(all="ignore"):
         unit = frame / np.linalg.norm(frame, axis=1, keepdims=True)
     unit[~np.isfinite(unit)] = 0
     weakest = np.linalg.svd(unit, compute_uv=False)[:, -1]
-    along = np.abs(np.einsum("bij,bik->bjk", tangent, unit)).max(axis=(1, 2), initial=0)
-    singular = (weakest < INDEPENDENT) | (along > 10 * allowance)
-    if singular.any():
-        raise _singular(derivation, points[np.argmax(singular)])
+    along = np.abs(np.einsum("bij,bik->bjk", here.axes[:, :, :-rank], unit)).max(axis=(1, 2), initial=0)
+    return (weakest >= INDEPENDENT) & (along <= 10 * (ROUNDING + SLOPE * here.distance))
 
 
 def _singular(derivation: Derivation, point: np.ndarray) -> SingularPoint:

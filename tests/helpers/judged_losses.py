@@ -271,7 +271,7 @@ def claims_to_hold(sde: LimitingSDE, loss: WidenedLoss, place: KnownPlace) -> bo
     }
     if not on_printed_manifold(sde, loss, values):
         return False
-    if not on_component(getattr(sde, "component", None), loss, place):
+    if not on_component(sde, loss, place):
         return False
     try:
         return holds_at(sde.valid_where, values)
@@ -279,13 +279,16 @@ def claims_to_hold(sde: LimitingSDE, loss: WidenedLoss, place: KnownPlace) -> bo
         return False
 
 
-def on_component(component: Any, loss: WidenedLoss, place: KnownPlace) -> bool:
+def on_component(sde: LimitingSDE, loss: WidenedLoss, place: KnownPlace) -> bool:
     """Whether a point lies on the component named: where its equations vanish, or else where a path on Γ leads to its point.
 
-    Where no path is seen, nothing is judged.
+    Where no path is seen, nothing is judged. Without a component the formulas are for all minimizers where the Hessian has
+    rank M; if the loss has parts of different codimension, the others are none of Γ.
     """
+    component = sde.component
     if component is None:
-        return True
+        ranks = {len(part.equations) for part in loss.parts}
+        return sde.derivation.codimension not in ranks or place.truth.place.codimension == sde.derivation.codimension
     if component.equations:
         return vanish_at(component.equations, loss, place.truth.place.point)
     origin = [component.point[p] for p in loss.parameters]
