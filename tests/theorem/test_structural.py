@@ -1,0 +1,94 @@
+"""The formulas in vectors: they are the program's, on the gallery and on random losses, and print as a person writes them."""
+
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+import pytest
+import sympy as sp
+from widened_losses import widened_loss
+
+from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, SymbolicSGDError, derive_limiting_sde
+from symbolic_sgd.algebra.vector_expressions import IDENTITY, Name, apply
+from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd.theorem.structural import StructuralFormulas, structural_formulas
+
+GALLERY = sorted((Path(__file__).parents[2] / "derivations").glob("*.toml"))
+
+u, v, w = sp.symbols("u v w", real=True)
+
+
+def _structure(problem: Problem) -> StructuralFormulas:
+    found = structural_formulas(derive_limiting_sde(problem).derivation)
+    assert found is not None
+    return found
+
+
+@pytest.mark.parametrize("file", GALLERY, ids=lambda f: f.stem)
+def test_gallery(file: Path) -> None:
+    """That they are the program is decided at 50 digits inside; here the callables are a second road, in float64."""
+    sde = derive_limiting_sde(read_problem(file))
+    formulas = structural_formulas(sde.derivation)
+    assert formulas is not None
+    functions = sde.lambdify(check=False)
+    point = sde.derivation.points[-1]
+    values = formulas.at(point)
+    constants = {s.name: float(point[s]) for s in sde.problem.constants}
+    x = [float(point[s]) for s in sde.problem.parameters]
+    for line in formulas.lines:
+        if line.term is not None:
+            ours = np.ravel(values[line.name.name])
+            theirs = np.ravel(functions.term(line.term, x, **constants))
+            assert np.allclose(ours, theirs, rtol=1e-9, atol=1e-9), line
+
+
+@pytest.mark.parametrize("seed", range(100, 130))
+def test_random_losses(seed: int) -> None:
+    try:
+        derivation = derive_limiting_sde(widened_loss(seed).problem()).derivation
+    except SymbolicSGDError:
+        pytest.skip("refused")
+    assert structural_formulas(derivation) is not None
+
+
+def test_one_level_as_a_person_writes_it() -> None:
+    noise = sp.Matrix([[1, u], [v, 1], [w, 2]])
+    formulas = _structure(Problem(loss=(u * v + w**2 - 1) ** 2 / 2, parameters=(u, v, w), noise=noise))
+    assert str(formulas).splitlines() == [
+        "N = nᵀn",
+        "∂Φ = I - nnᵀ/N",
+        "H† = nnᵀ/N²",
+        "Σ = σσᵀ",
+        "Σ_∥ = ∂ΦΣ∂Φ",
+        "S = (nᵀΣn) nnᵀ/(2N³)",
+        "σ_∥ = ∂Φσ",
+        "b_∥ = -tr(AΣ_∥) n/(2N)",
+        "b_⊥∥ = -∂ΦA∂ΦΣn/N",
+        "b_⊥ = -(nᵀΣn) ∂ΦAn/(2N²)",
+        "b = b_∥ + b_⊥∥ + b_⊥",
+    ]
+    assert formulas.definitions["n"] == sp.Matrix([v, u, 2 * w])
+
+
+def test_label_noise_is_minus_the_gradient_of_the_regularizer() -> None:
+    formulas = _structure(Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    assert str(formulas.terms["normal_regularization"]) == "-½ ∂ΦAn"
+    assert str(formulas.lines[-1].value) == "¼ N"
+    assert r"b_{\perp} &= -\frac{1}{2}\,\partial\Phi A n" in formulas.latex()
+
+
+def test_constants_can_be_substituted() -> None:
+    s = sp.Symbol("s", positive=True)
+    problem = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(s), constants=(s,))
+    formulas = _structure(problem)
+    named, numbers = formulas.at({u: 2, v: 0.5, s: 3}), formulas.subs({s: 3}).at({u: 2, v: 0.5})
+    assert np.allclose(named["b_⊥"], numbers["b_⊥"], rtol=1e-14)
+    assert named["R"] == pytest.approx(9 / 4 * np.log(4.25))
+
+
+def test_numbers_and_scalars_stand_before_what_is_linear() -> None:
+    a, b, k = Name("A", "A"), Name("B", "B"), Name("k", "k", number=True)
+    assert str(apply("trace", Fraction(3, 2) * (k @ a @ b))) == "3/2 k tr(AB)"
+    assert str((a @ b).T) == "(AB)ᵀ"
+    assert str(IDENTITY - a @ b / (k @ k)) == "I - AB/k²"
+    assert (a - b).subs({"A": b @ a}).text() == "BA - B"
