@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.program import evaluate, in_library_functions
 from symbolic_sgd.errors import BadInput, BadShape
 from symbolic_sgd.simulate.increments import Outcomes
 from symbolic_sgd.simulate.limit import WeakOrderOne, WeakOrderTwo, newton
+from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.sgd import TrueLaw, canonical_sde
 from symbolic_sgd.simulate.sums import SharedTerms
@@ -145,7 +146,7 @@ def test_newton_steps_lead_to_the_manifold_along_the_normals():
 def means(sde, scheme, start, time, steps, replicas):
     stepper = scheme.stepper(sde.derivation, time / steps, {})
     starts = np.tile(np.array(start, float), (replicas, 1))
-    run = simulated(stepper, starts, [steps], np.array([time]), np.random.SeedSequence(3))
+    run = simulated(stepper, starts, [steps], np.array([time]), Recording(rng=3))
     return run.mean[-1], np.sqrt(np.diag(run.covariance[-1]) / replicas), run.final
 
 
