@@ -24,6 +24,7 @@ from symbolic_sgd import FULL, LabelNoise, Problem, derive_limiting_sde, simulat
 from symbolic_sgd.checks.ensembles import LEVELS, Ensembles
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.sgd import TrueLaw
 
@@ -102,7 +103,7 @@ def scanned() -> Callable[[int], np.ndarray]:
 def ours() -> Callable[[int], np.ndarray]:
     descent = TrueLaw().descent(olm(), Fraction(ETA), {})
     starts = np.tile(start(), (REPLICAS, 1))
-    return lambda steps: simulated(descent, starts, [steps], np.array([1.0]), np.random.SeedSequence(0)).final
+    return lambda steps: simulated(descent, starts, [steps], np.array([1.0]), Recording(rng=0)).final
 
 
 def speed() -> None:

@@ -1,10 +1,7 @@
 """The façade: SGD, its canonical SDE and its limit as ensembles of replicas."""
 
-from collections.abc import Callable
-from concurrent.futures import Executor
 from dataclasses import replace
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,40 +10,23 @@ from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.errors import BadInput, OffManifold
 from symbolic_sgd.numeric.guard import check_starts
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.simulate.arguments import count, learning_rate_of, positive, steps_of
 from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo
-from symbolic_sgd.simulate.plan import (
-    count,
-    identity_of,
-    learning_rate_of,
-    plan_of,
-    positive,
-    rows_of,
-    steps_of,
-    values_of,
-)
+from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.sgd import GaussianLaw, Law, StatedLaw, TrueLaw, canonical_sde
 from symbolic_sgd.simulate.stability import check_basin_and_stability
 
-RECORDS = 100
-"""Moments after the start at which a run is recorded, unless told otherwise."""
 
-
+@recorded
 def simulate_sgd(
     problem: Problem,
     start: Any,
     *,
     learning_rate: float,
     steps: int,
-    replicas: int = 1000,
-    rng: np.random.Generator | int | None = None,
-    executor: Executor | None = None,
     law: Law | None = None,
-    records: int = RECORDS,
-    paths: bool = False,
-    progress: Callable[[float], None] | None = None,
-    checkpoint: str | Path | None = None,
-    **constants: Any,
+    **recording: Any,
 ) -> Run:
     """SGD itself: x(k+1) = x(k) − η(∇L(x(k)) + noise), many replicas at once.
 
@@ -55,16 +35,8 @@ def simulate_sgd(
         start: x(0), shape (D,), or (replicas, D) for one each; in the basin of Γ.
         learning_rate: η.
         steps: how many.
-        replicas: R.
-        rng: a NumPy Generator, a seed, or None for a fresh seed (kept in `run.seed`).
-        executor: computes the chunks, with the protocol of `concurrent.futures`: processes, Dask's
-            `Client.get_executor()`, …; the result has the same bits for any.
         law: TrueLaw() (default; uniform samples, signs of labels), GaussianLaw(), or StatedLaw(steps, probabilities).
-        records: moments after the start at which means and covariances are recorded.
-        paths: also keep the positions at those moments.
-        progress: told the fraction that is done.
-        checkpoint: a file, written about twenty times; if it exists, the run is resumed from it.
-        constants: values of the problem's constants.
+        recording: see `Recording`.
 
     Returns:
         A `Run`: `times` (t = kη²), `mean`, `covariance`, `final`, `paths`.
@@ -86,26 +58,14 @@ def simulate_sgd(
     >>> run.final.shape, run.mean[-1].round(1)
     ((2000, 2), array([1.3, 0.7]))
     """
-    rate = learning_rate_of(learning_rate)
-    values = values_of(problem, constants)
-    plan = plan_of(
-        problem,
-        start,
-        steps,
-        replicas,
-        rng,
-        records,
-        executor=executor,
-        paths=paths,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
-    descent = _law(law).descent(problem, Fraction(rate), values)
-    check_basin_and_stability(problem, descent, rate, plan.start, values)
-    times = np.array(plan.marks) * rate**2
-    return plan.run(descent, times, ["SGD", *identity_of(problem, values), _law(law).identity, rate, steps])
+    plan = Plan.of(simulate_sgd, problem, start, recording)
+    rate, total, chosen = learning_rate_of(learning_rate), count(steps, "steps"), _law(law)
+    descent = chosen.descent(problem, Fraction(rate), plan.values)
+    check_basin_and_stability(plan, descent, rate)
+    return plan.run(descent, total, lambda k: k * rate**2, "SGD", chosen.identity, rate, steps)
 
 
+@recorded
 def simulate_canonical_sde(
     problem: Problem,
     start: Any,
@@ -113,55 +73,34 @@ def simulate_canonical_sde(
     learning_rate: float,
     steps: int,
     substeps: int = 1,
-    replicas: int = 1000,
-    rng: np.random.Generator | int | None = None,
-    executor: Executor | None = None,
-    records: int = RECORDS,
-    paths: bool = False,
-    progress: Callable[[float], None] | None = None,
-    checkpoint: str | Path | None = None,
-    **constants: Any,
+    **recording: Any,
 ) -> Run:
     """dX = −η∇L dt + ησ dW by Euler's and Maruyama's scheme; one step of SGD takes time 1, cut into `substeps`.
 
-    Arguments and errors otherwise as in `simulate_sgd`; `times` are kη² as there.
+    Args:
+        problem, start, learning_rate, steps: as in `simulate_sgd`.
+        substeps: of the scheme in one step of SGD.
+        recording: see `Recording`.
+
+    Errors and warnings are those of `simulate_sgd`; `times` are kη² as there.
     """
+    plan = Plan.of(simulate_canonical_sde, problem, start, recording)
     rate, pieces = learning_rate_of(learning_rate), count(substeps, "substeps")
-    values = values_of(problem, constants)
-    total = count(steps, "steps") * pieces
-    plan = plan_of(
-        problem,
-        start,
-        total,
-        replicas,
-        rng,
-        records,
-        executor=executor,
-        paths=paths,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
-    stepper = canonical_sde(problem, Fraction(rate), Fraction(1, pieces), values)
-    check_basin_and_stability(problem, stepper, rate / pieces, plan.start, values)
-    times = np.array(plan.marks) * rate**2 / pieces
-    return plan.run(stepper, times, ["canonical SDE", *identity_of(problem, values), rate, steps, pieces])
+    total = count(count(steps, "steps") * pieces, "steps")
+    stepper = canonical_sde(problem, Fraction(rate), Fraction(1, pieces), plan.values)
+    check_basin_and_stability(plan, stepper, rate / pieces)
+    return plan.run(stepper, total, lambda k: k * rate**2 / pieces, "canonical SDE", rate, steps, pieces)
 
 
+@recorded
 def simulate_sde(
     sde: LimitingSDE,
     start: Any,
     *,
     time: float,
     step: float,
-    replicas: int = 1000,
-    rng: np.random.Generator | int | None = None,
-    executor: Executor | None = None,
     scheme: Scheme | None = None,
-    records: int = RECORDS,
-    paths: bool = False,
-    progress: Callable[[float], None] | None = None,
-    checkpoint: str | Path | None = None,
-    **constants: Any,
+    **recording: Any,
 ) -> Run:
     """The limiting SDE dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ; each step ends with Newton steps back to Γ.
 
@@ -173,8 +112,7 @@ def simulate_sde(
         time: T, on the scale t = kη² of SGD.
         step: h; made a little smaller where it does not divide T.
         scheme: WeakOrderTwo() (default) or WeakOrderOne().
-
-    Other arguments as in `simulate_sgd`.
+        recording: see `Recording`.
 
     Raises:
         OffManifold: a start that is not on Γ: begin at Φ(start), `gradient_flow_limit(problem)(start)`.
@@ -193,21 +131,9 @@ def simulate_sde(
     if longest > duration:
         raise BadInput(f"step = {longest:g} is longer than time = {duration:g}: make it a small part of it")
     steps = steps_of(duration, longest, "step")
-    values = values_of(sde.problem, constants)
-    plan = plan_of(
-        sde.problem,
-        start,
-        steps,
-        replicas,
-        rng,
-        records,
-        executor=executor,
-        paths=paths,
-        progress=progress,
-        checkpoint=checkpoint,
-    )
+    plan = Plan.of(simulate_sde, sde.problem, start, recording)
     try:
-        check_starts(sde.derivation, rows_of(sde.problem, np.unique(plan.start, axis=0), values))
+        check_starts(sde.derivation, rows_of(sde.problem, np.unique(plan.start, axis=0), plan.values))
     except OffManifold as error:
         raise OffManifold(
             f"the limiting SDE starts on Γ: {error}; gradient_flow_limit(problem)(start) is the point where SGD's limit begins"
@@ -215,14 +141,13 @@ def simulate_sde(
     chosen = WeakOrderTwo() if scheme is None else scheme
     if not isinstance(chosen, Scheme):
         raise BadInput(f"scheme is {scheme!r}; give WeakOrderTwo() or WeakOrderOne()")
-    stepper = chosen.stepper(sde.derivation, duration / steps, values)
-    times = np.array(plan.marks) * (duration / steps)
-    identity = ["limit", *identity_of(sde.problem, values), sde.program.fingerprint, chosen, duration, steps]
+    stepper = chosen.stepper(sde.derivation, duration / steps, plan.values)
     alike = stepper.noise is None and bool((plan.start == plan.start[0]).all())
-    if not alike:
-        return plan.run(stepper, times, identity)
-    # Nothing is random: one replica stands for all.
-    return _repeated(replace(plan, start=plan.start[:1]).run(stepper, times, identity), len(plan.start))
+    # Where nothing is random, one replica stands for all.
+    followed = replace(plan, start=plan.start[:1]) if alike else plan
+    identity = sde.program.fingerprint, chosen, duration, steps
+    run = followed.run(stepper, steps, lambda k: k * (duration / steps), "limit", *identity)
+    return _repeated(run, len(plan.start)) if alike else run
 
 
 def _repeated(run: Run, replicas: int) -> Run:

@@ -12,7 +12,7 @@ from symbolic_sgd.checks.float_errors import TOLERANCE, term_scales
 from symbolic_sgd.checks.region import region_points, region_words
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import UnsupportedExpression
-from symbolic_sgd.simulate.plan import count
+from symbolic_sgd.simulate.arguments import count
 
 ARITHMETIC = "symbolic_sgd.algebra.balls"
 """The module that needs python-flint."""

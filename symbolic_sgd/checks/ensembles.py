@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import sympy as sp
@@ -22,8 +22,9 @@ from symbolic_sgd.checks.certificate import Check
 from symbolic_sgd.checks.fluctuations import Fluctuations
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import BadInput, Diverged, Undecided
+from symbolic_sgd.simulate.arguments import count, positive
 from symbolic_sgd.simulate.limit import WeakOrderTwo
-from symbolic_sgd.simulate.plan import count, positive
+from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.sgd import TrueLaw
 from symbolic_sgd.simulate.stability import sample_curvature
@@ -277,9 +278,9 @@ def _undecided(name: str, reason: str) -> Check:
 
 def _final(stepper: Stepper, start: np.ndarray, steps: int, replicas: int, rng: np.random.Generator) -> np.ndarray:
     """x after so many steps, replicas×D."""
-    seed = np.random.SeedSequence(int.from_bytes(rng.bytes(16), "little"))
-    run: Any = simulated(stepper, np.tile(start, (replicas, 1)), [steps], np.array([float(steps)]), seed)
-    return run.final
+    return simulated(
+        stepper, np.tile(start, (replicas, 1)), [steps], np.array([float(steps)]), Recording(rng=rng)
+    ).final
 
 
 def _functions(x: np.ndarray, start: np.ndarray) -> np.ndarray:

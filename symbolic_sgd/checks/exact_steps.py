@@ -18,7 +18,7 @@ from symbolic_sgd.checks.one_step import ACCURACY, LEVELS, REACHES, extrapolate
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.flow.numerics.many_points import limits_of_flow
-from symbolic_sgd.simulate.plan import count
+from symbolic_sgd.simulate.arguments import count
 
 TOLERANCE = 1e-6
 """An order of magnitude more than for one step: all powers of η have to be removed, and there are more flows."""

@@ -21,7 +21,7 @@ from symbolic_sgd.checks.literal_road import compared, drift_size, size, sizes
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, Undecided
 from symbolic_sgd.regularizer.regularizer import Regularizer
-from symbolic_sgd.simulate.plan import count
+from symbolic_sgd.simulate.arguments import count
 from symbolic_sgd.theorem.derivation import Derivation
 
 TOLERANCE = 1e-25

@@ -22,9 +22,9 @@ from symbolic_sgd.checks.one_step import extrapolate
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import Diverged
 from symbolic_sgd.numeric.random_step import sde_step
+from symbolic_sgd.simulate.arguments import count
 from symbolic_sgd.simulate.increments import FairSignAndNormals
 from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo
-from symbolic_sgd.simulate.plan import count
 from symbolic_sgd.theorem.derivation import Derivation
 
 TOLERANCES = (1e-7, 1e-5)

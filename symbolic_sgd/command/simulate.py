@@ -2,7 +2,8 @@
 
 import argparse
 import warnings
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from symbolic_sgd.command.exits import DONE
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import read_problem_file
-from symbolic_sgd.simulate.plan import learning_rate_of, positive, steps_of, writable_place
+from symbolic_sgd.simulate.arguments import learning_rate_of, positive, steps_of, writable_place
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.stability import StabilityWarning
 
@@ -27,11 +28,14 @@ ROWS = 11
 BAR = 40
 """Characters of the bar."""
 
+Simulation = Callable[..., Run]
+"""A process that still has to be told its start, and the keywords that all processes share."""
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("file", type=Path, metavar="FILE.toml")
-    parser.add_argument("--process", choices=("sgd", "canonical", "limit"), default="sgd", help="default: sgd")
+    parser.add_argument("--process", choices=tuple(PROCESSES), default="sgd", help="default: sgd")
     parser.add_argument("--time", type=float, default=1.0, help="T, on the scale t = kη² (default 1)")
     parser.add_argument("--learning-rate", type=float, default=0.01, metavar="η", help="of SGD (default 0.01)")
     parser.add_argument("--step", type=float, metavar="h", help="of the limiting SDE (default T/100)")
@@ -83,16 +87,34 @@ def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
         **_numbers(options.constants, {s.name for s in problem.constants}, "--constants"),
     }
     start = _start(options, problem)
-    if options.process == "limit":
-        step = positive(options.time, "time") / 100 if options.step is None else options.step
-        return simulate_sde(
-            derive_limiting_sde(problem, progress=progress), start, time=options.time, step=step, **wishes
-        )
+    return PROCESSES[options.process](options, problem)(start, **wishes)
+
+
+def _sgd(options: argparse.Namespace, problem: Problem) -> Simulation:
+    return partial(simulate_sgd, problem, **_steps(options))
+
+
+def _canonical(options: argparse.Namespace, problem: Problem) -> Simulation:
+    return partial(simulate_canonical_sde, problem, **_steps(options))
+
+
+def _steps(options: argparse.Namespace) -> dict[str, Any]:
     rate = learning_rate_of(options.learning_rate)
-    time = positive(options.time, "time")
-    steps = steps_of(time, rate**2, "η²")
-    simulate = simulate_sgd if options.process == "sgd" else simulate_canonical_sde
-    return simulate(problem, start, learning_rate=options.learning_rate, steps=steps, **wishes)
+    return {"learning_rate": rate, "steps": steps_of(positive(options.time, "time"), rate**2, "η²")}
+
+
+def _limit(options: argparse.Namespace, problem: Problem) -> Simulation:
+    step = positive(options.time, "time") / 100 if options.step is None else options.step
+    sde = derive_limiting_sde(problem, progress=progress)
+    return partial(simulate_sde, sde, time=options.time, step=step)
+
+
+PROCESSES: Mapping[str, Callable[[argparse.Namespace, Problem], Simulation]] = {
+    "sgd": _sgd,
+    "canonical": _canonical,
+    "limit": _limit,
+}
+"""name → the process as the options state it."""
 
 
 def _start(options: argparse.Namespace, problem: Problem) -> list[float]:

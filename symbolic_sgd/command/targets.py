@@ -10,7 +10,7 @@ from symbolic_sgd.documents.document import Document
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.effort import REGULARIZER
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.simulate.plan import writable_place
+from symbolic_sgd.simulate.arguments import writable_place
 
 
 def write(path: Path, text: str) -> None:

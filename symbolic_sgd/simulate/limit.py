@@ -10,8 +10,9 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.in_place import InPlaceProgram
-from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, dot
+from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.numeric.random_move import driven_by
 from symbolic_sgd.simulate.sgd import with_values
 from symbolic_sgd.simulate.steps import EulerMaruyama, NinomiyaVictoir
 from symbolic_sgd.theorem.derivation import Derivation
@@ -65,14 +66,11 @@ def _noise(derivation: Derivation, values: Values) -> tuple[InPlaceProgram | Non
     """A(x)a without the columns of A that are zero, and the number of the others."""
     graph = Graph()
     factor = derivation.program.select("tangent_noise").on(graph)["tangent_noise"]
-    used = [k for k, column in enumerate(factor.T.rows) if not all(entry.is_zero for entry in column)]
-    if not used:
+    symbols, driven = driven_by(factor)
+    if not symbols:
         return None, 0
-    symbols = tuple(sp.Dummy(f"a{k}") for k in used)
-    increments = [graph.symbol(a) for a in symbols]
-    total = Matrix.column(dot([row[k] for k in used], increments) for row in factor.rows)
-    program = with_values(Program.of({"noise": total}), values)
-    return InPlaceProgram(program, (derivation.problem.parameters, symbols)), len(used)
+    program = with_values(Program.of({"noise": Matrix.column(driven)}), values)
+    return InPlaceProgram(program, (derivation.problem.parameters, symbols)), len(symbols)
 
 
 def _field(program: Program, derivation: Derivation, values: Values) -> InPlaceProgram:

@@ -1,9 +1,7 @@
 """From a stepper and starts to the record of a run: the outermost loop, which owns the seed."""
 
 import hashlib
-import os
-from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +9,7 @@ import numpy as np
 
 from symbolic_sgd.simulate.checkpoint import load, save
 from symbolic_sgd.simulate.ensemble import SEGMENTS, Ensemble, advanced, started
+from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.statistics import Moments
 from symbolic_sgd.simulate.steps import Stepper
 
@@ -46,14 +45,9 @@ def simulated(
     start: np.ndarray,
     marks: Sequence[int],
     times: np.ndarray,
-    seed: np.random.SeedSequence,
+    recording: Recording,
     *,
-    keep_paths: bool = False,
-    executor: Executor | None = None,
-    progress: Callable[[float], None] | None = None,
-    checkpoint: Path | None = None,
-    identity: str = "",
-    stated_seed: bool = False,
+    identity: Sequence[object] = (),
 ) -> Run:
     """Run a stepper from its starts, and record it.
 
@@ -62,52 +56,46 @@ def simulated(
         start: R×D.
         marks: numbers of steps at which to record, ascending from 0.
         times: the time at each mark.
-        seed: where the chunks' seeds come from.
-        keep_paths: whether positions are kept at each mark.
-        executor: who computes the chunks; None computes them here.
-        progress: told the fraction that is done.
-        checkpoint: a file that is written now and then, and read first if it exists.
-        identity: what makes the run this one (and its seed, where it was stated); a checkpoint of another is refused.
-        stated_seed: whether a checkpoint has to have this seed, or may bring its own.
+        recording: who computes, what is kept, and the seed, without which a checkpoint may bring its own.
+        identity: what makes the run this one; a checkpoint of another is refused.
 
     Raises:
         Diverged: a replica is no longer finite.
         BadCheckpoint: the file is no checkpoint, or another run's.
         OSError: a checkpoint cannot be written; the one before is still there, and the run goes on from it when it is run again.
     """
-    entropy = str(seed.entropy)
-    print_of_run = _fingerprint(identity, start, marks, keep_paths)
+    seed, keep_paths, stated = (
+        np.random.SeedSequence(recording.entropy),
+        bool(recording.paths),
+        recording.rng is not None,
+    )
+    entropy = str(recording.entropy)
+    print_of_run = _fingerprint([*identity, entropy if stated else "any"], start, marks, keep_paths)
+    checkpoint = None if recording.checkpoint is None else Path(recording.checkpoint)
     if checkpoint is not None and checkpoint.exists():
         ensemble, entropy = load(
-            checkpoint, fingerprint=print_of_run, start=start, marks=marks, seed=seed, stated=stated_seed
+            checkpoint, fingerprint=print_of_run, start=start, marks=marks, seed=seed, stated=stated
         )
     else:
         ensemble = started(start, seed, keep_paths=keep_paths)
     left = [mark for mark in marks if mark > ensemble.chunks[0].done or ensemble.moments is None]
-    for part in _segments(left, SEGMENTS if checkpoint is not None or progress is not None else 1):
-        ensemble = _segment(stepper, ensemble, part, marks[-1], executor, progress)
+    for part in _segments(left, SEGMENTS if checkpoint is not None or recording.progress is not None else 1):
+        ensemble = _segment(stepper, ensemble, part, marks[-1], recording)
         if checkpoint is not None:
             save(checkpoint, ensemble, fingerprint=print_of_run, seed=entropy)
     return _record(ensemble, times, marks[-1], int(entropy))
 
 
-def _segment(
-    stepper: Stepper,
-    ensemble: Ensemble,
-    part: Sequence[int],
-    steps: int,
-    executor: Executor | None,
-    progress: Callable[[float], None] | None,
-) -> Ensemble:
+def _segment(stepper: Stepper, ensemble: Ensemble, part: Sequence[int], steps: int, recording: Recording) -> Ensemble:
     done, count = ensemble.chunks[0].done, len(ensemble.chunks)
     finished = [0]
 
     def told() -> None:
         finished[0] += 1
-        if progress is not None:
-            progress((done + (part[-1] - done) * finished[0] / count) / max(steps, 1))
+        if recording.progress is not None:
+            recording.progress((done + (part[-1] - done) * finished[0] / count) / max(steps, 1))
 
-    return advanced(stepper, ensemble, part, executor=executor, told=told)
+    return advanced(stepper, ensemble, part, executor=recording.executor, told=told)
 
 
 def _segments(marks: Sequence[int], count: int) -> list[Sequence[int]]:
@@ -121,13 +109,9 @@ def _record(ensemble: Ensemble, times: np.ndarray, steps: int, seed: int) -> Run
     return Run(times, moments.mean, moments.covariance, ensemble.final, ensemble.paths, steps, seed)
 
 
-def _fingerprint(identity: str, start: np.ndarray, marks: Sequence[int], keep_paths: bool) -> str:
-    digest = hashlib.sha256(identity.encode())
+def _fingerprint(identity: Sequence[object], start: np.ndarray, marks: Sequence[int], keep_paths: bool) -> str:
+    known_by = hashlib.sha256("\n".join(map(str, identity)).encode()).hexdigest()
+    digest = hashlib.sha256(known_by.encode())
     digest.update(np.ascontiguousarray(start, dtype="<f8").tobytes())
     digest.update(repr((start.shape, list(marks), keep_paths)).encode())
     return digest.hexdigest()
-
-
-def fresh_entropy() -> int:
-    """A seed from the operating system."""
-    return int.from_bytes(os.urandom(16), "little")

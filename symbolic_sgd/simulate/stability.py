@@ -1,19 +1,15 @@
 """How large a learning rate SGD bears: the curvatures of single samples."""
 
 import warnings
-from collections.abc import Mapping
-from fractions import Fraction
 
 import numpy as np
-import sympy as sp
 
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.flow.loss_functions import smooth_loss
 from symbolic_sgd.flow.numerics.many_points import limits_of_flow
 from symbolic_sgd.manifold.manifold import find_manifold
-from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.increments import Outcomes
-from symbolic_sgd.simulate.plan import rows_of
+from symbolic_sgd.simulate.plan import Plan, rows_of
 from symbolic_sgd.simulate.steps import Descent
 
 SHIFTS = (1e-5, 1e-8)
@@ -65,12 +61,11 @@ def _differences(descent: Descent, point: np.ndarray, column: np.ndarray, shift:
         return (moved[:, :d] - moved[:, d:]) / (2 * shift)
 
 
-def check_basin_and_stability(
-    problem: Problem, descent: Descent, rate: float, start: np.ndarray, values: Mapping[sp.Symbol, Fraction]
-) -> None:
+def check_basin_and_stability(plan: Plan, descent: Descent, rate: float) -> None:
     """Refuse starts from which the gradient flow does not lead to Γ; warn of a learning rate that throws SGD out."""
+    problem, values = plan.problem, plan.values
     manifold = find_manifold(problem, inside_cell=False)
-    distinct = np.unique(start, axis=0)
+    distinct = np.unique(plan.start, axis=0)
     loss = smooth_loss(problem, manifold.landscape)
     flow = limits_of_flow(loss, rows_of(problem, distinct, values), manifold.codimension, tolerance=1e-8)
     if not flow.reached.all():

@@ -20,6 +20,7 @@ from symbolic_sgd.api.simulation import simulate_sgd
 from symbolic_sgd.errors import BadCheckpoint
 from symbolic_sgd.simulate import checkpoint as checkpoints
 from symbolic_sgd.simulate.ensemble import CHUNK
+from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.sgd import TrueLaw
 
@@ -28,11 +29,11 @@ PROBLEM = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise
 MARKS = [0, 7, 40, 75]
 
 
-def run(file, *, replicas=10, seed=5, marks=MARKS, **wishes):
+def run(file, *, replicas=10, seed=5, marks=MARKS, identity=(), **wishes):
     start = np.ones((replicas, 2)) + np.arange(2 * replicas).reshape(replicas, 2) / 100
     stepper = TrueLaw().descent(PROBLEM, Fraction(1, 50), {})
-    seeds = np.random.SeedSequence(seed)
-    return simulated(stepper, start, marks, np.array(marks, float), seeds, checkpoint=file, **wishes)
+    recording = Recording(rng=seed, checkpoint=file, **wishes)
+    return simulated(stepper, start, marks, np.array(marks, float), recording, identity=identity)
 
 
 def interrupted(file, **wishes):
@@ -100,17 +101,17 @@ CHANGES = [
 def test_what_no_such_run_writes_is_refused_under_a_right_digest(tmp_path, change):
     """Was: a seed that the random numbers do not come from, and replicas that were moved, were taken up; "five" was a traceback."""
     file = tmp_path / "run.npz"
-    run(file, keep_paths=True)
+    run(file, paths=True)
     rewritten(file, change)
     with pytest.raises(BadCheckpoint):
-        run(file, keep_paths=True)
+        run(file, paths=True)
 
 
 def test_it_is_the_change_that_is_refused(tmp_path):
     file = tmp_path / "run.npz"
-    whole = run(file, keep_paths=True)
+    whole = run(file, paths=True)
     rewritten(file, lambda arrays, head: None)
-    assert np.array_equal(run(file, keep_paths=True).paths, whole.paths)
+    assert np.array_equal(run(file, paths=True).paths, whole.paths)
 
 
 def test_a_change_that_agrees_with_itself_is_found_by_the_digest(tmp_path):
@@ -193,8 +194,8 @@ def test_a_run_without_a_seed_goes_on_with_the_files(tmp_path):
 def test_a_coordinate_that_stays_at_zero_is_no_forgery(tmp_path):
     problem = Problem(loss=(u - 1) ** 2 / 2 + v**2 * 0, parameters=(u, v), noise=GradientNoise(sp.Matrix([[1], [0]])))
     stepper = TrueLaw().descent(problem, Fraction(1, 50), {})
-    start, seeds, file = np.zeros((CHUNK + 3, 2)), np.random.SeedSequence(5), tmp_path / "run.npz"
-    runs = [simulated(stepper, start, MARKS, np.array(MARKS, float), seeds, checkpoint=file) for _ in range(2)]
+    start, recording = np.zeros((CHUNK + 3, 2)), Recording(rng=5, checkpoint=tmp_path / "run.npz")
+    runs = [simulated(stepper, start, MARKS, np.array(MARKS, float), recording) for _ in range(2)]
     assert runs[0].final.tobytes() == runs[1].final.tobytes() and not runs[0].final[:, 1].any()
 
 

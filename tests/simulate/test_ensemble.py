@@ -15,6 +15,7 @@ from symbolic_sgd.algebra import in_place
 from symbolic_sgd.errors import BadInput, Diverged
 from symbolic_sgd.simulate import ensemble as ensembles
 from symbolic_sgd.simulate.increments import Increments, Normals, Outcomes, uniform_integers
+from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.sgd import TrueLaw
 from symbolic_sgd.simulate.statistics import Moments
@@ -24,12 +25,9 @@ REPLICAS, STEPS = 3 * ensembles.CHUNK + 17, 75
 MARKS = [0, 7, 40, STEPS]
 
 
-def run(stepper, executor=None, *, replicas=REPLICAS, marks=MARKS, keep_paths=False, dimension=2, **wishes):
+def run(stepper, executor=None, *, replicas=REPLICAS, marks=MARKS, dimension=2, **wishes):
     start = np.ones((replicas, dimension))
-    times = np.array(marks, float)
-    return simulated(
-        stepper, start, marks, times, np.random.SeedSequence(5), executor=executor, keep_paths=keep_paths, **wishes
-    )
+    return simulated(stepper, start, marks, np.array(marks, float), Recording(rng=5, executor=executor, **wishes))
 
 
 @pytest.fixture(scope="module")
@@ -154,7 +152,7 @@ def test_a_chunk_whose_worker_died_is_computed_again_to_the_same_bits(tmp_path):
 
 def test_an_interrupted_run_resumes_to_the_same_bits(stepper, tmp_path):
     marks = list(range(STEPS + 1))
-    whole = run(stepper, marks=marks, keep_paths=True)
+    whole = run(stepper, marks=marks, paths=True)
     file = tmp_path / "run.npz"
 
     def interrupt(fraction):
@@ -162,14 +160,14 @@ def test_an_interrupted_run_resumes_to_the_same_bits(stepper, tmp_path):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        run(stepper, marks=marks, keep_paths=True, checkpoint=file, progress=interrupt)
+        run(stepper, marks=marks, paths=True, checkpoint=file, progress=interrupt)
     assert file.exists()
     seen = []
-    resumed = run(stepper, marks=marks, keep_paths=True, checkpoint=file, progress=seen.append)
+    resumed = run(stepper, marks=marks, paths=True, checkpoint=file, progress=seen.append)
     assert min(seen) > 0.3 and max(seen) == 1
     assert_same_bits(whole, resumed)
     assert whole.paths.tobytes() == resumed.paths.tobytes()
-    assert_same_bits(whole, run(stepper, marks=marks, keep_paths=True, checkpoint=file))  # nothing is left to do
+    assert_same_bits(whole, run(stepper, marks=marks, paths=True, checkpoint=file))  # nothing is left to do
 
 
 def test_a_replica_that_leaves_float64_is_an_error():
@@ -216,7 +214,7 @@ def test_paths_are_kept_only_when_asked_for_and_memory_does_not_grow_with_the_st
     stepper = TrueLaw().descent(problem, Fraction(1, 100), {})
     short, long = (run(stepper, replicas=10, marks=[0, steps]) for steps in (5, 500))
     assert short.paths is None and short.mean.shape == long.mean.shape == (2, 2)
-    kept = run(stepper, replicas=10, marks=[0, 2, 5], keep_paths=True)
+    kept = run(stepper, replicas=10, marks=[0, 2, 5], paths=True)
     assert kept.paths.shape == (3, 10, 2)
     np.testing.assert_array_equal(kept.paths[-1], kept.final)
     np.testing.assert_array_equal(kept.paths[0], 1)

@@ -14,11 +14,12 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.in_place import InPlaceProgram
 from symbolic_sgd.algebra.program import evaluate, in_library_functions
 from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.numeric.shared_terms import SharedTerms
 from symbolic_sgd.simulate.increments import Outcomes
 from symbolic_sgd.simulate.limit import WeakOrderOne, WeakOrderTwo, newton
+from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.sgd import TrueLaw, canonical_sde
-from symbolic_sgd.simulate.sums import SharedTerms
 
 u, v, w, s = sp.symbols("u v w s")
 
@@ -111,11 +112,25 @@ def test_shared_terms_add_up_to_the_functions():
     graph = Graph()
     sums = SharedTerms.of(functions, (u, v, w), graph)
     assert len(sums.terms) == 2  # u² − v² is one
-    at = Valuation(FLOAT64, {u: 1.3, v: 0.4, w: 0.9, s: 2.0})
-    terms, offsets = at(sums.terms), at(sums.offsets)
-    for function, row, offset in zip(functions, sums.coefficients, offsets, strict=True):
-        value = sum(float(a) * t for a, t in zip(row, terms, strict=True)) + offset
+    assert set(sums.offsets) == {1, s}
+    terms = Valuation(FLOAT64, {u: 1.3, v: 0.4, w: 0.9})(sums.terms) + [float(f.subs(s, 2)) for f in sums.offsets]
+    for function, *row in zip(functions, *sums.columns, *sums.offsets.values(), strict=True):
+        value = sum(float(a) * t for a, t in zip(row, terms, strict=True))
         assert value == pytest.approx(float(function.subs({u: 1.3, v: 0.4, w: 0.9, s: 2})), rel=1e-14)
+
+
+def test_seeded_results_depend_on_the_order_of_outcomes():
+    """Both signs of a row side by side; of a law that is symmetric, all with one sign and then all with the other."""
+    tables = {name: TrueLaw().descent(PROBLEMS[name], Fraction(1, 2), {s: Fraction(3)}).increments for name in PROBLEMS}
+    assert tables["labels, one term"].table.tolist() == [[1, 1], [2, -4]]
+    delta = 2 / 3
+    assert tables["labels"].table.tolist() == [
+        [1, 1, 3, 3],
+        [0, 0, 1, 1],
+        [-1 + delta, -1 - delta, -5 + delta, -5 - delta],
+    ]
+    assert tables["matrix"].table.tolist() == [[1, 0, -1, 0], [0, 1, 0, -1]]
+    assert (tables["samples"].counts, tables["matrix"].counts) == ((3, 2, 1), (1, 1, 1, 1))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -145,7 +160,7 @@ def test_newton_steps_lead_to_the_manifold_along_the_normals():
 def means(sde, scheme, start, time, steps, replicas):
     stepper = scheme.stepper(sde.derivation, time / steps, {})
     starts = np.tile(np.array(start, float), (replicas, 1))
-    run = simulated(stepper, starts, [steps], np.array([time]), np.random.SeedSequence(3))
+    run = simulated(stepper, starts, [steps], np.array([time]), Recording(rng=3))
     return run.mean[-1], np.sqrt(np.diag(run.covariance[-1]) / replicas), run.final
 
 

@@ -1,6 +1,7 @@
 """The façades: agreement of the three processes, warnings, and every way to ask for the impossible."""
 
 import contextlib
+import inspect
 import re
 import warnings
 from concurrent.futures import ThreadPoolExecutor
@@ -35,6 +36,9 @@ from symbolic_sgd.errors import (
     OffManifold,
     SymbolicSGDError,
 )
+from symbolic_sgd.simulate.increments import Normals
+from symbolic_sgd.simulate.plan import Plan, recorded
+from symbolic_sgd.simulate.steps import Descent
 
 DERIVATIONS = Path(__file__).parents[2] / "derivations"
 u, v, w, s = sp.symbols("u v w s")
@@ -127,6 +131,58 @@ def test_records_starts_and_seeds():
 def test_bad_input_of_sgd(changed, words):
     with pytest.raises(BadInput, match=words):
         sgd(**changed)
+
+
+PROCESSES = {
+    simulate_sgd: ["learning_rate", "steps", "law"],
+    simulate_canonical_sde: ["learning_rate", "steps", "substeps"],
+    simulate_sde: ["time", "step", "scheme"],
+}
+SHARED = ["replicas", "rng", "executor", "records", "paths", "progress", "checkpoint"]
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_every_process_shows_its_keywords_and_says_each_once(process):
+    shown = inspect.signature(process).parameters
+    assert list(shown)[2:] == [*PROCESSES[process], *SHARED, "constants"]
+    assert (shown["replicas"].default, shown["records"].default, shown["rng"].default) == (1000, 100, None)
+    words = inspect.getdoc(process)
+    assert all(words.count(f"\n    {name}: ") == 1 for name in (*SHARED, "constants"))
+    assert "see `Recording`" not in words
+
+
+@pytest.mark.parametrize("process", PROCESSES)
+def test_a_wrong_keyword_is_told_the_right_ones(process, limit):
+    subject = limit if process is simulate_sde else HYPERBOLA
+    own = {"time": 1, "step": 0.1} if process is simulate_sde else {"learning_rate": 0.1, "steps": 3}
+    with pytest.raises(BadInput, match="'replica' is no constant") as caught:
+        process(subject, (2, 0.5), **own, replica=5)
+    assert ", ".join([*PROCESSES[process], *SHARED]) in str(caught.value)
+
+
+@recorded
+def simulate_decay(problem, start, *, rate, steps, **recording):
+    """x ← x − ηx.
+
+    Args:
+        rate: η.
+        recording: see `Recording`.
+    """
+    plan = Plan.of(simulate_decay, problem, start, recording)
+    decay = Descent(problem.dimension, lambda x, a, out: np.multiply(x, rate, out=out), Normals(0))
+    return plan.run(decay, steps, lambda k: k * rate, "decay", rate)
+
+
+def test_a_new_process_is_one_function(tmp_path):
+    wishes = {"replicas": 3, "records": 4, "checkpoint": tmp_path / "run.npz"}
+    run = simulate_decay(HYPERBOLA, [8, 4], rate=0.5, steps=4, paths=True, **wishes)
+    assert run.times.tolist() == [0, 0.5, 1, 1.5, 2]
+    assert run.paths[:, 2].tolist() == [[8, 4], [4, 2], [2, 1], [1, 0.5], [0.5, 0.25]]
+    with pytest.raises(BadCheckpoint):
+        simulate_decay(HYPERBOLA, [8, 4], rate=0.25, steps=4, paths=True, **wishes)
+    with pytest.raises(BadInput, match="keywords of simulate_decay are rate, steps, replicas"):
+        simulate_decay(HYPERBOLA, [8, 4], rate=0.25, steps=4, replica=3)
+    assert "replicas: R." in inspect.getdoc(simulate_decay)
 
 
 @pytest.mark.parametrize("start", [(0.0, 0.0), (1.0, -1.0)], ids=["saddle", "into the saddle"])

@@ -3,7 +3,7 @@
 Evaluating one drawn sample then costs the terms once, however many samples there are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any
@@ -14,6 +14,9 @@ from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import dot
 from symbolic_sgd.algebra.translation import from_sympy
 
+Column = tuple[Fraction, ...]
+"""One number for each k."""
+
 
 @dataclass(frozen=True)
 class SharedTerms:
@@ -21,41 +24,45 @@ class SharedTerms:
 
     Args:
         terms: φ_1 … φ_T.
-        coefficients: A, n rows of T rationals.
-        offsets: e_1 … e_n, nodes without parameters.
+        columns: those of A, T times n rationals.
+        offsets: e_k = Σ_ψ B_kψ ψ, by the functions ψ that it is made of, without parameters: ψ ↦ B_1ψ … B_nψ.
     """
 
     terms: tuple[Node, ...]
-    coefficients: tuple[tuple[Fraction, ...], ...]
-    offsets: tuple[Node, ...]
+    columns: tuple[Column, ...]
+    offsets: Mapping[Any, Column]
 
     @staticmethod
     def of(functions: Sequence[Any], parameters: Sequence[sp.Symbol], graph: Graph) -> "SharedTerms":
         """The decomposition by the summands that the functions are written with; those in proportion make one term."""
         rows: dict[Any, list[Fraction]] = {}
-        offsets = [graph.constant(0)] * len(functions)
         for k, function in enumerate(functions):
             for summand in sp.Add.make_args(function):
                 factor: Any
                 factor, term = summand.as_coeff_Mul(rational=True)
-                if term.free_symbols.isdisjoint(parameters):
-                    offsets[k] = offsets[k] + from_sympy(summand, graph)
-                else:
-                    row = rows.setdefault(term, [Fraction(0)] * len(functions))
-                    row[k] += Fraction(int(factor.p), int(factor.q))
-        groups: dict[tuple[Fraction, ...], list[tuple[Fraction, Any]]] = {}
+                row = rows.setdefault(term, [Fraction(0)] * len(functions))
+                row[k] += Fraction(int(factor.p), int(factor.q))
+        offsets: dict[Any, Column] = {}
+        groups: dict[Column, list[tuple[Fraction, Any]]] = {}
         for term, row in rows.items():
-            size = next(a for a in row if a)
-            groups.setdefault(tuple(a / size for a in row), []).append((size, term))
+            if term.free_symbols.isdisjoint(parameters):
+                offsets[term] = tuple(row)
+            else:
+                size = next(a for a in row if a)
+                groups.setdefault(tuple(a / size for a in row), []).append((size, term))
         terms = [
             dot([graph.constant(size) for size, _ in group], [from_sympy(term, graph) for _, term in group])
             for group in groups.values()
         ]
-        return SharedTerms(tuple(terms), tuple(zip(*groups, strict=True)), tuple(offsets))
+        return SharedTerms(tuple(terms), tuple(groups), offsets)
 
     @staticmethod
     def separate(functions: Sequence[Any], graph: Graph) -> "SharedTerms":
         """Each function its own term: A = I."""
-        n = range(len(functions))
-        identity = tuple(tuple(Fraction(int(i == j)) for j in n) for i in n)
-        return SharedTerms(tuple(from_sympy(f, graph) for f in functions), identity, (graph.constant(0),) * len(n))
+        return SharedTerms(tuple(from_sympy(f, graph) for f in functions), unit_columns(len(functions)), {})
+
+
+def unit_columns(n: int) -> tuple[Column, ...]:
+    """The columns of the identity."""
+    zero, one = Fraction(0), Fraction(1)
+    return tuple(tuple(one if i == j else zero for i in range(n)) for j in range(n))

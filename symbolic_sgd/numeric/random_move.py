@@ -1,0 +1,174 @@
+"""One step of SGD, and of its canonical SDE, on a graph: x′ = x − m(x, a), and how a is drawn. Every simulator runs these.
+
+NumPy's columns look the numbers a up (`simulate.sgd`); a compiled loop computes them from the row and the sign that it has
+drawn (`numeric.random_step`).
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from functools import cached_property
+from math import lcm
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import pull_back
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.numeric.shared_terms import Column, SharedTerms, unit_columns
+from symbolic_sgd.problems.law import NoiseLaw, noise_law
+from symbolic_sgd.problems.noise import LabelNoise, SamplingNoise
+from symbolic_sgd.problems.problem import Problem
+
+SIGN, BOTH = sp.Dummy("sign"), (1, -1)
+"""The symbol of the sign, and what it is with equal odds."""
+
+Rate = Fraction | sp.Symbol
+"""η, a number or a symbol of the programs."""
+
+
+class Table:
+    """Columns of numbers whose row ξ is drawn. Each is kept once up to its sign; a column of equal numbers is a constant."""
+
+    def __init__(self, graph: Graph):
+        self.graph = graph
+        self.columns: dict[Column, sp.Symbol] = {}
+
+    def column(self, values: Column) -> Node:
+        """The number in row ξ."""
+        if len(set(values)) == 1:
+            return self.graph.constant(values[0])
+        opposite = tuple(-v for v in values)
+        if opposite in self.columns:
+            return -self.graph.symbol(self.columns[opposite])
+        return self.graph.symbol(self.columns.setdefault(values, sp.Dummy(f"c{len(self.columns)}")))
+
+    def combination(self, terms: Mapping[Any, Column]) -> Node:
+        """Σ_ψ c_ψ[ξ] ψ."""
+        products = (self.column(c) * from_sympy(function, self.graph) for function, c in terms.items())
+        return sum(products, self.graph.constant(0))
+
+
+@dataclass(frozen=True)
+class RandomMove:
+    """x′ = x − m(x, a).
+
+    Args:
+        variables: x_1 … x_D.
+        entries: m_1 … m_D.
+        symbols: a_1 … a_K.
+        drawn: each a by `SIGN`, the columns and the constants; () where they are independent standard normal numbers.
+        columns: of the table, with their symbols.
+        odds: c_1 … c_n, whole numbers: the row ξ is drawn with probability c_ξ/Σc.
+        signs: those that the sign takes, with equal odds.
+    """
+
+    variables: tuple[Node, ...]
+    entries: Sequence[Node]
+    symbols: tuple[sp.Symbol, ...]
+    drawn: Sequence[Node] = ()
+    columns: Mapping[Column, sp.Symbol] = field(default_factory=dict)
+    odds: tuple[int, ...] = ()
+    signs: tuple[int, ...] = (1,)
+
+    @cached_property
+    def program(self) -> Program:
+        """Its output `move` is m, D×1."""
+        return Program.of({"move": Matrix.column(self.entries)})
+
+
+def sgd_moves(problem: Problem, rate: Rate) -> Iterable[RandomMove]:
+    """SGD by the law of the problem: a uniform (or weighted) sample, a label's sign, a column of σ and its sign.
+
+    Samples are written as sums of shared terms, and each by itself: which costs less depends on them and on the simulator.
+    """
+    if isinstance(problem.noise, LabelNoise):
+        return _label_moves(problem, problem.noise, rate)
+    if isinstance(problem.noise, SamplingNoise):
+        return _sample_moves(problem, problem.noise, rate)
+    return (drawn_move(problem, noise_law(problem), rate),)
+
+
+def _label_moves(problem: Problem, noise: LabelNoise, rate: Rate) -> Iterator[RandomMove]:
+    """m = η(r_ξ ± δ)∇r_ξ for residuals r_k = Σ_m A_km φ_m + e_k: a holds A_ξ1 … A_ξT and e_ξ ± δ."""
+    for variables, sums in _decompositions(problem.residuals, problem):
+        graph, symbols = variables[0].graph, _symbols(len(sums.terms) + 1)
+        *chosen, offset = (graph.symbol(a) for a in symbols)
+        residual = _node(rate, graph) * (dot(chosen, sums.terms) + offset)
+        move = pull_back(sums.terms, [residual * a for a in chosen], variables)
+        table, amplitude = Table(graph), from_sympy(sp.sympify(noise.amplitude, strict=True), graph)
+        drawn = [*map(table.column, sums.columns), table.combination(sums.offsets) + graph.symbol(SIGN) * amplitude]
+        yield RandomMove(variables, move, symbols, drawn, table.columns, (1,) * len(problem.residuals), BOTH)
+
+
+def _sample_moves(problem: Problem, noise: SamplingNoise, rate: Rate) -> Iterator[RandomMove]:
+    """m = η∇ℓ_ξ for sample losses ℓ_k = Σ_m A_km φ_m + e_k: a holds A_ξ1 … A_ξT."""
+    for variables, sums in _decompositions(noise.losses, problem):
+        graph, symbols = variables[0].graph, _symbols(len(sums.terms))
+        move = pull_back(sums.terms, [_node(rate, graph) * graph.symbol(a) for a in symbols], variables)
+        table = Table(graph)
+        drawn = [table.column(c) for c in sums.columns]
+        yield RandomMove(variables, move, symbols, drawn, table.columns, _odds(noise.weights))
+
+
+def _decompositions(functions: Sequence[Any], problem: Problem) -> Iterator[tuple[tuple[Node, ...], SharedTerms]]:
+    """x and the functions on a graph, by shared terms, and then each by itself."""
+    landscape = problem.landscape()
+    yield landscape.variables, SharedTerms.of(functions, problem.parameters, landscape.graph)
+    landscape = problem.landscape()
+    yield landscape.variables, SharedTerms.separate(functions, landscape.graph)
+
+
+def drawn_move(problem: Problem, law: NoiseLaw, rate: Rate) -> RandomMove:
+    """m = η(∇L + Σ_k a_k s_k) with a the unit vector of the outcome drawn (its sign, where −s_k is an outcome too)."""
+    landscape = problem.landscape()
+    graph, steps = landscape.graph, law.program.on(landscape.graph)["steps"]
+    # Where the law is symmetric, the second half of the outcomes is the first with the other sign.
+    count = steps.shape[1] // 2 if law.symmetric else steps.shape[1]
+    symbols, table = _symbols(count), Table(graph)
+    noise = [_combined(row, range(count), symbols) for row in steps.rows]
+    move = [_node(rate, graph) * (g + s) for g, s in zip(landscape.gradient.entries, noise, strict=True)]
+    sign, signs = (graph.symbol(SIGN), BOTH) if law.symmetric else (graph.constant(1), (1,))
+    drawn = [sign * table.column(unit) for unit in unit_columns(count)]
+    return RandomMove(landscape.variables, move, symbols, drawn, table.columns, _odds(law.probabilities[:count]), signs)
+
+
+def canonical_move(problem: Problem, rate: Rate, step: Fraction) -> RandomMove:
+    """m = ηh∇L + η√h σa with a ~ N(0, I), Euler–Maruyama for dX = −η∇L dt + ησ dW in steps h; h = 1 is SGD with Gaussian noise."""
+    landscape = problem.landscape()
+    graph = landscape.graph
+    root = graph.power(graph.constant(step), graph.constant(Fraction(1, 2)))
+    symbols, driven = driven_by(problem.noise.columns(problem, landscape).factor)
+    slope = [step * entry for entry in landscape.gradient.entries]
+    move = [_node(rate, graph) * (g + root * s) for g, s in zip(slope, driven, strict=True)]
+    return RandomMove(landscape.variables, move, symbols)
+
+
+def driven_by(factor: Matrix) -> tuple[tuple[sp.Symbol, ...], list[Node]]:
+    """A a with one increment for each column of A that is not zero: their symbols, and the D entries."""
+    used = [k for k, column in enumerate(factor.T.rows) if not all(entry.is_zero for entry in column)]
+    symbols = _symbols(len(used))
+    return symbols, [_combined(row, used, symbols) for row in factor.rows]
+
+
+def _combined(row: Sequence[Node], used: Sequence[int], symbols: Sequence[sp.Symbol]) -> Node:
+    graph = row[0].graph
+    return dot([row[k] for k in used], [graph.symbol(a) for a in symbols]) if used else graph.constant(0)
+
+
+def _odds(weights: Sequence[Fraction]) -> tuple[int, ...]:
+    total = sum(weights)
+    parts = [w / total for w in weights]
+    denominator = lcm(*(p.denominator for p in parts))
+    return tuple(int(p * denominator) for p in parts)
+
+
+def _symbols(count: int) -> tuple[sp.Symbol, ...]:
+    return tuple(sp.Dummy(f"a{k}") for k in range(count))
+
+
+def _node(rate: Rate, graph: Graph) -> Node:
+    return graph.constant(rate) if isinstance(rate, Fraction) else graph.symbol(rate)
