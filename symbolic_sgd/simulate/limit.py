@@ -9,9 +9,9 @@ import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.in_place import InPlaceProgram
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, dot
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.simulate.sgd import with_values
 from symbolic_sgd.simulate.steps import EulerMaruyama, NinomiyaVictoir
 from symbolic_sgd.theorem.derivation import Derivation
@@ -72,8 +72,8 @@ def _noise(derivation: Derivation, values: Values) -> tuple[InPlaceProgram | Non
     increments = [graph.symbol(a) for a in symbols]
     total = Matrix.column(dot([row[k] for k in used], increments) for row in factor.rows)
     program = with_values(Program.of({"noise": total}), values)
-    return InPlaceProgram(program, (derivation.problem.parameters, symbols)), len(used)
+    return InPlaceProgram(program, (*derivation.problem.parameters, *symbols)), len(used)
 
 
 def _field(program: Program, derivation: Derivation, values: Values) -> InPlaceProgram:
-    return InPlaceProgram(with_values(program, values), (derivation.problem.parameters,))
+    return InPlaceProgram(with_values(program, values), derivation.problem.parameters)

@@ -12,11 +12,11 @@ import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import pull_back
 from symbolic_sgd.algebra.graph import Graph, Node
-from symbolic_sgd.algebra.in_place import InPlaceProgram
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Instruction, Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.problems.law import NoiseLaw, check_law, noise_law
 from symbolic_sgd.problems.noise import LabelNoise, SamplingNoise
 from symbolic_sgd.problems.problem import Problem
@@ -194,7 +194,7 @@ def _descent(
     problem: Problem, move: Sequence[Node], symbols: Sequence[sp.Symbol], increments: Increments, values: Values
 ) -> Descent:
     program = with_values(Program.of({"move": Matrix.column(move)}), values)
-    return Descent(problem.dimension, InPlaceProgram(program, (problem.parameters, tuple(symbols))), increments)
+    return Descent(problem.dimension, InPlaceProgram(program, (*problem.parameters, *symbols)), increments)
 
 
 def with_values(program: Program, values: Values) -> Program:
