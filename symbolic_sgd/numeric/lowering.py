@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import sha256
 
+import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.arithmetic import PRECISE, Arithmetic
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Instruction, Program, in_library_functions
 from symbolic_sgd.errors import ComplexValue
@@ -69,8 +70,13 @@ class Lowered:
         return sha256(repr((self.inputs, self.constants, self.steps, self.widths)).encode()).hexdigest()
 
 
-def lower(programs: Iterable[Program], symbols: Sequence[sp.Symbol]) -> Lowered:
+def lower(programs: Iterable[Program], symbols: Sequence[sp.Symbol], folding: Arithmetic = PRECISE) -> Lowered:
     """Some programs, one after the other, as steps on the values of `symbols`.
+
+    Args:
+        programs: whose outputs are stored one after the other.
+        symbols: one for each input.
+        folding: how constants are computed from constants; in `FLOAT64` the results have the bits of `algebra.program.evaluate`.
 
     >>> from symbolic_sgd.algebra.graph import Graph
     >>> from symbolic_sgd.algebra.matrices import Matrix
@@ -79,7 +85,7 @@ def lower(programs: Iterable[Program], symbols: Sequence[sp.Symbol]) -> Lowered:
     >>> lowered.constants, lowered.registers, lowered.operations
     ((-1.0,), 1, 3)
     """
-    code = _Code(len(symbols))
+    code = _Code(len(symbols), folding)
     inputs = {symbol: i for i, symbol in enumerate(symbols)}
     widths: list[int] = []
     for program in programs:
@@ -91,7 +97,8 @@ def lower(programs: Iterable[Program], symbols: Sequence[sp.Symbol]) -> Lowered:
 class _Code:
     """Steps that never write a slot twice; constants have the names −1, −2, … until their number is known."""
 
-    def __init__(self, inputs: int):
+    def __init__(self, inputs: int, folding: Arithmetic):
+        self.folding = folding
         self.inputs = inputs
         self.names = inputs
         self.constants: dict[float | str, int] = {}
@@ -102,19 +109,27 @@ class _Code:
         slots: dict[int, int] = {}
         folded: dict[int, object] = {}
         wanted = _places(program, first)
-        with mp.workdps(FOLDED_DIGITS):
+        with mp.workdps(FOLDED_DIGITS), np.errstate(all="ignore"):
             for i in demand_order(program):
                 instruction = program.instructions[i]
                 if instruction.op == "symbol":
                     slots[i] = inputs[instruction.value]
                 elif all(a in folded for a in instruction.args):
-                    folded[i] = _value(instruction, [folded[a] for a in instruction.args])
+                    folded[i] = self._value(instruction, [folded[a] for a in instruction.args])
                     slots[i] = self._constant(float(folded[i]))  # type: ignore[arg-type]
                 else:
                     slots[i] = self.names
                     self.steps.append(Step(instruction.op, self.names, tuple(slots[a] for a in instruction.args)))
                     self.names += 1
                 self.steps.extend(Step(STORE, place, (slots[i],)) for place in wanted.get(i, ()))
+
+    def _value(self, instruction: Instruction, operands: list) -> object:
+        try:
+            if instruction.op == "constant":
+                return self.folding.constant(instruction.value)
+            return self.folding.operations[instruction.op](*operands)
+        except (ComplexValue, ZeroDivisionError):
+            return mp.nan
 
     def _constant(self, value: float) -> int:
         key = repr(value)  # −0.0 and 0.0 differ, and NaN is itself
@@ -155,15 +170,6 @@ def _places(program: Program, first: int) -> dict[int, list[int]]:
             places.setdefault(register, []).append(first)
             first += 1
     return places
-
-
-def _value(instruction: Instruction, operands: list) -> object:
-    try:
-        if instruction.op == "constant":
-            return PRECISE.constant(instruction.value)
-        return PRECISE.operations[instruction.op](*operands)
-    except (ComplexValue, ZeroDivisionError):
-        return mp.nan
 
 
 def _allocated(code: _Code, widths: tuple[int, ...]) -> Lowered:

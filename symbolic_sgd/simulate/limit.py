@@ -9,9 +9,9 @@ import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.in_place import InPlaceProgram
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.numeric.random_move import driven_by
 from symbolic_sgd.simulate.sgd import with_values
 from symbolic_sgd.simulate.steps import EulerMaruyama, NinomiyaVictoir
@@ -70,8 +70,8 @@ def _noise(derivation: Derivation, values: Values) -> tuple[InPlaceProgram | Non
     if not symbols:
         return None, 0
     program = with_values(Program.of({"noise": Matrix.column(driven)}), values)
-    return InPlaceProgram(program, (derivation.problem.parameters, symbols)), len(symbols)
+    return InPlaceProgram(program, (*derivation.problem.parameters, *symbols)), len(symbols)
 
 
 def _field(program: Program, derivation: Derivation, values: Values) -> InPlaceProgram:
-    return InPlaceProgram(with_values(program, values), (derivation.problem.parameters,))
+    return InPlaceProgram(with_values(program, values), derivation.problem.parameters)

@@ -10,10 +10,10 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64
-from symbolic_sgd.algebra.in_place import InPlaceProgram
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Instruction, Program, evaluate
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.numeric.random_move import SIGN, RandomMove, canonical_move, drawn_move, sgd_moves
 from symbolic_sgd.problems.law import check_law
 from symbolic_sgd.problems.problem import Problem
@@ -97,7 +97,7 @@ def _cost(move: RandomMove) -> int:
 def _descent(problem: Problem, move: RandomMove, values: Values) -> Descent:
     program, symbols = with_values(move.program, values), move.symbols
     increments = _outcomes(move, values) if move.drawn else Normals(len(symbols))
-    return Descent(problem.dimension, InPlaceProgram(program, (problem.parameters, symbols)), increments)
+    return Descent(problem.dimension, InPlaceProgram(program, (*problem.parameters, *symbols)), increments)
 
 
 def _outcomes(move: RandomMove, values: Values) -> Outcomes:

@@ -11,8 +11,8 @@ from killing import KillsOnce
 from scipy.stats import chisquare
 
 from symbolic_sgd import IsotropicNoise, Problem
-from symbolic_sgd.algebra import in_place
 from symbolic_sgd.errors import BadInput, Diverged
+from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.simulate import ensemble as ensembles
 from symbolic_sgd.simulate.increments import Increments, Normals, Outcomes, uniform_integers
 from symbolic_sgd.simulate.recording import Recording
@@ -75,8 +75,8 @@ def test_coupled_levels_keep_their_pace_over_segments(stepper):
 def test_coupled_levels_prepare_their_programs_once(stepper, monkeypatch):
     """Was: in every step, for the rows came as new views each time; the ensembles of `verify` took ten times as long."""
     prepared = []
-    real = in_place._calls
-    monkeypatch.setattr(in_place, "_calls", lambda *parts: prepared.append(parts) or real(*parts))
+    real = InPlaceProgram._bound
+    monkeypatch.setattr(InPlaceProgram, "_bound", lambda *parts: prepared.append(parts) or real(*parts))
     run(Coupled(((stepper, 4), (stepper, 1))), replicas=50, dimension=4)
     assert len(prepared) <= 10 < STEPS
 

@@ -11,9 +11,10 @@ from scipy.integrate import solve_ivp
 from symbolic_sgd import GaussianLaw, GradientNoise, IsotropicNoise, LabelNoise, Problem, StatedLaw
 from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.in_place import InPlaceProgram
-from symbolic_sgd.algebra.program import evaluate, in_library_functions
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program, evaluate, in_library_functions
 from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.numeric.shared_terms import SharedTerms
 from symbolic_sgd.simulate.increments import Outcomes
 from symbolic_sgd.simulate.limit import WeakOrderOne, WeakOrderTwo, newton
@@ -141,10 +142,23 @@ def test_in_place_programs_give_the_bits_of_ordinary_evaluation(name):
     for name in ("drift", "tangent_noise", "hessian_pinv"):
         part = sde.program.select(name)
         out = np.full((len(part.outputs[0].registers), 33), np.nan)
-        function = InPlaceProgram(part, (symbols,))
+        function = InPlaceProgram(part, symbols)
         for _ in range(2):
             function(np.ascontiguousarray(rows.T), out)
         np.testing.assert_array_equal(out.T, evaluate(in_library_functions(part), symbols, rows)[name])
+
+
+def test_in_place_programs_store_what_is_asked_for_where_it_is_asked_for():
+    """Inputs, constants, √2/3 folded in float64, entries that others are made of, and one entry at two places."""
+    graph = Graph()
+    x, y, z = (graph.symbol(a) for a in (u, v, w))
+    root = graph.call("sqrt", graph.constant(2)) / 3
+    product = x * y
+    part = Program.of({"f": Matrix.column([product * z, z, root * x, product, graph.constant(3), root, product, z])})
+    rows = np.random.default_rng(0).uniform(0.5, 1.5, (5, 3))
+    out = np.full((8, 5), np.nan)
+    InPlaceProgram(part, (u, v, w))(np.ascontiguousarray(rows.T), out)
+    np.testing.assert_array_equal(out.T, evaluate(part, (u, v, w), rows)["f"])
 
 
 def test_newton_steps_lead_to_the_manifold_along_the_normals():

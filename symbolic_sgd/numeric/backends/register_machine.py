@@ -9,6 +9,7 @@ import numpy as np
 
 from symbolic_sgd.algebra.arithmetic import FLOAT64
 from symbolic_sgd.numeric.host import BLOCK, HostBackend
+from symbolic_sgd.numeric.in_place import Call, ufunc_calls
 from symbolic_sgd.numeric.lowering import STORE, Lowered, Step
 
 CACHE = 1 << 22
@@ -53,7 +54,13 @@ class RegisterMachine:
                 active = memory[:, : stop - start]
                 active[: lowered.inputs] = points[start:stop].T
                 columns = [column for result in results for column in result[start:stop].T]
-                _run(lowered, active, columns)
+                slots = [*active[: lowered.inputs], *lowered.constants, *active[lowered.inputs :], *columns]
+                for function, operands in self._calls:
+                    function(*operands(slots))
+
+    @cached_property
+    def _calls(self) -> tuple[Call, ...]:
+        return ufunc_calls(self.lowered)
 
     def point(self, point: np.ndarray) -> Sequence[float] | None:
         if self._function is None:
@@ -74,18 +81,6 @@ class RegisterMachine:
     @cached_property
     def _function(self) -> Callable[..., Sequence[float]] | None:
         return _python_function(self.lowered) if self.lowered.operations <= WRITTEN_OUT else None
-
-
-def _run(lowered: Lowered, memory: np.ndarray, columns: Sequence[np.ndarray]) -> None:
-    slots: list[Any] = [*memory[: lowered.inputs], *lowered.constants, *memory[lowered.inputs :]]
-    for step in lowered.steps:
-        operands = step.operands
-        if step.op == STORE:
-            columns[step.target][...] = slots[operands[0]]
-        elif len(operands) == 2:
-            FLOAT64.operations[step.op](slots[operands[0]], slots[operands[1]], slots[step.target])
-        else:
-            FLOAT64.operations[step.op](slots[operands[0]], slots[step.target])
 
 
 def _python_function(lowered: Lowered) -> Callable[..., Sequence[float]]:
