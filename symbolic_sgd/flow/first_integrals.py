@@ -26,7 +26,7 @@ from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.manifold.search import FloatLandscape
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.symbols import check_expression
+from symbolic_sgd.problems.symbols import check_expression, with_signs
 from symbolic_sgd.rational.recognition import rational
 
 NULL = 1e-10
@@ -204,11 +204,7 @@ class IntegralSearch:
         rows = self.rng.standard_normal((count, len(symbols))) * self.rng.choice(SPREADS, (count, 1))
         rows[:, : self.problem.dimension] *= spread
         rows[::2] = np.abs(rows[::2])  # powers that are not whole ask for positive coordinates
-        for i, symbol in enumerate(symbols):
-            if symbol.is_nonnegative:
-                rows[:, i] = np.abs(rows[:, i])
-            elif symbol.is_nonpositive:
-                rows[:, i] = -np.abs(rows[:, i])
+        rows = with_signs(symbols, rows)
         return rows[self.floats(rows).admissible]
 
     def _coefficients(self, rates: Sequence[Node], points: np.ndarray) -> list[Fraction] | None:
