@@ -144,6 +144,10 @@ class Graph:
             return self.subtract(b, a.args[0])
         return self._intern("add", (a, b) if a.index < b.index else (b, a))
 
+    def total(self, nodes: Iterable[Node]) -> Node:
+        """Σ of the nodes, one after the other; 0 for none."""
+        return sum(nodes, self.constant(0))
+
     def subtract(self, a: Node, b: Node) -> Node:
         if b.op == "constant":
             return self.add(a, self.constant(-b.value))

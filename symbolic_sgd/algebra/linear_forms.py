@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from fractions import Fraction
 from math import gcd, lcm
 
-from symbolic_sgd.algebra.graph import Exact, Graph, Node
+from symbolic_sgd.algebra.graph import Exact, Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
 
 
@@ -36,17 +36,10 @@ def linear_forms(sums: Sequence[Sequence[Node]]) -> list[Node]:
         if letter is None:
             continue
         if any(c and y is not letter for c, y in place):
-            return [_sum(graph, terms) for terms in sums]
+            return [graph.total(terms) for terms in sums]
         factors = tuple(c for c, _ in place)
         shared[factors] = shared.get(factors, graph.constant(0)) + letter
-    return [_sum(graph, [factors[k] * q for factors, q in shared.items()]) for k in range(len(sums))]
-
-
-def _sum(graph: Graph, terms: Sequence[Node]) -> Node:
-    total = graph.constant(0)
-    for term in terms:
-        total = total + term
-    return total
+    return [graph.total(factors[k] * q for factors, q in shared.items()) for k in range(len(sums))]
 
 
 def content(entries: Sequence[Node]) -> Fraction:

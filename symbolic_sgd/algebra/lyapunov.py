@@ -19,7 +19,7 @@ def elementary_symmetric(matrix: Matrix, count: int) -> tuple[Node, ...]:
         [_minor(matrix, (i, j)) for i in n for j in n if i < j],
         [_minor(matrix, (i, j, k)) for i in n for j in n for k in n if i < j < k],
     )
-    return tuple(_sum(minors) for minors in orders[:count])
+    return tuple(matrix[0, 0].graph.total(minors) for minors in orders[:count])
 
 
 def _minor(a: Matrix, rows: tuple[int, ...]) -> Node:
@@ -32,13 +32,6 @@ def _minor(a: Matrix, rows: tuple[int, ...]) -> Node:
         - a[i, j] * (a[j, i] * a[k, k] - a[j, k] * a[k, i])
         + a[i, k] * (a[j, i] * a[k, j] - a[j, j] * a[k, i])
     )
-
-
-def _sum(nodes: Sequence[Node]) -> Node:
-    total = nodes[0]
-    for node in nodes[1:]:
-        total = total + node
-    return total
 
 
 def closed_form(b: Matrix, e: Sequence[Node], y: Matrix) -> Matrix:

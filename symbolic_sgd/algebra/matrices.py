@@ -25,6 +25,10 @@ class Matrix:
         n = range(len(entries))
         return Matrix.of([graph.lift(entries[i] if i == j else 0) for j in n] for i in n)
 
+    @staticmethod
+    def identity(graph: Graph, size: int) -> "Matrix":
+        return Matrix.diagonal(graph, [1] * size)
+
     @property
     def shape(self) -> tuple[int, int]:
         return len(self.rows), len(self.rows[0]) if self.rows else 0
@@ -37,6 +41,11 @@ class Matrix:
     def entries(self) -> tuple[Node, ...]:
         """All entries, row by row."""
         return tuple(entry for row in self.rows for entry in row)
+
+    @property
+    def trace(self) -> Node:
+        """The sum of the diagonal of a matrix that is not empty."""
+        return self.rows[0][0].graph.total(row[i] for i, row in enumerate(self.rows))
 
     def __getitem__(self, ij: tuple[int, int]) -> Node:
         return self.rows[ij[0]][ij[1]]

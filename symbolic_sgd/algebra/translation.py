@@ -107,19 +107,12 @@ def _node(expression: Any, args: list[Node], graph: Graph) -> Node:
     if expression.is_Rational:
         return graph.constant(Fraction(int(expression.p), int(expression.q)))
     if expression.is_Add:
-        return _sum(args)
+        return sum(args[1:], args[0])
     if expression.is_Mul:
         return _product(expression, args, graph)
     if expression.is_Pow:
         return args[0] ** args[1]
     return _atom_or_call(expression, args, graph)
-
-
-def _sum(args: list[Node]) -> Node:
-    total = args[0]
-    for term in args[1:]:
-        total = total + term
-    return total
 
 
 def _product(expression: sp.Mul, args: list[Node], graph: Graph) -> Node:

@@ -17,6 +17,7 @@ from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, ComplexValue, ManifoldMismatch, NoManifold, NotSmooth, Undecided
 from symbolic_sgd.manifold.precise import HIGH, POINT, PrecisePoint, positive_semidefinite_rank
+from symbolic_sgd.problems.symbols import with_signs
 from symbolic_sgd.theorem.derivation import Derivation
 
 SEED = 7031
@@ -242,8 +243,7 @@ def _draw(
         return low + step if np.isfinite(low) else high - step if np.isfinite(high) else float(2 * rng.normal())
     if symbol in near:
         return near[symbol] + 0.2 * (1 + abs(near[symbol])) * float(rng.uniform(-1, 1))
-    value = float(2 * rng.normal())
-    return abs(value) if symbol.is_positive else -abs(value) if symbol.is_negative else value
+    return float(with_signs((symbol,), 2 * rng.normal(size=1))[0])
 
 
 def tested(

@@ -70,10 +70,8 @@ def _factored(covariance: Matrix, chart: Chart) -> PositiveDefinite | None:
 
 
 def _divergence(row: tuple[Node, ...], variables: list[Node]) -> Node:
-    total = row[0].graph.constant(0)
-    for entry, variable in zip(row, variables, strict=True):
-        total = total + gradient(entry, [variable])[0]
-    return total
+    slopes = (gradient(entry, [variable])[0] for entry, variable in zip(row, variables, strict=True))
+    return row[0].graph.total(slopes)
 
 
 def _pairs(rows: list[list[Node]]) -> Iterator[tuple[Node, Node]]:

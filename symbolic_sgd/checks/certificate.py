@@ -139,3 +139,13 @@ def verdict(error: float, accuracy: float, tolerance: float) -> str:
     if error <= tolerance and accuracy <= tolerance:
         return "measured"
     return "failed" if error > max(tolerance, 10 * accuracy) else "undecided"
+
+
+def not_run(name: str, tolerance: float, reason: str) -> Check:
+    """What was not compared, and why not."""
+    return Check(name, None, None, 0.0, tolerance, "not run", reason)
+
+
+def undecided(name: str, tolerance: float, reason: str) -> Check:
+    """What could not be observed, and why not."""
+    return Check(name, None, None, float("nan"), tolerance, "undecided", reason)

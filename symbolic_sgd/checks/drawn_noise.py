@@ -12,7 +12,7 @@ from typing import ClassVar
 import numpy as np
 
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.certificate import Check, not_run
 from symbolic_sgd.checks.fresh_points import floats
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import ProblemTooLarge
@@ -128,7 +128,7 @@ def _checks(
     for row, slope, sigma, blur in zip(rows, slopes, sigmas, blurs, strict=True):
         drawn = moves(problem, row)
         if drawn is None:
-            return [Check(n, None, None, 0.0, TOLERANCE, "not run", f"more than {MOST:,} outcomes") for n in names]
+            return [not_run(n, TOLERANCE, f"more than {MOST:,} outcomes") for n in names]
         moved, probabilities = drawn
         mean, size = probabilities @ moved, witness.noise_size(dict(zip(problem.symbols, row.tolist(), strict=True)))
         spread = (moved - mean).T * probabilities @ (moved - mean)
@@ -136,7 +136,7 @@ def _checks(
         largest = max(scale, float(np.abs(slope).max()))
         if blur > HIDDEN * scale:
             reason = f"rounding of ∇L hides the noise in float64, at |x| = {np.abs(row).max():.3g} with |∇²L| = {steepest.max():.3g}"
-            return [Check(n, None, None, 0.0, TOLERANCE, "not run", reason) for n in names]
+            return [not_run(n, TOLERANCE, reason) for n in names]
         pairs = (slope, mean, largest), ((sigma @ sigma.T).ravel(), spread.ravel(), scale**2)
         for check_name, (stated, seen, natural) in zip(names, pairs, strict=True):
             check = _compared(check_name, stated, seen, natural, TOLERANCE + float(blur) / scale)

@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.certificate import Check, not_run, undecided
 from symbolic_sgd.checks.float_errors import TOLERANCE, term_scales
 from symbolic_sgd.checks.region import region_points, region_words
 from symbolic_sgd.checks.witness import Witness
@@ -41,11 +41,11 @@ class Enclosures:
         try:
             balls = importlib.import_module(ARITHMETIC)
         except ImportError:
-            return [Check(name, None, None, 0.0, TOLERANCE, "not run", INSTALL) for name in names.values()]
+            return [not_run(name, TOLERANCE, INSTALL) for name in names.values()]
         rows = region_points(witness, rng, self.points)
         if not len(rows):
             reason = "no points of Γ were found in the region"
-            return [Check(name, None, None, float("nan"), TOLERANCE, "undecided", reason) for name in names.values()]
+            return [undecided(name, TOLERANCE, reason) for name in names.values()]
         program, symbols = witness.derivation.program.select(*names), witness.derivation.problem.symbols
         floats = evaluate(program, symbols, rows)
         with balls.at_precision():
@@ -55,7 +55,7 @@ class Enclosures:
                     for row in rows
                 ]
             except UnsupportedExpression as reason:
-                return [Check(name, None, None, 0.0, TOLERANCE, "not run", str(reason)) for name in names.values()]
+                return [not_run(name, TOLERANCE, str(reason)) for name in names.values()]
             bounds = {
                 term: np.array(
                     [

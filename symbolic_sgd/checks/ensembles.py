@@ -18,7 +18,7 @@ import sympy as sp
 from scipy.special import ndtri
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
-from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.certificate import Check, undecided
 from symbolic_sgd.checks.fluctuations import Fluctuations
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import BadInput, Diverged, Undecided
@@ -161,9 +161,9 @@ class Ensembles:
         try:
             seen = self.observe(witness, witness.points[0], rng)
         except Diverged as reason:
-            return [_undecided("ensemble of SGD", str(reason))]
+            return [undecided("ensemble of SGD", 0.0, str(reason))]
         except Undecided as reason:
-            return [replace(_undecided("ensemble of SGD", str(reason)), verdict="not run")]
+            return [replace(undecided("ensemble of SGD", 0.0, str(reason)), verdict="not run")]
         return self.judge(witness.derivation, seen, rng)
 
     def observe(self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], rng: np.random.Generator) -> Observed:
@@ -231,13 +231,13 @@ class Ensembles:
                 f"from η = {seen.rate:.3g} down to a quarter of it the averages of SGD follow no expansion in η yet: "
                 "a smaller `stiffness` would have to be tried"
             )
-            return [_undecided("ensemble of SGD", reason)]
+            return [undecided("ensemble of SGD", 0.0, reason)]
         stepper = WeakOrderTwo().stepper(derivation, seen.time / self.cells, seen.values)
         still = stepper.noise is None
         try:
             limit = _functions(_final(stepper, seen.start, self.cells, 2 if still else self.replicas, rng), seen.start)
         except Diverged as reason:
-            return [_undecided("ensemble of the limit", str(reason))]
+            return [undecided("ensemble of the limit", 0.0, str(reason))]
         predicted = limit.mean(axis=0)
         error = np.hypot(seen.error, 0 if still else limit.std(axis=0, ddof=1) / np.sqrt(len(limit)))
         error = np.maximum(error, seen.rounding)
@@ -270,10 +270,6 @@ class Ensembles:
         )
         verdict = "consistent" if z <= threshold else "failed"
         return Check(f"ensemble: {test}", float(predicted), float(observed), float(z), threshold, verdict, detail)
-
-
-def _undecided(name: str, reason: str) -> Check:
-    return Check(name, None, None, float("nan"), 0.0, "undecided", reason)
 
 
 def _final(stepper: Stepper, start: np.ndarray, steps: int, replicas: int, rng: np.random.Generator) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.certificate import Check, not_run, undecided
 from symbolic_sgd.checks.region import far_points, region_points, region_words
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.numeric.callables import NumericFunctions
@@ -48,7 +48,7 @@ class FloatErrors:
         names = {"drift": "float64: drift", "tangent_noise": "float64: diffusion"}
         if len(rows) < max(4, self.points // 4):
             reason = f"only {len(rows)} of {self.points} points of Γ were found in the region"
-            return [Check(name, None, None, float("nan"), TOLERANCE, "undecided", reason) for name in names.values()]
+            return [undecided(name, TOLERANCE, reason) for name in names.values()]
         floats, scales = _called(witness, rows, tuple(names)), term_scales(witness, rows)
         where = region_words(witness, len(rows))
         near = [
@@ -70,14 +70,14 @@ def _far_out(witness: Witness, rows: np.ndarray, names: Mapping[str, str]) -> li
     """The digits that are right farther and farther out, where functions like eᵘ leave float64 the fewest."""
     if not len(rows):
         reason = "no way along Γ was found that leads far away"
-        return [Check(f"{n}, far out", None, None, 0.0, FAR_TOLERANCE, "not run", reason) for n in names.values()]
+        return [not_run(f"{n}, far out", FAR_TOLERANCE, reason) for n in names.values()]
     return [_far_check(witness, term, f"{name}, far out", rows) for term, name in names.items()]
 
 
 def _far_check(witness: Witness, term: str, name: str, rows: np.ndarray) -> Check:
     rows = rows[np.isfinite(_called(witness, rows, (term,))[term]).all(axis=1)]  # the others are refused
     if not len(rows):
-        return Check(name, None, None, 0.0, FAR_TOLERANCE, "not run", "float64 overflows at every point far away")
+        return not_run(name, FAR_TOLERANCE, "float64 overflows at every point far away")
     floats, scales = _called(witness, rows, (term,))[term], least_scales(witness, rows)[term]
     truth = settled(lambda digits: _precise(witness, term, rows, digits))
     digits = right_digits(floats, truth).tolist()

@@ -4,15 +4,15 @@
 inverse nor the Lyapunov inverse enters.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
-import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PreciseNumber
-from symbolic_sgd.checks.certificate import Check, verdict
+from symbolic_sgd.checks.certificate import Check, undecided
+from symbolic_sgd.checks.fresh_points import Point
+from symbolic_sgd.checks.observation import measured, natural_size
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.flow.numerics.many_points import FlowLimits, limits_of_flow
 
@@ -60,9 +60,9 @@ class SecondRoad:
         return checks
 
 
-def _on_manifold(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], where: str) -> list[Check]:
+def _on_manifold(witness: Witness, point: Point, where: str) -> list[Check]:
     names = [f"second road: {name} {where}" for name in ON_MANIFOLD]
-    terms = {n: np.array(m.tolist(), float) for n, m in witness.precise(witness.derivation.program, point).items()}
+    terms = witness.terms(point)
     row = np.array([[float(point[s]) for s in witness.derivation.problem.symbols]])
     sigma = witness.noise_factor(point)
     curvature = np.linalg.eigvalsh(witness.smooth_loss.hessian(row)[0])
@@ -77,7 +77,7 @@ def _on_manifold(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], whe
     extent = float(1 + np.linalg.norm(x))
     predicted = [x, terms["tangent_projection"], *(terms[name].ravel() for name in DRIFTS)]
     floor = SMALL_DRIFT * float(np.sum(sigma**2)) / extent
-    size = max(*(float(np.abs(term).max()) for term in predicted[2:]), floor, 1e-300)
+    size = natural_size(predicted[2:], floor)
     scales = [extent, 1.0, size, size, size, size]
     rounding = 0.0 if all(f.precise.all() for f in flows) else float(ROUNDING * curvature[-1] / curvature[-rank])
     seen = zip(*(_observed(f) for f in flows), strict=True)
@@ -94,7 +94,7 @@ def _observed(flow: FlowLimits) -> list[np.ndarray]:
     return [flow.points[0], flow.jacobian[0], whole, along, whole - along - across, across]
 
 
-def _off_manifold(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], where: str) -> list[Check]:
+def _off_manifold(witness: Witness, point: Point, where: str) -> list[Check]:
     names = [f"second road: {name} {where}" for name in OFF_MANIFOLD]
     d = witness.derivation.problem.dimension
     row = np.array([[float(point[s]) for s in witness.derivation.problem.symbols]])
@@ -124,7 +124,7 @@ def _follow(witness: Witness, rows: np.ndarray, directions: np.ndarray | None) -
 def _lost(names: list[str], flows: list[FlowLimits]) -> list[Check]:
     """Checks without a verdict, where the flow did not come back to Γ."""
     reason = next((reason for f in flows for reason in f.reasons if reason), None)
-    return [] if reason is None else [Check(n, None, None, float("nan"), TOLERANCE, "undecided", reason) for n in names]
+    return [] if reason is None else [undecided(name, TOLERANCE, reason) for name in names]
 
 
 def _first(flow: FlowLimits) -> np.ndarray:
@@ -135,13 +135,10 @@ def _first(flow: FlowLimits) -> np.ndarray:
 def _compare(
     name: str,
     predicted: np.ndarray,
-    seen: tuple[np.ndarray, ...] | list[np.ndarray],
+    seen: Sequence[np.ndarray],
     scale: float,
     rounding: float = 0.0,
 ) -> Check:
     *_, observed = seen
-    error = float(np.abs(predicted - observed).max() / scale)
     accuracy = rounding + float(max(np.abs(other - observed).max() for other in seen) / scale)
-    detail = f"relative to {scale:.3g}; the observation is accurate to {accuracy:.1e}"
-    outcome = verdict(error, accuracy, TOLERANCE)
-    return Check(name, predicted.tolist(), observed.tolist(), error, TOLERANCE, outcome, detail)
+    return measured(name, predicted, observed, scale, accuracy, TOLERANCE)

@@ -15,7 +15,7 @@ import numpy as np
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.checks.by_sympy import DIGITS
-from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.certificate import Check, not_run
 from symbolic_sgd.checks.fresh_points import floats, shown
 from symbolic_sgd.checks.literal_road import drift_size, sizes
 from symbolic_sgd.checks.singular_points import singular_points
@@ -147,7 +147,7 @@ def _singular(callables: _Callables, minor: Program) -> Check:
     rows = [floats(witness.derivation.problem.symbols, point) for point in found]
     detail = "points of Γ at which the determinant vanishes on whose being nonzero the formulas rest"
     if not rows:
-        return _not_run(name, f"no {detail} were met")
+        return not_run(name, 0.0, f"no {detail} were met")
     wrong = [row for row in rows if not _refused_or_right(callables, row)]
     detail += f"; accepted with a wrong number is {callables.place(wrong[0])}" if wrong else ""
     return _counted(name, len(rows), len(rows) - len(wrong), detail, "failed")
@@ -168,7 +168,7 @@ def _refused_or_right(callables: _Callables, row: np.ndarray) -> bool:
 
 def _refused(callables: _Callables, name: str, rows: Sequence[np.ndarray], detail: str) -> Check:
     if not len(rows):
-        return _not_run(name, f"there were none: {detail}")
+        return not_run(name, 0.0, f"there were none: {detail}")
     taken = callables.accepted(rows)
     detail += f"; accepted is {callables.place(taken[0])}" if taken else ""
     return _counted(name, len(rows), len(rows) - len(taken), detail, "failed")
@@ -178,7 +178,3 @@ def _counted(name: str, expected: int, seen: int, detail: str, otherwise: str) -
     """How many of the points were treated as they should be: all of them, or the check does not hold."""
     verdict = "measured" if seen == expected else otherwise
     return Check(name, expected, seen, (expected - seen) / expected, 0.0, verdict, detail)
-
-
-def _not_run(name: str, reason: str) -> Check:
-    return Check(name, None, None, 0.0, 0.0, "not run", reason)

@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.checks.by_sympy import DIGITS
-from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.certificate import Check, not_run, undecided
 from symbolic_sgd.checks.closed_curve import closed_curve
 from symbolic_sgd.checks.fresh_points import Point, accepted, floats, shown
 from symbolic_sgd.checks.literal_road import compared, drift_size, size, sizes
@@ -74,7 +74,7 @@ class RegularizerRoad:
         try:
             return [_none(witness, claimed) if claimed.expression is None else _gradient(witness, claimed.expression)]
         except Undecided as reason:
-            return [Check("regularizer", None, None, float("nan"), TOLERANCE, "undecided", str(reason))]
+            return [undecided("regularizer", TOLERANCE, str(reason))]
 
 
 def _search_size(derivation: Derivation) -> int:
@@ -88,7 +88,7 @@ def _search_size(derivation: Derivation) -> int:
 
 
 def _not_run(reason: str) -> Check:
-    return Check("regularizer", None, None, 0.0, TOLERANCE, "not run", reason)
+    return not_run("regularizer", TOLERANCE, reason)
 
 
 def _gradient(witness: Witness, regularizer: Expression) -> Check:
@@ -125,7 +125,7 @@ def _none(witness: Witness, claimed: Regularizer) -> Check:
     """That there is no R: by a curl, or by an integral round a closed curve."""
     name = "regularizer: none, by its curl" if claimed.curl is not None else "regularizer: none, by a closed curve"
     if claimed.where is None:
-        return Check(name, None, None, float("nan"), AGREED, "undecided", "no place is named that rules R out")
+        return undecided(name, AGREED, "no place is named that rules R out")
     symbols = witness.derivation.problem.symbols
     row, place = floats(symbols, claimed.where), shown(symbols, claimed.where)
     if not accepted(witness.derivation, row):

@@ -16,9 +16,9 @@ from typing import ClassVar
 import numpy as np
 
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.checks.certificate import Check, verdict
+from symbolic_sgd.checks.certificate import Check, not_run, undecided
 from symbolic_sgd.checks.fresh_points import Point, floats
-from symbolic_sgd.checks.one_step import extrapolate
+from symbolic_sgd.checks.observation import Observation, extrapolate, measured, most_accurate
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import Diverged
 from symbolic_sgd.numeric.random_step import sde_step
@@ -212,41 +212,22 @@ class SchemeOrders:
         followed = len(steps(1.0).probabilities) ** order
         if followed > self.outcomes:
             reason = f"{followed:,} outcomes have to be followed, more than {self.outcomes:,}"
-            return [Check(n, None, None, 0.0, t, "not run", reason) for n, t in zip(names, TOLERANCES, strict=False)]
-        scales, best = (place.rate, place.rate**2), list[tuple[np.ndarray, float]]()
-        failure = "no step was tried"
-        for reach in REACHES:
-            try:
-                with np.errstate(all="ignore"):
-                    seen = place.observed(steps, reach, order)
-            except Diverged as reason:
-                failure = str(reason)
-                continue
-            if not best or _inaccuracy(seen, scales) < _inaccuracy(best, scales):
-                best = seen
-            if _inaccuracy(best, scales) <= 0.1:
-                break
-        if not best:
-            return [
-                Check(n, None, None, float("nan"), t, "undecided", failure)
-                for n, t in zip(names, TOLERANCES, strict=False)
-            ]
+            return [not_run(n, t, reason) for n, t in zip(names, TOLERANCES, strict=False)]
+        scales = (place.rate, place.rate**2)[:order]
+        beside_tolerance = [scale * t for scale, t in zip(scales, TOLERANCES, strict=False)]
+        try:
+            with np.errstate(all="ignore"):
+                seen = most_accurate(lambda reach: place.observed(steps, reach, order), REACHES, beside_tolerance, 0.1)
+        except Diverged as failure:
+            return [undecided(n, t, str(failure)) for n, t in zip(names, TOLERANCES, strict=False)]
         predicted = (place.generator, np.zeros_like(place.generator))
-        return [_compare(*parts) for parts in zip(names, predicted, best, scales, TOLERANCES, strict=False)]
+        return [_compare(*parts) for parts in zip(names, predicted, seen, scales, TOLERANCES, strict=False)]
 
 
-def _inaccuracy(seen: list[tuple[np.ndarray, float]], scales: tuple[float, float]) -> float:
-    """The worst accuracy beside the tolerance."""
-    return max(accuracy / scale / t for (_, accuracy), scale, t in zip(seen, scales, TOLERANCES, strict=False))
-
-
-def _compare(name: str, predicted: np.ndarray, seen: tuple[np.ndarray, float], scale: float, tolerance: float) -> Check:
+def _compare(name: str, predicted: np.ndarray, seen: Observation, scale: float, tolerance: float) -> Check:
     observed, accuracy = seen
     if not np.isfinite(observed).all():
         return Check(
             name, predicted.tolist(), None, float("inf"), tolerance, "failed", "a step does not lead to numbers"
         )
-    error = float(np.abs(predicted - observed).max() / scale)
-    detail = f"relative to {scale:.3g}; the observation is accurate to {accuracy / scale:.1e}"
-    outcome = verdict(error, accuracy / scale, tolerance)
-    return Check(name, predicted.tolist(), observed.tolist(), error, tolerance, outcome, detail)
+    return measured(name, predicted, observed, scale, accuracy / scale, tolerance)

@@ -8,7 +8,7 @@ import numpy as np
 from symbolic_sgd.algebra.arithmetic import PreciseMatrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.checks.by_sympy import DIGITS
-from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.certificate import Check, not_run, undecided
 from symbolic_sgd.checks.fresh_points import Point
 from symbolic_sgd.checks.literal_road import compared, drift_size, size, sizes
 from symbolic_sgd.checks.witness import Witness
@@ -50,12 +50,12 @@ def _at(witness: Witness, point: Point, where: str) -> list[Check]:
         moving = [k for k in range(diffusion.cols) if size(diffusion[:, k]) > SILENT * noise]
         if len(moving) * d**3 > MOST:
             reason = f"differences for {len(moving)} columns of noise in {d} dimensions would take long"
-            return [Check(name, None, None, 0.0, TOLERANCE, "not run", reason) for name in names]
+            return [not_run(name, TOLERANCE, reason) for name in names]
         try:
             literal = witness.literal.terms(point)
             turning = sum((_turning(witness, point, diffusion, k) for k in moving), mp.zeros(d, 1))
         except (Undecided, ComplexValue, ZeroDivisionError) as reason:
-            return [Check(name, None, None, float("nan"), TOLERANCE, "undecided", str(reason)) for name in names]
+            return [undecided(name, TOLERANCE, str(reason)) for name in names]
         observed = literal.drift - turning / 2
         predicted = witness.precise(stratonovich_program(witness.derivation), point)["stratonovich_drift"]
         across = predicted - literal.tangent_projection @ predicted

@@ -128,3 +128,8 @@ class Witness:
     def precise(self, program: Program, point: Point) -> dict[str, PreciseMatrix]:
         """Every output of a program at a point, to 60 digits."""
         return precise(program, point)
+
+    def terms(self, point: Point) -> dict[str, np.ndarray]:
+        """What the formulas say at a point, in float64."""
+        values = self.precise(self.derivation.program, point)
+        return {name: np.array(matrix.tolist(), dtype=float) for name, matrix in values.items()}

@@ -16,7 +16,7 @@ from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.algebra.precision import mp, solved
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, ComplexValue, NotSmooth
@@ -26,8 +26,8 @@ from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.manifold.search import FloatLandscape
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.symbols import check_expression
-from symbolic_sgd.rational.recognition import rational
+from symbolic_sgd.problems.symbols import check_expression, with_signs
+from symbolic_sgd.rational.recognition import relation
 
 NULL = 1e-10
 """Singular values below this beside the largest propose an integral."""
@@ -204,33 +204,21 @@ class IntegralSearch:
         rows = self.rng.standard_normal((count, len(symbols))) * self.rng.choice(SPREADS, (count, 1))
         rows[:, : self.problem.dimension] *= spread
         rows[::2] = np.abs(rows[::2])  # powers that are not whole ask for positive coordinates
-        for i, symbol in enumerate(symbols):
-            if symbol.is_nonnegative:
-                rows[:, i] = np.abs(rows[:, i])
-            elif symbol.is_nonpositive:
-                rows[:, i] = -np.abs(rows[:, i])
+        rows = with_signs(symbols, rows)
         return rows[self.floats(rows).admissible]
 
     def _coefficients(self, rates: Sequence[Node], points: np.ndarray) -> list[Fraction] | None:
         """The rational c with Σ c_k ∇I_k·∇L = 0, c of the last term = 1."""
-        count = len(rates) - 1
-        if count == 0:
+        if len(rates) == 1:
             return [Fraction(1)]
-        chosen = points[self.rng.choice(len(points), size=count, replace=False)]
+        chosen = points[self.rng.choice(len(points), size=len(rates), replace=False)]
         try:
-            rows = [self._precise(x).high(rates) for x in chosen]
+            blocks = [[self._precise(x).high(rates)] for x in chosen]
         except (ComplexValue, NotSmooth):
             return None
         with mp.workdps(HIGH):
-            sizes = [max(map(abs, row)) or mp.mpf(1) for row in rows]
-            matrix = mp.matrix([[v / s for v in row[:-1]] for row, s in zip(rows, sizes, strict=True)])
-            right = mp.matrix([-row[-1] / s for row, s in zip(rows, sizes, strict=True)])
-            try:
-                solution = solved(matrix, right)
-            except ZeroDivisionError:
-                return None
-            exact = [rational(c, LARGEST_RATIONAL, agreed=HIGH - 15) for c in solution]
-        return None if any(c is None for c in exact) else [c for c in exact if c is not None] + [Fraction(1)]
+            found = relation(blocks, LARGEST_RATIONAL, agreed=HIGH - 15)
+        return found if found is not None and found[-1] else None
 
     def _precise(self, x: np.ndarray) -> PrecisePoint:
         return PrecisePoint({s: mp.mpf(float(a)) for s, a in zip(self.problem.symbols, x, strict=True)})

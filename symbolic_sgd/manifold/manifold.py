@@ -239,6 +239,12 @@ def _not_smooth(operation: str, where: str) -> NotSmooth:
     )
 
 
+def _half_square(entries: Sequence[Node]) -> Node:
+    """½Σe²."""
+    graph = entries[0].graph
+    return graph.total(graph.constant(1) / 2 * e * e for e in entries)
+
+
 class _Search:
     """The points of Γ, and the reasons why there are none.
 
@@ -252,11 +258,7 @@ class _Search:
         self.equations = tuple(equations)
         self.target = landscape
         if equations:
-            half = landscape.graph.constant(1) / 2
-            total = landscape.graph.constant(0)
-            for equation in equations:
-                total = total + half * equation * equation
-            self.target = Landscape.of(total, problem.parameters)
+            self.target = Landscape.of(_half_square(equations), problem.parameters)
         self.floats = FloatLandscape(self.target, problem)
         self.rng = np.random.default_rng(SEED)
 
@@ -550,11 +552,8 @@ class _Search:
         return not (self.floats(around).loss < here).any()
 
     def _saddle_or_nothing(self, ends: np.ndarray) -> NoManifold:
-        half = self.landscape.graph.constant(1) / 2
-        total = self.landscape.graph.constant(0)
-        for entry in self.landscape.gradient.entries:
-            total = total + half * entry * entry
-        stationary = FloatLandscape(Landscape.of(total, self.problem.parameters), self.problem)
+        steepness = _half_square(self.landscape.gradient.entries)
+        stationary = FloatLandscape(Landscape.of(steepness, self.problem.parameters), self.problem)
         reached = descend(stationary, starts(self.problem, stationary, self.rng), cautious=False)
         slope = self.floats(reached)
         for x, gradient, hessian, fine in zip(reached, slope.gradient, slope.hessian, slope.admissible, strict=True):

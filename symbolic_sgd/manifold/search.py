@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.errors import ComplexValue, NoMinimum
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.symbols import with_signs
 
 STARTS = 12
 FARTHEST = 1e20
@@ -150,12 +151,7 @@ def starts_at_all_scales(
 def _draw(symbols: Sequence[sp.Symbol], size: int, scale: float, rng: np.random.Generator) -> np.ndarray:
     points = scale * rng.standard_normal((size, len(symbols)))
     points[::4] = np.abs(points[::4])  # products of many parameters have their minimizers where the signs agree
-    for i, symbol in enumerate(symbols):
-        if symbol.is_nonnegative:
-            points[:, i] = np.abs(points[:, i])
-        elif symbol.is_nonpositive:
-            points[:, i] = -np.abs(points[:, i])
-    return points
+    return with_signs(symbols, points)
 
 
 def descend(landscape: FloatLandscape, points: np.ndarray, *, cautious: bool, iterations: int = 300) -> np.ndarray:

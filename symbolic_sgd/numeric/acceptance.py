@@ -66,7 +66,7 @@ def doubt_program(derivation: Derivation) -> Program | None:
         *(_ratio(graph.constant(_exact(2 * KINK)), kink) for kink in guard["kinks"].entries),
         *(_frame_doubts(guard["frame"], normal) if isinstance(derivation.normal_space, Framed) else ()),
     ]
-    return Program.of({"doubt": Matrix.column([_sum(graph, terms)])})
+    return Program.of({"doubt": Matrix.column([graph.total(terms)])})
 
 
 class _Normal:
@@ -94,12 +94,11 @@ class _Normal:
     def doubts(self, conditioned: Fraction) -> list[Node]:
         """Whether A is safely positive definite, H not too large, and S nothing but rounding."""
         graph, inverse = self.graph, self.gram.solve(self.pivot_block)
-        tau = _sum(graph, [inverse[i, i] for i in range(inverse.shape[0])])
-        trace = _sum(graph, [self.hessian[i, i] for i in range(self.hessian.shape[0])])
+        tau = inverse.trace
         return [
             *_rounded(self.block, self.pivot_block, PIVOT),
             *_rounded(self.gram, self.gram_matrix, SQUARED),
-            _ratio(tau * trace, graph.constant(conditioned)),
+            _ratio(tau * self.hessian.trace, graph.constant(conditioned)),
             _squares(graph, self.schur) * 2 * tau * tau / _square(ROUNDING),
             _squares(graph, self.hessian.entries) / FINITE**2,
         ]
@@ -118,8 +117,8 @@ def _frame_doubts(frame: Matrix, normal: _Normal) -> list[Node]:
     graph, count = normal.graph, frame.shape[1]
     gram = _gram(frame)
     factor = PositiveDefinite.factor(gram)
-    inverse = factor.solve(Matrix.diagonal(graph, [1] * count))
-    weakest = _sum(graph, [gram[i, i] * inverse[i, i] for i in range(count)])
+    inverse = factor.solve(Matrix.identity(graph, count))
+    weakest = graph.total(gram[i, i] * inverse[i, i] for i in range(count))
     along = (frame - normal.project(frame)).T
     return [
         *(_negative(p) for p in factor.pivots),
@@ -152,8 +151,8 @@ def _negative(pivot: Node) -> Node:
 
 def _rounded(factor: PositiveDefinite, matrix: Matrix, share: Fraction) -> list[Node]:
     """Whether every pivot is positive, and too large to be rounding."""
-    trace = _sum(matrix[0, 0].graph, [matrix[i, i] for i in range(matrix.shape[0])])
-    return [doubt for p in factor.pivots for doubt in (_negative(p), _ratio(trace * share, p))]
+    size = matrix.trace * share
+    return [doubt for p in factor.pivots for doubt in (_negative(p), _ratio(size, p))]
 
 
 def _ratio(a: Node, b: Node) -> Node:
@@ -173,14 +172,7 @@ def _exact(value: float) -> Fraction:
 
 
 def _squares(graph: Graph, entries: Sequence[Node]) -> Node:
-    return _sum(graph, [e * e for e in entries])
-
-
-def _sum(graph: Graph, terms: Sequence[Node]) -> Node:
-    total = graph.constant(0)
-    for term in terms:
-        total = total + term
-    return total
+    return graph.total(e * e for e in entries)
 
 
 def _gram(columns: Matrix) -> Matrix:

@@ -17,7 +17,7 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, ComplexValue
 from symbolic_sgd.problems.noise import NoiseColumns
 from symbolic_sgd.problems.problem import Problem, exact_probabilities
-from symbolic_sgd.problems.symbols import check_expression
+from symbolic_sgd.problems.symbols import check_expression, with_signs
 
 PROBES = 3
 
@@ -53,7 +53,7 @@ def noise_law(problem: Problem) -> NoiseLaw:
 
 def _sums_to_zero(problem: Problem, stated: NoiseColumns) -> bool:
     """Whether Σ_ξ σ_ξ = 0 identically in x, decided at random points to 50 digits."""
-    return _vanish(problem, [_total(row) for row in stated.columns.rows], stated.columns.entries)
+    return _vanish(problem, [row[0].graph.total(row) for row in stated.columns.rows], stated.columns.entries)
 
 
 def _vanish(problem: Problem, sums: Sequence[Node], terms: Sequence[Node]) -> bool:
@@ -64,10 +64,8 @@ def _vanish(problem: Problem, sums: Sequence[Node], terms: Sequence[Node]) -> bo
     decided = 0
     with mp.workdps(55):
         for _ in range(20 * PROBES):
-            point = {
-                s: mp.mpf(float(abs(a) if s.is_nonnegative else a))
-                for s, a in zip(problem.symbols, rng.standard_normal(len(problem.symbols)), strict=True)
-            }
+            drawn = with_signs(problem.symbols, rng.standard_normal(len(problem.symbols)))
+            point = {s: mp.mpf(float(a)) for s, a in zip(problem.symbols, drawn, strict=True)}
             try:
                 values = Valuation(PRECISE, point)([*sums, *terms])
             except (ComplexValue, ZeroDivisionError):
@@ -79,13 +77,6 @@ def _vanish(problem: Problem, sums: Sequence[Node], terms: Sequence[Node]) -> bo
             if decided == PROBES:
                 return True
     return False
-
-
-def _total(row: tuple[Node, ...]) -> Node:
-    total = row[0]
-    for entry in row[1:]:
-        total = total + entry
-    return total
 
 
 def check_law(problem: Problem, steps: Any, probabilities: Sequence[Any]) -> NoiseLaw:
@@ -106,7 +97,7 @@ def check_law(problem: Problem, steps: Any, probabilities: Sequence[Any]) -> Noi
     ]
     matrix = Matrix.of(entries[i : i + steps.shape[1]] for i in range(0, len(entries), steps.shape[1]))
     weighted = Matrix.of([w * s for w, s in zip(weights, row, strict=True)] for row in matrix.rows)
-    mean = [_total(row) for row in weighted.rows]
+    mean = [landscape.graph.total(row) for row in weighted.rows]
     stated = problem.noise.columns(problem, landscape)
     apart = (weighted @ matrix.T) - (stated.weighted @ stated.columns.T)
     if not _vanish(problem, mean, matrix.entries):

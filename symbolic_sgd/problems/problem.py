@@ -196,11 +196,8 @@ class Problem:
         # Built from the residuals where there are any, so that they are nodes, and can be set to zero on Γ.
         if not self.residuals:
             return from_sympy(self.loss, graph)
-        total = graph.constant(0)
-        for residual in self.residuals:
-            node = from_sympy(residual, graph)
-            total = total + node * node
-        return total / (2 * len(self.residuals))
+        residuals = (from_sympy(residual, graph) for residual in self.residuals)
+        return graph.total(r * r for r in residuals) / (2 * len(self.residuals))
 
     @property
     def noise_factor(self) -> sp.ImmutableDenseMatrix:

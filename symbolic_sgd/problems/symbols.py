@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any
 
+import numpy as np
 import sympy as sp
 from sympy.core.relational import Relational
 
@@ -178,3 +179,13 @@ def implied_conditions(symbols: Iterable[sp.Symbol]) -> list[Relational]:
         if relation is not None:
             conditions.append(relation(symbol, 0, evaluate=False))
     return conditions
+
+
+def with_signs(symbols: Sequence[sp.Symbol], rows: np.ndarray) -> np.ndarray:
+    """Values of the symbols, one column each, with the signs that their assumptions ask for.
+
+    >>> with_signs((sp.Symbol("u", negative=True), sp.Symbol("v")), np.array([[1.0, 2.0], [-3.0, -4.0]])).tolist()
+    [[-1.0, 2.0], [-3.0, -4.0]]
+    """
+    signs = np.array([bool(s.is_nonnegative) - bool(s.is_nonpositive) for s in symbols])
+    return np.where(signs == 0, rows, signs * np.abs(rows))

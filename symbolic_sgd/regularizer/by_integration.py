@@ -18,7 +18,7 @@ from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import ComplexValue, NotSmooth
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.rational.rational_integral import antiderivative
-from symbolic_sgd.rational.recognition import rational
+from symbolic_sgd.rational.recognition import relation
 from symbolic_sgd.regularizer.candidates import Ingredients
 from symbolic_sgd.regularizer.one_form import RegularizationForm
 
@@ -35,8 +35,8 @@ POINTS = 2 * DEGREES[-1] + 2 + SPARE
 MOST = 16
 """Functions τ that are tried."""
 
-PARALLEL, SINGULAR, LARGEST_DENOMINATOR = 60, 65, 10**18
-"""Digits to which b is parallel to ∂Φ∇τ and to which a pivot counts as zero; of coefficients that are recognised."""
+PARALLEL = 60
+"""Digits to which b is parallel to ∂Φ∇τ."""
 
 
 def composed(
@@ -100,48 +100,16 @@ def _fit(
 ) -> tuple[sp.Poly, sp.Poly] | None:
     """A and D over ℚ, up to this degree, with A(τ) = g D(τ) at all samples."""
     with mp.workdps(HIGH):
-        rows = []
-        for t, g in samples:
-            powers = [t**k for k in range(degree + 1)]
-            row = [*powers, *(-g * p for p in powers)]
-            largest = max(map(abs, row))
-            rows.append([e / largest for e in row])
-        solution = _null_vector(rows, effort)
-        coefficients = [rational(c, LARGEST_DENOMINATOR) for c in solution]
-    known = [sp.Rational(c.numerator, c.denominator) for c in coefficients if c is not None]
-    if not known or len(known) < len(coefficients):
+        powers = [(g, [t**k for k in range(degree + 1)]) for t, g in samples]
+        found = relation([[[*p, *(-g * a for a in p)]] for g, p in powers], effort=effort)
+    if found is None:
         return None
     variable = sp.Dummy("t")
     numerator, denominator = (
-        sp.Poly(list(reversed(part)), variable, domain="QQ") for part in (known[: degree + 1], known[degree + 1 :])
+        sp.Poly(list(map(sp.Rational, reversed(part))), variable, domain="QQ")
+        for part in (found[: degree + 1], found[degree + 1 :])
     )
     if denominator.is_zero:
         return None
     common = numerator.gcd(denominator)
     return numerator.quo(common), denominator.quo(common)
-
-
-def _null_vector(rows: list[list[PreciseNumber]], effort: Effort) -> list[PreciseNumber]:
-    """A solution of Ax = 0 with a 1 in the first column that depends on those before it, by elimination; [] if there is none."""
-    width = len(rows[0])
-    for column in effort.each(range(width)):
-        best = max(range(column, len(rows)), key=lambda i: abs(rows[i][column]))
-        rows[column], rows[best] = rows[best], rows[column]
-        pivot = rows[column]
-        if abs(pivot[column]) < mp.mpf(10) ** -SINGULAR:
-            return _back_substituted(rows, column)
-        for i in range(column + 1, len(rows)):
-            factor = rows[i][column] / pivot[column]
-            rows[i] = [
-                *rows[i][: column + 1],
-                *(a - factor * b for a, b in zip(rows[i][column + 1 :], pivot[column + 1 :], strict=True)),
-            ]
-    return []
-
-
-def _back_substituted(rows: list[list[PreciseNumber]], column: int) -> list[PreciseNumber]:
-    """The x with x = 1 in this column and 0 in those after it, for rows that are triangular up to it."""
-    x = [mp.mpf(int(k == column)) for k in range(len(rows[0]))]
-    for i in reversed(range(column)):
-        x[i] = -mp.fdot(rows[i][i + 1 : column + 1], x[i + 1 : column + 1]) / rows[i][i]
-    return x

@@ -16,13 +16,13 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.algebra.precision import mp, solved
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import ComplexValue, NotSmooth
 from symbolic_sgd.manifold.precise import DIGITS, HIGH, PrecisePoint
-from symbolic_sgd.rational.recognition import rational
+from symbolic_sgd.rational.recognition import relation
 from symbolic_sgd.regularizer.by_integration import POINTS, composed
 from symbolic_sgd.regularizer.candidates import FAMILIES, LARGEST_FAMILY, SHORT, Ingredients, constant_factors
 from symbolic_sgd.regularizer.one_form import RegularizationForm
@@ -41,10 +41,6 @@ NEAR = 3.0
 
 VERIFIED_AT = 24  # not fewer than there are bases, so that all components found are seen
 """Fresh points of Γ at which R is tested, beyond as many as R has terms."""
-
-LARGEST_DENOMINATOR = 10**18
-"""Coefficients are recognised as rationals up to this denominator: an irrational number is some 10⁻³⁶ from the nearest
-of them, far from the 10⁻⁵⁰ to which coefficients are known."""
 
 
 @dataclass(frozen=True)
@@ -234,7 +230,7 @@ class PotentialSearch:
         if coefficients is None:
             return None
         chosen = [(c, t) for c, t in zip(coefficients, terms, strict=True) if c]
-        return self.verified(sp.Add(*[sp.Rational(c.numerator, c.denominator) * t for c, t in chosen]))
+        return self.verified(sp.Add(*[sp.Rational(c) * t for c, t in chosen]))
 
     def _coefficients(self, terms: list[Expression]) -> list[Fraction] | None:
         """The rational c with Σ c_k ∂Φ∇t_k = −b at precise points of Γ."""
@@ -242,26 +238,18 @@ class PotentialSearch:
         points = self._sharpened(count)
         projected = [self.form.projection @ Matrix.column(self._slope(t)) for t in self.effort.each(terms)]
         try:
-            rows = [row for point in self.effort.each(points) for row in self._rows(point, projected)]
+            blocks = [self._block(point, projected) for point in self.effort.each(points)]
         except (ComplexValue, NotSmooth):
             return None
         with mp.workdps(HIGH):
-            if len(rows) < len(terms):
-                return None
-            try:
-                solution = solved(mp.matrix([r[:-1] for r in rows]), mp.matrix([-r[-1] for r in rows]))
-            except (ZeroDivisionError, ValueError):  # singular
-                return None
-            found = [rational(c, LARGEST_DENOMINATOR) for c in solution]
-        return None if any(c is None for c in found) else [c for c in found if c is not None]
+            found = relation(blocks, effort=self.effort)
+        return found[:-1] if found is not None and found[-1] else None
 
-    def _rows(self, point: PrecisePoint, projected: Sequence[Matrix]) -> list[list[PreciseNumber]]:
+    def _block(self, point: PrecisePoint, projected: Sequence[Matrix]) -> list[list[PreciseNumber]]:
+        """The equations Σ c_k ∂Φ∇t_k + b = 0 at a point."""
         d = self.manifold.problem.dimension
         values = point.high([*(e for p in projected for e in p.entries), *self.form.field.entries])
-        with mp.workdps(HIGH):
-            rows = [[values[k * d + i] for k in range(len(projected) + 1)] for i in range(d)]
-            scale = max(abs(v) for row in rows for v in row) or mp.mpf(1)
-            return [[v / scale for v in row] for row in rows]
+        return [values[i::d] for i in range(d)]
 
 
 def _magnitude(node: Node) -> Node:

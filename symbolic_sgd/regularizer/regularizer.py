@@ -245,10 +245,7 @@ def _trace(derivation: Derivation) -> Expression:
     written = []
     for program in (derivation.blocks, derivation.guard):
         hessian = program.select("hessian").on(Graph())["hessian"]
-        total = hessian[0, 0]
-        for i in range(1, hessian.shape[0]):
-            total = total + hessian[i, i]
-        written.append(sp.expand(Program.of({"trace": Matrix.column([total])}).expand("trace")[0, 0]))
+        written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
     return min(reversed(written), key=sp.count_ops)
 
 

@@ -211,7 +211,7 @@ class ComposedFormulas:
 
     @property
     def _identity(self) -> Matrix:
-        return Matrix.diagonal(self.variables[0].graph, [1] * len(self.variables))
+        return Matrix.identity(self.variables[0].graph, len(self.variables))
 
 
 # --- the geometry of a composed loss ----------------------------------------------------------

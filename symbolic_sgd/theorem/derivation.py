@@ -44,8 +44,8 @@ class Term:
 
 
 def _identity(normal: NodeGeometry) -> Matrix:
-    graph = normal.frame.manifold.landscape.graph
-    return Matrix.diagonal(graph, [1] * normal.frame.manifold.landscape.dimension)
+    landscape = normal.frame.manifold.landscape
+    return Matrix.identity(landscape.graph, landscape.dimension)
 
 
 TERMS: list[Term] = [

@@ -193,8 +193,7 @@ class FramelessGeometry(NodeGeometry):
 
     @property
     def metric(self) -> Matrix:
-        graph = self.hessian[0, 0].graph
-        return self.coordinates(Matrix.diagonal(graph, [1] * self.hessian.shape[0]))
+        return self.coordinates(Matrix.identity(self.hessian[0, 0].graph, self.hessian.shape[0]))
 
     @property
     def core(self) -> Matrix:

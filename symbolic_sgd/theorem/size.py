@@ -14,6 +14,7 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import ProblemTooLarge
 from symbolic_sgd.problems.noise import LabelNoise
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.symbols import with_signs
 from symbolic_sgd.theorem.normal_frame import FRAMELESS_DIMENSION, NormalFrame
 
 SEED = 20223
@@ -80,6 +81,7 @@ def _rank(problem: Problem, slopes: Matrix) -> int:
     rng = np.random.default_rng(SEED)
     points = rng.standard_normal((4, len(problem.symbols)))
     points[2:] = np.abs(points[2:])
+    points = with_signs(problem.symbols, points)
     values = evaluate(Program.of({"slopes": slopes}), problem.symbols, points)["slopes"].reshape(
         len(points), *slopes.shape
     )

@@ -65,7 +65,7 @@ def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, kernel: Kernel = 
     if proportion is not None:
         half = from_sympy(proportion, graph) / 2
         words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
-        identity = Matrix.diagonal(graph, [1] * d)
+        identity = Matrix.identity(graph, d)
         solution = (identity - normal.tangent_part(identity)).scaled(half)
         source = identity.scaled(half)
         return NormalNoise(solution, source, proportion, isotropy, words)
@@ -108,7 +108,7 @@ def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Express
     """
     m = range(y.shape[0])
     upper = [(i, j) for i in m for j in m if i <= j]
-    y_trace, trace = _trace(y), _trace(reference)
+    y_trace, trace = y.trace, reference.trace
     if not all(manifold.proved_zero([y[i, j] * trace - reference[i, j] * y_trace for i, j in upper])):
         return None
     with mp.workdps(HIGH):
@@ -124,13 +124,6 @@ def _constant_ratio(manifold: Manifold, y: Matrix, reference: Matrix) -> Express
 def _asymmetry(matrix: Matrix) -> list[Node]:
     n = range(matrix.shape[0])
     return [matrix[i, j] - matrix[j, i] for i in n for j in n if i < j]
-
-
-def _trace(matrix: Matrix) -> Node:
-    total = matrix[0, 0]
-    for i in range(1, matrix.shape[0]):
-        total = total + matrix[i, i]
-    return total
 
 
 def _recognised(manifold: Manifold, ratios: list[PreciseNumber]) -> Expression | None:

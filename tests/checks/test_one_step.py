@@ -10,7 +10,8 @@ from scaled_terms import mutant
 
 from symbolic_sgd import Problem, derive_limiting_sde, verify
 from symbolic_sgd.checks.identities import Identities
-from symbolic_sgd.checks.one_step import TOLERANCE, OneStep, extrapolate
+from symbolic_sgd.checks.observation import extrapolate
+from symbolic_sgd.checks.one_step import TOLERANCE, OneStep
 
 STEPS = [Identities(), OneStep()]
 

@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.program import Program, evaluate, in_library_functions
 from symbolic_sgd.errors import BadInput, BadShape
 from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.numeric.shared_terms import SharedTerms
+from symbolic_sgd.problems.law import check_law, noise_law
 from symbolic_sgd.simulate.increments import Outcomes
 from symbolic_sgd.simulate.limit import WeakOrderOne, WeakOrderTwo, newton
 from symbolic_sgd.simulate.recording import Recording
@@ -106,6 +107,16 @@ def test_a_stated_law_is_checked_against_the_covariance():
             wrong.descent(problem, Fraction(1), {s: Fraction(1, 2)})
     with pytest.raises(BadShape, match="3×K"):
         StatedLaw(sp.eye(2), [1]).descent(problem, Fraction(1), {})
+
+
+def test_a_law_is_judged_where_the_symbols_have_their_signs():
+    x = sp.symbols("x1:13", negative=True)  # of twelve random signs, all are negative once in 4096 times
+    roots = sp.Matrix([sp.sqrt(-a) for a in x])
+    columns = sp.Matrix.hstack(roots, 2 * roots, -3 * roots)
+    problem = Problem(loss=sum((a + 1) ** 2 for a in x) / 2, parameters=x, noise=columns)
+    assert not noise_law(problem).symmetric
+    third = sp.Rational(1, 3)
+    assert not check_law(problem, sp.sqrt(3) * columns, [third] * 3).symmetric
 
 
 def test_shared_terms_add_up_to_the_functions():
