@@ -45,7 +45,8 @@ class ManifoldSummary:
     """Γ, the manifold of minimizers.
 
     Args:
-        equations: M expressions whose common zeros are Γ (near its regular points).
+        equations: expressions whose common zeros are Γ near the points of it that were found, and at all of whose common zeros
+            ∇L = 0: M of them where such were found, else residuals that all vanish on Γ, or the entries of ∇L.
         dimension: D − M.
         codimension: M = rank ∇²L on Γ.
     """
@@ -77,7 +78,7 @@ class LimitingSDE(Printable):
     def manifold(self) -> ManifoldSummary:
         """Γ: its equations and dimensions."""
         d, m = self.problem.dimension, self.derivation.codimension
-        return ManifoldSummary(tuple(self.derivation.equations.expand("equations").flat()), d - m, m)
+        return ManifoldSummary(tuple(self.derivation.equations.expand("printed").flat()), d - m, m)
 
     @property
     def program(self) -> Program:

@@ -9,7 +9,7 @@ from typing import Any
 import mpmath
 import numpy as np
 import sympy as sp
-from claims import FORMULA, Truth, findings, regularizer_error
+from claims import FORMULA, Truth, findings, holds_at, regularizer_error
 from judged_losses import Clock, KnownPlace, claims_to_hold, drawn, known, package_places, part_at, shown
 from regular_points import Irregular, connected, regular_place, settled
 from theorem_literal import gradient_and_spectrum, literal_landscape, point_by_gradient, point_on_manifold
@@ -30,6 +30,9 @@ NEARBY = (1e-2, 1e-4)
 
 STRIDE, MOST_STRIDES, TURN = 0.02, 900, 0.05
 """Chords of a curve on Γ: their length relative to |x|, their number, and the angle between neighbours."""
+
+DEPENDENT = 1e-6
+"""Singular values of more than M equations that count as zero, beside the largest."""
 
 PLANES = 6
 """Coordinate planes with which a larger Γ is cut, in the search for a closed curve."""
@@ -175,14 +178,20 @@ def _matrix_error(numbers: Callable, truth: Truth, name: str) -> float:
 
 
 def _judge_equations(sde: LimitingSDE, loss: WidenedLoss, places: Sequence[KnownPlace], verdict: Verdict) -> None:
-    """The printed equations vanish on Γ, not beside it, and their common zeros near a point of Γ are stationary."""
+    """The printed equations vanish on Γ, not beside it, and their common zeros near a point of Γ are stationary.
+
+    They are M, or the residuals, or the entries of ∇L.
+    """
     try:
         equations = sde.manifold.equations
     except ExpressionTooLarge:
         verdict.count("equations too large to be written")
         return
-    if len(equations) != sde.manifold.codimension:
-        verdict.fail("the number of printed equations is not M", value=len(equations))
+    if len(equations) < sde.manifold.codimension:
+        verdict.fail("fewer than M equations are printed", value=len(equations))
+    verdict.count(
+        "losses with M equations" if len(equations) == sde.manifold.codimension else "losses with more equations"
+    )
     numbers, rng = _numbers(equations, loss), np.random.default_rng(loss.seed)
     plain = [sp.sympify(e).xreplace(loss.constants) for e in equations]
     for place in places:
@@ -201,28 +210,45 @@ def _judge_equations(sde: LimitingSDE, loss: WidenedLoss, places: Sequence[Known
             except (ZeroDivisionError, ValueError) as error:
                 verdict.fail("printed equations without a value", place, value=str(error))
                 continue
-        _judge_zeros(plain, loss, place, verdict, rng)
+        _judge_zeros(sde, plain, loss, place, verdict, rng)
 
 
 def _beside(point: Sequence, distance: float, rng: np.random.Generator) -> list:
+    """A point so far from another, each parameter in its own units."""
     scale = max(abs(a) for a in point)
     return [
-        a + distance * (abs(a) + scale / 100) * mpmath.mpf(rng.uniform(0.3, 1) * rng.choice((-1, 1))) for a in point
+        a + distance * (abs(a) or scale / 100) * mpmath.mpf(rng.uniform(0.3, 1) * rng.choice((-1, 1))) for a in point
     ]
 
 
+def _holds(sde: LimitingSDE, values: dict) -> bool:
+    """Whether the conditions hold that are printed beside the equations."""
+    try:
+        return holds_at(sde.valid_where, values)
+    except ExpressionTooLarge:
+        return True
+
+
 def _judge_zeros(
-    equations: Sequence[sp.Expr], loss: WidenedLoss, place: KnownPlace, verdict: Verdict, rng: np.random.Generator
+    sde: LimitingSDE,
+    equations: Sequence[sp.Expr],
+    loss: WidenedLoss,
+    place: KnownPlace,
+    verdict: Verdict,
+    rng: np.random.Generator,
 ) -> None:
     """∇L = 0 at the common zero of the printed equations that Gauss–Newton reaches from beside a point of Γ."""
+    dependent = DEPENDENT if len(equations) > place.truth.place.codimension else None
     for distance in (0.03, 0.2):
         start = [float(a) for a in _beside(place.truth.place.point, distance, rng)]
         try:
-            zero = settled(equations, loss.parameters, start)
+            zero = settled(equations, loss.parameters, start, dependent=dependent)
         except (ValueError, ZeroDivisionError, OverflowError, TypeError):
             continue
         scale = np.abs(place.truth.place.floats).max()
-        if np.abs(zero - place.truth.place.floats).max() > 0.5 * scale:
+        values = dict(zip(loss.parameters, map(mpmath.mpf, zero), strict=True))
+        values |= {s: mpmath.mpf(a.p) / a.q for s, a in loss.constants.items()}
+        if np.abs(zero - place.truth.place.floats).max() > 0.5 * scale or not _holds(sde, values):
             continue
         verdict.count("zeros of the printed equations")
         try:
