@@ -10,6 +10,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.manifold.critical_equations import component_equations, independent
@@ -32,11 +33,13 @@ class InnerFunctions:
         functions: g_1 … g_M, independent as linear combinations of what they are sums of.
         letters: t_1 … t_M.
         slopes: ∂h(t).
+        sums: every sum through which parameters go into the loss, as an affine function of t.
     """
 
     functions: tuple[Expression, ...]
     letters: tuple[sp.Symbol, ...]
     slopes: tuple[Expression, ...]
+    sums: dict[Expression, Expression]
 
     def slopes_at(self, values: Sequence[Expression]) -> tuple[Expression, ...]:
         """∂h at values of g."""
@@ -46,19 +49,44 @@ class InnerFunctions:
 
 def equations_by_functions(
     problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
-) -> tuple[Any, ...]:
+) -> tuple[Node, ...]:
     """M equations whose zeros are zeros of ∇L, and which are Γ near the points; () where L was not seen to be such a loss."""
     graph = landscape.graph
     for inner in inner_functions(problem, codimension):
-        values = [_value(g, landscape, points) for g in inner.functions]
-        if None not in values and not any(map(sp.expand, inner.slopes_at(values))):
-            equations = tuple(from_sympy(g - v, graph) for g, v in zip(inner.functions, values, strict=True))
-        else:
-            slopes = inner.slopes_at(inner.functions)
-            equations = component_equations([from_sympy(slope, graph) for slope in slopes], points)
+        level = _level(inner, landscape, points)
+        if level is not None:
+            return _differences(inner, level, landscape)
+        slopes = inner.slopes_at(inner.functions)
+        equations = component_equations([from_sympy(slope, graph) for slope in slopes], points)
         if independent(equations, landscape, points):
             return equations
     return ()
+
+
+def sums_on_component(
+    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
+) -> dict[Expression, Expression]:
+    """Values that sums inside the loss have on the part of Γ through the points; {} where L was not seen to be such a loss."""
+    for inner in inner_functions(problem, codimension):
+        level = _level(inner, landscape, points)
+        if level is not None:
+            at = dict(zip(inner.letters, level, strict=True))
+            return {e: affine.xreplace(at) for e, affine in inner.sums.items()}
+    return {}
+
+
+def _level(
+    inner: InnerFunctions, landscape: Landscape, points: Sequence[PrecisePoint]
+) -> tuple[Expression, ...] | None:
+    """v, if Γ is {g = v} near the points, for numbers that are recognised and checked exactly."""
+    values = tuple(_value(g, landscape, points) for g in inner.functions)
+    if None in values or any(map(sp.expand, inner.slopes_at(values))):
+        return None
+    return values if independent(_differences(inner, values, landscape), landscape, points) else None
+
+
+def _differences(inner: InnerFunctions, values: Sequence[Expression], landscape: Landscape) -> tuple[Node, ...]:
+    return tuple(from_sympy(g - v, landscape.graph) for g, v in zip(inner.functions, values, strict=True))
 
 
 def inner_functions(problem: Problem, count: int) -> Iterator[InnerFunctions]:
@@ -103,7 +131,7 @@ def _at_depth(terms: Sequence[Any], trained: set[sp.Symbol], depth: int, count: 
     outer = in_letters(len(functions), rest) + sp.Add(*(term.xreplace(replaced) for term in others))
     if outer.free_symbols & trained:
         return None
-    return InnerFunctions(tuple(basis), letters, tuple(sp.diff(outer, t) for t in letters))
+    return InnerFunctions(tuple(basis), letters, tuple(sp.diff(outer, t) for t in letters), replaced)
 
 
 def _sums(e: Any, trained: set[sp.Symbol], depth: int) -> list[Any] | None:
