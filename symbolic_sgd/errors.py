@@ -95,6 +95,10 @@ class BudgetSpent(Undecided):
     """A search that has used up its processor time."""
 
 
+class NoRegularizerFormula(Undecided):
+    """R exists along every arc of Γ, which is a curve, but no closed form of it was found."""
+
+
 # --- formulas and numbers -------------------------------------------------------------------
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
     from symbolic_sgd.checks.certificate import Certificate
     from symbolic_sgd.documents.document import Document, Figure
     from symbolic_sgd.numeric.callables import NumericFunctions
+    from symbolic_sgd.numeric.feet import Foot
+    from symbolic_sgd.regularizer.arc import RegularizerArc
     from symbolic_sgd.regularizer.regularizer import Regularizer
 
 Part = TypeVar("Part")
@@ -45,7 +48,8 @@ class ManifoldSummary:
     """Γ, the manifold of minimizers.
 
     Args:
-        equations: M expressions whose common zeros are Γ (near its regular points).
+        equations: expressions whose common zeros are Γ near the points of it that were found, and at all of whose common zeros
+            ∇L = 0: M of them where such were found, else residuals that all vanish on Γ, or the entries of ∇L.
         dimension: D − M.
         codimension: M = rank ∇²L on Γ.
     """
@@ -77,7 +81,7 @@ class LimitingSDE(Printable):
     def manifold(self) -> ManifoldSummary:
         """Γ: its equations and dimensions."""
         d, m = self.problem.dimension, self.derivation.codimension
-        return ManifoldSummary(tuple(self.derivation.equations.expand("equations").flat()), d - m, m)
+        return ManifoldSummary(tuple(self.derivation.equations.expand("printed").flat()), d - m, m)
 
     @property
     def program(self) -> Program:
@@ -174,9 +178,44 @@ class LimitingSDE(Printable):
         """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where it is proved that there is none.
 
         Raises:
+            NoRegularizerFormula: (an Undecided) Γ is a curve, along every arc of which R exists, but no formula of it was found;
+                `regularizer_along` has its values.
             Undecided: neither an R was found, nor was it shown that there is none; `find_regularizer` sets how long it may take.
         """
         return self.regularizer_evidence.expression
+
+    def regularizer_along(self, start: Mapping[sp.Symbol, Any], *, length: float = 1.0) -> "RegularizerArc":
+        """R(y) = −∫⟨mixed + normal regularization, dY⟩ along an arc of a one-dimensional Γ, with R = 0 at its `start`.
+
+        Along an arc R always exists, whether or not there is a formula of it. Round a closed curve it need not come back to 0.
+
+        Args:
+            start: a point of Γ (symbol → number, constants included).
+            length: of the arc on each side of it; it ends before that where Γ cannot be followed further.
+
+        Returns:
+            `points` (S×D) in their order, `lengths` from the start, `values` of R, and bounds of their `errors` (S each).
+
+        Raises:
+            BadInput: Γ is no curve; a length of no use; a point without a value for each symbol.
+            OffManifold, SingularPoint: as the callables do.
+
+        >>> from symbolic_sgd import IsotropicNoise
+        >>> u, v = sp.symbols("u v")
+        >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1)))
+        >>> arc = sde.regularizer_along({u: 1, v: 1}, length=0.5)      # R = ln(u² + v²)/4
+        >>> bool(abs(arc.values - np.log((arc.points**2).sum(axis=1)/2)/4).max() < 1e-12)
+        True
+        """
+        dimension = self.problem.dimension - self.derivation.codimension
+        if dimension != 1:
+            raise BadInput(
+                f"Γ has dimension {dimension}: R is followed along Γ only where it is a curve; sde.regularizer is R itself"
+            )
+        if isinstance(length, bool) or not isinstance(length, Real) or not 0 < float(length) < float("inf"):
+            raise BadInput(f"length is {length!r}; give a positive number")
+        row, _ = self._checked_row(start)
+        return regularizer.arc.follow_arc(self.derivation, row[0], float(length))
 
     @property
     def regularizer_evidence(self) -> "Regularizer":
@@ -260,6 +299,17 @@ class LimitingSDE(Printable):
             OffManifold, SingularPoint: as the callables do.
         """
         symbols = self.problem.symbols
+        row, feet = self._checked_row(point)
+        values = evaluate(self.program, symbols, row)
+        for name, value in values.items():
+            value[list(feet)] = numeric.feet.values_at(self.program.select(name), list(feet.values()))
+            numeric.guard.check_finite(value, name, row)
+        shapes = {output.name: output.shape for output in self.program.outputs}
+        return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
+
+    def _checked_row(self, point: Mapping[sp.Symbol, Any]) -> tuple[np.ndarray, "dict[int, Foot]"]:
+        """A point of Γ as a row of floats, and the exact point beside it where float64 does not settle that it is one."""
+        symbols = self.problem.symbols
         if not isinstance(point, Mapping):
             raise BadInput(
                 f"the point is a {type(point).__name__}; give a dict from symbols to numbers, e.g. {{u: 1, v: 1}}"
@@ -271,13 +321,7 @@ class LimitingSDE(Printable):
         if unknown:
             raise BadInput(f"the point has a value for {unknown[0]}, which is neither a parameter nor a constant")
         row = np.array([[real_number(point[s], where=f"the value of {s}") for s in symbols]])
-        feet = numeric.guard.check_points(self.derivation, row)
-        values = evaluate(self.program, symbols, row)
-        for name, value in values.items():
-            value[list(feet)] = numeric.feet.values_at(self.program.select(name), list(feet.values()))
-            numeric.guard.check_finite(value, name, row)
-        shapes = {output.name: output.shape for output in self.program.outputs}
-        return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
+        return row, numeric.guard.check_points(self.derivation, row)
 
     def lambdify(self, *, check: bool = True, backend: Backend = NUMPY) -> "NumericFunctions":
         """Functions of points on Γ: `drift`, `diffusion`, and every term.

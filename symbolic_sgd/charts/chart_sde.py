@@ -123,6 +123,20 @@ class ChartSDE:
         check_one_dimensional(self.chart, "speed_measure")
         return self._line.speed_density
 
+    @property
+    def regularizer(self) -> sp.Expr:
+        """R(θ) = −∫⟨mixed + normal regularization, ψ'⟩ dθ, up to a constant; one coordinate only, where it always exists.
+
+        An unevaluated integral where no closed form is found (`.evalf()` computes it). On a closed curve it is a function of the
+        point ψ(θ) only if it has the period of ψ.
+
+        Raises:
+            BadInput: several coordinates.
+            ExpressionTooLarge: by ⟨mixed + normal regularization, ψ'⟩.
+        """
+        check_one_dimensional(self.chart, "regularizer")
+        return self._line.regularizer
+
     @cached_property
     def stationary_density(self) -> sp.Expr:
         """The stationary density with respect to dθ.

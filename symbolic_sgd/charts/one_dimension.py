@@ -7,9 +7,10 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import compiled, mp
+from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.charts.boundary import accessible, growth
-from symbolic_sgd.charts.chart import Chart, derivative, fresh_symbol, tidied, vanish
+from symbolic_sgd.charts.chart import Chart, derivative, fresh_symbol, tidied, vanish, written
 from symbolic_sgd.charts.interval import values_at, zeros_in
 from symbolic_sgd.errors import BadInput, NoClosedForm, NoStationaryDensity, SymbolicSGDError, Undecided
 from symbolic_sgd.rational.antiderivative import antiderivative
@@ -135,11 +136,23 @@ class OneDimension:
     @cached_property
     def potential(self) -> Expression:
         """F = ∫ 2b/a dθ, up to a constant; an unevaluated integral from a point of the interval where no closed form is found."""
-        found = self._antiderivative(self.rate)
+        return self._integral(self.rate)
+
+    @cached_property
+    def regularizer(self) -> Expression:
+        """R = −∫⟨mixed + normal regularization, ψ'⟩ dθ, likewise."""
+        embedding, graph = self.chart.embedding, Graph()
+        names = ("mixed_regularization", "normal_regularization")
+        mixed, normal = embedding.compose(embedding.derivation.program.select(*names), graph).values()
+        slope = Program.of({"slope": -(embedding.jacobian(graph).T @ (mixed + normal))})
+        return self._integral(written(slope, "slope", self.chart.points)[0, 0])
+
+    def _integral(self, integrand: Expression) -> Expression:
+        found = self._antiderivative(integrand)
         if found is not None:
             return found
-        dummy = self._fresh(self.rate)
-        return sp.Integral(self.rate.xreplace({self.variable: dummy}), (dummy, self._origin, self.variable))
+        dummy = self._fresh(integrand)
+        return sp.Integral(integrand.xreplace({self.variable: dummy}), (dummy, self._origin, self.variable))
 
     def _antiderivative(self, integrand: Expression) -> Expression | None:
         """Checked by differentiation, and real on the interval."""

@@ -10,7 +10,7 @@ from symbolic_sgd.citation import PAPER
 from symbolic_sgd.documents.document import Block, Formula, Items, Math, Paragraph, Table, Verbatim, paragraph
 from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
-from symbolic_sgd.errors import SymbolicSGDError
+from symbolic_sgd.errors import NoRegularizerFormula, SymbolicSGDError
 from symbolic_sgd.printing.latex import expression_latex, visible_length
 from symbolic_sgd.printing.layout import LINE
 from symbolic_sgd.regularizer.regularizer import Regularizer
@@ -20,6 +20,12 @@ def regularizer(findings: Findings) -> tuple[Block, ...]:
     """R with mixed + normal regularization = −∂Φ∇R on Γ, or the evidence that there is none, or why it is undecided."""
     found = findings.regularizer
     asked = r"b_{\perp\parallel} + b_{\perp} = -\,\partial\Phi\,\nabla R"
+    if isinstance(found, NoRegularizerFormula):
+        return (
+            paragraph("Γ is a curve. Along every arc of it the regularization descends"),
+            Formula((r"R = -\int \langle b_{\perp\parallel} + b_{\perp},\, dY\rangle",), aligned=False),
+            words(f"and no formula of R was found: {found}."),
+        )
     if not isinstance(found, Regularizer):
         return (
             paragraph("Whether the regularization descends a function on Γ, "),

@@ -6,6 +6,7 @@ from symbolic_sgd.documents import consequences, setting, theorem
 from symbolic_sgd.documents.document import Block, Document, Inline, Paragraph, Section
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import in_text
+from symbolic_sgd.errors import NoRegularizerFormula
 from symbolic_sgd.regularizer.regularizer import Regularizer
 
 SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
@@ -42,6 +43,10 @@ def result(findings: Findings) -> list[Inline]:
     if findings.constant:
         return ["Nothing moves on Γ: noise and drift vanish."]
     noise = "no noise along Γ" if findings.vanishes("tangent_noise") else "noise along Γ"
+    if isinstance(found, NoRegularizerFormula):
+        return [
+            f"The regularization descends a function along every arc of Γ, a curve; no formula of it was found; {noise}."
+        ]
     if not isinstance(found, Regularizer):
         return [f"Regularization towards no function that was found (undecided); {noise}."]
     if found.expression is None:

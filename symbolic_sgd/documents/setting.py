@@ -83,7 +83,7 @@ def manifold(findings: Findings) -> tuple[Block, ...]:
     """Γ: equations, dimension, and the Hessian on it."""
     derivation = findings.derivation
     d, m = derivation.problem.dimension, derivation.codimension
-    vanishing = derivation.equations.expand("equations").flat()
+    vanishing = derivation.equations.expand("printed").flat()
     hessian = program_matrix(r"\nabla^2 L", derivation.blocks, "hessian") if d <= LARGEST_HESSIAN else ()
     return (
         paragraph(f"Γ has dimension D − M = {d - m} and is given, near the points found, by"),

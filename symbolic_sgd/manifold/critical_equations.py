@@ -34,7 +34,7 @@ class CriticalEquations:
     Args:
         defining: M equations that hold on all of Γ, perhaps not only there.
         kept: M whose common zeros near the points are Γ, products of factors of those.
-        shown: the same zeros, as a person would write them.
+        shown: the same zeros, as a person would write them; zeros of ∇L, all of them, only where `divides`.
         divides: whether M = 1 and ∇L = g w for the one shown equation g.
         complete: whether nothing that vanishes with ∇L was left out of the shown equations.
     """
@@ -64,11 +64,17 @@ def critical_equations(landscape: Landscape, points: Sequence[PrecisePoint], ran
         numerators = [reduce(lambda a, b: a.gcd(b), numerators)]
     parted = [_Factors.of(run, p, landscape.graph, points) for p in numerators]
     defining, kept = tuple(f.possible for f in parted), tuple(f.kept for f in parted)
-    if not _independent(kept, landscape, points):
+    if not independent(kept, landscape, points):
         return CriticalEquations(rows, rows, rows, False, False)
     complete = all(f.complete for f in parted)
     shown = tuple(_shown(g) for g in kept)
     return CriticalEquations(defining, kept, shown, rank.rank == 1, complete)
+
+
+def stationary_equations(landscape: Landscape, points: Sequence[PrecisePoint]) -> tuple[Node, ...]:
+    """∇L = 0, each entry without the factors that vanish at none of the points: no other zeros than ∇L has, and Γ near them."""
+    entries = [entry for entry in landscape.gradient.entries if not entry.is_zero]
+    return tuple(dict.fromkeys(map(_shown, component_equations(entries, points))))
 
 
 def component_equations(equations: Sequence[Node], points: Sequence[PrecisePoint]) -> tuple[Node, ...]:
@@ -176,7 +182,7 @@ def _has_no_root_in_a_monomial(terms: Sequence[tuple[tuple[int, ...], int]]) -> 
     return sp.Poly(polynomial, letter).count_roots() == 0
 
 
-def _independent(equations: Sequence[Node], landscape: Landscape, points: Sequence[PrecisePoint]) -> bool:
+def independent(equations: Sequence[Node], landscape: Landscape, points: Sequence[PrecisePoint]) -> bool:
     """Whether the equations hold at the points, and their gradients are independent there."""
     slopes = Matrix.of(gradient(g, landscape.variables) for g in equations)
     return all(all(point.zeros(equations)) and matrix_rank(point.matrix(slopes)) == len(equations) for point in points)

@@ -14,8 +14,9 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
-from symbolic_sgd.manifold.critical_equations import critical_equations
+from symbolic_sgd.manifold.critical_equations import critical_equations, stationary_equations
 from symbolic_sgd.manifold.exponential_levels import exponential_levels
+from symbolic_sgd.manifold.inner_functions import equations_by_functions
 from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
@@ -49,7 +50,9 @@ class Equations:
         everywhere: whether `vanishing`, `curvatures` and `values` are proved on all of Γ, or Γ is by definition where they hold.
         steady: whether the levels are proved to be constant on all of Γ.
         defining: M equations that hold on all of Γ, perhaps not only there.
-        shown: M equations whose common zeros near the points found are Γ.
+        shown: M equations whose common zeros near the points found are Γ; farther from them they may have other zeros.
+        printed: equations with the same zeros near the points, and nowhere any at which ∇L is not zero: M where such were
+            found (then they are `shown`), else all the residuals, or ∇L.
         values: (node, its value on Γ), for nodes that are not zero there.
     """
 
@@ -62,6 +65,7 @@ class Equations:
     steady: bool
     defining: tuple[Node, ...]
     shown: tuple[Node, ...]
+    printed: tuple[Node, ...]
     values: tuple[tuple[Node, Node], ...] = ()
 
 
@@ -109,23 +113,33 @@ def find_equations(
     """
     codimension = rank.rank
     squares = _squared_terms(problem, landscape)
-    composed = squares or _composed_terms(problem, landscape, points)
     # At one common zero of all the squared terms their sum is as low as it can be: Γ is where they all vanish.
     interpolated = [s for s in squares if _vanishes(s, points)]
-    if len(composed) == codimension and all(_vanishes(s, points) for s in composed):
-        levels = tuple(composed)
-        return Equations(
-            levels, levels, tuple(composed.values()), bool(squares), True, bool(squares), bool(squares), levels, levels
-        )
+    all_vanish = len(interpolated) == len(squares)
+    is_squares = all_vanish and len(squares) == codimension
+    composed = squares if is_squares else _composed_terms(problem, landscape, points)
+    if len(composed) == codimension:
+        levels, curvatures = tuple(composed), tuple(composed.values())
+        return Equations(levels, levels, curvatures, is_squares, True, is_squares, is_squares, levels, levels, levels)
     exponential = exponential_levels(problem, landscape, points, codimension)
     if exponential is not None:
         levels, unique = exponential.levels, exponential.unique
         return Equations(
-            levels, levels, exponential.curvatures, False, True, unique, unique, levels, levels, exponential.values
+            levels,
+            levels,
+            exponential.curvatures,
+            False,
+            True,
+            unique,
+            unique,
+            levels,
+            levels,
+            levels,
+            exponential.values,
         )
     critical = critical_equations(landscape, points, rank)
     stated = [from_sympy(e, landscape.graph) for e in problem.manifold]
-    shared = interpolated if len(interpolated) == len(squares) else _proved(interpolated, critical.defining)
+    shared = interpolated if all_vanish else _proved(interpolated, critical.defining)
     known = tuple(dict.fromkeys([*stated, *shared]))
     if critical.divides:
         # ∇L = g w, so that ∇²L = ∇g wᵀ where g = 0: its rank is 1 only where ∇g is not zero.
@@ -140,11 +154,19 @@ def find_equations(
             steady=critical.complete,
             defining=levels if critical.complete else critical.defining,
             shown=critical.shown,
+            printed=critical.shown,
         )
     levels = _chosen_levels([*known, *_inner_expressions(landscape)], landscape, points, codimension)
     fixed = {level: _known_value(level, points[0], critical.defining) for level in levels if level not in known}
     vanishing = tuple(dict.fromkeys([*known, *(node for node in fixed.values() if node is not None)]))
     by_levels = bool(levels) and set(levels) <= set(known)
+    shown, printed = levels, levels
+    residuals = tuple(squares) if all_vanish else ()
+    if not by_levels or not (set(levels) <= set(stated) or (residuals and all(zero_on(levels, residuals)))):
+        shown = printed = equations_by_functions(problem, landscape, points, codimension)
+    if not printed:
+        shown = levels if by_levels else critical.shown
+        printed = residuals or stationary_equations(landscape, points)
     return Equations(
         vanishing=vanishing,
         levels=tuple(fixed.get(level) or level for level in levels),
@@ -154,7 +176,8 @@ def find_equations(
         everywhere=True,
         steady=None not in fixed.values(),
         defining=levels if by_levels else critical.defining,
-        shown=levels if by_levels else critical.shown,
+        shown=shown,
+        printed=printed,
     )
 
 

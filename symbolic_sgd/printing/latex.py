@@ -120,7 +120,7 @@ def _with_named_sums(expression: Any) -> tuple[Any, list[tuple[sp.Symbol, Any]]]
 def _manifold(derivation: Derivation) -> str:
     d, m = derivation.problem.dimension, derivation.codimension
     lines = [rf"\Gamma &: \quad \dim\Gamma = {d - m},\quad \operatorname{{rank}}\nabla^2 L = {m}"]
-    for equation in derivation.equations.expand("equations").flat():
+    for equation in derivation.equations.expand("printed").flat():
         lines.extend(equation_lines("0", broken_sum(equation)))
     return aligned(lines)
 

@@ -8,6 +8,7 @@ A curve is followed in segments. Each is a graph over its first tangent w: y(s) 
 sum with points that are exactly on the curve. Two such sums, with 10 and 16 nodes, bound the error.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -78,7 +79,9 @@ class Loop:
 
 
 @dataclass(frozen=True)
-class _Segment:
+class Segment:
+    """A piece of a curve on Γ: the sums over it, some points of it, where it ends and in which direction."""
+
     integral: float
     error: float
     size: float
@@ -146,6 +149,30 @@ class CurveTracer:
             length = min(1.6 * length, longest * (1 + np.abs(here).max()))
         return None, segments
 
+    def segments(self, start: np.ndarray, length: float, longest: float, sign: int) -> Iterator[Segment]:
+        """The segments of a one-dimensional Γ from a point on, until the length is reached or the curve cannot be followed.
+
+        Args:
+            start: a point of Γ (parameters, then constants).
+            length: of all of them; the last is cut to it, up to the bend in it.
+            longest: of one of them.
+            sign: ±1, the direction.
+        """
+        cuts = np.zeros((0, self.d))
+        here, first = start, self._first_direction(start, cuts)
+        direction = None if first is None else sign * first
+        stride, rest = longest, length
+        while direction is not None and rest > ROUNDING * length:
+            segment = self._segment(here, direction, min(stride, rest), start, cuts)
+            if segment is None:
+                stride /= 2
+                if stride < SHORTEST * longest:
+                    return
+                continue
+            yield segment
+            here, direction, rest = segment.end, segment.direction, rest - segment.length
+            stride = min(1.6 * stride, longest)
+
     def confirmed(self, loop: Loop, cuts: np.ndarray, segments: int) -> bool:
         """Whether the curve followed backwards, from another of its points and in shorter segments, has the opposite integral."""
         other, _ = self.loop(loop.nodes[len(loop.nodes) // 3], cuts, 3 * segments, longest=LONGEST / 2)
@@ -164,7 +191,7 @@ class CurveTracer:
 
     def _segment(
         self, here: np.ndarray, direction: np.ndarray, length: float, start: np.ndarray, cuts: np.ndarray
-    ) -> _Segment | None:
+    ) -> Segment | None:
         parts = [(nodes + 1) / 2 * length for nodes, _ in (FINE, COARSE)]
         s = np.concatenate([*parts, [length]])
         x = np.repeat(here[None, :], len(s), axis=0)
@@ -183,7 +210,7 @@ class CurveTracer:
         total, error = float(weight @ size[:n]), abs(sums[0] - sums[1])
         if error > AGREED * total:
             return None
-        return _Segment(
+        return Segment(
             sums[0],
             error + ROUNDING * total,
             total,
@@ -221,6 +248,6 @@ class CurveTracer:
         return x, None
 
 
-def _joined(start: np.ndarray, segments: list[_Segment]) -> Loop:
+def _joined(start: np.ndarray, segments: list[Segment]) -> Loop:
     total = {name: sum(getattr(s, name) for s in segments) for name in ("integral", "error", "size", "length")}
     return Loop(start=start, nodes=np.concatenate([s.nodes for s in segments]), **total)

@@ -1,6 +1,7 @@
 """The function that the regularization descends: R with mixed + normal = −∂Φ∇R on Γ, or the proof that there is none."""
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import combinations, islice
 from typing import Any
@@ -11,11 +12,12 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.effort import REGULARIZER, Effort
-from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, Undecided
+from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, NoRegularizerFormula, Undecided
 from symbolic_sgd.manifold.critical_equations import component_equations
+from symbolic_sgd.manifold.inner_functions import sums_on_component
 from symbolic_sgd.manifold.precise import PrecisePoint
 from symbolic_sgd.regularizer.loops import CurveTracer, Loop
 from symbolic_sgd.regularizer.one_form import RegularizationForm
@@ -74,6 +76,13 @@ class Regularizer:
         return f"no regularizer: {self.words}" if self.expression is None else f"R = {self.expression}: {self.words}"
 
 
+ALONG_ARCS = (
+    "Γ is a curve, and along every arc of it on which the formulas hold a regularizer exists: R = −∫⟨mixed + normal "
+    "regularization, dY⟩, unique up to a constant; sde.regularizer_along(point, length=…) has its values, and "
+    "sde.in_chart(…).regularizer is the integral"
+)
+"""A theorem: 1-forms on an arc are exact."""
+
 VANISHING = Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
 
 
@@ -89,7 +98,8 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
         effort: how long the search may take, and who is told.
 
     Raises:
-        Undecided: neither a closed form of R was found, nor that there is none; BudgetSpent where time was up.
+        Undecided: neither a closed form of R was found, nor that there is none; BudgetSpent where time was up, else
+            NoRegularizerFormula on a one-dimensional Γ, where R exists along every arc.
         ExpressionTooLarge: R does not expand within the budget.
     """
     effort = effort or Effort(REGULARIZER)
@@ -99,9 +109,10 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
         by_structure = _by_structure(derivation, form)
         return by_structure if by_structure is not None else _Decision(derivation, form, effort).decide()
     except BudgetSpent as spent:
+        along = f"{ALONG_ARCS}. Here " if derivation.problem.dimension - derivation.codimension == 1 else ""
         raise BudgetSpent(
-            f"a regularizer was neither found nor excluded within {effort.seconds:g} s of processor time: {spent}. To go on, "
-            "give it more: sde.find_regularizer(seconds=…)"
+            f"{along}a regularizer was neither found nor excluded within {effort.seconds:g} s of processor time: {spent}. To go "
+            "on, give it more: sde.find_regularizer(seconds=…)"
         ) from spent
 
 
@@ -139,7 +150,7 @@ class _Decision:
                 return Regularizer(
                     sp.S.Zero, "the regularization vanishes on the part of Γ on which its points were found"
                 )
-            raise Undecided(
+            raise self._undecided(
                 f"the regularization is zero to 50 digits at all of the {len(self.derivation.points) + FAR_POINTS} points of Γ that "
                 "were looked at, but that it vanishes on all of Γ was not proved"
             )
@@ -160,10 +171,12 @@ class _Decision:
             if found is not None:
                 return found
         self.effort.finish()
-        raise Undecided(
-            f"a regularizer was neither found nor excluded: {self._known()}, but no closed form of it was found; "
-            f"{self.effort.words()}"
-        )
+        raise self._undecided(f"{self._known()}, but no closed form of it was found; {self.effort.words()}")
+
+    def _undecided(self, words: str) -> Undecided:
+        if self.manifold.dimension == 1:
+            return NoRegularizerFormula(f"{ALONG_ARCS}. Here {words}")
+        return Undecided(words)
 
     def _seems_to_vanish(self) -> bool:
         """Whether the regularization is zero at the points of the derivation, and then also far from them."""
@@ -175,19 +188,32 @@ class _Decision:
 
     def _vanishes_on_component(self) -> bool:
         graph = self.form.graph
-        points = [PrecisePoint(p) for p in self.derivation.points]
-        equations = component_equations(self.derivation.equations.on(graph)["equations"].entries, points)
+        known = sums_on_component(
+            self.derivation.problem, self.manifold.landscape, self._fresh_points(), self.derivation.codimension
+        )
+        with suppress(ZeroDivisionError):
+            field = self.form.field.replace({from_sympy(e, graph): from_sympy(v, graph) for e, v in known.items()})
+            if all(entry.is_zero for entry in field.entries):
+                return True
+        equations = component_equations(self.derivation.equations.on(graph)["equations"].entries, self._fresh_points())
         return all(zero_on(equations, self.form.field.entries))
+
+    def _fresh_points(self) -> list[PrecisePoint]:
+        """The points of the derivation, without values of another graph."""
+        return [PrecisePoint(p) for p in self.derivation.points]
 
     def _known(self) -> str:
         if self.manifold.dimension > 1:
-            return "the regularization is closed as a 1-form at every point of Γ examined"
+            return (
+                "a regularizer was neither found nor excluded: the regularization is closed as a 1-form at every point of Γ "
+                "examined"
+            )
         if self.closed:
             return (
-                "it exists as far as numbers tell (the integral of the regularization round the closed curve Γ is "
+                "a component of Γ closes, and R exists on all of it as far as numbers tell (the integral of the regularization round it is "
                 f"{self.closed[0].integral:.1g} ± {self.closed[0].error:.1g})"
             )
-        return "Γ is a curve that was not seen to close, and on an open curve there always is one"
+        return "Γ was not seen to close (round a closed curve the integral would have to vanish)"
 
     def _by_curl(self) -> Regularizer | None:
         further = self.manifold.scatter(self.bases, PROBED, self.rng).points

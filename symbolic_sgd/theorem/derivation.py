@@ -129,8 +129,9 @@ class Derivation:
         component: which part of Γ the formulas are for; None for all of it.
         codimension: M.
         points: points of Γ to 120 digits, symbol → value.
-        equations: the program of M expressions whose common zeros, near the points, are Γ; and, as `defining`, of M that
-            are proved to vanish on all of Γ (or of the component).
+        equations: the program of M expressions whose common zeros, near the points, are Γ; as `printed`, of as many as it
+            takes to have no zeros at which ∇L is not zero; and, as `defining`, of M that are proved to vanish on all of Γ
+            (or of the component).
         program: the straight-line program of every term.
         guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
             rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0,
@@ -215,7 +216,11 @@ def _collect(frame: NormalFrame, normal: NodeGeometry, noise: NoiseOnManifold, d
         codimension=manifold.codimension,
         points=tuple(p.assignment for p in manifold.points),
         equations=Program.of(
-            {"equations": Matrix.column(frame.equations), "defining": Matrix.column(manifold.equations.defining)}
+            {
+                "equations": Matrix.column(frame.equations),
+                "printed": Matrix.column(manifold.equations.printed),
+                "defining": Matrix.column(manifold.equations.defining),
+            }
         ),
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
         guard=Program.of(_guard(frame, noise)),

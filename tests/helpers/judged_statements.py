@@ -2,21 +2,21 @@
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from itertools import combinations, islice
+from dataclasses import dataclass, field, replace
+from itertools import combinations, islice, pairwise
 from typing import Any
 
 import mpmath
 import numpy as np
 import sympy as sp
-from claims import FORMULA, Truth, findings, regularizer_error
+from claims import FORMULA, Truth, findings, holds_at, regularizer_error
 from judged_losses import Clock, KnownPlace, claims_to_hold, drawn, known, package_places, part_at, shown
 from regular_points import Irregular, connected, regular_place, settled
 from theorem_literal import gradient_and_spectrum, literal_landscape, point_by_gradient, point_on_manifold
 from widened_losses import WidenedLoss, widened_loss
 
 from symbolic_sgd import LimitingSDE, SymbolicSGDError, derive_limiting_sde
-from symbolic_sgd.errors import ExpressionTooLarge, Undecided
+from symbolic_sgd.errors import ExpressionTooLarge, NoRegularizerFormula, OffManifold, SingularPoint, Undecided
 from symbolic_sgd.theorem.derivation import TERMS
 
 GRADIENT = 1e-12
@@ -31,10 +31,16 @@ NEARBY = (1e-2, 1e-4)
 STRIDE, MOST_STRIDES, TURN = 0.02, 900, 0.05
 """Chords of a curve on Γ: their length relative to |x|, their number, and the angle between neighbours."""
 
+ARCS, ARC = 2, 0.2
+"""Arcs of a one-dimensional Γ on which R is compared, and their length to each side, beside |x|."""
+
+DEPENDENT = 1e-6
+"""Singular values of more than M equations that count as zero, beside the largest."""
+
 PLANES = 6
 """Coordinate planes with which a larger Γ is cut, in the search for a closed curve."""
 
-REASONS = ("open curve", "closed curve", "closed as a 1-form", "too large", "out of reach")
+REASONS = ("closed as a 1-form", "too large", "out of reach")
 """Words by which what is undecided is counted."""
 
 
@@ -55,7 +61,7 @@ class Verdict:
 
 
 def judge_statements(seed: int) -> dict[str, Any]:
-    """A record of plain values, as `judged_losses.judge`; `regularizer` is "found", "none" or "undecided"."""
+    """A record of plain values, as `judged_losses.judge`; `regularizer` is "found", "none", "along arcs" or "undecided"."""
     clock, loss = Clock(), widened_loss(seed)
     record = drawn(loss)
     truth = known(loss)
@@ -175,14 +181,20 @@ def _matrix_error(numbers: Callable, truth: Truth, name: str) -> float:
 
 
 def _judge_equations(sde: LimitingSDE, loss: WidenedLoss, places: Sequence[KnownPlace], verdict: Verdict) -> None:
-    """The printed equations vanish on Γ, not beside it, and their common zeros near a point of Γ are stationary."""
+    """The printed equations vanish on Γ, not beside it, and their common zeros near a point of Γ are stationary.
+
+    They are M, or the residuals, or the entries of ∇L.
+    """
     try:
         equations = sde.manifold.equations
     except ExpressionTooLarge:
         verdict.count("equations too large to be written")
         return
-    if len(equations) != sde.manifold.codimension:
-        verdict.fail("the number of printed equations is not M", value=len(equations))
+    if len(equations) < sde.manifold.codimension:
+        verdict.fail("fewer than M equations are printed", value=len(equations))
+    verdict.count(
+        "losses with M equations" if len(equations) == sde.manifold.codimension else "losses with more equations"
+    )
     numbers, rng = _numbers(equations, loss), np.random.default_rng(loss.seed)
     plain = [sp.sympify(e).xreplace(loss.constants) for e in equations]
     for place in places:
@@ -201,28 +213,45 @@ def _judge_equations(sde: LimitingSDE, loss: WidenedLoss, places: Sequence[Known
             except (ZeroDivisionError, ValueError) as error:
                 verdict.fail("printed equations without a value", place, value=str(error))
                 continue
-        _judge_zeros(plain, loss, place, verdict, rng)
+        _judge_zeros(sde, plain, loss, place, verdict, rng)
 
 
 def _beside(point: Sequence, distance: float, rng: np.random.Generator) -> list:
+    """A point so far from another, each parameter in its own units."""
     scale = max(abs(a) for a in point)
     return [
-        a + distance * (abs(a) + scale / 100) * mpmath.mpf(rng.uniform(0.3, 1) * rng.choice((-1, 1))) for a in point
+        a + distance * (abs(a) or scale / 100) * mpmath.mpf(rng.uniform(0.3, 1) * rng.choice((-1, 1))) for a in point
     ]
 
 
+def _holds(sde: LimitingSDE, values: dict) -> bool:
+    """Whether the conditions hold that are printed beside the equations."""
+    try:
+        return holds_at(sde.valid_where, values)
+    except ExpressionTooLarge:
+        return True
+
+
 def _judge_zeros(
-    equations: Sequence[sp.Expr], loss: WidenedLoss, place: KnownPlace, verdict: Verdict, rng: np.random.Generator
+    sde: LimitingSDE,
+    equations: Sequence[sp.Expr],
+    loss: WidenedLoss,
+    place: KnownPlace,
+    verdict: Verdict,
+    rng: np.random.Generator,
 ) -> None:
     """∇L = 0 at the common zero of the printed equations that Gauss–Newton reaches from beside a point of Γ."""
+    dependent = DEPENDENT if len(equations) > place.truth.place.codimension else None
     for distance in (0.03, 0.2):
         start = [float(a) for a in _beside(place.truth.place.point, distance, rng)]
         try:
-            zero = settled(equations, loss.parameters, start)
+            zero = settled(equations, loss.parameters, start, dependent=dependent)
         except (ValueError, ZeroDivisionError, OverflowError, TypeError):
             continue
         scale = np.abs(place.truth.place.floats).max()
-        if np.abs(zero - place.truth.place.floats).max() > 0.5 * scale:
+        values = dict(zip(loss.parameters, map(mpmath.mpf, zero), strict=True))
+        values |= {s: mpmath.mpf(a.p) / a.q for s, a in loss.constants.items()}
+        if np.abs(zero - place.truth.place.floats).max() > 0.5 * scale or not _holds(sde, values):
             continue
         verdict.count("zeros of the printed equations")
         try:
@@ -241,6 +270,11 @@ def _judge_regularizer(
 ) -> dict[str, Any]:
     try:
         evidence = sde.regularizer_evidence
+    except NoRegularizerFormula as error:
+        clock.stop("regularizer")
+        for place in places[:ARCS]:
+            _judge_arc(sde, loss, place, verdict)
+        return {"regularizer": "along arcs", "words": str(error)[:300]}
     except (Undecided, ExpressionTooLarge) as error:
         clock.stop("regularizer")
         words = str(error)
@@ -272,6 +306,34 @@ def _judge_regularizer(
     else:
         verdict.count("curls confirmed")
     return {"regularizer": "none"} | words
+
+
+def _judge_arc(sde: LimitingSDE, loss: WidenedLoss, place: KnownPlace, verdict: Verdict) -> None:
+    """R along an arc against the literal −∫⟨mixed + normal, dY⟩, by the trapezoidal rule on points put on Γ anew."""
+    if place.part is None:
+        return
+    start, d = place.truth.place.floats, len(loss.parameters)
+    named = dict(zip(loss.parameters, start, strict=True)) | {s: float(a) for s, a in loss.constants.items()}
+    try:
+        arc = sde.regularizer_along(named, length=ARC * float(np.abs(start).max()))
+    except (OffManifold, SingularPoint) as error:
+        verdict.open = f"no arc: {error}"[:200]
+        return
+    points, values = arc.points, arc.values
+    if len(points) < 3 or points.shape[1] != d:
+        verdict.open = "an arc of fewer than three points"
+        return
+    between = [(p + q) / 2 for p, q in pairwise(points)]
+    nodes = np.insert(points, range(1, len(points)), between, axis=0)
+    path = _along(loss, place, nodes)
+    if path is None:
+        verdict.open = "the literal terms were not computed along the arc"
+        return
+    verdict.count("arcs")
+    gap = abs(values[-1] - values[0] + path.integral)
+    natural = float(place.truth.natural("drift")) * (arc.lengths[-1] - arc.lengths[0])
+    if gap > max(4 * path.error, TURNED * path.size) + 1e-12 * natural:
+        verdict.fail("R along an arc", place, value=f"R ends differ by {values[-1] - values[0]}, literally {path}")
 
 
 def _descent(loss: WidenedLoss, place: KnownPlace, start: Sequence, digits: int) -> tuple[list, mpmath.matrix]:
@@ -321,7 +383,8 @@ def _turns(loss: WidenedLoss, place: KnownPlace) -> bool:
 
 @dataclass(frozen=True)
 class Loop:
-    """∮⟨mixed + normal, dx⟩ round a closed curve, in absolute value, an estimate of its error, and the size of the parts."""
+    """∫⟨mixed + normal, dx⟩ along a curve (round a closed one in absolute value), an estimate of its error, and the size of the
+    parts."""
 
     integral: float
     error: float
@@ -398,15 +461,20 @@ def _tangent(function: Callable, x: np.ndarray, scale: float) -> np.ndarray:
 
 
 def _round(loss: WidenedLoss, place: KnownPlace, nodes: np.ndarray) -> Loop | None:
-    """The integral by the trapezoidal rule on all chords, extrapolated from that on every second one."""
+    """The integral in absolute value; the last node is the first."""
     count = (len(nodes) - 1) // 2 * 2
-    nodes = np.vstack([nodes[:count], nodes[-1:]])
+    loop = _along(loss, place, np.vstack([nodes[:count], nodes[-1:]]))
+    return None if loop is None else replace(loop, integral=abs(loop.integral))
+
+
+def _along(loss: WidenedLoss, place: KnownPlace, nodes: np.ndarray) -> Loop | None:
+    """The integral by the trapezoidal rule on all chords, extrapolated from that on every second one; an odd number of nodes."""
     try:
-        values = [_descent(loss, place, list(x), 8) for x in nodes[:-1]]
+        values = [_descent(loss, place, list(x), 8) for x in nodes]
     except (ValueError, ZeroDivisionError):
         return None
-    points = np.array([[float(a) for a in point] for point, _ in values] + [[float(a) for a in values[0][0]]])
-    field_values = np.array([[float(a) for a in b] for _, b in values] + [[float(a) for a in values[0][1]]])
+    points = np.array([[float(a) for a in point] for point, _ in values])
+    field_values = np.array([[float(a) for a in b] for _, b in values])
 
     def trapezoidal(step: int) -> float:
         p, b = points[::step], field_values[::step]
@@ -414,4 +482,4 @@ def _round(loss: WidenedLoss, place: KnownPlace, nodes: np.ndarray) -> Loop | No
 
     fine, coarse = trapezoidal(1), trapezoidal(2)
     size = float(np.abs(field_values).max() * np.linalg.norm(np.diff(points, axis=0), axis=1).sum())
-    return Loop(abs(fine + (fine - coarse) / 3), abs(fine - coarse) / 2 + 1e-9 * size, size)
+    return Loop(fine + (fine - coarse) / 3, abs(fine - coarse) / 2 + 1e-9 * size, size)

@@ -26,7 +26,7 @@ STATIONARY = mp.mpf(10) ** -45
 """|∇L| beside |H| (1 + |x|)."""
 
 FLAT = mp.mpf(10) ** -25
-"""The largest eigenvalue of H beside the second differences of L a tenth of |x| away, at least."""
+"""The largest eigenvalue of H beside the second differences of L a tenth of |x_i| away, at least."""
 
 KINK = mp.mpf(10) ** -25
 """An argument of |·|, √, … that is smaller than this counts as zero."""
@@ -149,10 +149,11 @@ def _require_regular(loss: sp.Expr, parameters: Sequence, point: Sequence[mp.mpf
 
 
 def _roughness(loss: sp.Expr, parameters: Sequence, point: Sequence[mp.mpf]) -> mp.mpf:
-    """The largest |L(y) − L(x)|/|y − x|² for y a tenth of |x| away along an axis."""
-    function, reach = sp.lambdify(tuple(parameters), loss, "mpmath", cse=True), mp.mpf(_scale(point)) / 10
+    """The largest |L(y) − L(x)|/|y − x|² for y a tenth of |x_i| away along an axis: parameters have units of their own."""
+    function, scale = sp.lambdify(tuple(parameters), loss, "mpmath", cse=True), mp.mpf(_scale(point))
     found = [mp.mpf(0)]
     for i in range(len(point)):
+        reach = (abs(point[i]) or scale) / 10
         for sign in (1, -1):
             try:
                 there = function(*[a + sign * reach * (k == i) for k, a in enumerate(point)])
@@ -181,8 +182,13 @@ def _neighbour(equations: Sequence[sp.Expr], parameters: Sequence, point: Sequen
         raise Irregular(f"the equations have no zero beside it: {error}") from error
 
 
-def settled(equations: Sequence[sp.Expr], parameters: Sequence, start: Sequence) -> np.ndarray:
+def settled(
+    equations: Sequence[sp.Expr], parameters: Sequence, start: Sequence, *, dependent: float | None = None
+) -> np.ndarray:
     """A zero of g by Gauss–Newton steps in float64, with differences for derivatives, each cut to 1 + |x|.
+
+    Args:
+        dependent: singular values of ∂g that count as zero, beside the largest, where there are more equations than their rank.
 
     Raises:
         ValueError: the steps diverge.
@@ -196,7 +202,7 @@ def settled(equations: Sequence[sp.Expr], parameters: Sequence, start: Sequence)
         )
         if not np.isfinite(jacobian).all():
             break
-        move = np.linalg.lstsq(jacobian.T, here, rcond=None)[0]
+        move = np.linalg.lstsq(jacobian.T, here, rcond=dependent)[0]
         length = np.linalg.norm(move)
         x = x - move * min(1.0, (1 + np.linalg.norm(x)) / length if length else 1.0)
         if length < 1e-9 * np.linalg.norm(x):

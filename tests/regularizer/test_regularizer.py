@@ -15,7 +15,7 @@ from theorem_literal import literal_terms, point_by_gradient
 from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
-from symbolic_sgd.errors import OffManifold, Undecided
+from symbolic_sgd.errors import NoRegularizerFormula, OffManifold, Undecided
 
 u, v, w, x, y, z, t = sp.symbols("u v w x y z t")
 a, s = sp.symbols("a s", positive=True)
@@ -343,6 +343,19 @@ def test_a_manifold_that_depends_on_a_constant():
     check_gradient(sde.problem, sde.regularizer, points, {a: 2})
 
 
+@pytest.mark.parametrize(
+    "outer", [lambda e: sp.log(sp.cosh(e)), lambda e: 1 - sp.cos(e), lambda e: sp.exp(e) - sp.expand(e)]
+)
+def test_samples_that_all_vanish_regularize_nothing(outer):
+    """Was undecided: the noise is zero where the sums inside the samples are, which functions of multiples of them did not show."""
+    level, other = u * v - sp.sin(w) + x, x * v - w / 2 - 1
+    forms = [(1, 0), (2, 0), (1, -1), (0, 3)]
+    losses = [outer(sp.expand(p * level + q * other)) for p, q in forms]
+    near = {u: 0, v: 1, w: -1.3, x: 0.35}
+    sde = derive_limiting_sde(Problem.from_sample_losses(losses, parameters=(u, v, w, x), near=near))
+    assert sde.regularizer == 0
+
+
 def test_a_small_loop_integral_is_seen():
     """s = 1 + ε(1 + y)²: ∮ is −¼∮ε(1 + y)² d ln(2 + x), here of the order 10⁻⁶."""
     noise = sp.Matrix([[0, 0], [0, 0], [1, (1 + y) / 1000]])
@@ -362,7 +375,7 @@ def test_loops_that_only_planes_find():
 
 def test_one_that_exists_without_closed_form_is_not_denied():
     sde = sde_of((y - sp.exp(-(x**2))) ** 2 / 2, (x, y), sp.Matrix([sp.atan(x), 1 + x**2]))
-    with pytest.raises(Undecided, match="open curve"):
+    with pytest.raises(NoRegularizerFormula, match=r"along every arc of it .* a regularizer exists.*regularizer_along"):
         _ = sde.regularizer
 
 
