@@ -10,10 +10,11 @@ from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.family import Family
-from symbolic_sgd.families.latex import family_snippet
+from symbolic_sgd.families.latex import family_blocks
 from symbolic_sgd.families.noise import Isotropic
 from symbolic_sgd.families.summand import Summand
 from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
+from symbolic_sgd.printing.blocks import snippet
 
 
 @dataclass(frozen=True)
@@ -134,7 +135,7 @@ class FamilySDE:
 
     def latex(self) -> str:
         """The theorem for the family, as LaTeX that compiles with amsmath."""
-        return family_snippet(self._terms)
+        return snippet(family_blocks(self._terms))
 
     def _repr_latex_(self) -> str:
         return self.latex()

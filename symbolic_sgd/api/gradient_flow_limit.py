@@ -18,9 +18,10 @@ from symbolic_sgd.errors import BadInput, BadShape, ExpressionTooLarge, NoClosed
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit, find_limit
-from symbolic_sgd.flow.limit_latex import limit_snippet
+from symbolic_sgd.flow.limit_latex import limit_blocks
 from symbolic_sgd.flow.values import LimitNumbers
 from symbolic_sgd.numeric.points import as_points, constant_columns
+from symbolic_sgd.printing.blocks import snippet
 from symbolic_sgd.printing.layout import laid_out, layout_of
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import check_expression
@@ -243,7 +244,7 @@ class GradientFlowLimit:
         """Φ as LaTeX: the formula, or the system that defines it, or what is known of it; `names` and `line` as of
         `LimitingSDE.latex`."""
         with laid_out(layout_of(names, line, self.limit.problem.symbols)):
-            return limit_snippet(self.limit)
+            return snippet(limit_blocks(self.limit))
 
     def _repr_latex_(self) -> str:
         return self.latex()

@@ -357,7 +357,8 @@ class LimitingSDE(Printable):
         """
         matrices = {term.name: self._matrix(term.name) for term in TERMS}
         with printing.layout.laid_out(printing.layout.layout_of(names, line, self.problem.symbols)):
-            return printing.latex.snippet(self.derivation, matrices, self._shortest_program)
+            blocks = printing.theorem.theorem(self.derivation, matrices, self._shortest_program)
+            return printing.blocks.snippet(blocks)
 
     def _shortest_program(self, name: str) -> Program:
         return shortest_program(self.derivation, name)
@@ -365,7 +366,7 @@ class LimitingSDE(Printable):
     # --- what SymPy's printers call -----------------------------------------------------------
 
     def _latex(self, printer: Any) -> str:
-        return printing.display.display_latex(self._coefficients, self._shortest_program, printer._print)
+        return printing.one_formula.display_latex(self._coefficients, self._shortest_program, printer._print)
 
     def _sympystr(self, printer: Any) -> str:
         return printer._print(self._shown)
@@ -374,7 +375,7 @@ class LimitingSDE(Printable):
 
     @property
     def _coefficients(self) -> dict[str, SymbolicMatrix | None]:
-        return {name: self._matrix(name) for name in printing.latex.COEFFICIENTS}
+        return {name: self._matrix(name) for name in printing.theorem.COEFFICIENTS}
 
     @property
     def _shown(self) -> sp.Basic:
@@ -382,8 +383,8 @@ class LimitingSDE(Printable):
         m, d = self.derivation.codimension, self.problem.dimension
         size = self.program.select("drift").operations
         diffusion, drift = self._coefficients.values() if size <= SHOWN else (None, None)
-        if diffusion is not None and drift is not None and all(map(printing.display.fits, (diffusion, drift))):
-            return printing.display.equation(diffusion, drift)
+        if diffusion is not None and drift is not None and all(map(printing.one_formula.fits, (diffusion, drift))):
+            return printing.one_formula.equation(diffusion, drift)
         return sp.Symbol(f"LimitingSDE(D={d}, M={m}, drift of {size} operations)")
 
     def document(

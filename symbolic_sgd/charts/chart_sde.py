@@ -17,7 +17,8 @@ from symbolic_sgd.effort import FIXED_POINTS, Effort, Progress, checked_progress
 from symbolic_sgd.errors import ExpressionTooLarge, SingularPoint
 from symbolic_sgd.numeric.host import BLOCK
 from symbolic_sgd.numeric.points import as_points, constant_columns
-from symbolic_sgd.printing.latex import display, expression_latex, matrix_display
+from symbolic_sgd.printing.blocks import display, snippet
+from symbolic_sgd.printing.displays import expression_latex, matrix_displays
 
 
 @dataclass(frozen=True)
@@ -191,10 +192,9 @@ class ChartSDE:
         """The SDE in the chart, as LaTeX that compiles with amsmath."""
         names = ", ".join(map(expression_latex, self.coordinates))
         left = names if len(self.coordinates) == 1 else rf"({names})^{{\top}}"
-        parts = [display(rf"\theta = {left},\qquad d\theta = b\,dt + \sigma\,dW,\qquad x = \psi(\theta)")]
-        for symbol, matrix in ((r"\psi", self.embedding), ("b", self.drift), (r"\sigma", self.diffusion)):
-            parts.extend(matrix_display(symbol, "", matrix))
-        return "\n".join(parts) + "\n"
+        statement = display(rf"\theta = {left},\qquad d\theta = b\,dt + \sigma\,dW,\qquad x = \psi(\theta)")
+        matrices = ((r"\psi", self.embedding), ("b", self.drift), (r"\sigma", self.diffusion))
+        return snippet([statement, *(block for s, matrix in matrices for block in matrix_displays(s, "", matrix))])
 
     def _repr_latex_(self) -> str:
         return self.latex()

@@ -7,11 +7,12 @@ from symbolic_sgd.charts.fixed_points import FixedPoints
 from symbolic_sgd.charts.zeros_in_chart import FixedPoint
 from symbolic_sgd.checks.certificate import Certificate
 from symbolic_sgd.citation import PAPER
-from symbolic_sgd.documents.document import Block, Formula, Items, Math, Paragraph, Table, Verbatim, paragraph
+from symbolic_sgd.documents.document import Block, Items, Table, Verbatim
 from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
 from symbolic_sgd.errors import NoRegularizerFormula, SymbolicSGDError
-from symbolic_sgd.printing.latex import expression_latex, visible_length
+from symbolic_sgd.printing.blocks import Math, Paragraph, display, paragraph
+from symbolic_sgd.printing.displays import expression_latex, visible_length
 from symbolic_sgd.printing.layout import LINE
 from symbolic_sgd.regularizer.regularizer import Regularizer
 
@@ -29,20 +30,20 @@ def regularizer(findings: Findings) -> tuple[Block, ...]:
     if not isinstance(found, Regularizer):
         return (
             paragraph("Whether the regularization descends a function on Γ, "),
-            Formula((asked,), aligned=False),
+            display(asked),
             _reason(found),
         )
     if found.expression is None:
         return (
             paragraph("The regularization descends no function on Γ: no R has"),
-            Formula((asked,), aligned=False),
+            display(asked),
             words(f"Evidence: {found.words}."),
         )
     if not found.expression:
         return (paragraph("The mixed and the normal regularization vanish on Γ: nothing is regularized."),)
     return (
         paragraph("On Γ, up to a constant, the regularization descends R:"),
-        Formula((asked,), aligned=False),
+        display(asked),
         *equations(("R", found.expression)),
         words(f"How it is known: {found.words}."),
     )
@@ -68,7 +69,7 @@ def chart(findings: Findings) -> tuple[Block, ...]:
     moving = "" if noise.is_zero_matrix else r" + \sigma_\theta\,dW"
     return (
         paragraph("In the coordinates θ = (", *listed(found.coordinates), "), with x = ψ(θ), the limit reads"),
-        Formula((rf"d\theta = b_\theta\,dt{moving}",), aligned=False),
+        display(rf"d\theta = b_\theta\,dt{moving}"),
         *matrix_equation(r"\psi", "", found.embedding),
         *matrix_equation(r"b_\theta", "", b),
         *(matrix_equation(r"\sigma_\theta", "", noise) if moving else ()),

@@ -3,10 +3,11 @@
 from collections.abc import Callable
 
 from symbolic_sgd.documents import consequences, setting, theorem
-from symbolic_sgd.documents.document import Block, Document, Inline, Paragraph, Section
+from symbolic_sgd.documents.document import Block, Document, Section
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import in_text
 from symbolic_sgd.errors import NoRegularizerFormula
+from symbolic_sgd.printing.blocks import Inline, Paragraph
 from symbolic_sgd.regularizer.regularizer import Regularizer
 
 SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (

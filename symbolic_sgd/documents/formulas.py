@@ -2,21 +2,22 @@
 
 import re
 from collections.abc import Iterator
-from itertools import product
+from math import inf
 from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.documents.document import Block, Formula, Inline, Math, Paragraph, blocks_of, paragraph
-from symbolic_sgd.printing.latex import (
-    aligned,
+from symbolic_sgd.printing.blocks import Block, Formula, Inline, Math, Paragraph, aligned, display, paragraph
+from symbolic_sgd.printing.displays import (
     broken_sum,
+    entry_lines,
     equation_lines,
     expression_latex,
-    matrix_display,
+    matrix_displays,
     visible_length,
+    where,
 )
 from symbolic_sgd.printing.layout import LINE, fresh_names
 
@@ -43,7 +44,7 @@ def equations(*pairs: tuple[str, Any]) -> tuple[Block, ...]:
     named: list[Named] = []
     short = [(left, _shortened(expression, names, named)) for left, expression in pairs]
     lines = [line for left, expression in short for line in equation_lines(left, broken_sum(expression))]
-    return blocks_of([aligned(lines), *_where(named)])
+    return (aligned(lines), *where(named, most=inf))
 
 
 def matrix_equation(symbol: str, definition: str, matrix: SymbolicMatrix | None) -> tuple[Block, ...]:
@@ -51,12 +52,12 @@ def matrix_equation(symbol: str, definition: str, matrix: SymbolicMatrix | None)
     stated = "" if definition == symbol else definition
     if matrix is None or not printed(matrix):
         large = "" if matrix is None else f" ({size(matrix)} operations)"
-        formula = (Formula((f"{symbol} = {stated}",), aligned=False),) if stated else ()
+        formula = (display(f"{symbol} = {stated}"),) if stated else ()
         return (*formula, paragraph("The entries of ", Math(symbol), f" are too large for a page{large}."))
-    blocks = blocks_of(matrix_display(symbol, f"{stated} = " if stated else "", matrix))
+    blocks = matrix_displays(symbol, f"{stated} = " if stated else "", matrix)
     if len(blocks) == 1 and all(map(_fits, blocks)):
-        return blocks
-    return blocks_of(_with_names(symbol, stated, matrix) or _in_parts(symbol, stated, matrix))
+        return tuple(blocks)
+    return tuple(_with_names(symbol, stated, matrix) or _in_parts(symbol, stated, matrix))
 
 
 def program_matrix(symbol: str, program: Program, name: str) -> tuple[Block, ...]:
@@ -119,26 +120,23 @@ def _fits(block: Block) -> bool:
     return not isinstance(block, Formula) or not block.aligned or max(map(visible_length, block.lines)) <= WIDEST
 
 
-def _with_names(symbol: str, definition: str, matrix: SymbolicMatrix) -> list[str] | None:
+def _with_names(symbol: str, definition: str, matrix: SymbolicMatrix) -> list[Block] | None:
     """In one display, with names for common subexpressions, where it then fits a line."""
     names, common, entries = _common(matrix)
-    shown = matrix_display(symbol, f"{definition} = " if definition else "", sp.Matrix(*matrix.shape, entries))
-    whole = len(shown) == 1 and "align*" not in shown[0]
-    return [*shown, *_where(_all_shortened(common, names))] if whole else None
+    shown = matrix_displays(symbol, f"{definition} = " if definition else "", sp.Matrix(*matrix.shape, entries))
+    whole = len(shown) == 1 and isinstance(shown[0], Formula) and not shown[0].aligned
+    return [*shown, *where(_all_shortened(common, names), most=inf)] if whole else None
 
 
-def _in_parts(symbol: str, definition: str, matrix: SymbolicMatrix) -> list[str]:
+def _in_parts(symbol: str, definition: str, matrix: SymbolicMatrix) -> list[Block]:
     """Entry by entry, with names for common subexpressions and for sums that do not fit a line."""
     names, common, entries = _common(matrix)
     named: list[Named] = []
-    lines = [rf"{symbol} &= {definition}"] if definition else []
-    places = product(range(matrix.rows), range(matrix.cols))
-    for (i, j), entry in zip(places, entries, strict=True):
-        index = f"{i + 1}" if matrix.cols == 1 else f"{i + 1},{j + 1}"
-        if entry != 0:
-            lines += equation_lines(rf"\bigl({symbol}\bigr)_{{{index}}}", broken_sum(_shortened(entry, names, named)))
-    zeros = ["All other entries are zero."] if 0 in entries else []
-    return [aligned(lines), *zeros, *_where([*named, *_all_shortened(common, names)])]
+    lines = entry_lines(symbol, matrix.shape, [_shortened(entry, names, named) for entry in entries])
+    first = [rf"{symbol} &= {definition}"] if definition else []
+    shown = (line for entry, written in zip(entries, lines, strict=True) if entry != 0 for line in written)
+    zeros = [paragraph("All other entries are zero.")] if 0 in entries else []
+    return [aligned([*first, *shown]), *zeros, *where([*named, *_all_shortened(common, names)], most=inf)]
 
 
 def _common(matrix: SymbolicMatrix) -> tuple[Iterator[sp.Symbol], list[Named], list[Expression]]:
@@ -164,12 +162,6 @@ def _all_shortened(common: list[Named], names: Iterator[sp.Symbol]) -> list[Name
     for name, value in common:
         named.append((name, _shortened(value, names, named)))
     return named
-
-
-def _where(named: list[Named]) -> list[str]:
-    """What the names stand for."""
-    lines = [line for name, value in named for line in equation_lines(expression_latex(name), broken_sum(value))]
-    return ["where", aligned(lines)] if lines else []
 
 
 def _shortened(expression: Expression, names: Iterator[sp.Symbol], named: list[Named]) -> Expression:

@@ -5,19 +5,8 @@ from collections.abc import Iterator
 from html import escape
 from itertools import count
 
-from symbolic_sgd.documents.document import (
-    Block,
-    Cell,
-    Document,
-    Figure,
-    Formula,
-    Inline,
-    Items,
-    Math,
-    Paragraph,
-    Section,
-    Table,
-)
+from symbolic_sgd.documents.document import Block, Cell, Document, Figure, Items, Section, Table
+from symbolic_sgd.printing.blocks import Code, Formula, Inline, Math, Paragraph
 from symbolic_sgd.printing.mathml import mathml
 
 STYLE = """
@@ -135,7 +124,13 @@ class _Page:
         return self.inline(cell.parts if isinstance(cell, Paragraph) else (cell,))
 
     def inline(self, parts: tuple[Inline, ...]) -> str:
-        return "".join(mathml((p.tex,), aligned=False, block=False) if isinstance(p, Math) else _text(p) for p in parts)
+        return "".join(map(_inline, parts))
+
+
+def _inline(part: Inline) -> str:
+    if isinstance(part, Math):
+        return mathml((part.tex,), aligned=False, block=False)
+    return f"<code>{_text(part.name)}</code>" if isinstance(part, Code) else _text(part)
 
 
 def _text(words: str) -> str:

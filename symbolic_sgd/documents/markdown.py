@@ -2,18 +2,8 @@
 
 import re
 
-from symbolic_sgd.documents.document import (
-    Block,
-    Cell,
-    Document,
-    Formula,
-    Items,
-    Math,
-    Paragraph,
-    Section,
-    Table,
-    Verbatim,
-)
+from symbolic_sgd.documents.document import Block, Cell, Document, Items, Section, Table, Verbatim
+from symbolic_sgd.printing.blocks import Code, Formula, Math, Paragraph, environment
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~&!])")
 """Characters with a meaning in Markdown or in HTML, which Markdown lets through."""
@@ -50,7 +40,7 @@ def _block(block: Block) -> str:
 def _formula(formula: Formula) -> str:
     if not formula.aligned:
         return f"$$\n{formula.lines[0]}\n$$"
-    return "$$\n\\begin{aligned}\n" + " \\\\\n".join(formula.lines) + "\n\\end{aligned}\n$$"
+    return f"$$\n{environment('aligned', formula.lines)}\n$$"
 
 
 def _table(table: Table) -> str:
@@ -66,6 +56,8 @@ def _paragraph(block: Paragraph) -> str:
 def _inline(part: Cell) -> str:
     if isinstance(part, Paragraph):
         return _paragraph(part)
+    if isinstance(part, Code):
+        return f"`{part.name}`"
     # $`…`$ keeps the underscores and stars of a formula out of the reach of Markdown.
     return f"$`{part.tex}`$" if isinstance(part, Math) else _text(part)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from symbolic_sgd.documents.document import Block, Formula, Items, Math, Paragraph, paragraph
+from symbolic_sgd.documents.document import Block, Items
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import equations, listed, matrix_equation, program_matrix, words
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
@@ -10,6 +10,7 @@ from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.manifold.precise import DIGITS
+from symbolic_sgd.printing.blocks import Math, Paragraph, display, paragraph
 
 LARGEST_HESSIAN = 6
 """Parameters up to which ∇²L, which L determines, is printed."""
@@ -26,7 +27,7 @@ def problem(findings: Findings) -> tuple[Block, ...]:
         further.append(paragraph("On the part of Γ that is meant, ", *listed(stated.conditions), "."))
     return (
         paragraph("Stochastic gradient descent with learning rate ", Math(r"\eta"), ","),
-        Formula((noise,), aligned=False),
+        display(noise),
         paragraph(
             f"runs over D = {stated.dimension} parameters ",
             Math("x"),
@@ -98,7 +99,7 @@ def gradient_flow(findings: Findings) -> tuple[Block, ...]:
     if isinstance(limit, SymbolicSGDError):
         return (paragraph(f"Φ was not found: {limit}"),)
     return (
-        Formula((r"\Phi(x) = \lim_{t\to\infty} x(t),\qquad \dot x = -\nabla L(x),\quad x(0) = x",), aligned=False),
+        display(r"\Phi(x) = \lim_{t\to\infty} x(t),\qquad \dot x = -\nabla L(x),\quad x(0) = x"),
         *_conserved(limit),
         *_form(limit),
         paragraph("SGD reaches Γ near ", Math(r"\Phi(x(0))"), ", and the limiting equation starts there."),

@@ -1,8 +1,9 @@
 """The middle sections: the theorem, its operators, its four terms, and the equation they add up to. They walk TERMS."""
 
-from symbolic_sgd.documents.document import Block, Formula, Math, paragraph
+from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix, words
+from symbolic_sgd.printing.blocks import Formula, Math, display, paragraph
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, THEOREM, Term
 from symbolic_sgd.theorem.normal_space import Framed
 
@@ -98,11 +99,11 @@ def equation(findings: Findings) -> tuple[Block, ...]:
     """dY = b dt + Σ_∥^{1/2} dW with the drift filled in."""
     noise, drift = _BY_NAME["tangent_noise"], _BY_NAME["drift"]
     if findings.constant:
-        return (Formula(("dY = 0",), aligned=False), paragraph("Nothing moves on Γ at this time scale."))
+        return (display("dY = 0"), paragraph("Nothing moves on Γ at this time scale."))
     moving = "" if findings.vanishes(noise.name) else rf" + {noise.symbol}\,dW"
     last = () if moving else (paragraph("No noise is left along Γ: the limit is an ordinary differential equation."),)
     return (
-        Formula((rf"dY = {drift.symbol}\,dt{moving}",), aligned=False),
+        display(rf"dY = {drift.symbol}\,dt{moving}"),
         *_term(findings, drift),
         *last,
         paragraph(

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 from symbolic_sgd.checks.theorem_statements import DIMENSIONS, ERRATA, STATEMENTS, Erratum
 from symbolic_sgd.citation import PAPER
-from symbolic_sgd.documents.document import Block, Document, Formula, Items, Math, Section, Verbatim, paragraph
+from symbolic_sgd.documents.document import Block, Document, Items, Section, Verbatim
+from symbolic_sgd.printing.blocks import Formula, Math, display, paragraph
 
 TITLE = "The theorem itself: block identities and errata"
 
@@ -41,7 +42,7 @@ def _jets() -> tuple[Block, ...]:
             "In coordinates that diagonalise H = ∇²L, the first D − M of them tangent to Γ, the theorem sees of a loss at a point "
             "of Γ no more than"
         ),
-        Formula((r"H = \operatorname{diag}(0, \ldots, 0, \lambda_1, \ldots, \lambda_M)",), aligned=False),
+        display(r"H = \operatorname{diag}(0, \ldots, 0, \lambda_1, \ldots, \lambda_M)"),
         paragraph(
             "with λ > 0, and its third derivatives T, which vanish for three tangent directions. The checks below are made with "
             "letters for all λ, all T, and all entries of Σ: they hold for every loss and every noise in the dimensions ",
@@ -74,7 +75,7 @@ def _identities(held: list[bool]) -> tuple[Block, ...]:
         for statement, ok in zip(STATEMENTS, held, strict=True)
         for block in (
             paragraph(f"{statement.name[0].upper()}{statement.name[1:]} ({_word(ok)}):"),
-            Formula((statement.formula,), aligned=False),
+            display(statement.formula),
         )
     )
 

@@ -1,4 +1,4 @@
-"""A family's limiting SDE as LaTeX, with sums over samples and coordinates as a paper prints them."""
+"""A family's limiting SDE as paragraphs and displays, with sums over samples and coordinates as a paper prints them."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -7,7 +7,8 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
-from symbolic_sgd.printing.latex import aligned, display, equation_lines, visible_length
+from symbolic_sgd.printing.blocks import Block, aligned, display, paragraph
+from symbolic_sgd.printing.displays import equation_lines, visible_length
 from symbolic_sgd.printing.layout import LINE
 
 TITLES = (
@@ -18,7 +19,7 @@ TITLES = (
 """The terms, as `FamilyTerms.terms` names them, and their symbols."""
 
 
-def family_snippet(terms: FamilyTerms) -> str:
+def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
     """Loss, projection, regularizer, and each term that is not zero by its entries, then the arrays that they name."""
     family = terms.family
     (r,) = family.loss.variables
@@ -30,18 +31,16 @@ def family_snippet(terms: FamilyTerms) -> str:
         r"\partial\Phi &= I - J^{\top} G^{-1} J,\qquad J = (\nabla f_1, \dots, \nabla f_n)^{\top},\qquad G = J J^{\top}",
         r"dY &= \partial\Phi\,\sigma\,dW + (b^{\parallel} + b^{\perp\parallel} + b^{\perp})\,dt",
     ]
-    parts = [aligned(lines)]
+    yield aligned(lines)
     if terms.regularizer is not None:
-        parts.append(display(rf"b^{{\perp}} = -\partial\Phi\,\nabla R,\qquad R = {written(terms.regularizer)}"))
+        yield display(rf"b^{{\perp}} = -\partial\Phi\,\nabla R,\qquad R = {written(terms.regularizer)}")
     shown = [(symbol, terms.terms[name]) for name, symbol in TITLES]
     zero = [symbol for symbol, vector in shown if vector.is_zero]
     if zero:
-        parts.append(display(" = ".join([*zero, "0"])))
+        yield display(" = ".join([*zero, "0"]))
     entries = [line for symbol, vector in shown if not vector.is_zero for line in _entries(symbol, vector, terms)]
     if entries:
-        parts.append(aligned(entries))
-        parts += ["where", aligned(list(_definitions(terms)))]
-    return "\n".join(parts) + "\n"
+        yield from (aligned(entries), paragraph("where"), aligned(_definitions(terms)))
 
 
 def written(expression: sp.Basic) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.printing.signs import GREEK, VARIANTS
 
 LINE = 75
 """Characters, apart from commands, that make about one line of text."""
@@ -18,19 +19,7 @@ LINE = 75
 SHORTEST, LONGEST = 30, 400
 """Lengths of lines that may be asked for."""
 
-GREEK = frozenset(
-    name
-    for line in (
-        "alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu nu xi pi rho sigma tau upsilon phi chi psi omega",
-        "Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega",
-    )
-    for name in line.split(" ")
-)
-"""Names that amsmath alone can print as letters."""
-
-VARIANTS = frozenset(("varepsilon", "vartheta", "varphi", "ell"))
-
-_LETTER = rf"(?:[A-Za-z]|\\(?:{'|'.join(sorted(GREEK | VARIANTS, key=len, reverse=True))})(?![A-Za-z]))"
+_LETTER = rf"(?:[A-Za-z]|\\(?:{'|'.join(sorted(GREEK | VARIANTS.keys(), key=len, reverse=True))})(?![A-Za-z]))"
 _SIGN = r"\\(?:ast|star|prime|top|parallel|perp)(?![A-Za-z])"
 _DRESSED = rf"\\(?:mathbf|mathrm|mathcal|mathsf|mathit|boldsymbol|hat|bar|tilde|vec|dot)\{{(?:[A-Za-z]+|{_LETTER})\}}"
 _SUB = (

@@ -1,4 +1,4 @@
-r"""Formulas as native MathML: a reader of the small LaTeX vocabulary that `printing.latex` and SymPy's printer write.
+r"""Formulas as native MathML: a reader of the small LaTeX vocabulary that `printing` and SymPy's printer write.
 
 Every format prints the same formula, because there is one text of it. A command outside the tables is an error.
 """
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from html import escape
 
 from symbolic_sgd.errors import UnsupportedExpression
-from symbolic_sgd.printing.mathml_signs import FUNCTIONS, LETTERS, OPERATORS, SIZES, SPACES, UPRIGHT
+from symbolic_sgd.printing.signs import FUNCTIONS, LETTERS, OPERATORS, SIZES, SPACES, UPRIGHT
 
 _TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[A-Za-z]|\d+(?:\.\d+)?|\S")
 

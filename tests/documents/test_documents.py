@@ -12,20 +12,11 @@ from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sd
 from symbolic_sgd.command import derive as cli
 from symbolic_sgd.command.main import main
 from symbolic_sgd.documents.derivation_document import SECTIONS
-from symbolic_sgd.documents.document import (
-    Document,
-    Figure,
-    Formula,
-    Items,
-    Paragraph,
-    Section,
-    Table,
-    Verbatim,
-    paragraph,
-)
-from symbolic_sgd.documents.latex import text
+from symbolic_sgd.documents.document import Document, Figure, Items, Section, Table, Verbatim
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import Undecided
+from symbolic_sgd.printing.blocks import Formula, Paragraph, paragraph
+from symbolic_sgd.printing.text import text
 from symbolic_sgd.theorem.derivation import TERMS
 
 u, v, w = sp.symbols("u v w")

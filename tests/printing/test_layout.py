@@ -10,7 +10,7 @@ from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde, gradient_flow
 from symbolic_sgd.command.main import main
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.printing.latex import visible_length
+from symbolic_sgd.printing.displays import visible_length
 
 u, v, w, a, b = sp.symbols("u v w a b")
 NAMES = {u: r"\theta_1", v: r"\mathbf{W}_{ij}^{\ast}", w: r"\hat{\omega}"}

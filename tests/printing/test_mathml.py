@@ -7,9 +7,9 @@ import pytest
 import sympy as sp
 
 from symbolic_sgd.errors import UnsupportedExpression
-from symbolic_sgd.printing.latex import expression_latex
-from symbolic_sgd.printing.layout import GREEK
+from symbolic_sgd.printing.displays import expression_latex
 from symbolic_sgd.printing.mathml import mathml
+from symbolic_sgd.printing.signs import GREEK
 from symbolic_sgd.theorem.derivation import TERMS
 
 x, y, u1, theta, width = sp.symbols("x y u1 theta width")

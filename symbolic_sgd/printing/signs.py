@@ -1,21 +1,30 @@
-"""The vocabulary of the LaTeX that is read as MathML: letters, signs, functions, spaces, sizes. A new one is a new row."""
+"""Letters and signs with the commands of LaTeX that print them, functions, spaces and sizes. A new one is a new row.
+
+By this one table words are written as LaTeX (printing/text.py), symbols are named (printing/layout.py), and LaTeX is read as
+MathML (printing/mathml.py).
+"""
 
 
 def _named(names: str, letters: str) -> dict[str, str]:
     return dict(zip(names.split(), letters, strict=True))
 
 
-LETTERS = {
+_SMALL = {
     **_named("alpha beta gamma delta epsilon zeta eta theta iota kappa lambda mu", "αβγδϵζηθικλμ"),
     **_named("nu xi pi rho sigma tau upsilon phi chi psi omega", "νξπρστυϕχψω"),
-    "ell": "ℓ",
-    "varepsilon": "ε",
-    "varphi": "φ",
 }
+_CAPITAL = _named("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega", "ΓΔΘΛΞΠΣΥΦΨΩ")
+
+GREEK = frozenset({*_SMALL, *_CAPITAL})
+"""Names that amsmath alone can print as letters."""
+
+VARIANTS = _named("varepsilon vartheta varphi ell", "εϑφℓ")
+
+LETTERS = {**_SMALL, **VARIANTS}
 """Letters that are slanted."""
 
 UPRIGHT = {
-    **_named("Gamma Delta Theta Lambda Xi Pi Sigma Upsilon Phi Psi Omega", "ΓΔΘΛΞΠΣΥΦΨΩ"),
+    **_CAPITAL,
     "partial": "∂",
     "nabla": "∇",
     "infty": "∞",

@@ -1,23 +1,16 @@
-"""The limiting SDE as SymPy's printers show it: one equation, or one line for each entry, in the user's settings."""
+"""The limiting SDE as one formula, as SymPy's printers show it: one equation, or one line for each entry, in the user's settings."""
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Sequence
 
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.printing.latex import (
-    COEFFICIENTS,
-    NAMED,
-    PRINTED,
-    broken_sum,
-    entry_lines,
-    equation_lines,
-    visible_length,
-)
+from symbolic_sgd.printing.blocks import Block, aligned, inside_math
+from symbolic_sgd.printing.displays import Write, displays, entry_displays, entry_lines, visible_length
 from symbolic_sgd.printing.layout import LINE
-from symbolic_sgd.printing.named_parts import NamedParts, named_parts
+from symbolic_sgd.printing.named_parts import named_parts
+from symbolic_sgd.printing.theorem import COEFFICIENTS, NAMED, PRINTED
 from symbolic_sgd.theorem.derivation import TERMS
 
 DIFFERENTIALS: dict[str, str] = dict(zip(COEFFICIENTS, ("dW", "dt"), strict=True))
@@ -41,9 +34,7 @@ def fits(matrix: SymbolicMatrix | None) -> bool:
     return matrix is not None and sum(int(sp.count_ops(entry)) for entry in matrix.flat()) <= PRINTED
 
 
-def display_latex(
-    matrices: dict[str, SymbolicMatrix | None], program: Callable[[str], Program], write: Callable[[Any], str]
-) -> str:
+def display_latex(matrices: dict[str, SymbolicMatrix | None], program: Callable[[str], Program], write: Write) -> str:
     """The SDE for use inside math mode.
 
     Args:
@@ -57,31 +48,23 @@ def display_latex(
             return whole
     moving = [name for name, matrix in matrices.items() if matrix is None or not matrix.is_zero_matrix]
     right = " + ".join(rf"{_symbol(name)}\,{DIFFERENTIALS[name]}" for name in moving) or "0"
-    lines = [f"dY &= {right}"]
-    for name in moving:
-        lines.extend(_coefficient(name, matrices[name], program, write))
-    return "\\begin{aligned}\n" + " \\\\\n".join(lines) + "\n\\end{aligned}"
+    coefficients = (block for name in moving for block in _coefficient(name, matrices[name], program, write))
+    return inside_math([aligned([f"dY &= {right}"]), *coefficients])
 
 
 def _coefficient(
-    name: str, matrix: SymbolicMatrix | None, program: Callable[[str], Program], write: Callable[[Any], str]
-) -> list[str]:
+    name: str, matrix: SymbolicMatrix | None, program: Callable[[str], Program], write: Write
+) -> Sequence[Block]:
     symbol = _symbol(name)
     if matrix is not None and fits(matrix):
         whole = write(matrix)
         if visible_length(whole) <= LINE * max(1, matrix.rows):
-            return [f"{symbol} &= {whole}"]
-        return _lines(symbol, NamedParts((), tuple(matrix.flat()), matrix.shape), write)
+            return [aligned([f"{symbol} &= {whole}"])]
+        return displays(entry_lines(symbol, matrix.shape, matrix.flat(), write))
     shortest = program(name)
     if shortest.operations > NAMED:
-        return [rf"{symbol} &: \text{{{shortest.operations} operations, see sde.program}}"]
-    return _lines(symbol, named_parts(shortest, name), write)
-
-
-def _lines(symbol: str, named: NamedParts, write: Callable[[Any], str]) -> list[str]:
-    entries = [line for lines in entry_lines(symbol, named.shape, named.entries, write) for line in lines]
-    parts = [line for s, e in named.parts for line in equation_lines(write(s), broken_sum(e, write))]
-    return [*entries, *([r"&\text{where}", *parts] if parts else [])]
+        return [aligned([rf"{symbol} &: \text{{{shortest.operations} operations, see sde.program}}"])]
+    return entry_displays(symbol, named_parts(shortest, name), write)
 
 
 def _symbol(name: str) -> str:
