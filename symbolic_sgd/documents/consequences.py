@@ -24,7 +24,7 @@ def regularizer(findings: Findings) -> tuple[Block, ...]:
     if isinstance(found, NoRegularizerFormula):
         return (
             paragraph("Γ is a curve. Along every arc of it the regularization descends"),
-            Formula((r"R = -\int \langle b_{\perp\parallel} + b_{\perp},\, dY\rangle",), aligned=False),
+            display(r"R = -\int \langle b_{\perp\parallel} + b_{\perp},\, dY\rangle"),
             words(f"and no formula of R was found: {found}."),
         )
     if not isinstance(found, Regularizer):
