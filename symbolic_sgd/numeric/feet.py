@@ -209,7 +209,8 @@ def check_digits(
         if not error <= agreed * size:
             where = ", ".join(f"{s} = {mp.nstr(at[s], 6)}" for s in derivation.problem.symbols)
             decades = Ground(derivation, 0.0).curvature(at).decades
-            lost = f"of {output.name} float64 keeps {max(0, int(-np.log10(error / size))) if size else 0} digits here"
+            kept = max(0, int(-np.log10(error / size))) if size and np.isfinite(error) else 0
+            lost = f"of {output.name} float64 keeps {kept} digits here"
             raise SingularPoint(
                 f"{lost}: at {where} {far_apart(decades)}; NumPy(), LLVM() and MPMath() evaluate such points to many digits"
             )

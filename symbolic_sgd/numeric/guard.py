@@ -138,7 +138,8 @@ def is_delicate(derivation: Derivation) -> bool:
     """
     known = _DELICATE.get(derivation)
     if known is None:
-        known = _DELICATE[derivation] = _loses_digits(derivation)
+        with np.errstate(all="ignore"):  # what is not finite has lost its digits
+            known = _DELICATE[derivation] = _loses_digits(derivation)
     return known
 
 
