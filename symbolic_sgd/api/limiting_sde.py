@@ -23,6 +23,8 @@ from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, Derivation, derive
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
+from symbolic_sgd.theorem.structural import StructuralFormulas
+from symbolic_sgd.theorem.structural_lines import structural_formulas
 
 if TYPE_CHECKING:
     from symbolic_sgd.api.family_sde import FamilySDE
@@ -101,6 +103,22 @@ class LimitingSDE(Printable):
         """The part of Γ that the formulas are for: a point of it, its equations, and what is known of it; None for all of Γ,
         the minimizers where ∇²L has rank M."""
         return self.derivation.component
+
+    @cached_property
+    def structure(self) -> StructuralFormulas:
+        r"""The same SDE in vectors and matrices: n = ∇f, A = ∇²f, … where L = Σ h_i(f_i) with f_i = 0 on Γ, else in H = ∇²L.
+
+        `.definitions` and `.terms` are expressions by name, `.at(point)` their numbers, `.subs({symbol: value})` puts in values
+        for constants, `.latex()` prints them. They agree with the program to 50 digits where it was looked, at points of Γ.
+
+        >>> from symbolic_sgd import IsotropicNoise, Problem
+        >>> u, v, s = sp.symbols("u v s")
+        >>> problem = Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(s), constants=(s,))
+        >>> structure = derive_limiting_sde(problem).structure
+        >>> print(structure.terms["normal_regularization"])
+        -s² ∂ΦAn/(2N)
+        """
+        return structural_formulas(self.derivation)
 
     @property
     def tangent_projection(self) -> sp.ImmutableDenseMatrix:

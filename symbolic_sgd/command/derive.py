@@ -162,6 +162,7 @@ def _flow_report(phi: GradientFlowLimit) -> str:
 def _report(title: str | None, sde: LimitingSDE) -> str:
     lines = [title] if title else []
     lines.append("Γ = {" + ", ".join(f"{e} = 0" for e in sde.manifold.equations) + "}")
+    lines.extend(f"  {line}" for line in str(sde.structure).splitlines())
     lines.append(sde.explain())
     for name in ("drift", "tangent_noise"):
         rows = _written_out(sde, name)

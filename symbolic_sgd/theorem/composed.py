@@ -14,7 +14,7 @@ from fractions import Fraction
 from functools import cached_property, lru_cache
 
 from symbolic_sgd.algebra.differentiate import gradient
-from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.graph import Exact, Graph, Node
 from symbolic_sgd.algebra.linear_forms import combined, content, linear_forms
 from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, closed_form, elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix, dot
@@ -41,6 +41,7 @@ class ComposedFormulas:
     Args:
         variables: x, the parameters.
         levels: f.
+        contents: c, what ∇f_i is divisible by on Γ: F, ∇²f_i and k are those of f_i/c_i.
         normal: F on Γ, D×M.
         bends: ∇²f_1 … ∇²f_M on Γ.
         curvatures: k on Γ.
@@ -53,6 +54,7 @@ class ComposedFormulas:
 
     variables: tuple[Node, ...]
     levels: tuple[Node, ...]
+    contents: tuple[Node | Exact, ...]
     normal: Matrix
     bends: tuple[Matrix, ...]
     curvatures: tuple[Node, ...]
@@ -333,6 +335,7 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
     return ComposedFormulas(
         variables=variables,
         levels=levels,
+        contents=tuple(contents),
         normal=Matrix.of(divided(on_manifold([s]), c).entries for s, c in pairs).T,
         bends=tuple(divided(on_manifold(gradient(e, variables) for e in s), c) for s, c in pairs),
         curvatures=tuple(

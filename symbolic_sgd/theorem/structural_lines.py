@@ -1,0 +1,359 @@
+"""The lines of a derivation in vectors: by f_i where L = Σ h_i(f_i), else the theorem's own; and their comparison with the program."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.differentiate import gradient
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.solvers import SOLVERS
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.vector_expressions import (
+    IDENTITY,
+    Product,
+    VectorExpression,
+    apply,
+)
+from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
+from symbolic_sgd.regular_point import is_rounding
+from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.structural import (
+    ACROSS,
+    BEND,
+    COMPENSATION,
+    COVARIANCE,
+    CURVATURE,
+    CURVATURES,
+    DRIFT,
+    DUAL,
+    FRAME,
+    GRAM,
+    HESSIAN,
+    LEVEL,
+    MIXED,
+    NOISE,
+    NORMAL,
+    PROPORTION,
+    PSEUDO_INVERSE,
+    REGULARIZER,
+    SIGMA,
+    SLOPES,
+    SQUARE,
+    STATIONARY,
+    TANGENT,
+    TANGENT_COVARIANCE,
+    THIRD,
+    VARIANCE,
+    ZERO,
+    Line,
+    StructuralFormulas,
+    ThirdDerivative,
+)
+
+HALF, QUARTER = Fraction(1, 2), Fraction(1, 4)
+
+SAME = mp.mpf("1e-50")
+"""What an entry of a term may differ, beside the largest."""
+
+POINTS = 2
+"""Points of the derivation, its last, at which the formulas are compared with the program."""
+
+
+def structural_formulas(derivation: Derivation) -> StructuralFormulas:
+    """The formulas of a derivation: by f_i where they agree with the program at its points, else the theorem's own lines."""
+    composed = composed_formulas(derivation, next(iter(SOLVERS.values())))
+    found = None if composed is None else _composed(derivation, composed)
+    return found if found is not None and agrees(derivation, found) else _general(derivation)
+
+
+def agrees(derivation: Derivation, formulas: StructuralFormulas) -> bool:
+    """Whether every term is the program's at points of the derivation, to 50 digits."""
+    terms = {str(line.term): line.name.name for line in formulas.lines if line.term and line.value is not ZERO}
+    program = derivation.program.on(Graph())
+    return all(
+        _same(PrecisePoint(point), formulas, {name: program[term].entries for term, name in terms.items()})
+        for point in derivation.points[-POINTS:]
+    )
+
+
+def _same(point: PrecisePoint, formulas: StructuralFormulas, program: Mapping[str, Sequence[Node]]) -> bool:
+    """Whether what differs is rounding, or nothing beside the largest entry of its term."""
+    low, high = (_differences(point, digits, formulas, program) for digits in (LOW, HIGH))
+    return all(
+        is_rounding(a, b) or abs(b) <= size * SAME
+        for name, size in high.sizes.items()
+        for a, b in zip(low.entries[name], high.entries[name], strict=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Differences:
+    sizes: Mapping[str, PreciseNumber]
+    entries: Mapping[str, list[PreciseNumber]]
+
+
+def _differences(
+    point: PrecisePoint, digits: int, formulas: StructuralFormulas, program: Mapping[str, Sequence[Node]]
+) -> _Differences:
+    with mp.workdps(digits):
+        values = formulas.evaluate({s: mp.mpf(a) for s, a in point.assignment.items()})
+        true = {name: point.low(nodes) if digits == LOW else point.high(nodes) for name, nodes in program.items()}
+        differences = {name: [a - b for a, b in zip(values[name], true[name], strict=True)] for name in true}
+    return _Differences({name: max(map(abs, entries)) for name, entries in true.items()}, differences)
+
+
+# --- the lines --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Parts:
+    """The ways in which one kind of loss writes what the theorem needs of it.
+
+    Args:
+        start: the lines that define its letters, ∂Φ and H† among them.
+        hessian: H.
+        half_projection: I − ∂Φ, as it is shortest.
+        compensation: Σ_∥ ↦ −½H†T[Σ_∥].
+        mixed: b_⊥∥ from Σ.
+        normal: S ↦ −½∂ΦT[S] for any S across Γ.
+        label: −(1/4)∂Φ∇tr H.
+        isotropic: −(1/4)∂Φ∇ln|H|₊.
+        trace, logarithm: tr H and ln|H|₊.
+        solution: 𝓛_H⁻¹(Σ_⊥).
+    """
+
+    start: tuple[Line, ...]
+    across: VectorExpression
+    compensation: Callable[[VectorExpression], VectorExpression]
+    mixed: VectorExpression
+    normal: VectorExpression
+    label: VectorExpression
+    isotropic: VectorExpression
+    trace: VectorExpression
+    logarithm: VectorExpression
+    solution: VectorExpression
+
+
+@dataclass(frozen=True)
+class _NoiseScalars:
+    """c with Σ_⊥ = cH and s² with Σ_⊥ = s²(I − ∂Φ), or None; and the entries of their names, where they are no rationals."""
+
+    proportion: VectorExpression | None
+    isotropy: VectorExpression | None
+    entries: Mapping[str, Matrix]
+
+    @staticmethod
+    def of(derivation: Derivation, graph: Graph) -> "_NoiseScalars":
+        """Those of a derivation."""
+        stated = {PROPORTION: derivation.proportion, VARIANCE: derivation.isotropy}
+        known = {name: e for name, e in stated.items() if e is not None}
+        written = {name: _rational(e) or name for name, e in known.items()}
+        named = {name.name: Matrix.column([from_sympy(e, graph)]) for name, e in known.items() if written[name] is name}
+        return _NoiseScalars(written.get(PROPORTION), written.get(VARIANCE), named)
+
+
+def _rational(expression: Expression) -> Product | None:
+    return Product(Fraction(int(expression.p), int(expression.q))) if expression.is_Rational else None
+
+
+def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple[Line, ...]:
+    """All equations, from what the kind of loss and the structure of the noise make of them."""
+    zero = _zero_terms(derivation)
+    c, s = noise.proportion, noise.isotropy
+    regularizer: VectorExpression | None = None
+    if c is not None:
+        stationary, normal, regularizer = HALF * (c @ parts.across), c @ parts.label, QUARTER * (c @ parts.trace)
+    elif s is not None:
+        stationary, normal, regularizer = (
+            HALF * (s @ PSEUDO_INVERSE),
+            s @ parts.isotropic,
+            QUARTER * (s @ parts.logarithm),
+        )
+    else:
+        stationary, normal = parts.solution, parts.normal
+    general = [
+        n
+        for n, shown in ((MIXED, "mixed_regularization"), (COMPENSATION, "tangent_noise_compensation"))
+        if shown not in zero
+    ]
+    uses_covariance = bool(general) or (c is None and s is None)
+    lines = [*parts.start]
+    if uses_covariance:
+        lines.append(Line(COVARIANCE, SIGMA @ SIGMA.T))
+    if COMPENSATION in general:
+        lines.append(Line(TANGENT_COVARIANCE, TANGENT @ COVARIANCE @ TANGENT))
+    values = {
+        "lyapunov_solution": (STATIONARY, stationary),
+        "tangent_noise": (NOISE, TANGENT @ SIGMA),
+        "tangent_noise_compensation": (COMPENSATION, parts.compensation(TANGENT_COVARIANCE)),
+        "mixed_regularization": (MIXED, parts.mixed),
+        "normal_regularization": (ACROSS, normal),
+    }
+    lines.extend(Line(name, ZERO if term in zero else value, term) for term, (name, value) in values.items())
+    shown = [values[term][0] for term in DRIFT_TERMS if term not in zero]
+    total: VectorExpression = ZERO if not shown else shown[0]
+    for name in shown[1:]:
+        total = total + name
+    lines.append(Line(DRIFT, total, "drift"))
+    if regularizer is not None and "normal_regularization" not in zero:
+        lines.append(Line(REGULARIZER, regularizer))
+    return _needed(lines)
+
+
+def _needed(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """The lines that are terms, or that a later one needs."""
+    kept: list[Line] = []
+    needed: set[str] = set()
+    for line in reversed(lines):
+        if line.term is not None or line.name is REGULARIZER or line.name.name in needed:
+            kept.append(line)
+            needed |= line.value.names
+    return tuple(reversed(kept))
+
+
+def _zero_terms(derivation: Derivation) -> frozenset[str]:
+    program = derivation.program
+    zero = [i.op == "constant" and i.value == 0 for i in program.instructions]
+    return frozenset(o.name for o in program.outputs if all(zero[r] for r in o.registers))
+
+
+# --- one f ------------------------------------------------------------------------------------
+
+
+def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralFormulas:
+    graph = formulas.variables[0].graph
+    contents, m = formulas.contents, len(formulas.levels)
+    noise = _NoiseScalars.of(derivation, graph)
+    # The formulas may be those of f_i/c_i; what is printed for Γ are the f_i.
+    frame = Matrix.of([c * a for c, a in zip(contents, row, strict=True)] for row in formulas.normal.rows)
+    bends = [bend.scaled(c) for c, bend in zip(contents, formulas.bends, strict=True)]
+    curvatures = [k / (c * c) for k, c in zip(formulas.curvatures, contents, strict=True)]
+    entries = {LEVEL.name: Matrix.column(formulas.levels), SIGMA.name: formulas.noise, **noise.entries}
+    slopes = [gradient(k, formulas.variables) for k in curvatures]
+    bent = any(not slope.is_zero for row in slopes for slope in row)
+    if bent:
+        entries[SLOPES.name] = Matrix.of(slopes).T
+    curvature = _curvature(curvatures, entries, alone=m == 1 or not bent)
+    if m == 1:
+        entries |= {NORMAL.name: frame, BEND.name: bends[0]}
+        parts = _one_level(curvature, bent)
+    else:
+        stacked = Matrix(tuple(row for bend in bends for row in bend.rows))
+        entries |= {FRAME.name: frame, BEND.name: stacked}
+        parts = _many_levels(curvature, bent)
+    return StructuralFormulas(
+        parameters=derivation.problem.parameters,
+        entries=Program.of(entries),
+        third=None,
+        bends=m if m > 1 else 0,
+        lines=_lines(derivation, parts, noise),
+    )
+
+
+def _curvature(curvatures: Sequence[Node], entries: dict[str, Matrix], *, alone: bool) -> VectorExpression:
+    """k where all k_i are the same and it may stand alone, a number if it is one, else K."""
+    first, *others = curvatures
+    if alone and all(k is first for k in others):
+        if first.op == "constant":
+            return Product(Fraction(first.value))
+        entries[CURVATURE.name] = Matrix.column([first])
+        return CURVATURE
+    entries[CURVATURES.name] = Matrix.diagonal(first.graph, curvatures)
+    return CURVATURES
+
+
+def _one_level(k: VectorExpression, bent: bool) -> _Parts:
+    """In n = ∇f, A = ∇²f, N = |n|²."""
+    outer, pushed = NORMAL @ NORMAL.T, TANGENT @ BEND @ NORMAL
+    across = apply("number", NORMAL.T @ COVARIANCE @ NORMAL)
+    normal = -HALF * (across @ pushed / (SQUARE @ SQUARE))
+    label, isotropic = -HALF * (k @ pushed), -HALF * (pushed / SQUARE)
+    if bent:
+        slope = TANGENT @ SLOPES
+        normal = normal - QUARTER * (across @ slope / (k @ SQUARE))
+        label, isotropic = label - QUARTER * (SQUARE @ slope), isotropic - QUARTER * (slope / k)
+    return _Parts(
+        start=(
+            Line(SQUARE, apply("number", NORMAL.T @ NORMAL)),
+            Line(TANGENT, IDENTITY - outer / SQUARE, "tangent_projection"),
+            Line(PSEUDO_INVERSE, outer / (k @ SQUARE @ SQUARE), "hessian_pinv"),
+        ),
+        across=outer / SQUARE,
+        compensation=lambda covariance: -HALF * (apply("trace", BEND @ covariance) @ NORMAL / SQUARE),
+        mixed=-(TANGENT @ BEND @ TANGENT @ COVARIANCE @ NORMAL / SQUARE),
+        normal=normal,
+        label=label,
+        isotropic=isotropic,
+        trace=k @ SQUARE,
+        logarithm=apply("logarithm", k @ SQUARE),
+        solution=HALF * (across @ outer / (k @ SQUARE @ SQUARE @ SQUARE)),
+    )
+
+
+def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
+    """In F = (∇f_1 … ∇f_M), G = FᵀF, U = FG⁻¹, A_i = ∇²f_i."""
+    bend = lambda w: apply("bent", BEND, w)  # noqa: E731
+    weighted = lambda w: k @ w if k.scalar else w @ k  # noqa: E731
+    pushed = TANGENT @ bend(STATIONARY @ weighted(FRAME))
+    normal, label, isotropic = -pushed, -HALF * (TANGENT @ bend(weighted(FRAME))), -HALF * (TANGENT @ bend(DUAL))
+    if bent:
+        slope = lambda b: TANGENT @ SLOPES @ apply("diagonal", b)  # noqa: E731
+        normal = normal - HALF * slope(FRAME.T @ STATIONARY @ FRAME)
+        label = label - QUARTER * slope(GRAM)
+        isotropic = isotropic - QUARTER * slope(apply("inverse", k))
+    pseudo_inverse = DUAL @ DUAL.T / k if k.scalar else DUAL @ apply("inverse", k) @ DUAL.T
+    return _Parts(
+        start=(
+            Line(GRAM, FRAME.T @ FRAME),
+            Line(DUAL, FRAME @ apply("inverse", GRAM)),
+            Line(TANGENT, IDENTITY - DUAL @ FRAME.T, "tangent_projection"),
+            Line(PSEUDO_INVERSE, pseudo_inverse, "hessian_pinv"),
+            Line(HESSIAN, weighted(FRAME) @ FRAME.T),
+        ),
+        across=DUAL @ FRAME.T,
+        compensation=lambda covariance: -HALF * (DUAL @ apply("traces", BEND, covariance)),
+        mixed=-(TANGENT @ bend(TANGENT @ COVARIANCE @ DUAL)),
+        normal=normal,
+        label=label,
+        isotropic=isotropic,
+        trace=apply("trace", weighted(GRAM)),
+        logarithm=apply("logarithm", apply("determinant", weighted(GRAM))),
+        solution=apply("lyapunov", HESSIAN, DUAL @ FRAME.T @ COVARIANCE @ FRAME @ DUAL.T),
+    )
+
+
+def _general(derivation: Derivation) -> StructuralFormulas:
+    """The theorem's own lines, in H and T."""
+    graph = Graph()
+    blocks = derivation.blocks.on(graph)
+    noise = _NoiseScalars.of(derivation, graph)
+    entries = {SIGMA.name: blocks["noise_factor"], HESSIAN.name: blocks["hessian"], **noise.entries}
+    third = lambda b: apply("third", THIRD, b)  # noqa: E731
+    across = IDENTITY - TANGENT
+    parts = _Parts(
+        start=(
+            Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN), "hessian_pinv"),
+            Line(TANGENT, IDENTITY - HESSIAN @ PSEUDO_INVERSE, "tangent_projection"),
+        ),
+        across=HESSIAN @ PSEUDO_INVERSE,
+        compensation=lambda covariance: -HALF * (PSEUDO_INVERSE @ third(covariance)),
+        mixed=-(TANGENT @ third(PSEUDO_INVERSE @ COVARIANCE @ TANGENT)),
+        normal=-HALF * (TANGENT @ third(STATIONARY)),
+        label=-QUARTER * (TANGENT @ third(IDENTITY)),
+        isotropic=-QUARTER * (TANGENT @ third(PSEUDO_INVERSE)),
+        trace=apply("trace", HESSIAN),
+        logarithm=apply("logarithm", apply("product", HESSIAN)),
+        solution=apply("lyapunov", HESSIAN, across @ COVARIANCE @ across),
+    )
+    return StructuralFormulas(
+        parameters=derivation.problem.parameters,
+        entries=Program.of(entries),
+        third=ThirdDerivative.of(derivation),
+        bends=0,
+        lines=_lines(derivation, parts, noise),
+    )
