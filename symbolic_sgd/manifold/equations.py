@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
-from symbolic_sgd.manifold.critical_equations import critical_equations, stationary_equations
+from symbolic_sgd.manifold.critical_equations import CriticalEquations, critical_equations, stationary_equations
 from symbolic_sgd.manifold.exponential_levels import exponential_levels
 from symbolic_sgd.manifold.inner_functions import equations_by_functions
 from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
@@ -111,64 +111,90 @@ def find_equations(
         points: points of Γ.
         rank: M, and rows of ∇²L that are independent at the first point.
     """
-    codimension = rank.rank
     squares = _squared_terms(problem, landscape)
+    return (
+        _by_composition(problem, landscape, points, rank.rank, squares)
+        or _by_exponentials(problem, landscape, points, rank.rank)
+        or _by_stationarity(problem, landscape, points, rank, squares)
+    )
+
+
+def _by_composition(
+    problem: Problem,
+    landscape: Landscape,
+    points: Sequence[PrecisePoint],
+    codimension: int,
+    squares: Mapping[Node, Node],
+) -> Equations | None:
+    """Of L = Σ h_i(f_i) with M terms; a sum of M squares is as low as it can be where all vanish, and only there."""
+    is_squares = len(squares) == codimension and all(_vanishes(s, points) for s in squares)
+    composed = squares if is_squares else _composed_terms(problem, landscape, points)
+    if len(composed) != codimension:
+        return None
+    return _of_levels(tuple(composed), tuple(composed.values()), proved=is_squares, squares=is_squares)
+
+
+def _by_exponentials(
+    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
+) -> Equations | None:
+    found = exponential_levels(problem, landscape, points, codimension)
+    if found is None:
+        return None
+    return _of_levels(found.levels, found.curvatures, proved=found.unique, squares=False, values=found.values)
+
+
+def _of_levels(
+    levels: tuple[Node, ...],
+    curvatures: tuple[Node, ...],
+    *,
+    proved: bool,
+    squares: bool,
+    values: tuple[tuple[Node, Node], ...] = (),
+) -> Equations:
+    """M levels in which H is diagonal; `proved` tells whether they vanish on all of Γ."""
+    return Equations(
+        vanishing=levels,
+        levels=levels,
+        curvatures=curvatures,
+        squares=squares,
+        independent=True,
+        everywhere=proved,
+        steady=proved,
+        defining=levels,
+        shown=levels,
+        printed=levels,
+        values=values,
+    )
+
+
+def _by_stationarity(
+    problem: Problem,
+    landscape: Landscape,
+    points: Sequence[PrecisePoint],
+    rank: HessianRank,
+    squares: Mapping[Node, Node],
+) -> Equations:
+    """By what is stated, by inner expressions that are proved to be constant where ∇L = 0, and by ∇L itself."""
+    critical = critical_equations(landscape, points, rank)
+    stated = [from_sympy(e, landscape.graph) for e in problem.manifold]
     # At one common zero of all the squared terms their sum is as low as it can be: Γ is where they all vanish.
     interpolated = [s for s in squares if _vanishes(s, points)]
     all_vanish = len(interpolated) == len(squares)
-    is_squares = all_vanish and len(squares) == codimension
-    composed = squares if is_squares else _composed_terms(problem, landscape, points)
-    if len(composed) == codimension:
-        levels, curvatures = tuple(composed), tuple(composed.values())
-        return Equations(levels, levels, curvatures, is_squares, True, is_squares, is_squares, levels, levels, levels)
-    exponential = exponential_levels(problem, landscape, points, codimension)
-    if exponential is not None:
-        levels, unique = exponential.levels, exponential.unique
-        return Equations(
-            levels,
-            levels,
-            exponential.curvatures,
-            False,
-            True,
-            unique,
-            unique,
-            levels,
-            levels,
-            levels,
-            exponential.values,
-        )
-    critical = critical_equations(landscape, points, rank)
-    stated = [from_sympy(e, landscape.graph) for e in problem.manifold]
     shared = interpolated if all_vanish else _proved(interpolated, critical.defining)
     known = tuple(dict.fromkeys([*stated, *shared]))
     if critical.divides:
-        # ∇L = g w, so that ∇²L = ∇g wᵀ where g = 0: its rank is 1 only where ∇g is not zero.
-        levels = critical.kept
-        return Equations(
-            vanishing=tuple(dict.fromkeys([*known, *levels])) if critical.complete else known,
-            levels=levels,
-            curvatures=None,
-            squares=False,
-            independent=True,
-            everywhere=True,
-            steady=critical.complete,
-            defining=levels if critical.complete else critical.defining,
-            shown=critical.shown,
-            printed=critical.shown,
-        )
-    levels = _chosen_levels([*known, *_inner_expressions(landscape)], landscape, points, codimension)
+        return _of_divisor(critical, known)
+    levels = _chosen_levels([*known, *_inner_expressions(landscape)], landscape, points, rank.rank)
     fixed = {level: _known_value(level, points[0], critical.defining) for level in levels if level not in known}
-    vanishing = tuple(dict.fromkeys([*known, *(node for node in fixed.values() if node is not None)]))
     by_levels = bool(levels) and set(levels) <= set(known)
-    shown, printed = levels, levels
     residuals = tuple(squares) if all_vanish else ()
-    if not by_levels or not (set(levels) <= set(stated) or (residuals and all(zero_on(levels, residuals)))):
-        shown = printed = equations_by_functions(problem, landscape, points, codimension)
+    are_all = by_levels and (set(levels) <= set(stated) or (bool(residuals) and all(zero_on(levels, residuals))))
+    shown = printed = levels if are_all else equations_by_functions(problem, landscape, points, rank.rank)
     if not printed:
         shown = levels if by_levels else critical.shown
         printed = residuals or stationary_equations(landscape, points)
     return Equations(
-        vanishing=vanishing,
+        vanishing=tuple(dict.fromkeys([*known, *(node for node in fixed.values() if node is not None)])),
         levels=tuple(fixed.get(level) or level for level in levels),
         curvatures=None,
         squares=False,
@@ -178,6 +204,23 @@ def find_equations(
         defining=levels if by_levels else critical.defining,
         shown=shown,
         printed=printed,
+    )
+
+
+def _of_divisor(critical: CriticalEquations, known: tuple[Node, ...]) -> Equations:
+    """∇L = g w, so that ∇²L = ∇g wᵀ where g = 0: its rank is 1 only where ∇g is not zero."""
+    levels = critical.kept
+    return Equations(
+        vanishing=tuple(dict.fromkeys([*known, *levels])) if critical.complete else known,
+        levels=levels,
+        curvatures=None,
+        squares=False,
+        independent=True,
+        everywhere=True,
+        steady=critical.complete,
+        defining=levels if critical.complete else critical.defining,
+        shown=critical.shown,
+        printed=critical.shown,
     )
 
 
