@@ -17,9 +17,9 @@ import numpy as np
 import sympy as sp
 from scipy.special import ndtri
 
-from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.checks.certificate import Check, undecided
 from symbolic_sgd.checks.fluctuations import Fluctuations
+from symbolic_sgd.checks.fresh_points import Point, floats
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import BadInput, Diverged, Undecided
 from symbolic_sgd.simulate.arguments import count, positive
@@ -166,7 +166,7 @@ class Ensembles:
             return [replace(undecided("ensemble of SGD", 0.0, str(reason)), verdict="not run")]
         return self.judge(witness.derivation, seen, rng)
 
-    def observe(self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], rng: np.random.Generator) -> Observed:
+    def observe(self, witness: Witness, point: Point, rng: np.random.Generator) -> Observed:
         """Nature's side: SGD by its true law from a point of Γ, at the first learning rates that are small enough."""
         for attempt in range(ATTEMPTS - 1):
             with suppress(Diverged):
@@ -175,11 +175,9 @@ class Ensembles:
                     return seen
         return self._sampled(witness, point, self.stiffness / 4 ** (ATTEMPTS - 1), rng)
 
-    def _sampled(
-        self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], stiffness: float, rng: np.random.Generator
-    ) -> Observed:
+    def _sampled(self, witness: Witness, point: Point, stiffness: float, rng: np.random.Generator) -> Observed:
         problem = witness.derivation.problem
-        start = np.array([float(point[s]) for s in problem.parameters])
+        start = floats(problem.parameters, point)
         values = {s: Fraction(float(point[s])) for s in problem.constants}
         rate, steps = self.horizon(witness, point, stiffness)
         finest = LEVELS[-1]
@@ -191,16 +189,14 @@ class Ensembles:
         covariances = np.array([np.cov(f, rowvar=False) for f in np.moveaxis(functions, -1, 0)]) / self.replicas
         return Observed(start, values, steps * rate**2, rate, functions.mean(axis=0), covariances)
 
-    def horizon(
-        self, witness: Witness, point: Mapping[sp.Symbol, PreciseNumber], stiffness: float
-    ) -> tuple[float, int]:
+    def horizon(self, witness: Witness, point: Point, stiffness: float) -> tuple[float, int]:
         """A learning rate at which SGD is stable and stays near Γ, and for how many steps.
 
         Raises:
             Undecided: SGD relaxes to Γ too slowly for an ensemble.
         """
         problem, rank = witness.derivation.problem, witness.derivation.codimension
-        row = np.array([float(point[s]) for s in problem.symbols])
+        row = floats(problem.symbols, point)
         values = {s: Fraction(float(point[s])) for s in problem.constants}
         largest = sample_curvature(TrueLaw().descent(problem, Fraction(1), values), 1.0, row[None, : problem.dimension])
         rate = 2 * stiffness / largest if largest > 0 else np.inf

@@ -13,7 +13,7 @@ import numpy as np
 
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.checks.certificate import Check, not_run, undecided
-from symbolic_sgd.checks.fresh_points import Point
+from symbolic_sgd.checks.fresh_points import Point, floats
 from symbolic_sgd.checks.observation import Observation, extrapolate, measured, most_accurate, natural_size
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import FlowDidNotConverge
@@ -47,8 +47,8 @@ class Steps:
     def __init__(self, witness: Witness, point: Point, count: int = 1):
         problem = witness.derivation.problem
         self.rank = witness.derivation.codimension
-        self.base = np.array([float(point[s]) for s in problem.parameters])
-        self.constants = np.array([float(point[s]) for s in problem.constants])
+        self.base = floats(problem.parameters, point)
+        self.constants = floats(problem.constants, point)
         self.symbols = problem.symbols
         self.length = witness.length(np.concatenate([self.base, self.constants]))
         self.loss = witness.smooth_loss
@@ -163,7 +163,7 @@ class ExactSteps:
 def natural_sizes(witness: Witness, point: Point, drifts: Sequence[np.ndarray]) -> tuple[float, float]:
     """Of drifts, which may vanish beside tr Σ/(1 + |x|), and of Σ."""
     sigma = witness.noise_factor(point)
-    extent = 1 + np.linalg.norm([float(point[s]) for s in witness.derivation.problem.parameters])
+    extent = 1 + np.linalg.norm(floats(witness.derivation.problem.parameters, point))
     floor = 0.1 * float(np.sum(sigma**2)) / float(extent)
     return natural_size(drifts, floor), natural_size([covariance(sigma)])
 

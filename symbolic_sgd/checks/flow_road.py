@@ -11,7 +11,7 @@ from typing import ClassVar
 import numpy as np
 
 from symbolic_sgd.checks.certificate import Check, undecided
-from symbolic_sgd.checks.fresh_points import Point
+from symbolic_sgd.checks.fresh_points import Point, floats
 from symbolic_sgd.checks.observation import measured, natural_size
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.flow.numerics.many_points import FlowLimits, limits_of_flow
@@ -63,7 +63,7 @@ class SecondRoad:
 def _on_manifold(witness: Witness, point: Point, where: str) -> list[Check]:
     names = [f"second road: {name} {where}" for name in ON_MANIFOLD]
     terms = witness.terms(point)
-    row = np.array([[float(point[s]) for s in witness.derivation.problem.symbols]])
+    row = floats(witness.derivation.problem.symbols, point)[None]
     sigma = witness.noise_factor(point)
     curvature = np.linalg.eigvalsh(witness.smooth_loss.hessian(row)[0])
     rank, tangent = witness.derivation.codimension, witness.tangent(point)
@@ -97,7 +97,7 @@ def _observed(flow: FlowLimits) -> list[np.ndarray]:
 def _off_manifold(witness: Witness, point: Point, where: str) -> list[Check]:
     names = [f"second road: {name} {where}" for name in OFF_MANIFOLD]
     d = witness.derivation.problem.dimension
-    row = np.array([[float(point[s]) for s in witness.derivation.problem.symbols]])
+    row = floats(witness.derivation.problem.symbols, point)[None]
     direction = np.random.default_rng(d).standard_normal(d)
     row[0, :d] += REACH * witness.length(row[0]) * direction / np.linalg.norm(direction)
     flows = _follow(witness, row, None)

@@ -1,7 +1,7 @@
 """One exact step of SGD from a point of Γ: the drift and the diffusion as finite differences of nature.
 
 From x ∈ Γ the gradient vanishes, so x⁺ = x − η s with s drawn by the noise's law, and
-(E[Φ(x⁺)] − x)/η² = ½∂²Φ[Σ] + O(η): the first of `Steps`, which steps with parts of the noise take apart.
+(E[Φ(x⁺)] − x)/η² = ½∂²Φ[Σ] + O(η). Steps with parts of the noise show each term of the drift by itself.
 """
 
 from collections.abc import Callable

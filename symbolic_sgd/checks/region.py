@@ -1,14 +1,9 @@
 """Points of Γ in float64, spread over the region round the witness's own: where numbers are tested."""
 
-from collections.abc import Mapping
-
 import numpy as np
-import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.checks.fresh_points import accepted, floats
 from symbolic_sgd.checks.witness import Witness
-from symbolic_sgd.errors import OffManifold, SingularPoint
-from symbolic_sgd.numeric.guard import check_points
 
 WIDTH = 0.3
 """How far from a random point of Γ the region reaches, relative to 1 + |x|."""
@@ -32,7 +27,7 @@ def region_points(witness: Witness, rng: np.random.Generator, count: int) -> np.
     for attempt in range(ATTEMPTS * count):
         if len(found) == count:
             break
-        row = _row(witness, witness.points[attempt % len(witness.points)])
+        row = floats(witness.derivation.problem.symbols, witness.points[attempt % len(witness.points)])
         row = _moved(witness, row, rng.standard_normal(witness.derivation.problem.dimension), rng.uniform(0, WIDTH))
         if row is not None:
             found.append(row)
@@ -48,7 +43,7 @@ def far_points(witness: Witness, rng: np.random.Generator) -> np.ndarray:
     """Points of Γ ever farther out, as rows: a curve is followed both ways, and each point is 1.5 times as far as the last."""
     found: list[np.ndarray] = []
     for sign in (1, -1):
-        row = _row(witness, witness.points[0])
+        row = floats(witness.derivation.problem.symbols, witness.points[0])
         heading, reached = sign * rng.standard_normal(witness.derivation.problem.dimension), _extent(witness, row)
         for _ in range(FOLLOWED):
             steps = (_moved(witness, row, heading, width) for width in HALVED)
@@ -65,10 +60,6 @@ def far_points(witness: Witness, rng: np.random.Generator) -> np.ndarray:
 def _extent(witness: Witness, row: np.ndarray) -> float:
     """1 + |x|."""
     return 1 + float(np.linalg.norm(row[: witness.derivation.problem.dimension]))
-
-
-def _row(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> np.ndarray:
-    return np.array([float(point[s]) for s in witness.derivation.problem.symbols])
 
 
 def _moved(witness: Witness, row: np.ndarray, heading: np.ndarray, width: float) -> np.ndarray | None:
@@ -88,8 +79,4 @@ def _moved(witness: Witness, row: np.ndarray, heading: np.ndarray, width: float)
             values, axes = np.linalg.eigh(hessian)
             normal = axes[:, -rank:]
             row[:d] -= normal @ ((normal.T @ slope) / values[-rank:])
-    try:
-        check_points(derivation, row[None])
-    except (OffManifold, SingularPoint):
-        return None
-    return row
+    return row if accepted(derivation, row) else None

@@ -9,9 +9,11 @@ from derived import gallery_sde
 from scaled_terms import mutant
 
 from symbolic_sgd import Problem, derive_limiting_sde, verify
+from symbolic_sgd.checks.exact_steps import ExactSteps
 from symbolic_sgd.checks.identities import Identities
 from symbolic_sgd.checks.observation import extrapolate
 from symbolic_sgd.checks.one_step import TOLERANCE, OneStep
+from symbolic_sgd.checks.witness import Witness
 
 STEPS = [Identities(), OneStep()]
 
@@ -74,6 +76,15 @@ def test_noise_that_is_not_symmetric_needs_every_power_of_the_learning_rate():
         [(r + 3) ** 2 / 2, (r - 1) ** 2 / 2], parameters=(u, v), weights=[sp.Rational(1, 4), sp.Rational(3, 4)]
     )
     assert verify(derive_limiting_sde(problem)).passed
+
+
+@pytest.mark.parametrize("name", ["quadric_dense", "olm_label"])
+def test_one_step_is_the_first_of_several(name):
+    witness, rng = Witness.of(gallery_sde(name).derivation, np.random.default_rng(2), 1), np.random.default_rng(0)
+    drift, *_, diffusion = OneStep()(witness, rng)
+    for one, first in zip((drift, diffusion), ExactSteps(1)(witness, rng), strict=True):
+        assert first.verdict == "measured" and first.name == one.name.replace("one step", "1 steps")
+        np.testing.assert_array_equal(first.observed, one.observed)
 
 
 def test_extrapolation_removes_every_power_asked_for():

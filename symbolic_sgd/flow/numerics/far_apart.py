@@ -1,6 +1,6 @@
 """Φ, ∂Φ and ∂²Φ[B] at one point from which the flow passes curvatures too far apart for float64.
 
-The method is that of `precise_flow`, with the variational equations and with linear algebra to many digits as well: beside
+The method is that of `one_point`, with the variational equations and with linear algebra to many digits as well: beside
 1/h + λ₁ float64 does not see a curvature λ_M < 10⁻¹⁶ λ₁, and nothing that moves along it.
 """
 
@@ -17,11 +17,15 @@ from symbolic_sgd.flow.numerics.precise_radau import (
     RadauTables,
     Table,
     added,
+    allowed_ratio,
+    extrapolated,
     floats,
     mix,
-    place_in_words,
     radau_tables,
+    shortened,
+    step_length,
 )
+from symbolic_sgd.flow.numerics.rules import FAR, in_words, not_finite
 from symbolic_sgd.flow.numerics.state import PreciseLoss
 from symbolic_sgd.regular_point import far_apart, kernel, newton_step, pivots_of, regular_point
 
@@ -37,20 +41,11 @@ MOST_ITERATIONS = 25
 MOST_REJECTIONS = 60
 """Shorter steps that are tried in turn."""
 
-FIRST_LENGTH = 0.5
-"""Length of the first step times the largest curvature."""
-
-UNSTABLE_LENGTH = 1.0
-"""Longest step times the most negative curvature: the flow itself grows by e."""
-
 MOST_STIFF = 10.0 ** (GUARD_DIGITS - 10)
 """Longest step times the largest curvature: beyond, rounding of what cancels in ∇L would be seen."""
 
 MOST_GROWTH = 10.0
 """Largest ratio of a step to the one before."""
-
-SAFETY = 0.9
-"""Share of the step that the error estimate would allow."""
 
 SHARE = 1e-2
 """Error of the iterations as a share of the tolerance, when hλ₁ has enlarged it: what they leave across Γ pulls along it."""
@@ -63,10 +58,6 @@ FRESH = 1e-2
 
 LOOSER = 100
 """Tolerance of J and K, relative to their sizes, beside that of x."""
-
-FAR = 1e8
-"""A flow that gets this many times farther than max(1, |x|) is taken to diverge."""
-
 
 _GETRF, _GETRS = get_lapack_funcs(("getrf", "getrs"), dtype=np.float64)
 
@@ -155,7 +146,8 @@ class _Path:
 
     def limit(self, x: list[Precise], first: bool) -> FarLimit:
         """Steps until x is on Γ, and then until J and K have settled too."""
-        d, settled, length = len(x), False, float("inf")
+        d, settled = len(x), False
+        length: float | None = None
         guess: Table | None = None
         unit = [[mp.mpf(i == j) for i in range(d)] for j in range(d)] if first else []
         state = _State(x, unit, [] if self.direction is None else [[mp.mpf(0)] * d])
@@ -173,7 +165,7 @@ class _Path:
             if not float(mp.norm(state.x)) < limit:
                 raise FlowDidNotConverge(f"the flow diverges: |x| passes {limit:.4g}")
         raise FlowDidNotConverge(
-            f"the flow had not settled after {MOST_STEPS} steps, at {place_in_words(state.x)}; {far_apart(self._decades(state.x))}"
+            f"the flow had not settled after {MOST_STEPS} steps, at {in_words(state.x)}; {far_apart(self._decades(state.x))}"
         )
 
     # --- arrival ----------------------------------------------------------------------------
@@ -194,7 +186,7 @@ class _Path:
         near = 10.0 ** (1 - self.digits / 2) * (1 + mp.norm(x))
         if lowest < -(mp.mpf(10) ** -GUARD_DIGITS) * largest and max(map(abs, self.gradient(x))) < -lowest * near:
             raise FlowDidNotConverge(
-                f"the flow ends in a saddle at {place_in_words(x)}, for all that {self.digits} digits can tell"
+                f"the flow ends in a saddle at {in_words(x)}, for all that {self.digits} digits can tell"
             )
 
     def _has_decayed(self, state: _State) -> bool:
@@ -221,13 +213,9 @@ class _Path:
         second = tangent @ (tangent.T @ floats(state.second)[0])
         return FarLimit(state.x, point, jacobian, second if steady is None else second + floats([steady])[0])
 
-    def _length(self, x: list[Precise], length: float) -> float:
-        pivots = [value for _, value in pivots_of(self.hessian(x), len(x))]
-        if not np.isfinite(length):
-            largest = float(max(map(abs, pivots), default=mp.mpf(0)))
-            length = FIRST_LENGTH / largest if largest else 1.0
-        lowest = float(min(pivots, default=mp.mpf(0)))
-        return min(length, UNSTABLE_LENGTH / -lowest) if lowest < 0 else length
+    def _length(self, x: list[Precise], length: float | None) -> float:
+        pivots = [float(value) for _, value in pivots_of(self.hessian(x), len(x))]
+        return step_length(length, min(pivots, default=0.0), max(map(abs, pivots), default=0.0))
 
     # --- one step ---------------------------------------------------------------------------
 
@@ -235,18 +223,18 @@ class _Path:
         """An accepted step; a settled x stays."""
         for _ in range(MOST_REJECTIONS):
             if length * self._steepest(state.x) > MOST_STIFF:
-                raise FlowDidNotConverge(f"near {place_in_words(state.x)} {far_apart(self._decades(state.x))}")
+                raise FlowDidNotConverge(f"near {in_words(state.x)} {far_apart(self._decades(state.x))}")
             stages = self._settled_stages(state.x, length) if settled else self._stages(state.x, length, guess)
             if stages is None:
                 length, guess = 0.3 * length, None
                 continue
             moved, error = self._moved(state, stages, settled)
-            growth = SAFETY * max(error, 1e-60) ** (-0.5 / len(stages.values))
+            growth = allowed_ratio(error, len(stages.values))
             if error <= 1:
                 growth = min(growth, MOST_GROWTH)
-                return _Step(moved, length, growth, self._extrapolated(stages.values, growth))
-            length, guess = length * max(min(growth, SAFETY), 0.1), None
-        raise FlowDidNotConverge(f"the loss is not finite along the flow, near {place_in_words(state.x)}")
+                return _Step(moved, length, growth, extrapolated(self.tables, stages.values, growth))
+            length, guess = shortened(length, growth), None
+        raise FlowDidNotConverge(not_finite(state.x))
 
     def _steepest(self, x: list[Precise]) -> float:
         """The largest curvature there, but for a factor D."""
@@ -263,12 +251,6 @@ class _Path:
         hessians = [self.hessian(x)] * len(self.tables.nodes)
         values = [[mp.mpf(0)] * len(x) for _ in hessians]
         return _Stages(values, hessians, length, _solver(self.tables, length, hessians))
-
-    def _extrapolated(self, stages: Table, ratio: float) -> Table:
-        """The collocation polynomial u(1 + ratio c_i) − u(1) beyond its step."""
-        powers = range(1, len(stages) + 1)
-        beyond = [[(1 + ratio * node) ** n - 1 for n in powers] for node in self.tables.nodes]
-        return mix(beyond, mix(self.tables.coefficients, stages))
 
     def _stages(self, x: list[Precise], length: float, guess: Table | None) -> "_Stages | None":
         """Newton's method for A⁻¹Z/h = −∇L(x + Z); None where it does not converge."""

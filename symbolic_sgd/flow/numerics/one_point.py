@@ -17,11 +17,16 @@ from symbolic_sgd.flow.numerics.precise_radau import (
     RadauTables,
     Table,
     added,
+    allowed_ratio,
+    extrapolated,
     floats,
     mix,
-    place_in_words,
     radau_tables,
+    shortened,
+    step_length,
 )
+from symbolic_sgd.flow.numerics.rules import FADED, FAR, MOST_TANGENT, diverging, in_words, not_finite, number, span
+from symbolic_sgd.regular_point import CLEAR
 
 GUARD_DIGITS = 25
 """Digits carried beyond those asked for; stiffness costs the logarithm of the ratio of curvatures."""
@@ -32,23 +37,11 @@ MOST_STEPS = 500
 MOST_NEWTON_ITERATIONS = 25
 """A step that needs more is cheaper as two steps."""
 
-FIRST_LENGTH = 0.5
-"""Length of the first step times the largest |curvature|."""
-
 CLEARLY_NEGATIVE = 1e-3
 """Ratio of the lowest curvature to the largest at which a stationary point is a saddle, and no rounding of a flat one."""
 
-FADED = 0.8
-"""Loss of curvature during the last Newton steps by which a degenerate minimum is known."""
-
-UNSTABLE_LENGTH = 1.0
-"""Longest step times the most negative curvature: the flow itself grows by e."""
-
 MOST_GROWTH = 4.0
 """Largest ratio of a step to the one before."""
-
-SAFETY = 0.9
-"""Share of the step that the error estimate would allow."""
 
 NEWTON_SHARE = 1e-12
 """Error of the Newton iterations as a share of the tolerance: so small that the error estimate still tells, through its
@@ -71,15 +64,6 @@ REACH = 1e-2
 
 SLACK = 2
 """Digits by which the errors at the end may seem to be too large: steps err by much less than their tolerance."""
-
-LEAST_NORMAL = 1e-8
-"""Smallest ratio of the M-th curvature to the largest on Γ."""
-
-MOST_TANGENT = 1e-7
-"""Largest ratio of the other curvatures to the largest on Γ."""
-
-FAR = 1e8
-"""A flow that gets this many times farther than max(1, |x|) is taken to diverge."""
 
 Gradient = Callable[[list[Precise]], list[Precise]]
 Hessian = Callable[[np.ndarray], np.ndarray]
@@ -158,14 +142,14 @@ class _Path:
             near, arrived = self._arrived(x, place, near, steps)
             if arrived:
                 return self._finished(x), self._error_of(errors, place)
-            length = self._length(length, curvature)
+            length = step_length(length, float(curvature[0]), float(np.abs(curvature).max()))
             stages, length, growth = self._step(x, length, guess)
             errors = self._carried(errors, x, length, stages)
             time, x = time + length, added(x, stages[-1])
-            guess = self._extrapolated(stages, growth)
+            guess = extrapolated(self.tables, stages, growth)
             length *= growth
             if not float(mp.norm(x)) < limit:
-                raise FlowDidNotConverge(f"the flow diverges: |x| passes {limit:.4g} after t = {time:.4g}")
+                raise FlowDidNotConverge(diverging(limit, time))
         raise FlowDidNotConverge(self._words_of_slowness(x, MOST_STEPS))
 
     def _carried(self, errors: np.ndarray, x: list[Precise], length: float, stages: Table) -> np.ndarray:
@@ -187,15 +171,9 @@ class _Path:
     def _local(self, x: list[Precise]) -> tuple[np.ndarray, np.ndarray]:
         hessian = self.hessian(floats([x])[0])
         if not np.isfinite(hessian).all():
-            raise FlowDidNotConverge(f"the loss is not finite along the flow, near {place_in_words(x)}")
+            raise FlowDidNotConverge(not_finite(x))
         curvature, axes = np.linalg.eigh(hessian)
         return curvature, axes
-
-    def _length(self, length: float | None, curvature: np.ndarray) -> float:
-        largest = float(np.abs(curvature).max())
-        if length is None:
-            length = FIRST_LENGTH / largest if largest else 1.0
-        return min(length, UNSTABLE_LENGTH / -curvature[0]) if curvature[0] < 0 else length
 
     def _refuse_saddle(self, x: list[Precise], place: "_Place", curvature: np.ndarray, errors: np.ndarray) -> None:
         """Refuse to pass a stationary point that is not on Γ where errors beside the flow decide on which side."""
@@ -228,18 +206,15 @@ class _Path:
         """What is at x, or within a distance relative to 1 + |x|."""
         largest = np.abs(curvature).max()
         if curvature[0] < -MOST_TANGENT * largest:
-            span = f"(the Hessian there has eigenvalues from {curvature[0]:.4g} to {curvature[-1]:.4g})"
-            where = place_in_words(x, 10 * distance * float(1 + mp.norm(x)))
-            return f"the flow ends in a saddle at {where} {span}, for all that {self.digits} digits can tell".replace(
-                "-", "−"
-            )
+            where = in_words(x, 10 * distance * float(1 + mp.norm(x)))
+            return f"the flow ends in a saddle at {where} {span(curvature)}, for all that {self.digits} digits can tell"
         found = int((curvature > MOST_TANGENT * largest).sum())
-        return f"the flow ends at {place_in_words(x)}, where the Hessian has rank {found} and not {self.rank}: another set than Γ"
+        return f"the flow ends at {in_words(x)}, where the Hessian has rank {found} and not {self.rank}: another set than Γ"
 
     def _words_of_slowness(self, x: list[Precise], steps: int) -> str:
-        slope = f"{float(mp.norm(self.gradient(x))):.4g}".replace("-", "−")
+        slope = number(float(mp.norm(self.gradient(x))))
         return (
-            f"the flow had not settled after {steps} steps, at {place_in_words(x)}, |∇L| = {slope} "
+            f"the flow had not settled after {steps} steps, at {in_words(x)}, |∇L| = {slope} "
             "(it is degenerate there, that is flatter than quadratic, or its minimum lies at infinity)"
         )
 
@@ -251,15 +226,15 @@ class _Path:
             if stages is not None:
                 error = self._error(x, length, stages)
                 ratio = float(np.linalg.norm(error)) / tolerance
-                growth = SAFETY * max(ratio, 1e-60) ** (-0.5 / len(stages))
+                growth = allowed_ratio(ratio, len(stages))
                 if ratio <= 1:
                     stages[-1] = added(stages[-1], [mp.mpf(value) for value in error])
                     return stages, length, min(growth, MOST_GROWTH)
-                length *= max(min(growth, SAFETY), 0.1)
+                length = shortened(length, growth)
             else:
                 length *= 0.3
             guess = None
-        raise FlowDidNotConverge(f"the loss is not finite along the flow, near {place_in_words(x)}")
+        raise FlowDidNotConverge(not_finite(x))
 
     def _stages(self, x: list[Precise], length: float, guess: Table | None, tolerance: float) -> Table | None:
         """Newton's method for A⁻¹Z/h = −∇L(x + Z); None where it does not converge."""
@@ -306,12 +281,6 @@ class _Path:
             apart += float(weight) * _damped(length * (1 - float(node)) * hessian, defect)
         together = _damped(length / 2 * hessians[-1], together)
         return min(apart, together, key=lambda error: float(np.linalg.norm(error)))
-
-    def _extrapolated(self, stages: Table, ratio: float) -> Table:
-        """The collocation polynomial u(1 + ratio c_i) − u(1) beyond its step."""
-        powers = range(1, len(stages) + 1)
-        beyond = [[(1 + ratio * node) ** n - 1 for n in powers] for node in self.tables.nodes]
-        return mix(beyond, mix(self.tables.coefficients, stages))
 
     def _finished(self, x: list[Precise]) -> list[Precise]:
         """x ← x − H†∇L with the M largest eigenvalues of H, until it no longer shrinks."""
@@ -367,7 +336,7 @@ def _is_right(rank: int, curvature: np.ndarray) -> bool:
     """Whether these can be the eigenvalues of H on Γ."""
     largest, tangent = np.abs(curvature).max(), len(curvature) - rank
     others = np.abs(curvature[:tangent]).max(initial=0.0)
-    return bool(curvature[tangent] > LEAST_NORMAL * largest and others <= MOST_TANGENT * largest)
+    return bool(curvature[tangent] > CLEAR * largest and others <= MOST_TANGENT * largest)
 
 
 def _factored(tables: RadauTables, length: float, hessians: list[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:

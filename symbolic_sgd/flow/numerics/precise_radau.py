@@ -1,4 +1,4 @@
-"""The tables of Radau IIA to many digits, and the little algebra of stages that goes with them."""
+"""The tables of Radau IIA to many digits, the little algebra of stages that goes with them, and the lengths of steps."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 
 from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.flow.numerics.rules import FIRST_LENGTH, UNSTABLE_LENGTH
 
 LOSS_OF_MONOMIALS = 2
 """Digits that the tables lose for each stage, because they pass through powers of θ."""
@@ -19,8 +20,8 @@ Matrix = Any
 
 Table = list[list[Precise]]
 
-ROUNDED = 1e-7
-"""Coordinates below this are written as 0 in words."""
+SAFETY = 0.9
+"""Share of the step that the error estimate would allow."""
 
 
 @dataclass(frozen=True)
@@ -121,7 +122,25 @@ def added(left: Sequence[Precise], right: Sequence[Precise]) -> list[Precise]:
     return [a + b for a, b in zip(left, right, strict=True)]
 
 
-def place_in_words(x: list[Precise], distance: float = 0.0) -> str:
-    """x in words, to within a distance."""
-    values = [0.0 if abs(value) < max(ROUNDED, distance) else float(value) for value in x]
-    return "(" + ", ".join(f"{value:.4g}".replace("-", "−") for value in values) + ")"
+def extrapolated(tables: RadauTables, stages: Table, ratio: float) -> Table:
+    """The collocation polynomial u(1 + ratio c_i) − u(1) beyond its step."""
+    powers = range(1, len(stages) + 1)
+    beyond = [[(1 + ratio * node) ** n - 1 for n in powers] for node in tables.nodes]
+    return mix(beyond, mix(tables.coefficients, stages))
+
+
+def step_length(length: float | None, lowest: float, largest: float) -> float:
+    """A length that the lowest curvature allows; of the first step, by the largest |curvature|."""
+    if length is None:
+        length = FIRST_LENGTH / largest if largest else 1.0
+    return min(length, UNSTABLE_LENGTH / -lowest) if lowest < 0 else length
+
+
+def allowed_ratio(error: float, stages: int) -> float:
+    """Of the next step to this one, whose error is so many times the tolerance."""
+    return SAFETY * max(error, 1e-60) ** (-0.5 / stages)
+
+
+def shortened(length: float, ratio: float) -> float:
+    """The length at which a step that erred too much is tried again."""
+    return length * max(min(ratio, SAFETY), 0.1)

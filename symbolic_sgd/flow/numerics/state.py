@@ -7,6 +7,7 @@ import numpy as np
 
 from symbolic_sgd.flow.numerics.precise_radau import Precise, Table
 from symbolic_sgd.flow.numerics.radau import radau
+from symbolic_sgd.flow.numerics.rules import FAR, FIRST_LENGTH, UNSTABLE_LENGTH
 from symbolic_sgd.regular_point import CLEAR
 
 METHOD = radau(7)
@@ -14,15 +15,6 @@ METHOD = radau(7)
 
 SETTLED = 1e-13
 """The same where derivatives are wanted: ∂Φ differs by a curvature times the distance."""
-
-FAR = 1e8
-"""A flow that gets this many times farther than max(1, |x|) is taken to diverge."""
-
-FIRST_LENGTH = 0.5
-"""Length of the first step times the largest |curvature|."""
-
-UNSTABLE_LENGTH = 1.0
-"""Longest step times the most negative curvature: the flow itself grows by e."""
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symbolic_sgd.flow.numerics.rules import in_words
 from symbolic_sgd.flow.numerics.state import Task, local_axes
-from symbolic_sgd.flow.numerics.verdicts import Results, in_words
+from symbolic_sgd.flow.numerics.verdicts import Results
 
 DOUBTFUL = 9.0
 """∫ max(0, −λ_min) dt from which rounding, enlarged by its exponential, might reach 10⁻¹²."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from symbolic_sgd.flow.numerics.rules import FADED, MOST_TANGENT, diverging, in_words, not_finite, number, span
 from symbolic_sgd.flow.numerics.state import SETTLED, Flow, Task, local_axes
 from symbolic_sgd.regular_point import is_clear
 
@@ -17,23 +18,14 @@ ROUNDING_OF_DISTANCE = 30 * np.finfo(float).eps
 STATIONARY = 1e-14
 """Newton distance at which a trajectory is on a stationary point; one that only passes by never comes so near."""
 
-ROUNDED = 1e-7
-"""Coordinates below this, beside the largest, are written as 0 in words."""
-
 SADDLE_CURVATURE = 1e-5
 """Least ratio of the negative curvature to the largest there; smaller ones may be the rounding of a flat direction."""
-
-MOST_TANGENT = 1e-7
-"""Largest ratio to the largest curvature of those that may be zero."""
 
 QUIET = 1e3 * np.finfo(float).eps
 """The tangent part of the gradient, relative to λ₁(1 + |x|), that is rounding."""
 
 MOST_POLISHING = 4
 """Newton steps with a fixed H gain nine digits each; the rest is for rounding."""
-
-FADED = 0.8
-"""Loss of curvature during the last Newton steps by which a degenerate minimum is known; on Γ it is of their size, 10⁻⁹."""
 
 DEAD = 1e-14
 """Normal part of J, relative to J, at which it has decayed."""
@@ -152,10 +144,10 @@ def _refused(task: Task, flow: Flow, place: _Place, flat: np.ndarray, results: R
     saddle, elsewhere = ~flow.settled & place.is_saddle(), ~flow.settled & place.is_elsewhere()
     slow = flat | (flow.attempts >= MOST_STEPS)
     results.refuse(flow, slow, lambda row: _words_of_slowness(flow, row), doubtful=True)
-    results.refuse(flow, infinite, lambda row: f"the loss is not finite along the flow, near {in_words(flow.x[row])}")
+    results.refuse(flow, infinite, lambda row: not_finite(flow.x[row]))
     results.refuse(flow, elsewhere, lambda row: _words_of_place(task, flow, row), doubtful=True)
     results.refuse(flow, saddle, lambda row: _words_of_place(task, flow, row))
-    results.refuse(flow, far, lambda row: _words_of_divergence(flow, row))
+    results.refuse(flow, far, lambda row: diverging(flow.limit[row], flow.time[row]))
     results.refuse(flow, flow.crossed, lambda row: _words_of_crossing(flow, row))
     return slow | elsewhere | saddle | infinite | far | flow.crossed
 
@@ -204,29 +196,18 @@ def _on_tangent_space(task: Task, flow: Flow) -> Flow:
     return replace(flow, jacobian=jacobian, second=second)
 
 
-def _number(value: float) -> str:
-    return f"{value:.4g}".replace("-", "−")
-
-
-def in_words(x: np.ndarray) -> str:
-    """The point with components that are rounding written as 0."""
-    rounded = np.where(np.abs(x) < ROUNDED * (1 + np.abs(x).max()), 0.0, x)
-    return "(" + ", ".join(_number(value) for value in rounded) + ")"
-
-
 def _words_of_place(task: Task, flow: Flow, row: int) -> str:
     curvature = flow.curvature[row]
     largest, place = np.abs(curvature).max(), in_words(flow.x[row])
-    span = f"(the Hessian there has eigenvalues from {_number(curvature[0])} to {_number(curvature[-1])})"
     if curvature[-1] <= MOST_TANGENT * largest and largest > 0:
-        return f"the flow ends in a maximum at {place} {span}"
+        return f"the flow ends in a maximum at {place} {span(curvature)}"
     if curvature[0] < -MOST_TANGENT * largest:
-        return f"the flow ends in a saddle at {place} {span}"
+        return f"the flow ends in a saddle at {place} {span(curvature)}"
     found = int((curvature > MOST_TANGENT * largest).sum())
     if found == task.rank:
         return _words_of_slowness(flow, row)
     return (
-        f"the flow ends at {place}, where the Hessian has rank {found} to the digits of float64 and not {task.rank} {span}: "
+        f"the flow ends at {place}, where the Hessian has rank {found} to the digits of float64 and not {task.rank} {span(curvature)}: "
         "another set than Γ, or curvatures more than seven decades apart"
     )
 
@@ -236,7 +217,7 @@ def _words_of_slowness(flow: Flow, row: int) -> str:
     if not np.isfinite(steepness):
         return f"the loss overflows float64 along the flow, near {in_words(flow.x[row])}"
     return (
-        f"the flow had not settled after {flow.attempts[row]} steps, at {in_words(flow.x[row])}, |∇L| = {_number(steepness)} "
+        f"the flow had not settled after {flow.attempts[row]} steps, at {in_words(flow.x[row])}, |∇L| = {number(steepness)} "
         "(it is degenerate there, that is flatter than quadratic, or its minimum lies at infinity, or the loss is not smooth there)"
     )
 
@@ -246,7 +227,3 @@ def _words_of_crossing(flow: Flow, row: int) -> str:
         f"on the way, near {in_words(flow.x[row])}, it passes a point where a derivative of the loss jumps, or leaves the part of "
         "space where the loss was stated: beyond it, Φ and its derivatives are not those of a smooth loss"
     )
-
-
-def _words_of_divergence(flow: Flow, row: int) -> str:
-    return f"the flow diverges: |x| passes {_number(flow.limit[row])} after t = {_number(flow.time[row])}"
