@@ -15,17 +15,18 @@ import numpy as np
 
 from symbolic_sgd.experiments.sparse_recovery import Trial, effective, kernel_limit, limit_from, limiting_sde
 from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.simulate.deterministic_limit import follow_limit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
-from descent import stochastic_descent
+from descent import label_noise_gradient, stochastic_descent
 
 
 def functions_of(trial):
     """Array functions of a trial, its w*, and where the flow without noise ends."""
     z, target = trial.draw()
     y = z @ target
-    return FamilyArrays(limiting_sde(), {"z": z, "y": y}, check=False), target, kernel_limit(z, y)
+    return FamilyArrays(FamilyData(limiting_sde(), {"z": z, "y": y}), check=False), target, kernel_limit(z, y)
 
 
 def at_large_d(d, n, kappa):
@@ -54,9 +55,7 @@ def by_sgd(d, n, kappa, until, replicas, rates):
         tolerance=1e-8,
     )
 
-    def gradient(x, rng):
-        return functions.sample_gradient(x, rng.integers(0, n, replicas), rng.integers(0, 2, replicas))
-
+    gradient = label_noise_gradient(functions.data.values["z"], functions.data.values["y"])
     begin, means, errors = time.perf_counter(), [], []
     for rate in rates:
         x = tuple(np.tile(a, (replicas, 1)) for a in start)

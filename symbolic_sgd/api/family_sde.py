@@ -9,9 +9,9 @@ import sympy as sp
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.latex import family_blocks
-from symbolic_sgd.families.noise import Isotropic
 from symbolic_sgd.families.summand import Summand
 from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import snippet
@@ -105,8 +105,9 @@ class FamilySDE:
         j = self.jacobian
         if self.summand.proportion is not None:
             return self.summand.proportion / 2 * j.T * (j * j.T).inverse() * j
-        if isinstance(self.family.noise, Isotropic):
-            return self.family.noise.scale**2 / 2 * self.hessian_pinv
+        isotropy = self.family.noise.isotropy
+        if isotropy is not None:
+            return isotropy / 2 * self.hessian_pinv
         return j.T * sp.MatrixSymbol("Z", self.family.samples, self.family.samples) * j
 
     @property
@@ -131,7 +132,7 @@ class FamilySDE:
         Raises:
             BadInput: and its subclasses: names, shapes, or more samples than parameters.
         """
-        return FamilyArrays(self.summand, data, check)
+        return FamilyArrays(FamilyData(self.summand, data), check)
 
     def latex(self) -> str:
         """The theorem for the family, as LaTeX that compiles with amsmath."""
@@ -148,7 +149,7 @@ class FamilySDE:
             lines.append(
                 f"Σ = c∇²L on Γ with c = {s.proportion}: the limit has no noise, and descends R = (c/4) tr ∇²L."
             )
-        elif isinstance(self.family.noise, Isotropic):
+        elif self.family.noise.isotropy is not None:
             lines.append("Σ = s²I: no mixed term, R = (s²/4) ln|∇²L|₊, and no Lyapunov equation has to be solved.")
         else:
             lines.append(

@@ -18,8 +18,9 @@ import sympy as sp
 
 from symbolic_sgd.errors import BadInput, SingularPoint
 from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.families.family import Family
-from symbolic_sgd.families.noise import Array, family_noise
+from symbolic_sgd.families.noise import Array
 from symbolic_sgd.families.summand import Summand
 from symbolic_sgd.files import named, opened, replace
 from symbolic_sgd.problems.noise import LabelNoise
@@ -122,7 +123,7 @@ def limiting_sde() -> Summand:
     n, d = sp.symbols("n d", integer=True, positive=True)
     u, v, y, z = (_array(name) for name in "uvyz")
     residual = sp.Sum(z[i, j] * (u[j] ** 2 - v[j] ** 2), (j, 1, d)) - y[i]
-    return Summand.of(Family(residual=residual, sample=(i, 1, n), parameters=(u, v), noise=family_noise(LabelNoise())))
+    return Summand.of(Family(residual=residual, sample=(i, 1, n), parameters=(u, v), noise=LabelNoise()))
 
 
 def kernel_limit(z: np.ndarray, y: np.ndarray, scale: float = INITIAL_SCALE) -> tuple[np.ndarray, np.ndarray]:
@@ -182,7 +183,7 @@ def effective(x: np.ndarray) -> np.ndarray:
 def run_trial(trial: Trial) -> Outcome:
     """The limiting flow from where the gradient flow without noise ends."""
     z, target = trial.draw()
-    functions = FamilyArrays(limiting_sde(), {"z": z, "y": z @ target}, check=False)
+    functions = FamilyArrays(FamilyData(limiting_sde(), {"z": z, "y": z @ target}), check=False)
     start = kernel_limit(z, z @ target)
     found = limit_from(functions, start, target)
     size = float(np.linalg.norm(target))

@@ -13,13 +13,12 @@ from symbolic_sgd.families.member import member
 from symbolic_sgd.families.noise import (
     RESIDUAL,
     Array,
-    FamilyNoise,
-    Isotropic,
     Place,
     RedrawnLabels,
     family_noise,
     loss_of_residual,
 )
+from symbolic_sgd.problems.noise import FamilyNoise
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME, check_expression, check_symbols
 
@@ -121,7 +120,7 @@ class Family:
     @property
     def data(self) -> tuple[Place, ...]:
         """z_ij, y_i, …: every indexed quantity that is no parameter, as it stands in the residual, the loss or the noise."""
-        given = (self.residual, self.loss.expr, *self.noise.expressions)
+        given = (self.residual, self.loss.expr, *self.noise.stated)
         found = {a for e in given for a in e.atoms(sp.Indexed) if a.base not in self.parameters}
         return tuple(sorted(found, key=str))
 
@@ -229,8 +228,8 @@ class Family:
         self._check_expression(self.summand, "residual", {self.i, self.j}, trained=True)
         self._check_expression(self.offset, "residual", of_sample)
         self._check_expression(self.loss.expr, "loss", of_sample)
-        allowed = set() if isinstance(self.noise, Isotropic) else of_sample
-        for expression in self.noise.expressions:
+        allowed = of_sample if self.noise.isotropy is None else set()
+        for expression in self.noise.stated:
             self._check_expression(expression, "noise", allowed)
 
     def _check_expression(self, expression: Any, where: str, indices: set[Any], *, trained: bool = False) -> None:

@@ -8,8 +8,8 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadShape
-from symbolic_sgd.families.noise import AnyNoise, Isotropic, LabelSigns, RedrawnLabels
-from symbolic_sgd.problems.noise import IsotropicNoise
+from symbolic_sgd.families.noise import AnyNoise
+from symbolic_sgd.problems.noise import Noise
 from symbolic_sgd.problems.problem import Problem
 
 if TYPE_CHECKING:
@@ -41,9 +41,11 @@ def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
     residuals = [sp.Add(*(at(family.summand, i, j) for j in range(d)), at(family.offset, i, 0)) for i in range(n)]
     symbols = [s for group in parameters for s in group]
     noise = family.noise
+    if isinstance(noise, AnyNoise) == (sigma is None):
+        raise BadInput("sigma= belongs to AnyNoise, and only to it")
     (r,) = family.loss.variables
-    if isinstance(noise, (LabelSigns, RedrawnLabels)):
-        laws = noise.laws_of(family.loss)
+    laws = noise.laws_of(family.loss)
+    if laws is not None:
         pairs = [
             (at(p, i, 0) / n, at(loss.expr, i, 0).xreplace({loss.variables[0]: residuals[i]}))
             for i in range(n)
@@ -52,9 +54,7 @@ def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
         return Problem.from_sample_losses(
             [loss for _, loss in pairs], parameters=symbols, weights=[p for p, _ in pairs], manifold=residuals
         )
-    if isinstance(noise, AnyNoise) == (sigma is None):
-        raise BadInput("sigma= belongs to AnyNoise, and only to it")
-    stated = IsotropicNoise(at(noise.scale, 0, 0)) if isinstance(noise, Isotropic) else sigma
+    stated = noise.map(lambda e: at(e, 0, 0)) if isinstance(noise, Noise) else sigma
     loss = sp.Add(*(at(family.loss.expr, i, 0).xreplace({r: residuals[i]}) for i in range(n))) / n
     return Problem(loss=loss, parameters=tuple(symbols), noise=stated, manifold=tuple(residuals))
 

@@ -1,6 +1,5 @@
-"""Noise models of families. Where it is diag-weighted in the gradients of the residuals, Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ."""
+"""Noise models that only families have; `problems.noise` holds those that problems have too."""
 
-from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any
 
@@ -8,7 +7,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.problems.noise import IsotropicNoise, LabelNoise
+from symbolic_sgd.problems.noise import FamilyNoise, LabelLaw, exact_expression
 
 Array = Any
 """A SymPy IndexedBase."""
@@ -27,48 +26,12 @@ def loss_of_residual(loss: Any, where: str) -> sp.Lambda:
     return sp.Lambda(RESIDUAL, loss(RESIDUAL))
 
 
-class FamilyNoise(ABC):
-    """What a family has to know of its noise on Γ."""
-
-    @property
-    @abstractmethod
-    def expressions(self) -> tuple[Expression, ...]:
-        """What of it may hold data or constants."""
-
-
-@dataclass(frozen=True)
-class LabelSigns(FamilyNoise):
-    """r_i → r_i ± δ with a sample and a sign drawn each step."""
-
-    amplitude: Expression
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return (self.amplitude,)
-
-    def laws_of(self, loss: sp.Lambda) -> tuple[tuple[Expression, sp.Lambda], ...]:
-        """(½, ℓ(r + δ)) and (½, ℓ(r − δ))."""
-        half = sp.Rational(1, 2)
-        return tuple((half, sp.Lambda(RESIDUAL, loss(RESIDUAL + sign * self.amplitude))) for sign in (1, -1))
-
-
-@dataclass(frozen=True)
-class Isotropic(FamilyNoise):
-    """Σ = s² I."""
-
-    scale: Expression
-
-    @property
-    def expressions(self) -> tuple[Expression, ...]:
-        return (self.scale,)
-
-
 @dataclass(frozen=True)
 class AnyNoise(FamilyNoise):
     """σ is not stated: formulas hold it as a symbol, and numeric callables take its values."""
 
     @property
-    def expressions(self) -> tuple[Expression, ...]:
+    def stated(self) -> tuple[Expression, ...]:
         return ()
 
 
@@ -94,7 +57,7 @@ class RedrawnLabels(FamilyNoise):
         laws = tuple(tuple(law) for law in self.laws)
         if not laws or any(len(law) != 2 for law in laws):
             raise BadInput("noise: RedrawnLabels takes pairs (probability, Lambda(r, loss of that label))")
-        checked = tuple((_exact(p, "a probability"), loss_of_residual(loss, "noise")) for p, loss in laws)
+        checked = tuple((exact_expression(p, "a probability"), loss_of_residual(loss, "noise")) for p, loss in laws)
         if any(p.is_number and not p.is_positive for p, _ in checked):
             raise BadInput(
                 f"noise: the probabilities are {', '.join(str(p) for p, _ in checked)}; they have to be positive"
@@ -102,10 +65,10 @@ class RedrawnLabels(FamilyNoise):
         object.__setattr__(self, "laws", checked)
 
     @property
-    def expressions(self) -> tuple[Expression, ...]:
+    def stated(self) -> tuple[Expression, ...]:
         return tuple(e for p, loss in self.laws for e in (p, loss.expr))
 
-    def laws_of(self, loss: sp.Lambda) -> tuple[tuple[Expression, sp.Lambda], ...]:
+    def laws_of(self, loss: sp.Lambda) -> tuple[LabelLaw, ...]:
         """The laws, of which `loss` is the mean."""
         return self.laws
 
@@ -114,32 +77,16 @@ class RedrawnLabels(FamilyNoise):
         """ℓ = Σ_k p_k ℓ_k."""
         return sp.Lambda(RESIDUAL, sp.Add(*(p * loss(RESIDUAL) for p, loss in self.laws)))
 
-    @property
-    def variance(self) -> Expression:
-        """ν = Σ_k p_k ℓ_k′(0)²."""
-        total: Expression = sp.S.Zero
-        for p, loss in self.laws:
-            slope: Expression = sp.diff(loss.expr, RESIDUAL)
-            total += p * slope.xreplace({RESIDUAL: sp.S.Zero}) ** 2
-        return total
-
 
 def family_noise(noise: Any) -> FamilyNoise:
-    """The family's noise that a noise object means."""
+    """A noise that families take.
+
+    Raises:
+        BadInput: it is none.
+    """
     if isinstance(noise, FamilyNoise):
         return noise
-    if isinstance(noise, LabelNoise):
-        return LabelSigns(_exact(noise.amplitude, "amplitude"))
-    if isinstance(noise, IsotropicNoise):
-        return Isotropic(_exact(noise.scale, "scale"))
     raise BadInput(
         f"noise is a {type(noise).__name__}; families take LabelNoise(…), IsotropicNoise(…), RedrawnLabels(…), or AnyNoise() "
         "for a σ that is given as numbers later"
     )
-
-
-def _exact(value: Any, name: str) -> Expression:
-    try:
-        return sp.sympify(value, strict=True)
-    except sp.SympifyError as error:
-        raise BadInput(f"noise: {name} is {value!r}; give an exact number or a SymPy expression") from error

@@ -12,7 +12,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, DegenerateMinimum, NoMinimum, SymbolicSGDError, Undecided
 from symbolic_sgd.families.family import Family
-from symbolic_sgd.families.noise import LabelSigns, RedrawnLabels
+from symbolic_sgd.problems.noise import LabelLaw, LabelNoise
 from symbolic_sgd.rational.rational_form import rational_form
 
 
@@ -107,12 +107,21 @@ class Summand:
         return None if set(self.data) & ratio.free_symbols else ratio
 
     @cached_property
+    def laws(self) -> tuple[LabelLaw, ...] | None:
+        """(p_k, ℓ_k) of the labels of a sample, where labels are the only noise."""
+        return self.family.noise.laws_of(self.family.loss)
+
+    @cached_property
     def variance(self) -> Expression | None:
-        """ν_i with Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ, where labels are the only noise."""
-        noise = self.family.noise
-        if isinstance(noise, LabelSigns):
-            return (self.curvature * self.plain(noise.amplitude)) ** 2
-        return self.plain(noise.variance) if isinstance(noise, RedrawnLabels) else None
+        """ν_i = Σ_k p_k ℓ_k′(0)², with Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ, where labels are the only noise."""
+        if self.laws is None:
+            return None
+        (r,) = self.family.loss.variables
+        total: Expression = sp.S.Zero
+        for p, loss in self.laws:
+            slope: Expression = sp.diff(loss(r), r)
+            total += p * slope.xreplace({r: sp.S.Zero}) ** 2
+        return self.plain(total)
 
     def _check(self) -> None:
         slope = self._loss_derivative(1)
@@ -123,19 +132,18 @@ class Summand:
         self._check_probabilities()
         if self.curvature.is_nonpositive:
             raise DegenerateMinimum(f"loss: ℓ″(0) = {self.curvature} is not positive")
-        if isinstance(self.family.noise, LabelSigns) and self._loss_order() > 2:
+        if isinstance(self.family.noise, LabelNoise) and self._loss_order() > 2:
             raise BadInput(
                 "noise: LabelNoise moves labels by ±δ, which leaves the loss as it is for quadratic ℓ only; state the losses "
                 "of the labels with RedrawnLabels"
             )
 
     def _check_probabilities(self) -> None:
-        if isinstance(self.family.noise, RedrawnLabels):
-            rest = reduced(sp.Add(*(self.plain(p) for p, _ in self.family.noise.laws)) - 1)
-            if rest != 0:
-                raise BadInput(
-                    f"noise: the probabilities of the labels add up to {self.indexed(rest + 1)} instead of 1"
-                )
+        if self.laws is None:
+            return
+        rest = reduced(sp.Add(*(self.plain(p) for p, _ in self.laws)) - 1)
+        if rest != 0:
+            raise BadInput(f"noise: the probabilities of the labels add up to {self.indexed(rest + 1)} instead of 1")
 
     def _loss_order(self) -> int:
         (r,) = self.family.loss.variables

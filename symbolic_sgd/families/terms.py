@@ -20,7 +20,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.families.family import Family
-from symbolic_sgd.families.noise import Array, Isotropic, Place
+from symbolic_sgd.families.noise import Array, Place
 from symbolic_sgd.families.summand import Summand
 
 Component = Callable[[int, sp.Expr], Expression]
@@ -164,8 +164,9 @@ class FamilyTerms:
         c = self.summand.proportion
         if c is not None:
             return self._label_regularizer(self.j, self.i)
-        if isinstance(self.family.noise, Isotropic):
-            return self.family.noise.scale**2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.n, self.n)))
+        s2 = self.family.noise.isotropy
+        if s2 is not None:
+            return s2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.n, self.n)))
         return None
 
     def _label_regularizer(self, j: sp.Symbol, i: sp.Symbol) -> Expression:
@@ -198,8 +199,8 @@ class FamilyTerms:
                 return -factor * rest
 
             return self.projected(slope, "normal")
-        if isinstance(self.family.noise, Isotropic):
-            s2 = self.family.noise.scale**2
+        s2 = self.family.noise.isotropy
+        if s2 is not None:
             field = self.contracted(self._weights)
             return self.scaled(-s2 / 2, self.projected(field, "normal"))
         field = self.contracted(lambda h, j, i: self._solved(h)[j, i])
@@ -232,8 +233,9 @@ class FamilyTerms:
 
     def tangent_noise_compensation(self) -> IndexedVector:
         """−½ JᵀG⁻¹τ, τ_i = tr(∇²f_i Σ_∥)."""
-        if isinstance(self.family.noise, Isotropic):
-            return self.transposed("compensation", self._isotropic_trace(), -(self.family.noise.scale**2) / 2)
+        s2 = self.family.noise.isotropy
+        if s2 is not None:
+            return self.transposed("compensation", self._isotropic_trace(), -s2 / 2)
         if not self.is_general:
             return self.zero()
         j, q = self.j, self.q
@@ -265,8 +267,7 @@ class FamilyTerms:
     @property
     def is_general(self) -> bool:
         """Whether Σ has blocks along Γ, and no structure that is known."""
-        noise = self.family.noise
-        return self.summand.proportion is None and self.summand.variance is None and not isinstance(noise, Isotropic)
+        return self.summand.variance is None and self.family.noise.isotropy is None
 
     def _with(self, vector: IndexedVector, definitions: tuple[Definition, ...]) -> IndexedVector:
         kept = vector.definitions

@@ -1,6 +1,7 @@
 """Noise models. Each says how its columns follow from the loss, and by which law SGD draws them.
 
-Adding a model means adding a class, and a row of `problem_file.NOISE_KINDS`, by which it is read and written.
+Adding a model means adding a class, and a row of `problem_file.NOISE_KINDS`, by which it is read and written. One that can be
+stated without a number of samples or parameters is a `FamilyNoise` too.
 """
 
 from abc import ABC, abstractmethod
@@ -113,6 +114,32 @@ class Noise(ABC):
         return ()
 
 
+LabelLaw = tuple[Expression, sp.Lambda]
+"""The probability of a label of a sample, and the loss of the sample's residual with it."""
+
+
+class FamilyNoise(ABC):
+    """A model of the gradient noise for every number n of samples and d of coordinates: what a family asks of it."""
+
+    @property
+    @abstractmethod
+    def stated(self) -> tuple[Expression, ...]:
+        """What of it may hold constants and, unless it is isotropic, data of a sample."""
+
+    @property
+    def isotropy(self) -> Expression | None:
+        """s² where Σ = s²I; by default it is not."""
+        return None
+
+    def laws_of(self, loss: sp.Lambda) -> tuple[LabelLaw, ...] | None:
+        """The labels of which each step draws one for its sample; None, the default, where labels are not the noise.
+
+        Args:
+            loss: ℓ, the mean of the losses with them up to a constant.
+        """
+        return None
+
+
 @dataclass(frozen=True)
 class GradientNoise(Noise):
     """Noise given by its factor: σ(x), a D×Ξ matrix of expressions, Σ = σσᵀ."""
@@ -153,7 +180,7 @@ class GradientNoise(Noise):
 
 
 @dataclass(frozen=True)
-class IsotropicNoise(Noise):
+class IsotropicNoise(Noise, FamilyNoise):
     """σ = s I, Σ = s² I. The scale s is an exact expression (default 1)."""
 
     scale: Any = 1
@@ -169,15 +196,23 @@ class IsotropicNoise(Noise):
         return IsotropicNoise(f(self._scale))
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
-        return KnownCovariance(isotropy=self._scale**2)
+        return KnownCovariance(isotropy=self.isotropy)
 
     def variances(self, problem: "Problem") -> tuple[Expression, ...]:
         varies = self._scale.free_symbols & set(problem.parameters)
-        return () if varies else (self._scale**2,)
+        return () if varies else (self.isotropy,)
+
+    @property
+    def stated(self) -> tuple[Expression, ...]:
+        return (self._scale,)
+
+    @property
+    def isotropy(self) -> Expression:
+        return self._scale**2
 
     @property
     def _scale(self) -> Expression:
-        return sp.sympify(self.scale, strict=True)
+        return exact_expression(self.scale, "scale")
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         scale = from_sympy(self._scale, landscape.graph)
@@ -186,7 +221,7 @@ class IsotropicNoise(Noise):
 
 
 @dataclass(frozen=True)
-class LabelNoise(Noise):
+class LabelNoise(Noise, FamilyNoise):
     """Label noise on a least-squares problem: each step draws one residual i and one sign, r_i → r_i ± δ.
 
     s_{i,±} = (r_i ± δ)∇r_i − ∇L with probability 1/(2n), Ξ = 2n. Where all residuals vanish, Σ = δ²∇²L.
@@ -221,8 +256,18 @@ class LabelNoise(Noise):
         return (self._amplitude**2,)
 
     @property
+    def stated(self) -> tuple[Expression, ...]:
+        return (self._amplitude,)
+
+    def laws_of(self, loss: sp.Lambda) -> tuple[LabelLaw, ...]:
+        """(½, ℓ(r + δ)) and (½, ℓ(r − δ))."""
+        (r,) = loss.variables
+        half = sp.Rational(1, 2)
+        return tuple((half, sp.Lambda(r, loss(r + sign * self._amplitude))) for sign in (1, -1))
+
+    @property
     def _amplitude(self) -> Expression:
-        return sp.sympify(self.amplitude, strict=True)
+        return exact_expression(self.amplitude, "amplitude")
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         graph = landscape.graph
@@ -258,6 +303,14 @@ class SamplingNoise(Noise):
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         slopes = [gradient(from_sympy(loss, landscape.graph), landscape.variables) for loss in self.losses]
         return _sampled(slopes, self.weights, landscape)
+
+
+def exact_expression(value: Any, name: str) -> Expression:
+    """A part of a noise model, as a SymPy expression."""
+    try:
+        return sp.sympify(value, strict=True)
+    except sp.SympifyError as error:
+        raise BadInput(f"noise: {name} is {value!r}; give an exact number or a SymPy expression") from error
 
 
 def _sampled(slopes: Sequence[Sequence[Node]], weights: Sequence[Fraction], landscape: Landscape) -> NoiseColumns:

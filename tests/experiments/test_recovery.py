@@ -6,7 +6,7 @@ from multiprocessing import get_context
 
 import numpy as np
 import pytest
-from descent import stochastic_descent
+from descent import label_noise_gradient, stochastic_descent
 from scipy.integrate import solve_ivp
 from scipy.optimize import linprog
 
@@ -25,6 +25,7 @@ from symbolic_sgd.experiments.sparse_recovery import (
 )
 from symbolic_sgd.experiments.thresholds import fit, thresholds
 from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.simulate.deterministic_limit import follow_limit
 
 TRIALS = [Trial(20, 2, n, law, repeat) for n in (4, 9, 14) for law in ("signs", "gaussian") for repeat in range(2)]
@@ -32,7 +33,7 @@ TRIALS = [Trial(20, 2, n, law, repeat) for n in (4, 9, 14) for law in ("signs", 
 
 def functions_of(trial):
     z, target = trial.draw()
-    return FamilyArrays(limiting_sde(), {"z": z, "y": z @ target}, check=False), z, target
+    return FamilyArrays(FamilyData(limiting_sde(), {"z": z, "y": z @ target}), check=False), z, target
 
 
 def weighted_basis_pursuit(z, y):
@@ -84,11 +85,8 @@ def test_label_noise_sgd_follows_the_limiting_flow():
         0.5,
         tolerance=1e-8,
     )
+    gradient = label_noise_gradient(z, z @ target)
     replicas, rates = 400, np.array([0.024, 0.016, 0.012, 0.008])
-
-    def gradient(x, rng):
-        return functions.sample_gradient(x, rng.integers(0, 4, replicas), rng.integers(0, 2, replicas))
-
     means, errors = [], []
     for rate in rates:
         rng = np.random.default_rng(7)

@@ -31,6 +31,7 @@ from scipy import sparse
 from symbolic_sgd import (
     AnyNoise,
     Family,
+    GradientNoise,
     IsotropicNoise,
     LabelNoise,
     RedrawnLabels,
@@ -131,9 +132,9 @@ def in_words(name, member, jacobian):
         return (projection @ covariance @ projection)[rows[0], rows[1]]
     if kind == "X":
         return (projection @ covariance @ jacobian.T @ np.linalg.inv(gram))[rows[0]]
-    kappa = member.arrays().curvature / member.size[0]
+    kappa = member.arrays().data.curvature / member.size[0]
     if covariance is None:
-        covariance = jacobian.T @ np.diag(member.arrays().variance / member.size[0]) @ jacobian
+        covariance = jacobian.T @ np.diag(member.arrays().data.variance / member.size[0]) @ jacobian
     right = np.linalg.inv(gram) @ jacobian @ covariance @ jacobian.T @ np.linalg.inv(gram)
     left = np.kron(np.diag(kappa) @ gram, np.eye(len(gram))) + np.kron(np.eye(len(gram)), np.diag(kappa) @ gram)
     solution = np.linalg.solve(left, right.ravel()).reshape(gram.shape)
@@ -235,25 +236,14 @@ def test_sparse_data_give_what_dense_data_give(noise):
     "name",
     ["OLM label as printed", "v∘v label", "logistic redrawn", "labels of unequal variance", "tanh, data inside, label"],
 )
-def test_sample_gradients_average_to_the_gradient_and_vary_as_the_noise(name):
-    """Σ_i Σ_k p_k ∇ℓ_k(f_i)/n = 0 on Γ, and their second moments are Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n."""
+def test_the_labels_of_the_member_have_the_covariance_of_the_family(name):
+    """Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ, with the noise of the member's sample losses ℓ_k(f_i)."""
     stated, constants = CASES[name]
     member = Member(stated, constants, (2, 3))
-    if name.startswith("logistic"):
-        with pytest.raises(BadInput, match="probabilities"):
-            _ = member.arrays().laws
-        return
-    arrays, jacobian = member.arrays(), jacobian_of(member)
-    first, second = 0.0, 0.0
-    for k, (weight, _) in enumerate(arrays.laws):
-        for sample in range(2):
-            x = [a[None] for a in member.x]
-            g = np.concatenate(arrays.sample_gradient(x, np.array([sample]), np.array([k])), axis=1)[0]
-            first, second = first + weight / 2 * g, second + weight / 2 * np.outer(g, g)
-    kappa = arrays.curvature
-    variance = arrays.variance if arrays.variance is not None else arrays.proportion * kappa
-    assert np.allclose(first, 0, atol=1e-12)
-    assert np.allclose(second, jacobian.T @ np.diag(variance / 2) @ jacobian, rtol=1e-11)
+    data, jacobian, problem = member.arrays().data, jacobian_of(member), member.problem()
+    sigma = sp.lambdify(problem.parameters, problem.noise_factor)(*np.concatenate(member.x))
+    assert data.variance is not None
+    assert np.allclose(sigma @ sigma.T, jacobian.T @ np.diag(data.variance / 2) @ jacobian, rtol=1e-11, atol=1e-13)
 
 
 def test_points_come_in_batches():
@@ -358,13 +348,30 @@ def test_probabilities_are_positive():
 
 def test_a_constant_may_be_called_like_the_variable_of_the_loss():
     """The amplitude r is not the residual r."""
-    names = {c: family(loss=PRINTED, noise=LabelNoise(c), constants=(c,)) for c in (r, p)}
-    gradients = []
-    for c, stated in names.items():
-        functions = derive_limiting_sde(stated).lambdify(z=[[1, 2, 1]], y=[4], **{c.name: 2})
-        gradients.append(functions.sample_gradient([np.ones((1, 3)), np.zeros((1, 3))], np.array([0]), np.array([0])))
-    assert np.array_equal(gradients[0], gradients[1])
-    assert np.any(gradients[0])
+    losses = [
+        family(loss=PRINTED, noise=LabelNoise(c), constants=(c,))
+        .problem(z=[[1, 2, 1]], y=[4], **{c.name: 2})
+        .noise.losses
+        for c in (r, p)
+    ]
+    assert losses[0] == losses[1] and len(set(losses[0])) == 2
+    assert derive_limiting_sde(family(noise=LabelNoise(r), constants=(r,))).summand.proportion == r**2
+
+
+def test_a_family_holds_the_noise_that_was_stated():
+    """One class for a kind of noise, whether a problem or a family has it."""
+    for noise in (LabelNoise(HALF), IsotropicNoise(p), AnyNoise()):
+        stated = family(noise=noise, constants=(p,))
+        assert stated.noise is noise and repr(noise) in repr(stated)
+    with pytest.raises(BadInput, match="families take LabelNoise"):
+        family(noise=GradientNoise(sp.eye(2)))
+    for kind in (LabelNoise, IsotropicNoise):
+        with pytest.raises(BadInput, match="give an exact number or a SymPy expression"):
+            family(noise=kind("a"))
+        with pytest.raises(BadInput, match="belongs to AnyNoise"):
+            family(noise=kind()).problem(z=[[1, 2]], y=[1], sigma=sp.eye(4))
+    with pytest.raises(BadInput, match="belongs to AnyNoise"):
+        family(noise=AnyNoise()).problem(z=[[1, 2]], y=[1])
 
 
 def test_sizes_that_are_stated_have_to_hold():

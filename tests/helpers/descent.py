@@ -6,6 +6,19 @@ from typing import Any
 import numpy as np
 
 
+def label_noise_gradient(z: np.ndarray, y: np.ndarray) -> Callable[[Any, np.random.Generator], list[np.ndarray]]:
+    """∇ of ½(Σ_j z_ij(u_j² − v_j²) − y_i ± 1)², a sample and a sign drawn for each of R replicas (u, v), (R, d) each."""
+
+    def gradient(x: Any, rng: np.random.Generator) -> list[np.ndarray]:
+        u, v = x
+        sample, sign = rng.integers(0, len(y), len(u)), 1 - 2 * rng.integers(0, 2, len(u))
+        residual = np.einsum("rj,rj->r", z[sample], u * u - v * v) - y[sample]
+        pull = 2 * (residual + sign)[:, None] * z[sample]
+        return [pull * u, -pull * v]
+
+    return gradient
+
+
 def stochastic_descent(
     gradient: Callable[[tuple[np.ndarray, ...], np.random.Generator], Any],
     start: tuple[np.ndarray, ...],

@@ -121,11 +121,14 @@ class Member:
     def arrays(self):
         return derive_limiting_sde(self.family).lambdify(**self.data, **self.constants)
 
-    def explicit(self):
+    def problem(self):
+        """The explicit problem."""
         exact = {
             name: np.vectorize(lambda a: sp.Rational(float(a)), otypes=[object])(array)
             for name, array in self.data.items()
         }
         sigma = None if self.sigma is None else sp.Matrix(self.sigma.tolist())
-        problem = self.family.problem(**exact, **{k: sp.Integer(c) for k, c in self.constants.items()}, sigma=sigma)
-        return derive_limiting_sde(problem)
+        return self.family.problem(**exact, **{k: sp.Integer(c) for k, c in self.constants.items()}, sigma=sigma)
+
+    def explicit(self):
+        return derive_limiting_sde(self.problem())
