@@ -7,7 +7,7 @@ function in the table FUNCTIONS. No entry of a matrix is ever looked at.
 >>> print(IDENTITY - n @ n.T / N)
 I - nnᵀ/N
 >>> (n @ n.T / N).latex()
-'\\\\frac{1}{N}\\\\,n n^{\\\\mathsf T}'
+'\\\\frac{1}{N}\\\\,n n^{\\\\top}'
 """
 
 from abc import ABC, abstractmethod
@@ -325,7 +325,7 @@ def _bent(bends: Sequence[Value], w: Value) -> Value:
 
 
 FUNCTIONS: dict[str, Rule] = {
-    "transpose": Rule("{0}ᵀ", r"{0}^{{\mathsf T}}", lambda a: a.T, tight=True, linear=True),
+    "transpose": Rule("{0}ᵀ", r"{0}^{{\top}}", lambda a: a.T, tight=True, linear=True),
     "inverse": Rule("{0}⁻¹", "{0}^{{-1}}", lambda a: a**-1, tight=True),
     "trace": Rule("tr({0})", r"\mathrm{{tr}}({0})", _trace, scalar=True, linear=True),
     "number": Rule("{0}", "{0}", lambda a: a[0, 0], scalar=True, linear=True),
@@ -343,7 +343,7 @@ FUNCTIONS: dict[str, Rule] = {
     ),
     "pseudo_inverse": Rule("{0}†", r"{0}^{{\dagger}}", _pseudo_inverse, tight=True),
     "product": Rule("|{0}|₊", "|{0}|_+", lambda h: mp.fprod(v for v in _spectrum(h)[0] if v), scalar=True),
-    "lyapunov": Rule("𝓛⁻¹[{1}]", r"\mathcal{{L}}_{0}^{{-1}}[{1}]", _lyapunov, linear=True),
+    "lyapunov": Rule("𝓛⁻¹[{1}]", r"\mathcal{{L}}_{{{0}}}^{{-1}}[{1}]", _lyapunov, linear=True),
     "third": Rule("{0}[{1}]", "{0}[{1}]", lambda third, b: third(b), linear=True),
 }
 """Adding a function means adding a row. `bent` is Σ_i A_i W e_i for a family A and a matrix W, `traces` (tr A_i B)_i."""

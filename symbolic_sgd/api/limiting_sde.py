@@ -375,7 +375,7 @@ class LimitingSDE(Printable):
         """
         matrices = {term.name: self._matrix(term.name) for term in TERMS}
         with printing.layout.laid_out(printing.layout.layout_of(names, line, self.problem.symbols)):
-            blocks = printing.theorem.theorem(self.derivation, matrices, self._shortest_program)
+            blocks = printing.theorem.theorem(self.derivation, self.structure, matrices, self._shortest_program)
             return printing.blocks.snippet(blocks)
 
     def _shortest_program(self, name: str) -> Program:
@@ -431,6 +431,7 @@ class LimitingSDE(Printable):
         findings = documents.findings.Findings(
             title=title,
             derivation=self.derivation,
+            structure=self.structure,
             matrices={term.name: self._matrix(term.name) for term in TERMS},
             regularizer=documents.findings.attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
             limit=documents.findings.attempt(

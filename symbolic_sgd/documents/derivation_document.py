@@ -15,6 +15,7 @@ SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
     ("The theorem", theorem.theorem),
     ("Assumptions checked", setting.assumptions),
     ("The manifold Γ", setting.manifold),
+    ("The limiting equation in vectors", theorem.in_vectors),
     ("The limit Φ of the gradient flow", setting.gradient_flow),
     ("∂Φ and ∇²L† on Γ", theorem.operators),
     ("The noise on Γ and the Lyapunov inverse", theorem.noise_on_manifold),

@@ -15,6 +15,7 @@ from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.structural import StructuralFormulas
 
 Part = TypeVar("Part")
 
@@ -26,6 +27,7 @@ class Findings:
     Args:
         title: the heading.
         derivation: the limiting SDE.
+        structure: the same in vectors.
         matrices: name of a term → its expressions, or None where they are too large to be written out.
         regularizer: R or that there is none; or why it is undecided.
         limit: Φ off Γ; or why it was not found.
@@ -36,6 +38,7 @@ class Findings:
 
     title: str
     derivation: Derivation
+    structure: StructuralFormulas
     matrices: Mapping[str, SymbolicMatrix | None]
     regularizer: Regularizer | SymbolicSGDError
     limit: FlowLimit | SymbolicSGDError

@@ -4,6 +4,7 @@ from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix, words
 from symbolic_sgd.printing.blocks import Formula, Math, display, paragraph
+from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, THEOREM, Term
 from symbolic_sgd.theorem.normal_space import Framed
 
@@ -45,6 +46,11 @@ def theorem(findings: Findings) -> tuple[Block, ...]:
 
 def _words(term: Term) -> str:
     return term.name.replace("_", " ")
+
+
+def in_vectors(findings: Findings) -> tuple[Block, ...]:
+    """The terms as one line each."""
+    return structural(findings.structure)
 
 
 def operators(findings: Findings) -> tuple[Block, ...]:
@@ -96,7 +102,7 @@ def _term(findings: Findings, term: Term) -> tuple[Block, ...]:
 
 
 def equation(findings: Findings) -> tuple[Block, ...]:
-    """dY = b dt + Σ_∥^{1/2} dW with the drift filled in."""
+    """dY = b dt + σ_∥ dW with the drift filled in."""
     noise, drift = _BY_NAME["tangent_noise"], _BY_NAME["drift"]
     if findings.constant:
         return (display("dY = 0"), paragraph("Nothing moves on Γ at this time scale."))

@@ -20,8 +20,10 @@ from symbolic_sgd.printing.displays import (
 )
 from symbolic_sgd.printing.layout import fresh_names, layout
 from symbolic_sgd.printing.named_parts import named_parts
+from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.theorem.derivation import TERMS, Derivation, Term
 from symbolic_sgd.theorem.normal_space import Framed
+from symbolic_sgd.theorem.structural import StructuralFormulas
 
 PRINTED = 1500
 """A block with more operations than this when written out is given by its definition and the smaller blocks."""
@@ -34,9 +36,12 @@ COEFFICIENTS = ("tangent_noise", "drift")
 
 
 def theorem(
-    derivation: Derivation, matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]
+    derivation: Derivation,
+    structure: StructuralFormulas,
+    matrices: Mapping[str, SymbolicMatrix | None],
+    program: Callable[[str], Program],
 ) -> Iterator[Block]:
-    """The limiting SDE: its statement, Γ, and one display for each block of the theorem.
+    """The limiting SDE: its statement, Γ, the terms in vectors, and one display for each block of the theorem, entry by entry.
 
     A block that is small is written out. A large one is stated by its definition, and then σ, ∇²L and the frame F of
     the normal space (or, without a frame, ∂Φ and ∇²L† by powers of ∇²L) are stated too, so that every block is determined
@@ -44,11 +49,14 @@ def theorem(
 
     Args:
         derivation: the limiting SDE.
+        structure: the same in vectors.
         matrices: name of a term → its expressions, or None where they are too large to be written out.
         program: name of a term → its shortest program.
     """
     yield from _statement(derivation)
     yield _manifold(derivation)
+    yield from structural(structure)
+    yield paragraph("Entry by entry:")
     printed = {name: matrix for name, matrix in matrices.items() if matrix is not None and _size(matrix) <= PRINTED}
     if len(printed) < len(TERMS):
         yield from _ground(derivation)
@@ -72,7 +80,7 @@ def _statement(derivation: Derivation) -> Iterator[Block]:
     loss, residuals = _with_named_sums(derivation.stated.loss)
     yield aligned(
         [
-            r"dY &= \Sigma_{\parallel}^{1/2}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",
+            r"dY &= \sigma_{\parallel}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",
             r"b &= b_{\parallel} + b_{\perp\parallel} + b_{\perp} = \tfrac12\,\partial^2\Phi[\Sigma]",
             r"\Sigma_{\perp} &= \nabla^2 L\,S + S\,\nabla^2 L,\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)",
             *equation_lines("L", broken_sum(loss)),

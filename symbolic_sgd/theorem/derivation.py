@@ -72,7 +72,7 @@ TERMS: list[Term] = [
     ),
     Term(
         "tangent_noise",
-        r"\Sigma_{\parallel}^{1/2}",
+        r"\sigma_{\parallel}",
         r"\partial\Phi\,\sigma",
         "main theorem, first term",
         lambda normal, noise, drift: noise.tangent.factor,

@@ -38,7 +38,8 @@ CURVATURE, CURVATURES, SLOPES = Name("k", "k", number=True), Name("K", "K"), Nam
 SIGMA, COVARIANCE = Name("σ", r"\sigma"), Name("Σ", r"\Sigma")
 TANGENT = Name("∂Φ", r"\partial\Phi")
 TANGENT_COVARIANCE = Name("Σ_∥", r"\Sigma_{\parallel}")
-HESSIAN, PSEUDO_INVERSE, STATIONARY = Name("H", "H"), Name("H†", r"H^{\dagger}"), Name("S", "S")
+HESSIAN, PSEUDO_INVERSE = Name("∇²L", r"\nabla^2 L"), Name("∇²L†", r"\nabla^2 L^{\dagger}")
+STATIONARY = Name("S", "S")
 THIRD = Name("∂²(∇L)", r"\partial^2(\nabla L)")
 PROPORTION, VARIANCE = Name("c", "c", number=True), Name("s²", "s^{2}", number=True)
 NOISE = Name("σ_∥", r"\sigma_{\parallel}")
@@ -154,7 +155,6 @@ MEANINGS = {
     BEND: ("(∇²f₁, …, ∇²f_M)", r"(\nabla^2 f_1,\,\dots,\,\nabla^2 f_M)"),
     CURVATURE: ("∂²L/∂f²", r"\partial^2 L/\partial f^2"),
     CURVATURES: ("diag(∂²L/∂fᵢ²)", r"\mathrm{diag}(\partial^2 L/\partial f_i^2)"),
-    HESSIAN: ("∇²L", r"\nabla^2 L"),
 }
 
 SCALARS = {name.name for name in (CURVATURE, PROPORTION, VARIANCE)}

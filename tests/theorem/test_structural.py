@@ -57,7 +57,7 @@ def test_one_level_as_a_person_writes_it() -> None:
         "A = ∇²f",
         "N = nᵀn",
         "∂Φ = I - nnᵀ/N",
-        "H† = nnᵀ/N²",
+        "∇²L† = nnᵀ/N²",
         "Σ = σσᵀ",
         "Σ_∥ = ∂ΦΣ∂Φ",
         "S = (nᵀΣn) nnᵀ/(2N³)",

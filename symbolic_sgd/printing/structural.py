@@ -1,0 +1,27 @@
+"""The limiting SDE in vectors, as displays."""
+
+from symbolic_sgd.errors import ExpressionTooLarge
+from symbolic_sgd.printing.blocks import Block, paragraph
+from symbolic_sgd.printing.displays import broken_sum, displays, equation_lines
+from symbolic_sgd.theorem.structural import LEVEL, StructuralFormulas
+
+WRITTEN = 400
+"""Operations of the f_i together up to which they are written out; the equations of Γ are these anyway."""
+
+
+def structural(formulas: StructuralFormulas) -> tuple[Block, ...]:
+    """What the letters stand for, and then the terms of the theorem, a line each."""
+    given = [[rf"{name.latex()} &= {words}"] for name, _, words in formulas.given]
+    lines = [[rf"{line.name.latex()} &= {line.value.latex()}"] for line in formulas.lines]
+    return (paragraph("In vectors and matrices, on Γ:"), *displays([*_levels(formulas), *given, *lines]))
+
+
+def _levels(formulas: StructuralFormulas) -> list[list[str]]:
+    if LEVEL.name not in formulas.entries.names:
+        return []
+    try:
+        levels = formulas.entries.expand(LEVEL.name, budget=WRITTEN).flat()
+    except ExpressionTooLarge:
+        return []
+    names = ["f"] if len(levels) == 1 else [f"f_{{{i + 1}}}" for i in range(len(levels))]
+    return [equation_lines(name, broken_sum(level)) for name, level in zip(names, levels, strict=True)]
