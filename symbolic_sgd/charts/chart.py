@@ -15,7 +15,7 @@ from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sy
 from symbolic_sgd.charts.embedding import Embedding
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
 from symbolic_sgd.manifold.precise import PrecisePoint
-from symbolic_sgd.rational.rational_form import rational_form
+from symbolic_sgd.theorem.rational_forms import shortest_forms
 
 Assignment = Mapping[sp.Symbol, PreciseNumber]
 """A value for every coordinate and constant."""
@@ -131,19 +131,15 @@ def tidied(expression: Expression, points: Sequence[Assignment]) -> Expression:
 
 
 def _reduced(part: Program, name: str, shape: tuple[int, int], points: Sequence[Assignment]) -> SymbolicMatrix | None:
-    """The reduced fractions, if each of them agrees with the program at every point to 50 digits."""
-    try:
-        forms = rational_form(part)
-    except ZeroDivisionError:
-        return None
-    if forms is None:
-        return None
+    """The shortest rational forms, if each of them agrees with the program at every point to 50 digits."""
     graph = Graph()
     original = part.on(graph)[name].entries
-    gaps = [a - from_sympy(e, graph) for a, e in zip(original, forms[name], strict=True)]
-    if not vanish(gaps, points):
+    try:
+        forms = shortest_forms(original)
+    except (ExpressionTooLarge, ZeroDivisionError):
         return None
-    return sp.ImmutableDenseMatrix(*shape, forms[name])
+    gaps = [a - from_sympy(form, graph) for a, form in zip(original, forms, strict=True)]
+    return sp.ImmutableDenseMatrix(*shape, forms) if vanish(gaps, points) else None
 
 
 def derivative(expression: Expression, *symbols: sp.Symbol) -> Expression:

@@ -7,13 +7,11 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.errors import BadInput, DegenerateMinimum, NoMinimum, SymbolicSGDError, Undecided
+from symbolic_sgd.errors import BadInput, DegenerateMinimum, ExpressionTooLarge, NoMinimum, SymbolicSGDError, Undecided
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.problems.noise import LabelLaw, LabelNoise
-from symbolic_sgd.rational.rational_form import rational_form
+from symbolic_sgd.theorem.rational_forms import shortest_forms
 
 
 @dataclass(frozen=True)
@@ -157,16 +155,13 @@ def reduced(expression: Expression) -> Expression:
     Raises:
         Undecided: the expression is beyond the exact forms.
     """
-    one_sign = expression.replace(
-        lambda e: isinstance(e, sp.exp) and e.args[0].could_extract_minus_sign(), lambda e: 1 / sp.exp(-e.args[0])
-    )
     try:
-        found = rational_form(Program.of({"value": Matrix.column([from_sympy(one_sign, Graph())])}))
+        (form,) = shortest_forms([from_sympy(expression, Graph())])
+    except ExpressionTooLarge as error:
+        raise Undecided(f"{expression} was not reduced exactly: state the loss more simply") from error
     except (SymbolicSGDError, ZeroDivisionError) as error:
         raise Undecided(f"{expression} was not reduced exactly: {error}") from error
-    if found is None:
-        raise Undecided(f"{expression} was not reduced exactly: state the loss more simply")
-    return found["value"][0]
+    return form
 
 
 def derivative(expression: Expression, symbol: sp.Symbol) -> Expression:

@@ -18,9 +18,6 @@ from symbolic_sgd.numeric.lowering import STORE, Lowered, Step, lower
 KEPT = 8
 """Sets of arrays for which the calls are kept: a scheme of several stages alternates between a few."""
 
-Bound = tuple[Callable[..., Any], tuple[Any, ...]]
-"""A function of NumPy, its operands and its target."""
-
 Call = tuple[Callable[..., Any], Callable[[Sequence[Any]], tuple[Any, ...]]]
 """A function of NumPy, and what takes its operands and its target from the slots."""
 
@@ -72,7 +69,7 @@ class InPlaceProgram:
 
     def __call__(self, *arrays: np.ndarray) -> None:
         """Compute the outputs into the last array."""
-        prepared: dict[tuple[int, ...], tuple[Any, list[Bound]]] = self._prepared.__dict__.setdefault("calls", {})
+        prepared: dict[tuple[int, ...], tuple[Any, list[Any]]] = self._prepared.__dict__.setdefault("calls", {})
         key = tuple(map(id, arrays))
         if key not in prepared:
             if len(prepared) >= KEPT:
@@ -82,7 +79,7 @@ class InPlaceProgram:
         for function, operands in prepared[key][1]:
             function(*operands)
 
-    def _bound(self, *arrays: np.ndarray) -> list[Bound]:
+    def _bound(self, *arrays: np.ndarray) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
         lowered, calls = self._code
         # Each register by itself: rows that lie a multiple of 4096 bytes apart evict one another from the cache.
         registers = [np.empty(arrays[-1].shape[1]) for _ in range(lowered.registers)]

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from heapq import heapify, heappop, heappush
+from math import lcm
 from typing import Any
 
 import sympy as sp
@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.graph import Exact
 from symbolic_sgd.algebra.program import Output, Program, in_written_functions
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import ExpressionTooLarge
+from symbolic_sgd.rational.division import Order, Terms, divided
 
 try:
     import flint  # pyright: ignore[reportMissingImports]
@@ -64,6 +65,7 @@ class Ring:
     Args:
         generators: x_1 … x_n.
         constant: an integer as a polynomial.
+        polynomial: one by its integer coefficients, exponents → coefficient.
         quotient: exact division.
         terms: (exponents, coefficient) of a polynomial, the largest monomial first.
         factors: (content, [(factor, multiplicity), …]), irreducible where the library finds them.
@@ -72,6 +74,7 @@ class Ring:
 
     generators: tuple[Polynomial, ...]
     constant: Callable[[int], Polynomial]
+    polynomial: Callable[[dict[tuple[int, ...], int]], Polynomial]
     quotient: Callable[[Polynomial, Polynomial], Polynomial]
     terms: Callable[[Polynomial], list[tuple[tuple[int, ...], int]]]
     factors: Callable[[Polynomial], tuple[int, list[tuple[Polynomial, int]]]]
@@ -88,6 +91,7 @@ def _flint_ring(names: Sequence[str]) -> Ring:
     return Ring(
         tuple(context.gens()),
         lambda value: context.constant(value),
+        context.from_dict,
         lambda a, b: a // b,
         lambda p: [(tuple(map(int, e)), int(c)) for e, c in zip(p.monoms(), p.coeffs(), strict=True)],
         _flint_factors,
@@ -108,70 +112,12 @@ def _sympy_ring(names: Sequence[str]) -> Ring:
     return Ring(
         tuple(generators),
         lambda value: polynomials(value),
+        polynomials.from_dict,
         lambda a, b: a.exquo(b),
         lambda p: [(tuple(e), int(c)) for e, c in p.terms()],
         lambda p: _plain_factors(*p.factor_list()),
         Budget(terms=400, products=1_000_000),
     )
-
-
-Terms = dict[tuple[int, ...], Fraction]
-"""A polynomial with rational coefficients, exponents → coefficient."""
-
-
-Order = Callable[[tuple[int, ...]], tuple[int, ...]]
-"""The key of a monomial order, a tuple of integers: the larger key leads."""
-
-
-def divided(terms: Terms, divisors: Sequence[Terms], order: Order) -> tuple[list[Terms], Terms]:
-    """Quotients and remainder: terms = Σ quotient·divisor + remainder, no term of which a leading monomial divides."""
-    rest, remainder = dict(terms), {}
-    quotients: list[Terms] = [{} for _ in divisors]
-    heads = [max(d, key=order) for d in divisors]
-    queue = [_last_first(monomial, order) for monomial in rest]
-    heapify(queue)
-    while rest:
-        _, monomial = heappop(queue)
-        if monomial not in rest:
-            continue  # cancelled since it was queued
-        for divisor, head, quotient in zip(divisors, heads, quotients, strict=True):
-            shift = tuple(a - b for a, b in zip(monomial, head, strict=True))
-            if min(shift) >= 0:
-                ratio = rest[monomial] / divisor[head]
-                quotient[shift] = quotient.get(shift, Fraction(0)) + ratio
-                for place in _subtracted(rest, divisor, shift, ratio):
-                    heappush(queue, _last_first(place, order))
-                break
-        else:
-            remainder[monomial] = rest.pop(monomial)
-    return quotients, remainder
-
-
-def _last_first(monomial: tuple[int, ...], order: Order) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    return tuple(-a for a in order(monomial)), monomial
-
-
-def _subtracted(rest: Terms, divisor: Terms, shift: tuple[int, ...], ratio: Fraction) -> Iterator[tuple[int, ...]]:
-    """rest − ratio·x^shift·divisor in place; the monomials that it did not hold before."""
-    for exponents, c in divisor.items():
-        place = tuple(a + b for a, b in zip(exponents, shift, strict=True))
-        if place not in rest:
-            rest[place] = -ratio * c
-            yield place
-            continue
-        rest[place] -= ratio * c
-        if not rest[place]:
-            del rest[place]
-
-
-def graded(exponents: tuple[int, ...]) -> tuple[int, ...]:
-    """The key of the graded reverse lexicographic order."""
-    return sum(exponents), *(-e for e in reversed(exponents))
-
-
-def led_by(k: int) -> Order:
-    """The key of the graded order in which, at equal degree, the power of x_k decides first."""
-    return lambda exponents: (sum(exponents), exponents[k], *graded(exponents))
 
 
 def _plain_factors(content: Any, factors: Any) -> tuple[int, list[tuple[Polynomial, int]]]:
@@ -203,6 +149,29 @@ class Field:
     def constant(self, value: Exact) -> "Ratio":
         exact = Fraction(value)
         return Ratio(self, self.ring.constant(exact.numerator), self.ring.constant(exact.denominator))
+
+    def terms(self, p: Polynomial) -> Terms:
+        """A polynomial by its exponents."""
+        return {e: Fraction(c) for e, c in self.ring.terms(p)}
+
+    def polynomial(self, terms: Terms, factor: int = 1) -> Polynomial:
+        """The way back, times a factor that makes every coefficient an integer."""
+        return self.ring.polynomial({e: int(c * factor) for e, c in terms.items()})
+
+    def quotient(self, above: Terms, below: Terms) -> "Ratio":
+        """above/below, cancelled."""
+        denominators = lcm(*(c.denominator for c in (*above.values(), *below.values())))
+        return self.element(self.polynomial(above, denominators), self.polynomial(below, denominators))
+
+    def remainder(self, p: Polynomial, rules: Sequence[Terms], order: Order) -> Terms:
+        """What the leading monomials of the rules leave of a polynomial."""
+        return divided(self.terms(p), rules, order)[1]
+
+    def lowered(self, ratio: "Ratio", rules: Sequence[Terms], order: Order) -> "Ratio":
+        """The same function where the rules vanish: numerator and denominator reduced by them, then cancelled."""
+        parts = self.terms(ratio.numerator), self.terms(ratio.denominator)
+        above, below = rest = tuple(divided(p, rules, order)[1] for p in parts)
+        return self.quotient(above, below) if below and rest != parts else ratio
 
 
 @dataclass(frozen=True)
@@ -273,8 +242,12 @@ Calls = list[tuple[str, tuple["Ratio", ...], "Ratio"]]
 """(function, arguments, value), one entry for each generator that is a function's value."""
 
 
-def run_exactly(program: Program) -> ExactRun:
+def run_exactly(program: Program, order: Order | None = None) -> ExactRun:
     """A program in its symbols and in the functions it calls, as independent generators; e^{−a} is 1/eᵃ.
+
+    Args:
+        program: what is run.
+        order: by which each result is reduced by the relations of the functions; None leaves the results as they are.
 
     Raises:
         ExpressionTooLarge: an intermediate result outgrew the budget.
@@ -285,17 +258,20 @@ def run_exactly(program: Program) -> ExactRun:
     one = field.ring.constant(1)
     registers: list[Ratio] = []
     called: Calls = []
+    rules: list[Terms] = []
     for i in program.instructions:
         args = tuple(registers[a] for a in i.args)
         if i.op == "constant":
             registers.append(field.constant(i.value))
         elif i.op in _OPERATIONS:
-            registers.append(_OPERATIONS[i.op](*args))
+            value = _OPERATIONS[i.op](*args)
+            registers.append(field.lowered(value, rules, order) if rules and order else value)
         else:
             generator, known = Ratio(field, next(at), one), _known(called, i.op, args) if args else None
             registers.append(generator if known is None else known)
             called += [] if known else [(i.op, args, generator)]
-    relations = tuple(_relations(called, one))
+            rules = [field.terms(p) for p in _relations(called)] if order else []
+    relations = tuple(_relations(called))
     return ExactRun(field, {o.name: [registers[r] for r in o.registers] for o in program.outputs}, relations)
 
 
@@ -309,24 +285,25 @@ def _known(called: Calls, op: str, args: tuple[Ratio, ...]) -> Ratio | None:
     return None
 
 
-def _relations(called: Calls, one: Polynomial) -> Iterator[Polynomial]:
-    for name, args, value in called:
-        g = value.numerator
-        if name == "sqrt":
-            (inner,) = args
-            yield g * g * inner.denominator - inner.numerator
-        for (first, second), relation in _BETWEEN.items():
-            partner = next((p.numerator for other, a, p in called if other == second and a == args), None)
-            if name == first and partner is not None:
-                yield relation(g, partner, one)
+def _relations(called: Calls) -> Iterator[Polynomial]:
+    for first, args, _ in called:
+        values = {name: value.numerator for name, operands, value in called if operands == args}
+        for names, relation in _RELATIONS:
+            if names[0] == first and all(name in values for name in names):
+                yield relation(args[0], *(values[name] for name in names))
 
 
-_BETWEEN: Mapping[tuple[str, str], Callable[[Polynomial, Polynomial, Polynomial], Polynomial]] = {
-    ("sin", "cos"): lambda s, c, one: s * s + c * c - one,
-    ("sinh", "cosh"): lambda s, c, one: c * c - s * s - one,
-    ("tanh", "cosh"): lambda t, c, one: c * c - c * c * t * t - one,
-}
-"""(f, g) → a polynomial that vanishes for f(a) and g(a)."""
+_RELATIONS: tuple[tuple[tuple[str, ...], Callable[..., Polynomial]], ...] = (
+    (("sqrt",), lambda a, root: root * root * a.denominator - a.numerator),
+    (("Abs",), lambda a, size: size * size * a.denominator * a.denominator - a.numerator * a.numerator),
+    (("sign",), lambda a, sign: sign * sign - 1),
+    (("Abs", "sign"), lambda a, size, sign: size * sign * a.denominator - a.numerator),
+    (("Abs", "sign"), lambda a, size, sign: sign * a.numerator - size * a.denominator),
+    (("sin", "cos"), lambda a, s, c: s * s + c * c - 1),
+    (("sinh", "cosh"), lambda a, s, c: c * c - s * s - 1),
+    (("tanh", "cosh"), lambda a, t, c: c * c - c * c * t * t - 1),
+)
+"""(functions, a ↦ a polynomial that vanishes for their values at a, where they are smooth)."""
 
 _OPERATIONS: Mapping[str, Callable[..., Ratio]] = {
     "add": Ratio.__add__,

@@ -1,21 +1,27 @@
 """Rational functions on Γ in exact arithmetic: cancelled, and reduced by the equations of Γ."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from math import lcm
+from typing import Any
 
 import sympy as sp
 
-from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.arithmetic import BY_OPERATORS
+from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.rational.fractions import Field, Polynomial, Ratio, Terms, divided, graded, led_by, run_exactly
+from symbolic_sgd.algebra.translation import Expression, from_sympy, sympy_operation
+from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.rational.division import Order, Terms, divided, graded, later_first, led_by
+from symbolic_sgd.rational.fractions import ExactRun, Field, Polynomial, Ratio, run_exactly
 
 MOST_TERMS = 600
 """Terms of all numerators and denominators of a matrix that is written in rational form."""
+
+FACTORED = 40
+"""Terms of a polynomial that is also tried as a product of its factors, where no equation of Γ is used."""
 
 LARGEST_TREE = 1e9
 """A matrix with more operations than this when its program is written out is not tried in exact arithmetic."""
@@ -31,16 +37,20 @@ def on_manifold(entries: Sequence[Node], equations: Sequence[Node]) -> "tuple[Wr
         ExpressionTooLarge: past a budget.
         ZeroDivisionError: an operation divides by zero identically.
     """
-    program = Program.of({"values": Matrix.column(entries), "Γ": Matrix.column(equations)})
+    run = _run(Program.of({"values": Matrix.column(entries), "Γ": Matrix.column(equations)}))
+    field = run.field
+    vanishing = (*(e.numerator for e in run.outputs["Γ"]), *run.relations)
+    rules = _reduced([field.terms(p) for p in vanishing])
+    return Writer(field, _reduced([_positive_root(field, rule) for rule in rules]), graded), run.outputs["values"]
+
+
+def _run(program: Program, order: Order | None = None) -> ExactRun:
     if program.expanded_size("values") > LARGEST_TREE:
         raise ExpressionTooLarge("a program is too large for its exact form")
-    run = run_exactly(program)
-    field, ratios = run.field, run.outputs["values"]
-    if sum(len(r.numerator) + len(r.denominator) for r in ratios) > MOST_TERMS:
+    run = run_exactly(program, order)
+    if sum(len(r.numerator) + len(r.denominator) for r in run.outputs["values"]) > MOST_TERMS:
         raise ExpressionTooLarge("a matrix of rational functions has too many terms")
-    vanishing = (*(e.numerator for e in run.outputs["Γ"]), *run.relations)
-    rules = _reduced([_terms(field, p) for p in vanishing])
-    return Writer(field, _reduced([_positive_root(field, rule) for rule in rules])), ratios
+    return run
 
 
 def shortest_on(equations: Sequence[Node], entries: Sequence[Node]) -> list[Node]:
@@ -60,8 +70,41 @@ def _shortest(node: Node, equations: Sequence[Node]) -> Node:
     return from_sympy(writer.quotient(lowered), node.graph) if fewer else node
 
 
-def _terms(field: Field, p: Polynomial) -> Terms:
-    return {e: Fraction(c) for e, c in field.ring.terms(p)}
+def shortest_forms(entries: Sequence[Node]) -> list[Expression]:
+    """Functions, and what functions in them are taken of, each in the shortest of its rational forms.
+
+    Raises:
+        ExpressionTooLarge: past a budget.
+        ZeroDivisionError: an operation divides by zero identically.
+
+    >>> t = sp.Symbol("t"); shortest_forms([from_sympy(sp.sin(t) * sp.cos(t) / (1 - sp.cos(t) ** 2), Graph())])
+    [cos(t)/sin(t)]
+    """
+    short = Program.of({"values": Matrix.column(entries)}).rewritten(_of_shortest_forms)
+    run = _run(short, later_first)
+    writer = Writer(run.field, [run.field.terms(p) for p in run.relations], later_first)
+    return [min(_forms(writer, ratio), key=sp.count_ops) for ratio in run.outputs["values"]]
+
+
+def _of_shortest_forms(graph: Graph, op: str, args: tuple[Node, ...], value: Any) -> Node:
+    """A function of the shortest forms of its arguments, as SymPy evaluates it: e^{ln a} is a."""
+    if args and op not in BY_OPERATORS:
+        with suppress(SymbolicSGDError, ZeroDivisionError):
+            return from_sympy(sympy_operation(op, value, shortest_forms(args)), graph)
+    return graph.operation(op, args, value)
+
+
+def _forms(writer: "Writer", ratio: Ratio) -> Iterator[Expression]:
+    yield from _written(writer, ratio)
+    if writer.rules:
+        with suppress(ExpressionTooLarge):
+            yield from _written(writer, writer.rationalised(ratio))
+
+
+def _written(writer: "Writer", ratio: Ratio) -> Iterator[Expression]:
+    yield writer.shortest_parts(ratio)
+    if max(len(ratio.numerator), len(ratio.denominator)) <= FACTORED:
+        yield writer.proper(ratio)
 
 
 def _reduced(equations: list[Terms]) -> list[Terms]:
@@ -90,15 +133,15 @@ def _positive_root(field: Field, rule: Terms) -> Terms:
 
 @dataclass(frozen=True)
 class Writer:
-    """Fractions of a field as expressions, modulo polynomials that vanish on Γ."""
+    """Fractions of a field as expressions, modulo polynomials that vanish on Γ (or everywhere), led by an order's monomials."""
 
     field: Field
     rules: list[Terms]
+    order: Order
 
     def lowered(self, ratio: Ratio) -> Ratio:
         """The same function on Γ, numerator and denominator reduced by the equations, then cancelled."""
-        above, below = (self._remainder(p) for p in (ratio.numerator, ratio.denominator))
-        return self._quotient(above, below) if below else ratio
+        return self.field.lowered(ratio, self.rules, self.order)
 
     def quotient(self, ratio: Ratio) -> Expression:
         """Numerator over denominator, as sums of terms."""
@@ -112,32 +155,50 @@ class Writer:
         powers = [self._expression(p) ** k for p, k in above[1]] + [self._expression(p) ** -k for p, k in below[1]]
         return sp.Mul(sp.Rational(above[0], below[0]), *powers)
 
+    def rationalised(self, ratio: Ratio) -> Ratio:
+        """The same times the conjugate a − bg of its denominator a + bg, for each g whose square is known: none is left there."""
+        heads = (max(rule, key=self.order) for rule in self.rules)
+        for k in (head.index(2) for head in heads if sum(head) == max(head) == 2):
+            terms = self.field.terms(ratio.denominator)
+            conjugate = self.field.polynomial({e: -c if e[k] % 2 else c for e, c in terms.items()})
+            if conjugate != ratio.denominator:
+                ratio = self._extended(ratio, conjugate)
+        return ratio
+
+    def _extended(self, ratio: Ratio, factor: Polynomial) -> Ratio:
+        parts = ratio.numerator, ratio.denominator
+        for part in parts:
+            self.field.ring.budget.multiplied(part, factor)
+        above, below = (self.field.remainder(part * factor, self.rules, self.order) for part in parts)
+        return self.field.quotient(above, below) if below else ratio
+
+    def shortest_parts(self, ratio: Ratio) -> Expression:
+        """Numerator over denominator, each as a sum of terms or as a product of factors, whichever is shorter."""
+        (_, leading), *_ = self.field.ring.terms(ratio.denominator)
+        sign = 1 if leading > 0 else -1
+        return self._shorter(sign * ratio.numerator) / self._shorter(sign * ratio.denominator)
+
+    def _shorter(self, p: Polynomial) -> Expression:
+        if len(p) > FACTORED:
+            return self._expression(p)
+        content, factors = self.field.ring.factors(p)
+        powers: list[Expression] = []
+        for factor, multiplicity in factors:
+            written, opposite = self._expression(factor), self._expression(-factor)
+            if content < 0 and multiplicity % 2 and sp.count_ops(opposite) <= sp.count_ops(written):
+                content, written = -content, opposite
+            powers.append(written**multiplicity)
+        return min(self._expression(p), sp.Mul(content, *powers), key=sp.count_ops)
+
     def proper(self, ratio: Ratio) -> Expression:
         """q + r/d, where no term of r is divisible by the leading monomial of d or of an equation, as short as there is."""
-        numerator, denominator = (_terms(self.field, p) for p in (ratio.numerator, ratio.denominator))
+        numerator, denominator = (self.field.terms(p) for p in (ratio.numerator, ratio.denominator))
         leaders = sorted({k for exponents in denominator for k, e in enumerate(exponents) if e})
         divisions = [divided(numerator, [denominator, *self.rules], led_by(k)) for k in leaders]
         splits = [(quotients[0], rest) for quotients, rest in divisions] or [({}, numerator)]
         quotient, rest = min(splits, key=lambda split: (len(split[0]) + len(split[1]), len(split[1])))
         whole = sp.Add(*(self._term(e, c) for e, c in quotient.items()))
-        return whole + self.factored(self._quotient(rest, denominator))
-
-    def _remainder(self, p: Polynomial) -> Terms:
-        return divided(_terms(self.field, p), self.rules, graded)[1]
-
-    def _quotient(self, above: Terms, below: Terms) -> Ratio:
-        denominators = lcm(*(c.denominator for c in (*above.values(), *below.values())))
-        return self.field.element(self._polynomial(above, denominators), self._polynomial(below, denominators))
-
-    def _polynomial(self, terms: Terms, factor: int) -> Polynomial:
-        ring = self.field.ring
-        total = ring.constant(0)
-        for exponents, c in terms.items():
-            product = ring.constant(int(c * factor))
-            for g, e in zip(ring.generators, exponents, strict=True):
-                product = product * g**e if e else product
-            total = total + product
-        return total
+        return whole + self.factored(self.field.quotient(rest, denominator))
 
     def _expression(self, p: Polynomial) -> Expression:
         return sp.Add(*(self._term(e, Fraction(c)) for e, c in self.field.ring.terms(p)))

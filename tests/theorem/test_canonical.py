@@ -21,7 +21,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.rational import fractions
+from symbolic_sgd.rational import division, fractions
 from symbolic_sgd.theorem.canonical import composed_programs, operations
 from symbolic_sgd.theorem.derivation import TERMS
 
@@ -209,8 +209,8 @@ def test_rational_functions_past_the_budget_are_given_up(library, monkeypatch):
 
 def test_division_leaves_what_no_leading_monomial_divides():
     """u³ = (u² + v²)·u − uv², and uv = 1 makes the rest −v: exponents of (u, v)."""
-    quotients, rest = fractions.divided(
-        {(3, 0): 1}, [{(2, 0): 1, (0, 2): 1}, {(1, 1): 1, (0, 0): -1}], fractions.led_by(0)
+    quotients, rest = division.divided(
+        {(3, 0): 1}, [{(2, 0): 1, (0, 2): 1}, {(1, 1): 1, (0, 0): -1}], division.led_by(0)
     )
     assert quotients[0] == {(1, 0): 1} and rest == {(0, 1): -1}
 
