@@ -20,7 +20,7 @@ def verify(
     rng: np.random.Generator | int | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Certificate:
-    """Prove by computation that a limiting SDE is right.
+    """Check by computation whether a limiting SDE is right.
 
     Roads that share nothing with the derivation but the loss: the algebraic identities of the theorem at random points of
     Γ to 60 digits, the integrated gradient flow, exact steps of SGD, averaged over their noise without Monte-Carlo error,
