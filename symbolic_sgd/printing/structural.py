@@ -12,7 +12,7 @@ WRITTEN = 400
 def structural(formulas: StructuralFormulas) -> tuple[Block, ...]:
     """What the letters stand for, and then the terms of the theorem, a line each."""
     given = [[rf"{name.latex()} &= {words}"] for name, _, words in formulas.given]
-    lines = [[rf"{line.name.latex()} &= {line.value.latex()}"] for line in formulas.lines]
+    lines = [[rf"{line.name.latex()} &= {line.value.latex()}"] for line in formulas.written]
     return (paragraph("In vectors and matrices, on Γ:"), *displays([*_levels(formulas), *given, *lines]))
 
 
@@ -23,5 +23,6 @@ def _levels(formulas: StructuralFormulas) -> list[list[str]]:
         levels = formulas.entries.expand(LEVEL.name, budget=WRITTEN).flat()
     except ExpressionTooLarge:
         return []
-    names = ["f"] if len(levels) == 1 else [f"f_{{{i + 1}}}" for i in range(len(levels))]
+    f = formulas.level.tex
+    names = [f] if len(levels) == 1 else [f"{f}_{{{i + 1}}}" for i in range(len(levels))]
     return [equation_lines(name, broken_sum(level)) for name, level in zip(names, levels, strict=True)]

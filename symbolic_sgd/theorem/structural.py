@@ -5,9 +5,11 @@ U = FG⁻¹, K = diag(h_i″(0)), A_i = ∇²f_i; one f needs no matrices beside
 own lines in H = ∇²L and its third derivative.
 """
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -87,13 +89,13 @@ class StructuralFormulas:
     @property
     def definitions(self) -> dict[str, VectorExpression | SymbolicMatrix]:
         """What the names stand for: first those that are given entry by entry, then those in terms of them."""
-        given = {name: self.entries.expand(name) for name in self.entries.names}
-        return given | {line.name.name: line.value for line in self.lines if line.term is None}
+        given = {self._as_written(name): self.entries.expand(name) for name in self.entries.names}
+        return given | {line.name.name: line.value for line in self.written if line.term is None}
 
     @property
     def terms(self) -> dict[str, VectorExpression]:
         """The terms of the theorem by name."""
-        return {line.term: line.value for line in self.lines if line.term is not None}
+        return {line.term: line.value for line in self.written if line.term is not None}
 
     def at(self, point: Mapping[sp.Symbol, Any]) -> dict[str, Any]:
         """Every name at a point of Γ, in float64: numbers and arrays.
@@ -128,25 +130,65 @@ class StructuralFormulas:
         entries = {name: matrix.replace(known) for name, matrix in self.entries.on(graph).items()}
         return replace(self, entries=Program.of(entries))
 
+    # --- as it is written: letters that the problem uses are bold ---------------------------------
+
+    @property
+    def written(self) -> tuple[Line, ...]:
+        """The lines in letters that are none of the problem's symbols."""
+        letters = self._letters
+        names = {line.name.name: line.name for line in self.lines}
+        return tuple(
+            Line(letters.get(n, names[n]), line.value.subs(letters), line.term)
+            for n, line in zip(names, self.lines, strict=True)
+        )
+
     @property
     def given(self) -> tuple[tuple[Name, str, str], ...]:
         """The names that are given entry by entry, and what they are, in characters and in LaTeX."""
-        kind = MEANINGS if self.bends else {**MEANINGS, BEND: ("∇²f", r"\nabla^2 f")}
+        kind = MEANINGS if self.bends else ONE
         used = frozenset(name for line in self.lines for name in line.value.names)
-        return tuple((name, *words) for name, words in kind.items() if name.name in used)
+        level = self.level
+        meant = {
+            name: (text.replace("f", level.name), LETTER_F.sub(lambda _: level.tex, tex))
+            for name, (text, tex) in kind.items()
+        }
+        for name in (PROPORTION, VARIANCE):
+            if name.name in self.entries.names:
+                value = self.entries.expand(name.name)[0, 0]
+                meant[name] = (str(value), sp.latex(value))
+        return tuple((self._letters.get(n.name, n), *words) for n, words in meant.items() if n.name in used)
+
+    @property
+    def level(self) -> Name:
+        """f."""
+        return self._letters.get(LEVEL.name, LEVEL)
+
+    def _as_written(self, name: str) -> str:
+        letter = self._letters.get(name)
+        return name if letter is None else letter.name
+
+    @cached_property
+    def _letters(self) -> dict[str, Name]:
+        """Bold letters for those that the problem uses itself."""
+        taken = {sp.latex(s) for s in {*self.parameters, *self.entries.symbols}}
+        return {name.name: _bold(name) for name in LETTERS if _letter(name) in taken}
 
     def __str__(self) -> str:
         given = [f"{name} = {words}" for name, words, _ in self.given]
-        return "\n".join([*given, *(f"{line.name} = {line.value}" for line in self.lines)])
+        return "\n".join([*given, *(f"{line.name} = {line.value}" for line in self.written)])
 
     def latex(self) -> str:
         """The lines, aligned, for amsmath."""
-        given = [f"{name.latex()} &= {words}" for name, _, words in self.given]
-        lines = [*given, *(f"{line.name.latex()} &= {line.value.latex()}" for line in self.lines)]
-        return "\\begin{align*}\n" + " \\\\\n".join(lines) + "\n\\end{align*}"
+        return "\\begin{align*}\n" + self._lines + "\n\\end{align*}"
 
     def _repr_latex_(self) -> str:
-        return self.latex()
+        return "$\\displaystyle\\begin{aligned}\n" + self._lines + "\n\\end{aligned}$"
+
+    @property
+    def _lines(self) -> str:
+        given = [f"{name.latex()} &= {words}" for name, _, words in self.given]
+        lines = [*given, *(f"{line.name.latex()} &= {line.value.latex()}" for line in self.written)]
+        return " \\\\\n".join(lines)
 
 
 MEANINGS = {
@@ -154,8 +196,35 @@ MEANINGS = {
     FRAME: ("(∇f₁ … ∇f_M)", r"(\nabla f_1\,\dots\,\nabla f_M)"),
     BEND: ("(∇²f₁, …, ∇²f_M)", r"(\nabla^2 f_1,\,\dots,\,\nabla^2 f_M)"),
     CURVATURE: ("∂²L/∂f²", r"\partial^2 L/\partial f^2"),
+    SLOPES: ("(∇k₁ … ∇k_M), kᵢ = ∂²L/∂fᵢ²", r"(\nabla k_1\,\dots\,\nabla k_M),\quad k_i = \partial^2 L/\partial f_i^2"),
     CURVATURES: ("diag(∂²L/∂fᵢ²)", r"\mathrm{diag}(\partial^2 L/\partial f_i^2)"),
 }
+
+ONE = {name: words for name, words in MEANINGS.items() if name is not SLOPES} | {BEND: ("∇²f", r"\nabla^2 f")}
+"""The same for one f."""
+
+LETTER_F = re.compile(r"(?<![A-Za-z\\])f")
+
+LETTERS = (
+    *(LEVEL, NORMAL, SQUARE, FRAME, GRAM, DUAL, BEND, CURVATURE, CURVATURES, SLOPES, SIGMA, COVARIANCE),
+    *(TANGENT_COVARIANCE, STATIONARY, PROPORTION, VARIANCE, NOISE, COMPENSATION, MIXED, ACROSS, DRIFT, REGULARIZER),
+)
+"""Names that a symbol of the problem may have as well."""
+
+BOLD = {ord(a): chr(0x1D400 + i) for i, a in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")}
+BOLD |= {ord("σ"): "𝛔", ord("Σ"): "𝚺"}
+
+
+def _letter(name: Name) -> str:
+    """The LaTeX of the letter alone, as a symbol of the problem would be printed."""
+    return name.tex.removeprefix(r"\nabla ").split("_")[0].split("^")[0]
+
+
+def _bold(name: Name) -> Name:
+    letter = _letter(name)
+    command = r"\boldsymbol" if letter.startswith("\\") else r"\mathbf"
+    return Name(name.name.translate(BOLD), name.tex.replace(letter, f"{command}{{{letter}}}", 1), name.number)
+
 
 SCALARS = {name.name for name in (CURVATURE, PROPORTION, VARIANCE)}
 

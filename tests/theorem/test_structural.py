@@ -8,7 +8,7 @@ import pytest
 import sympy as sp
 from widened_losses import widened_loss
 
-from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, SymbolicSGDError, derive_limiting_sde
+from symbolic_sgd import WRITERS, IsotropicNoise, LabelNoise, Problem, SymbolicSGDError, derive_limiting_sde
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, Name, apply
 from symbolic_sgd.problems.problem_file import read_problem
 from symbolic_sgd.theorem.structural import StructuralFormulas
@@ -92,3 +92,14 @@ def test_numbers_and_scalars_stand_before_what_is_linear() -> None:
     assert str((a @ b).T) == "(AB)ᵀ"
     assert str(IDENTITY - a @ b / (k @ k)) == "I - AB/k²"
     assert (a - b).subs({"A": b @ a}).text() == "BA - B"
+
+
+def test_letters_of_the_problem_are_left_to_it() -> None:
+    n, s, sigma = sp.symbols("n s sigma", real=True)
+    problem = Problem(loss=(n * sigma - 1) ** 2 / 2, parameters=(n, sigma), noise=IsotropicNoise(s), constants=(s,))
+    sde = derive_limiting_sde(problem)
+    assert "∂Φ = I - 𝐧𝐧ᵀ/N" in str(sde.structure)
+    assert "𝐬² = s**2" in str(sde.structure)
+    assert str(sde.structure.terms["tangent_noise"]) == "∂Φ𝛔"
+    assert r"\mathbf{n} &= \nabla f" in sde.latex()
+    assert "<math" in sde.document(WRITERS[".html"])
