@@ -14,7 +14,7 @@ from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.latex import family_blocks
 from symbolic_sgd.families.summand import Summand
 from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
-from symbolic_sgd.printing.blocks import snippet
+from symbolic_sgd.printing.blocks import one_output, snippet
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class FamilySDE:
         return snippet(family_blocks(self._terms))
 
     def _repr_latex_(self) -> str:
-        return self.latex()
+        return one_output(family_blocks(self._terms))
 
     def explain(self) -> str:
         """What was recognised."""

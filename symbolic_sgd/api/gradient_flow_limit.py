@@ -21,7 +21,7 @@ from symbolic_sgd.flow.limit import FlowLimit, find_limit
 from symbolic_sgd.flow.limit_latex import limit_blocks
 from symbolic_sgd.flow.values import LimitNumbers
 from symbolic_sgd.numeric.points import as_points, constant_columns
-from symbolic_sgd.printing.blocks import snippet
+from symbolic_sgd.printing.blocks import one_output, snippet
 from symbolic_sgd.printing.layout import laid_out, layout_of
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import check_expression
@@ -247,7 +247,8 @@ class GradientFlowLimit:
             return snippet(limit_blocks(self.limit))
 
     def _repr_latex_(self) -> str:
-        return self.latex()
+        with laid_out(layout_of(None, None, self.limit.problem.symbols)):
+            return one_output(limit_blocks(self.limit))
 
     def __repr__(self) -> str:
         return f"GradientFlowLimit({self.kind}, {len(self.limit.integrals)} of {self.limit.dimension} first integrals)"

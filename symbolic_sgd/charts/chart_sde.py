@@ -17,7 +17,7 @@ from symbolic_sgd.effort import FIXED_POINTS, Effort, Progress, checked_progress
 from symbolic_sgd.errors import ExpressionTooLarge, SingularPoint
 from symbolic_sgd.numeric.host import BLOCK
 from symbolic_sgd.numeric.points import as_points, constant_columns
-from symbolic_sgd.printing.blocks import display, snippet
+from symbolic_sgd.printing.blocks import Block, display, one_output, snippet
 from symbolic_sgd.printing.displays import expression_latex, matrix_displays
 
 
@@ -190,14 +190,17 @@ class ChartSDE:
 
     def latex(self) -> str:
         """The SDE in the chart, as LaTeX that compiles with amsmath."""
+        return snippet(self._blocks())
+
+    def _repr_latex_(self) -> str:
+        return one_output(self._blocks())
+
+    def _blocks(self) -> list[Block]:
         names = ", ".join(map(expression_latex, self.coordinates))
         left = names if len(self.coordinates) == 1 else rf"({names})^{{\top}}"
         statement = display(rf"\theta = {left},\qquad d\theta = b\,dt + \sigma\,dW,\qquad x = \psi(\theta)")
         matrices = ((r"\psi", self.embedding), ("b", self.drift), (r"\sigma", self.diffusion))
-        return snippet([statement, *(block for s, matrix in matrices for block in matrix_displays(s, "", matrix))])
-
-    def _repr_latex_(self) -> str:
-        return self.latex()
+        return [statement, *(block for s, matrix in matrices for block in matrix_displays(s, "", matrix))]
 
     def explain(self) -> str:
         """How the chart was found, where it holds, and how large its coefficients are."""

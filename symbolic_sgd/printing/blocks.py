@@ -97,6 +97,11 @@ def inside_math(blocks: Iterable[Block]) -> str:
     return environment("aligned", [line for block in blocks for line in _lines(block)])
 
 
+def one_output(blocks: Iterable[Block]) -> str:
+    """One formula as the output of a notebook cell, in the form that every version of MathJax accepts."""
+    return rf"$\displaystyle {inside_math(blocks)}$"
+
+
 def environment(name: str, lines: Iterable[str]) -> str:
     """The lines in an environment of LaTeX."""
     return f"\\begin{{{name}}}\n" + " \\\\\n".join(lines) + f"\n\\end{{{name}}}"

@@ -405,7 +405,7 @@ def test_words(hyperbola, cubic, sine):
     assert "1 of 2" in sine.explain() and "numerically" in sine.explain()
     assert repr(sine) == "GradientFlowLimit(numeric, 1 of 2 first integrals)"
     for phi in (hyperbola, cubic, sine):
-        assert r"\Phi" in phi.latex() and phi._repr_latex_() == phi.latex()
+        assert r"\Phi" in phi.latex() and phi._repr_latex_().startswith(r"$\displaystyle ")
 
 
 # --- bad input ------------------------------------------------------------------------------

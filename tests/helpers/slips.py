@@ -157,6 +157,11 @@ def forgiving(*words: str) -> Wrong:
     return exchanged((check_points, wrong))
 
 
+def any_frame(_: Any) -> Any:
+    """A guard that leaves to float64 points where the columns of the frame are dependent."""
+    return lambda rank, here: np.ones(len(here.points), dtype=bool)
+
+
 def refusing(derivation: Any, points: np.ndarray) -> None:
     raise OffManifold("no point is good enough")
 
@@ -331,7 +336,7 @@ SLIPS: Mapping[str, Slip] = {
     ),
     "guard: any rank": Slip(wells, "GuardedPoints", forgiving("not positive semidefinite")),
     "guard: outside the domain": Slip(branch, "GuardedPoints", forgiving("the condition")),
-    "guard: singular frames": Slip(four_ellipses, "GuardedPoints", forgiving("are singular at")),
+    "guard: singular frames": Slip(four_ellipses, "GuardedPoints", attribute(guard, "_has_frame", any_frame)),
     "guard: other parts of Γ": Slip(circle_and_line, "LiteralRoad", forgiving("another part of Γ")),
     "labels: unequal signs": Slip(gallery("hyperbola_label"), "DrawnNoise", outcomes(unequal_signs)),
     "labels: one sign": Slip(gallery("squared_parameters"), "DrawnNoise", outcomes(one_sign)),
