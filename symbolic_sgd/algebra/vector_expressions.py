@@ -63,6 +63,8 @@ class VectorExpression(ABC):
         return rf"$\displaystyle {self.latex()}$"
 
     def __matmul__(self, other: "VectorExpression") -> "VectorExpression":
+        if self.scalar and isinstance(other, Sum):
+            return Sum(tuple(self @ term for term in other.terms))
         return _product(self).times(_product(other))
 
     def __add__(self, other: "VectorExpression") -> "VectorExpression":
@@ -162,7 +164,7 @@ class Product(VectorExpression):
     def text(self) -> str:
         sign, number = "-" if self.number < 0 else "", abs(self.number)
         above, below = _powers(self.above, _text_power), _powers(self.below, _text_power)
-        factors = "".join(_bracketed(f, f.text()) for f in self.factors)
+        factors = _side_by_side(self.factors)
         if not below and number.denominator != 1:
             return " ".join(filter(None, [sign + NAMED_FRACTIONS.get(number, str(number)), above, factors]))
         open_form = any(isinstance(a, Function) and a.kind == "number" for a in self.above)
@@ -291,25 +293,21 @@ def _trace(a: Value) -> Value:
     return mp.fsum(a[i, i] for i in range(a.rows))
 
 
-SEEN = mp.mpf("1e-40")
-"""An eigenvalue of H on Γ below this share of the largest is one of the zeros, to the digits that Γ is known to."""
-
-
-def _spectrum(h: Value) -> tuple[list[Value], Value]:
-    """The eigenvalues of a symmetric matrix, rounding put to 0, and its eigenvectors."""
+def _spectrum(h: Value, rank: Value) -> tuple[list[Value], Value]:
+    """The eigenvalues of H ≥ 0 of a rank, the others put to 0 (beside Γ they need not be), and its eigenvectors."""
     values, vectors = mp.eigsy(h)
-    least = max(map(abs, values)) * SEEN
-    return [v if abs(v) > least else mp.mpf(0) for v in values], vectors
+    zeros = len(values) - int(rank)
+    return [mp.mpf(0) if i < zeros else v for i, v in enumerate(values)], vectors
 
 
-def _pseudo_inverse(h: Value) -> Value:
-    values, vectors = _spectrum(h)
+def _pseudo_inverse(h: Value, rank: Value) -> Value:
+    values, vectors = _spectrum(h, rank)
     return vectors * mp.diag([1 / v if v else v for v in values]) * vectors.T
 
 
-def _lyapunov(h: Value, c: Value) -> Value:
+def _lyapunov(h: Value, rank: Value, c: Value) -> Value:
     """X = QXQ with HX + XH = QCQ."""
-    values, vectors = _spectrum(h)
+    values, vectors = _spectrum(h, rank)
     turned = vectors.T * c * vectors
     for i, a in enumerate(values):
         for j, b in enumerate(values):
@@ -324,6 +322,9 @@ def _bent(bends: Sequence[Value], w: Value) -> Value:
     return first
 
 
+CLOSED = ("trace", "determinant", "product", "diagonal")
+"""Functions that bring their brackets."""
+
 FUNCTIONS: dict[str, Rule] = {
     "transpose": Rule("{0}ᵀ", r"{0}^{{\top}}", lambda a: a.T, tight=True, linear=True),
     "inverse": Rule("{0}⁻¹", "{0}^{{-1}}", lambda a: a**-1, tight=True),
@@ -334,7 +335,7 @@ FUNCTIONS: dict[str, Rule] = {
     "diagonal": Rule(
         "diag({0})", r"\mathrm{{diag}}({0})", lambda a: mp.matrix([a[i, i] for i in range(a.rows)]), linear=True
     ),
-    "bent": Rule("∑ᵢ {0}ᵢ {1} eᵢ", r"\textstyle\sum_i {0}_i\,{1}\,e_i", _bent, linear=True),
+    "bent": Rule("∑ᵢ {0}ᵢ {1} eᵢ", r"\sum_i {0}_i\,{1}\,e_i", _bent, linear=True),
     "traces": Rule(
         "(tr {0}ᵢ{1})ᵢ",
         r"\bigl(\mathrm{{tr}}\,{0}_i {1}\bigr)_i",
@@ -342,11 +343,12 @@ FUNCTIONS: dict[str, Rule] = {
         linear=True,
     ),
     "pseudo_inverse": Rule("{0}†", r"{0}^{{\dagger}}", _pseudo_inverse, tight=True),
-    "product": Rule("|{0}|₊", "|{0}|_+", lambda h: mp.fprod(v for v in _spectrum(h)[0] if v), scalar=True),
-    "lyapunov": Rule("𝓛⁻¹[{1}]", r"\mathcal{{L}}_{{{0}}}^{{-1}}[{1}]", _lyapunov, linear=True),
+    "product": Rule("|{0}|₊", "|{0}|_+", lambda h, rank: mp.fprod(v for v in _spectrum(h, rank)[0] if v), scalar=True),
+    "lyapunov": Rule("𝓛⁻¹[{2}]", r"\mathcal{{L}}_{{{0}}}^{{-1}}[{2}]", _lyapunov, linear=True),
     "third": Rule("{0}[{1}]", "{0}[{1}]", lambda third, b: third(b), linear=True),
 }
-"""Adding a function means adding a row. `bent` is Σ_i A_i W e_i for a family A and a matrix W, `traces` (tr A_i B)_i."""
+"""Adding a function means adding a row. H comes with its rank; `bent` is Σ_i A_i W e_i for a family A and a matrix W,
+`traces` (tr A_i B)_i."""
 
 
 def apply(kind: str, *arguments: VectorExpression) -> VectorExpression:
@@ -382,7 +384,17 @@ def _bracketed(expression: VectorExpression, written: str, left: str = "(", righ
 
 
 def _tight(expression: VectorExpression, written: str) -> str:
-    return written if isinstance(expression, Name) else f"({written})"
+    closed = isinstance(expression, Name) or (isinstance(expression, Function) and expression.kind in CLOSED)
+    return written if closed else f"({written})"
+
+
+def _side_by_side(factors: Sequence[VectorExpression]) -> str:
+    """Matrices in characters, with a space beside words."""
+    written = ""
+    for factor in factors:
+        worded = isinstance(factor, Function) and factor.kind not in ("transpose", "inverse")
+        written += (" " if worded and written else "") + _bracketed(factor, factor.text())
+    return written
 
 
 def _powers(scalars: Iterable[VectorExpression], power: Callable[[VectorExpression, int], str]) -> str:

@@ -146,6 +146,7 @@ class _Factors:
         _, factors = run.field.ring.factors(polynomial)
         nodes = [_node(run, factor, graph) for factor, _ in factors if not _never_zero(run, factor)]
         kept = [node for node in nodes if any(point.zeros([node])[0] for point in points)]
+        kept = kept or nodes  # what vanishes only nearly, as where an exponential is below all digits, stays whole
         possible, product = (reduce(lambda a, b: a * b, ns, graph.constant(1)) for ns in (nodes, kept))
         return _Factors(possible, product, len(kept) == len(nodes))
 

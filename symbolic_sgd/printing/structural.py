@@ -11,9 +11,10 @@ WRITTEN = 400
 
 def structural(formulas: StructuralFormulas) -> tuple[Block, ...]:
     """What the letters stand for, and then the terms of the theorem, a line each."""
-    given = [[rf"{name.latex()} &= {words}"] for name, _, words in formulas.given]
+    given = [[rf"{g.left_tex} &= {g.right_tex}"] for g in formulas.given]
     lines = [[rf"{line.name.latex()} &= {line.value.latex()}"] for line in formulas.written]
-    return (paragraph("In vectors and matrices, on Γ:"), *displays([*_levels(formulas), *given, *lines]))
+    units = " (eᵢ is the i-th unit vector)" if formulas.bends else ""
+    return (paragraph(f"In vectors and matrices, on Γ{units}:"), *displays([*_levels(formulas), *given, *lines]))
 
 
 def _levels(formulas: StructuralFormulas) -> list[list[str]]:

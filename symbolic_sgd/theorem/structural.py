@@ -42,6 +42,7 @@ TANGENT = Name("∂Φ", r"\partial\Phi")
 TANGENT_COVARIANCE = Name("Σ_∥", r"\Sigma_{\parallel}")
 HESSIAN, PSEUDO_INVERSE = Name("∇²L", r"\nabla^2 L"), Name("∇²L†", r"\nabla^2 L^{\dagger}")
 STATIONARY = Name("S", "S")
+RANK = Name("M", "M", number=True)
 THIRD = Name("∂²(∇L)", r"\partial^2(\nabla L)")
 PROPORTION, VARIANCE = Name("c", "c", number=True), Name("s²", "s^{2}", number=True)
 NOISE = Name("σ_∥", r"\sigma_{\parallel}")
@@ -69,11 +70,35 @@ class Line:
 
 
 @dataclass(frozen=True)
+class Given:
+    """What a letter stands for, in characters and in LaTeX."""
+
+    left: str
+    left_tex: str
+    right: str
+    right_tex: str
+
+    def with_letters(self, letters: Mapping[str, Name]) -> "Given":
+        """With other letters for some."""
+        given = self
+        for old, new in letters.items():
+            tex = re.compile(rf"(?<![A-Za-z\\]){re.escape(old)}(?![A-Za-z])")
+            given = Given(
+                given.left.replace(old, new.name),
+                tex.sub(lambda _, new=new: new.tex, given.left_tex),
+                given.right.replace(old, new.name) if old == LEVEL.name else given.right,
+                tex.sub(lambda _, new=new: new.tex, given.right_tex) if old == LEVEL.name else given.right_tex,
+            )
+        return given
+
+
+@dataclass(frozen=True)
 class StructuralFormulas:
     """The limiting SDE in vectors.
 
     Args:
         parameters: x_1 … x_D.
+        rank: M, of H on Γ.
         entries: the program of the vectors and matrices that all else is made of, on Γ, by name.
         third: the program of ∂²(∇L)[B] in the parameters and in symbols B_ij, where a line holds it.
         bends: how many matrices A_1 … A_M stand one below the other in the entries of A; 0 where A is one matrix.
@@ -81,6 +106,7 @@ class StructuralFormulas:
     """
 
     parameters: tuple[sp.Symbol, ...]
+    rank: int
     entries: Program
     third: "ThirdDerivative | None"
     bends: int
@@ -95,7 +121,7 @@ class StructuralFormulas:
     @property
     def terms(self) -> dict[str, VectorExpression]:
         """The terms of the theorem by name."""
-        return {line.term: line.value for line in self.written if line.term is not None}
+        return {line.term: line.value.subs(self._letters) for line in self.lines if line.term is not None}
 
     def at(self, point: Mapping[sp.Symbol, Any]) -> dict[str, Any]:
         """Every name at a point of Γ, in float64: numbers and arrays.
@@ -110,25 +136,32 @@ class StructuralFormulas:
     def evaluate(self, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, Any]:
         """Every name at a point, in mpmath's numbers at the working precision."""
         d = len(self.parameters)
-        values: dict[str, Any] = {IDENTITY.name: mp.eye(d)}
+        values: dict[str, Any] = {IDENTITY.name: mp.eye(d), RANK.name: mp.mpf(self.rank)}
         for output, entries in zip(self.entries.outputs, self.entries.run(PRECISE, point).values(), strict=True):
             matrix = _matrix(entries, output.shape[1])
-            values[output.name] = matrix[0, 0] if output.name in SCALARS else matrix
-        if self.bends:
+            values[output.name] = matrix[0, 0] if output.shape == (1, 1) else matrix
+        if self.bends and BEND.name in values:
             stacked = values[BEND.name]
             values[BEND.name] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
         if self.third is not None:
             values[THIRD.name] = self.third.at(point)
         for line in self.lines:
-            values[line.name.name] = line.value.at(values)
+            zero = line.term is not None and line.value is ZERO
+            values[line.name.name] = mp.zeros(*self._shape(line.term)) if zero else line.value.at(values)
         return values
+
+    def _shape(self, term: str | None) -> tuple[int, int]:
+        d = len(self.parameters)
+        noise = next(output.shape for output in self.entries.outputs if output.name == SIGMA.name)
+        return {"lyapunov_solution": (d, d), "tangent_noise": noise}.get(str(term), (d, 1))
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> "StructuralFormulas":
         """With values, or expressions, for constants or parameters in the entries."""
         graph = Graph()
         known = {graph.symbol(s): from_sympy(sp.sympify(a), graph) for s, a in values.items()}
         entries = {name: matrix.replace(known) for name, matrix in self.entries.on(graph).items()}
-        return replace(self, entries=Program.of(entries))
+        third = None if self.third is None else self.third.subs(values)
+        return replace(self, entries=Program.of(entries), third=third)
 
     # --- as it is written: letters that the problem uses are bold ---------------------------------
 
@@ -136,27 +169,22 @@ class StructuralFormulas:
     def written(self) -> tuple[Line, ...]:
         """The lines in letters that are none of the problem's symbols."""
         letters = self._letters
-        names = {line.name.name: line.name for line in self.lines}
-        return tuple(
-            Line(letters.get(n, names[n]), line.value.subs(letters), line.term)
-            for n, line in zip(names, self.lines, strict=True)
+        renamed = (
+            Line(letters.get(line.name.name, line.name), line.value.subs(letters), line.term) for line in self.lines
         )
+        return tuple(line for line in renamed if str(line.value) != line.name.name)  # ∇²L† says what it is
 
     @property
-    def given(self) -> tuple[tuple[Name, str, str], ...]:
-        """The names that are given entry by entry, and what they are, in characters and in LaTeX."""
-        kind = MEANINGS if self.bends else ONE
+    def given(self) -> tuple[Given, ...]:
+        """What the letters are that are given entry by entry."""
         used = frozenset(name for line in self.lines for name in line.value.names)
-        level = self.level
-        meant = {
-            name: (text.replace("f", level.name), LETTER_F.sub(lambda _: level.tex, tex))
-            for name, (text, tex) in kind.items()
-        }
+        kinds = (SEVERAL if self.bends else ONE).items()
+        meant = [words.with_letters(self._letters) for name, words in kinds if name.name in used]
         for name in (PROPORTION, VARIANCE):
-            if name.name in self.entries.names:
-                value = self.entries.expand(name.name)[0, 0]
-                meant[name] = (str(value), sp.latex(value))
-        return tuple((self._letters.get(n.name, n), *words) for n, words in meant.items() if n.name in used)
+            if name.name in self.entries.names and not self._is_itself(name):
+                letter, value = self._letters.get(name.name, name), self.entries.expand(name.name)[0, 0]
+                meant.append(Given(letter.name, letter.tex, str(value), sp.latex(value)))
+        return tuple(meant)
 
     @property
     def level(self) -> Name:
@@ -171,10 +199,15 @@ class StructuralFormulas:
     def _letters(self) -> dict[str, Name]:
         """Bold letters for those that the problem uses itself."""
         taken = {sp.latex(s) for s in {*self.parameters, *self.entries.symbols}}
-        return {name.name: _bold(name) for name in LETTERS if _letter(name) in taken}
+        return {name.name: _bold(name) for name in LETTERS if _letter(name) in taken and not self._is_itself(name)}
+
+    def _is_itself(self, name: Name) -> bool:
+        """Whether c, or s², is what the problem itself calls so."""
+        scalar = name in (PROPORTION, VARIANCE) and name.name in self.entries.names
+        return scalar and sp.latex(self.entries.expand(name.name)[0, 0]) == name.tex
 
     def __str__(self) -> str:
-        given = [f"{name} = {words}" for name, words, _ in self.given]
+        given = [f"{g.left} = {g.right}" for g in self.given]
         return "\n".join([*given, *(f"{line.name} = {line.value}" for line in self.written)])
 
     def latex(self) -> str:
@@ -186,24 +219,26 @@ class StructuralFormulas:
 
     @property
     def _lines(self) -> str:
-        given = [f"{name.latex()} &= {words}" for name, _, words in self.given]
+        given = [f"{g.left_tex} &= {g.right_tex}" for g in self.given]
         lines = [*given, *(f"{line.name.latex()} &= {line.value.latex()}" for line in self.written)]
         return " \\\\\n".join(lines)
 
 
-MEANINGS = {
-    NORMAL: ("∇f", r"\nabla f"),
-    FRAME: ("(∇f₁ … ∇f_M)", r"(\nabla f_1\,\dots\,\nabla f_M)"),
-    BEND: ("(∇²f₁, …, ∇²f_M)", r"(\nabla^2 f_1,\,\dots,\,\nabla^2 f_M)"),
-    CURVATURE: ("∂²L/∂f²", r"\partial^2 L/\partial f^2"),
-    SLOPES: ("(∇k₁ … ∇k_M), kᵢ = ∂²L/∂fᵢ²", r"(\nabla k_1\,\dots\,\nabla k_M),\quad k_i = \partial^2 L/\partial f_i^2"),
-    CURVATURES: ("diag(∂²L/∂fᵢ²)", r"\mathrm{diag}(\partial^2 L/\partial f_i^2)"),
+ONE = {
+    NORMAL: Given("n", "n", "∇f", r"\nabla f"),
+    BEND: Given("A", "A", "∇²f", r"\nabla^2 f"),
+    CURVATURE: Given("k", "k", "∂²L/∂f²", r"\partial^2 L/\partial f^2"),
 }
+"""What is given for one f."""
 
-ONE = {name: words for name, words in MEANINGS.items() if name is not SLOPES} | {BEND: ("∇²f", r"\nabla^2 f")}
-"""The same for one f."""
-
-LETTER_F = re.compile(r"(?<![A-Za-z\\])f")
+SEVERAL = {
+    FRAME: Given("F eᵢ", "F e_i", "∇fᵢ", r"\nabla f_i"),
+    BEND: Given("Aᵢ", "A_i", "∇²fᵢ", r"\nabla^2 f_i"),
+    CURVATURE: Given("k", "k", "∂²L/∂fᵢ²", r"\partial^2 L/\partial f_i^2"),
+    CURVATURES: Given("K", "K", "diag(∂²L/∂fᵢ²)", r"\mathrm{diag}(\partial^2 L/\partial f_i^2)"),
+    SLOPES: Given("∇k eᵢ", r"\nabla k\,e_i", "∇(∂²L/∂fᵢ²)", r"\nabla(\partial^2 L/\partial f_i^2)"),
+}
+"""For f_1 … f_M; e_i is the i-th unit vector."""
 
 LETTERS = (
     *(LEVEL, NORMAL, SQUARE, FRAME, GRAM, DUAL, BEND, CURVATURE, CURVATURES, SLOPES, SIGMA, COVARIANCE),
@@ -226,9 +261,6 @@ def _bold(name: Name) -> Name:
     return Name(name.name.translate(BOLD), name.tex.replace(letter, f"{command}{{{letter}}}", 1), name.number)
 
 
-SCALARS = {name.name for name in (CURVATURE, PROPORTION, VARIANCE)}
-
-
 @dataclass(frozen=True)
 class ThirdDerivative:
     """∂²(∇L)[B] as a program in x and in B.
@@ -249,6 +281,12 @@ class ThirdDerivative:
         b = Matrix.of([landscape.graph.symbol(s) for s in row] for row in symbols)
         program = Program.of({"third": landscape.third_derivative(b)})
         return ThirdDerivative(program, tuple(s for row in symbols for s in row))
+
+    def subs(self, values: Mapping[sp.Symbol, Any]) -> "ThirdDerivative":
+        """With values, or expressions, for symbols."""
+        graph = Graph()
+        known = {graph.symbol(s): from_sympy(sp.sympify(a), graph) for s, a in values.items()}
+        return replace(self, program=Program.of({"third": self.program.on(graph)["third"].replace(known)}))
 
     def at(self, point: Mapping[sp.Symbol, PreciseNumber]) -> Callable[[PreciseMatrix], PreciseMatrix]:
         """B ↦ ∂²(∇L)[B] at a point."""

@@ -4,6 +4,8 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
+import sympy as sp
+
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, Node
@@ -14,6 +16,8 @@ from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.vector_expressions import (
     IDENTITY,
+    SUPERSCRIPTS,
+    Name,
     Product,
     VectorExpression,
     apply,
@@ -40,6 +44,7 @@ from symbolic_sgd.theorem.structural import (
     NORMAL,
     PROPORTION,
     PSEUDO_INVERSE,
+    RANK,
     REGULARIZER,
     SIGMA,
     SLOPES,
@@ -150,15 +155,26 @@ class _NoiseScalars:
     @staticmethod
     def of(derivation: Derivation, graph: Graph) -> "_NoiseScalars":
         """Those of a derivation."""
-        stated = {PROPORTION: derivation.proportion, VARIANCE: derivation.isotropy}
-        known = {name: e for name, e in stated.items() if e is not None}
-        written = {name: _rational(e) or name for name, e in known.items()}
-        named = {name.name: Matrix.column([from_sympy(e, graph)]) for name, e in known.items() if written[name] is name}
+        both = {PROPORTION: derivation.proportion, VARIANCE: derivation.isotropy}
+        stated = {name: e for name, e in both.items() if e is not None}
+        written = {name: _written_scalar(name, e) for name, e in stated.items()}
+        named = {
+            name.name: Matrix.column([from_sympy(stated[kind], graph)])
+            for kind, name in written.items()
+            if isinstance(name, Name)
+        }
         return _NoiseScalars(written.get(PROPORTION), written.get(VARIANCE), named)
 
 
-def _rational(expression: Expression) -> Product | None:
-    return Product(Fraction(int(expression.p), int(expression.q))) if expression.is_Rational else None
+def _written_scalar(name: Name, value: Expression) -> Name | Product:
+    """A rational or a power of a constant as it is, anything else by name."""
+    if value.is_Rational:
+        return Product(Fraction(int(value.p), int(value.q)))
+    base, exponent = value.as_base_exp()
+    if base.is_Symbol and exponent.is_Integer and exponent > 0:
+        power = "" if exponent == 1 else str(exponent).translate(SUPERSCRIPTS)
+        return Name(base.name + power, sp.latex(value), number=True)
+    return name
 
 
 def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple[Line, ...]:
@@ -246,13 +262,21 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         stacked = Matrix(tuple(row for bend in bends for row in bend.rows))
         entries |= {FRAME.name: frame, BEND.name: stacked}
         parts = _many_levels(curvature, bent)
+    lines = _lines(derivation, parts, noise)
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
-        entries=Program.of(entries),
+        rank=derivation.codimension,
+        entries=_used(entries, lines),
         third=None,
         bends=m if m > 1 else 0,
-        lines=_lines(derivation, parts, noise),
+        lines=lines,
     )
+
+
+def _used(entries: Mapping[str, Matrix], lines: Sequence[Line]) -> Program:
+    """f, σ, and what a line needs."""
+    needed = {name for line in lines for name in line.value.names} | {LEVEL.name, SIGMA.name}
+    return Program.of({name: matrix for name, matrix in entries.items() if name in needed})
 
 
 def _curvature(curvatures: Sequence[Node], entries: dict[str, Matrix], *, alone: bool) -> VectorExpression:
@@ -323,7 +347,7 @@ def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
         isotropic=isotropic,
         trace=apply("trace", weighted(GRAM)),
         logarithm=apply("logarithm", apply("determinant", weighted(GRAM))),
-        solution=apply("lyapunov", HESSIAN, DUAL @ FRAME.T @ COVARIANCE @ FRAME @ DUAL.T),
+        solution=apply("lyapunov", HESSIAN, RANK, DUAL @ FRAME.T @ COVARIANCE @ FRAME @ DUAL.T),
     )
 
 
@@ -337,7 +361,7 @@ def _general(derivation: Derivation) -> StructuralFormulas:
     across = IDENTITY - TANGENT
     parts = _Parts(
         start=(
-            Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN), "hessian_pinv"),
+            Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN, RANK), "hessian_pinv"),
             Line(TANGENT, IDENTITY - HESSIAN @ PSEUDO_INVERSE, "tangent_projection"),
         ),
         across=HESSIAN @ PSEUDO_INVERSE,
@@ -347,13 +371,15 @@ def _general(derivation: Derivation) -> StructuralFormulas:
         label=-QUARTER * (TANGENT @ third(IDENTITY)),
         isotropic=-QUARTER * (TANGENT @ third(PSEUDO_INVERSE)),
         trace=apply("trace", HESSIAN),
-        logarithm=apply("logarithm", apply("product", HESSIAN)),
-        solution=apply("lyapunov", HESSIAN, across @ COVARIANCE @ across),
+        logarithm=apply("logarithm", apply("product", HESSIAN, RANK)),
+        solution=apply("lyapunov", HESSIAN, RANK, across @ COVARIANCE @ across),
     )
+    lines = _lines(derivation, parts, noise)
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
-        entries=Program.of(entries),
+        rank=derivation.codimension,
+        entries=_used(entries, lines),
         third=ThirdDerivative.of(derivation),
         bends=0,
-        lines=_lines(derivation, parts, noise),
+        lines=lines,
     )

@@ -293,8 +293,8 @@ def test_the_rest_points_do_not_depend_on_the_chart():
 def test_the_document_says_it_too():
     residuals, parameters = pairs()
     sde = with_label_noise(residuals, parameters)
-    findings = Findings("", sde.derivation, {}, None, None, sde.in_chart(), None)  # type: ignore[arg-type]
+    findings = Findings("", sde.derivation, sde.structure, {}, None, None, sde.in_chart(), None)  # type: ignore[arg-type]
     assert "∂b has a kernel" in str(chart_section(findings))
     other = with_label_noise([u**2 * v - 1], (u, v))
-    findings = Findings("", other.derivation, {}, None, None, other.in_chart((u,)), None)  # type: ignore[arg-type]
+    findings = Findings("", other.derivation, other.structure, {}, None, None, other.in_chart((u,)), None)  # type: ignore[arg-type]
     assert "elsewhere on Γ" in str(chart_section(findings))

@@ -27,3 +27,10 @@ def test_a_lower_manifold_of_another_codimension() -> None:
     record = judge(6806)
     assert record["derived codimension"] == 2
     assert not record["wrong"]
+
+
+def test_what_vanishes_only_nearly_is_an_equation_as_it_is() -> None:
+    """Was: Γ = {1 = 0}, where x e^(…) is below all digits, and yet not 0."""
+    loss = 1 - sp.exp(-(x**2) / 20) - 2 * sp.exp(-300 * (x - 7) ** 2)
+    sde = derive_limiting_sde(Problem(loss=loss, parameters=(x, y), noise=IsotropicNoise(1)))
+    assert all(e.free_symbols for e in sde.manifold.equations)

@@ -45,7 +45,9 @@ def test_the_theorem_is_a_list_of_blocks():
     """One that is added stands in the snippet as it is."""
     sde = gallery_sde("hyperbola_label")
     matrices = {term.name: getattr(sde, term.name) for term in TERMS}
-    blocks = list(printing.theorem.theorem(sde.derivation, matrices, lambda name: sde.program.select(name)))
+    blocks = list(
+        printing.theorem.theorem(sde.derivation, sde.structure, matrices, lambda name: sde.program.select(name))
+    )
     assert snippet(blocks) == sde.latex()
     assert snippet([*blocks, *BLOCKS]) == sde.latex() + snippet(BLOCKS)
     symbols = {line.split(" = ")[0] for block in blocks if isinstance(block, Formula) for line in block.lines}

@@ -10,6 +10,9 @@ from widened_losses import widened_loss
 
 from symbolic_sgd import WRITERS, IsotropicNoise, LabelNoise, Problem, SymbolicSGDError, derive_limiting_sde
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, Name, apply
+from symbolic_sgd.printing.blocks import Formula
+from symbolic_sgd.printing.mathml import mathml
+from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.problems.problem_file import read_problem
 from symbolic_sgd.theorem.structural import StructuralFormulas
 from symbolic_sgd.theorem.structural_lines import agrees, structural_formulas
@@ -96,10 +99,50 @@ def test_numbers_and_scalars_stand_before_what_is_linear() -> None:
 
 def test_letters_of_the_problem_are_left_to_it() -> None:
     n, s, sigma = sp.symbols("n s sigma", real=True)
-    problem = Problem(loss=(n * sigma - 1) ** 2 / 2, parameters=(n, sigma), noise=IsotropicNoise(s), constants=(s,))
+    noise = IsotropicNoise(s + 1)
+    problem = Problem(loss=(n * sigma - 1) ** 2 / 2, parameters=(n, sigma), noise=noise, constants=(s,))
     sde = derive_limiting_sde(problem)
     assert "∂Φ = I - 𝐧𝐧ᵀ/N" in str(sde.structure)
-    assert "𝐬² = s**2" in str(sde.structure)
+    assert "𝐬² = (s + 1)**2" in str(sde.structure)
     assert str(sde.structure.terms["tangent_noise"]) == "∂Φ𝛔"
     assert r"\mathbf{n} &= \nabla f" in sde.latex()
     assert "<math" in sde.document(WRITERS[".html"])
+
+
+def _cross_terms() -> Problem:
+    a, b, x, y = sp.symbols("a b x y", real=True)
+    loss = (a * b - 1) ** 2 + (a * b - 1) * (x * y - 1) + (x * y - 1) ** 2
+    return Problem(loss=loss, parameters=(a, b, x, y), noise=sp.Matrix([[1, a], [b, 2], [x, 0], [0, y]]))
+
+
+def test_points_of_float64_are_good_enough_without_levels() -> None:
+    """Was: H of full rank beside Γ, so that ∂Φ = 0."""
+    sde = derive_limiting_sde(_cross_terms())
+    x = (1.3, 1 / 1.3, 0.7, 1 / 0.7)
+    values = sde.structure.at(dict(zip(sde.problem.parameters, x, strict=True)))
+    assert np.allclose(values["b"].ravel(), sde.lambdify().drift(x), rtol=1e-12)
+
+
+def test_parameters_can_be_substituted_in_the_third_derivative() -> None:
+    sde = derive_limiting_sde(_cross_terms())
+    a, b, x, y = sde.problem.parameters
+    values = sde.structure.subs({y: 1 / x}).at({a: 2, b: 0.5, x: 4})
+    assert np.allclose(values["b"].ravel(), sde.lambdify().drift([2, 0.5, 4, 0.25]), rtol=1e-12)
+
+
+def test_what_is_zero_has_its_shape() -> None:
+    problem = Problem.least_squares([u * v - 1, w - u], parameters=(u, v, w), noise=LabelNoise(1))
+    values = derive_limiting_sde(problem).structure.at({u: 1, v: 1, w: 1})
+    assert values["σ_∥"].shape == (3, 4) and values["b_∥"].shape == (3, 1) and values["S"].shape == (3, 3)
+
+
+@pytest.mark.parametrize("file", GALLERY, ids=lambda f: f.stem)
+def test_every_line_has_mathml(file: Path) -> None:
+    blocks = structural(derive_limiting_sde(read_problem(file)).structure)
+    assert all("<m" in mathml(b.lines, aligned=b.aligned) for b in blocks if isinstance(b, Formula))
+
+
+def test_lines_without_levels_have_mathml() -> None:
+    blocks = structural(derive_limiting_sde(_cross_terms()).structure)
+    assert all("<m" in mathml(b.lines, aligned=b.aligned) for b in blocks if isinstance(b, Formula))
+    assert "∇²L† = ∇²L†" not in str(derive_limiting_sde(_cross_terms()).structure)
