@@ -1,7 +1,7 @@
 """The limiting SDE in vectors, as displays."""
 
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.printing.blocks import Block, paragraph
+from symbolic_sgd.printing.blocks import Block, Math, paragraph
 from symbolic_sgd.printing.displays import broken_sum, displays, equation_lines
 from symbolic_sgd.theorem.structural import LEVEL, StructuralFormulas
 
@@ -13,8 +13,8 @@ def structural(formulas: StructuralFormulas) -> tuple[Block, ...]:
     """What the letters stand for, and then the terms of the theorem, a line each."""
     given = [[rf"{g.left_tex} &= {g.right_tex}"] for g in formulas.given]
     lines = [[rf"{line.name.latex()} &= {line.value.latex()}"] for line in formulas.written]
-    units = " (eᵢ is the i-th unit vector)" if formulas.bends else ""
-    return (paragraph(f"In vectors and matrices, on Γ{units}:"), *displays([*_levels(formulas), *given, *lines]))
+    units = (", with the unit vectors ", Math("e_i", "eᵢ")) if formulas.bends else ()
+    return (paragraph("In vectors and matrices, on Γ", *units, ":"), *displays([*_levels(formulas), *given, *lines]))
 
 
 def _levels(formulas: StructuralFormulas) -> list[list[str]]:
