@@ -109,7 +109,8 @@ class LimitingSDE(Printable):
         r"""The same SDE in vectors and matrices: n = ∇f, A = ∇²f, … where L = Σ h_i(f_i) with f_i = 0 on Γ, else in H = ∇²L.
 
         `.definitions` and `.terms` are expressions by name, `.at(point)` their numbers, `.subs({symbol: value})` puts in values
-        for constants, `.latex()` prints them. They agree with the program to 50 digits where it was looked, at points of Γ.
+        for constants, `.latex()` prints them. What is in f_i agrees with the program to 50 digits at points of Γ, where it was looked;
+        otherwise the lines are the theorem's own.
 
         >>> from symbolic_sgd import IsotropicNoise, Problem
         >>> u, v, s = sp.symbols("u v s")

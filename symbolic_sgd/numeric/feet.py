@@ -1,6 +1,6 @@
 """Points that float64 cannot judge: they are put on Γ to 120 digits, examined there, and terms are evaluated there.
 
-This is where curvatures lie more than eight decades apart, or rounding hides them.
+This is where curvatures lie more than eight decades apart, where rounding hides them, or where it costs the digits of a term.
 """
 
 from collections.abc import Mapping, Sequence

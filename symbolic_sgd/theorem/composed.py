@@ -344,11 +344,12 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
         noise=blocks["noise_factor"],
         proportion=constant(derivation.proportion),
         isotropy=constant(derivation.isotropy),
-        zeros=_zero_terms(derivation.program),
+        zeros=zero_terms(derivation.program),
         solve=solve,
     )
 
 
-def _zero_terms(program: Program) -> frozenset[str]:
+def zero_terms(program: Program) -> frozenset[str]:
+    """The terms that are zero on Γ."""
     zero = [i.op == "constant" and i.value == 0 for i in program.instructions]
     return frozenset(o.name for o in program.outputs if all(zero[r] for r in o.registers))

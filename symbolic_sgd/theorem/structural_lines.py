@@ -24,7 +24,7 @@ from symbolic_sgd.algebra.vector_expressions import (
 )
 from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
-from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas
+from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, zero_terms
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.theorem.structural import (
     ACROSS,
@@ -121,8 +121,7 @@ class _Parts:
 
     Args:
         start: the lines that define its letters, ∂Φ and H† among them.
-        hessian: H.
-        half_projection: I − ∂Φ, as it is shortest.
+        across: I − ∂Φ, as it is shortest.
         compensation: Σ_∥ ↦ −½H†T[Σ_∥].
         mixed: b_⊥∥ from Σ.
         normal: S ↦ −½∂ΦT[S] for any S across Γ.
@@ -179,7 +178,7 @@ def _written_scalar(name: Name, value: Expression) -> Name | Product:
 
 def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple[Line, ...]:
     """All equations, from what the kind of loss and the structure of the noise make of them."""
-    zero = _zero_terms(derivation)
+    zero = zero_terms(derivation.program)
     c, s = noise.proportion, noise.isotropy
     regularizer: VectorExpression | None = None
     if c is not None:
@@ -192,17 +191,7 @@ def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple
         )
     else:
         stationary, normal = parts.solution, parts.normal
-    general = [
-        n
-        for n, shown in ((MIXED, "mixed_regularization"), (COMPENSATION, "tangent_noise_compensation"))
-        if shown not in zero
-    ]
-    uses_covariance = bool(general) or (c is None and s is None)
-    lines = [*parts.start]
-    if uses_covariance:
-        lines.append(Line(COVARIANCE, SIGMA @ SIGMA.T))
-    if COMPENSATION in general:
-        lines.append(Line(TANGENT_COVARIANCE, TANGENT @ COVARIANCE @ TANGENT))
+    lines = [*parts.start, Line(COVARIANCE, SIGMA @ SIGMA.T), Line(TANGENT_COVARIANCE, TANGENT @ COVARIANCE @ TANGENT)]
     values = {
         "lyapunov_solution": (STATIONARY, stationary),
         "tangent_noise": (NOISE, TANGENT @ SIGMA),
@@ -216,7 +205,7 @@ def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple
     for name in shown[1:]:
         total = total + name
     lines.append(Line(DRIFT, total, "drift"))
-    if regularizer is not None and "normal_regularization" not in zero:
+    if regularizer is not None and "mixed_regularization" in zero and "normal_regularization" not in zero:
         lines.append(Line(REGULARIZER, regularizer))
     return _needed(lines)
 
@@ -230,12 +219,6 @@ def _needed(lines: Sequence[Line]) -> tuple[Line, ...]:
             kept.append(line)
             needed |= line.value.names
     return tuple(reversed(kept))
-
-
-def _zero_terms(derivation: Derivation) -> frozenset[str]:
-    program = derivation.program
-    zero = [i.op == "constant" and i.value == 0 for i in program.instructions]
-    return frozenset(o.name for o in program.outputs if all(zero[r] for r in o.registers))
 
 
 # --- one f ------------------------------------------------------------------------------------

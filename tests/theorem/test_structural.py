@@ -146,3 +146,12 @@ def test_lines_without_levels_have_mathml() -> None:
     blocks = structural(derive_limiting_sde(_cross_terms()).structure)
     assert all("<m" in mathml(b.lines, aligned=b.aligned) for b in blocks if isinstance(b, Formula))
     assert "∇²L† = ∇²L†" not in str(derive_limiting_sde(_cross_terms()).structure)
+
+
+def test_there_is_no_r_where_the_mixed_term_is_not_zero() -> None:
+    """Σ_⊥ = ∇²L, and a block across: −¼ ∂Φ∇tr ∇²L is b_⊥ alone."""
+    problem = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=sp.Matrix([u + v, u - v]))
+    sde = derive_limiting_sde(problem)
+    assert sde.derivation.proportion == 1
+    names = [line.name.name for line in sde.structure.lines]
+    assert "b_⊥∥" in str(sde.structure.terms["drift"]) and "R" not in names
