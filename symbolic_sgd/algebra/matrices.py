@@ -43,9 +43,18 @@ class Matrix:
         return tuple(entry for row in self.rows for entry in row)
 
     @property
+    def diagonal_entries(self) -> tuple[Node, ...]:
+        return tuple(row[i] for i, row in enumerate(self.rows))
+
+    @property
+    def is_diagonal(self) -> bool:
+        """Whether all else is the constant 0."""
+        return all(entry.is_zero for i, row in enumerate(self.rows) for j, entry in enumerate(row) if i != j)
+
+    @property
     def trace(self) -> Node:
         """The sum of the diagonal of a matrix that is not empty."""
-        return self.rows[0][0].graph.total(row[i] for i, row in enumerate(self.rows))
+        return self.rows[0][0].graph.total(self.diagonal_entries)
 
     def __getitem__(self, ij: tuple[int, int]) -> Node:
         return self.rows[ij[0]][ij[1]]

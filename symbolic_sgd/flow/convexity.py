@@ -49,13 +49,13 @@ def _stays_smooth(manifold: Manifold, dual: DualCoordinates) -> bool:
 def _is_convex(manifold: Manifold, search: IntegralSearch, dual: DualCoordinates) -> bool:
     """Whether C and k are the same at random points."""
     known, landscape = manifold.equations, manifold.landscape
-    if not known.squares or known.curvatures is None or dual.directions.free_symbols:
+    if not known.squares or known.curvature is None or dual.directions.free_symbols:
         return False
     linked = [from_sympy(without_moduli(e), landscape.graph) for e in dual.linked()]
     outputs = {
         "links": Matrix.of(jacobian(linked, landscape.variables)),
         "levels": Matrix.of(jacobian(known.levels, landscape.variables)),
-        "curvatures": Matrix.column(known.curvatures),
+        "curvatures": Matrix.column(known.curvature.diagonal_entries),
     }
     d, rows = landscape.dimension, search.random_points(PROBES)
     rows[:, d:] = rows[0, d:]

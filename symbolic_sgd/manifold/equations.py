@@ -16,7 +16,7 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.manifold.critical_equations import CriticalEquations, critical_equations, stationary_equations
 from symbolic_sgd.manifold.exponential_levels import exponential_levels
-from symbolic_sgd.manifold.inner_functions import equations_by_functions
+from symbolic_sgd.manifold.inner_functions import equations_by_functions, levels_of_functions
 from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
@@ -41,14 +41,15 @@ class Equations:
 
     Args:
         vanishing: nodes that are zero on Γ.
-        levels: M nodes that are constant on Γ, with independent gradients at every point found (these are normal to
-            Γ); empty where there are not enough.
-        curvatures: k_1 … k_M where L = ½ Σ k_i g_i², or Σ h_i(g_i) with h_i″(0) = k_i, with exactly the M levels g, all
-            zero on Γ, so that H = Σ k_i ∇g_i ∇g_iᵀ there and they are independent wherever rank H = M; else None.
+        levels: M nodes that are constant on every part of Γ, with independent gradients at every point found (these are normal
+            to Γ); empty where there are not enough.
+        curvature: K, M×M, with H = F K Fᵀ on Γ for F = (∇g_1 … ∇g_M) and exactly the M levels g, so that F has rank M wherever
+            rank H = M: diagonal where L = Σ h_i(g_i), ∂²h(g) where L = h(g_1, …, g_M); None where L is not known to be such.
+        rigid: whether K is constant along Γ even where it is written with parameters; else it is diagonal.
         squares: whether L = ½ Σ k_i g_i² and a constant, everywhere.
         independent: whether the gradients of the levels are proved to be independent wherever rank H = M.
-        everywhere: whether `vanishing`, `curvatures` and `values` are proved on all of Γ, or Γ is by definition where they hold.
-        steady: whether the levels are proved to be constant on all of Γ.
+        everywhere: whether `vanishing`, `curvature` and `values` are proved on all of Γ, or Γ is by definition where they hold.
+        steady: whether the levels are proved to be constant on every part of Γ.
         defining: M equations that hold on all of Γ, perhaps not only there.
         shown: M equations whose common zeros near the points found are Γ; farther from them they may have other zeros.
         printed: equations with the same zeros near the points, and nowhere any at which ∇L is not zero: M where such were
@@ -58,7 +59,8 @@ class Equations:
 
     vanishing: tuple[Node, ...]
     levels: tuple[Node, ...]
-    curvatures: tuple[Node, ...] | None
+    curvature: Matrix | None
+    rigid: bool
     squares: bool
     independent: bool
     everywhere: bool
@@ -115,6 +117,7 @@ def find_equations(
     return (
         _by_composition(problem, landscape, points, rank.rank, squares)
         or _by_exponentials(problem, landscape, points, rank.rank)
+        or _by_functions(problem, landscape, points, rank)
         or _by_stationarity(problem, landscape, points, rank, squares)
     )
 
@@ -143,6 +146,32 @@ def _by_exponentials(
     return _of_levels(found.levels, found.curvatures, proved=found.unique, squares=False, values=found.values)
 
 
+def _by_functions(
+    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], rank: HessianRank
+) -> Equations | None:
+    """Of L = h(g_1, …, g_M): the zeros of ∂h(g), each part of them a level set of g."""
+    found = levels_of_functions(problem, landscape, points, rank.rank)
+    if found is None:
+        return None
+    critical = critical_equations(landscape, points, rank)
+    if critical.divides and not found.lowest:
+        return None
+    return Equations(
+        vanishing=found.vanishing,
+        levels=found.levels,
+        curvature=found.curvature,
+        rigid=True,
+        squares=False,
+        independent=True,
+        everywhere=found.lowest or all(zero_on(critical.defining, found.vanishing)),
+        steady=True,
+        defining=found.vanishing,
+        shown=found.vanishing,
+        printed=found.vanishing,
+        values=found.values,
+    )
+
+
 def _of_levels(
     levels: tuple[Node, ...],
     curvatures: tuple[Node, ...],
@@ -155,7 +184,8 @@ def _of_levels(
     return Equations(
         vanishing=levels,
         levels=levels,
-        curvatures=curvatures,
+        curvature=Matrix.diagonal(levels[0].graph, curvatures),
+        rigid=False,
         squares=squares,
         independent=True,
         everywhere=proved,
@@ -196,7 +226,8 @@ def _by_stationarity(
     return Equations(
         vanishing=tuple(dict.fromkeys([*known, *(node for node in fixed.values() if node is not None)])),
         levels=tuple(fixed.get(level) or level for level in levels),
-        curvatures=None,
+        curvature=None,
+        rigid=False,
         squares=False,
         independent=False,
         everywhere=True,
@@ -213,7 +244,8 @@ def _of_divisor(critical: CriticalEquations, known: tuple[Node, ...]) -> Equatio
     return Equations(
         vanishing=tuple(dict.fromkeys([*known, *levels])) if critical.complete else known,
         levels=levels,
-        curvatures=None,
+        curvature=None,
+        rigid=False,
         squares=False,
         independent=True,
         everywhere=True,

@@ -6,15 +6,21 @@ rank H = M: near such a point Γ is {∂h(g) = 0}, and {g = v} for the value v t
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.convexity import is_convex
 from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.manifold.affine_span import AffineSpan, parts
 from symbolic_sgd.manifold.critical_equations import component_equations, independent
+from symbolic_sgd.manifold.monomials import quadratic_in_monomials
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
+from symbolic_sgd.manifold.shifts import common_shifts, rebuilt, unshifted
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.rational.recognition import rational
@@ -27,24 +33,79 @@ LARGEST_DENOMINATOR = 10**9
 
 @dataclass(frozen=True)
 class InnerFunctions:
-    """L = c h(g) and a constant, for a factor c without parameters.
+    """L = h(g) and a constant.
 
     Args:
         functions: g_1 … g_M, independent as linear combinations of what they are sums of.
         letters: t_1 … t_M.
-        slopes: ∂h(t).
+        outer: h(t).
         sums: every sum through which parameters go into the loss, as an affine function of t.
     """
 
     functions: tuple[Expression, ...]
     letters: tuple[sp.Symbol, ...]
-    slopes: tuple[Expression, ...]
+    outer: Expression
     sums: dict[Expression, Expression]
+
+    @cached_property
+    def slopes(self) -> tuple[Expression, ...]:
+        """∂h(t)."""
+        return tuple(sp.diff(self.outer, t) for t in self.letters)
 
     def slopes_at(self, values: Sequence[Expression]) -> tuple[Expression, ...]:
         """∂h at values of g."""
         at = dict(zip(self.letters, values, strict=True))
         return tuple(slope.xreplace(at) for slope in self.slopes)
+
+    def bends_at(self, values: Sequence[Expression]) -> list[list[Expression]]:
+        """∂²h at values of g."""
+        at = dict(zip(self.letters, values, strict=True))
+        return [[sp.diff(slope, t).xreplace(at) for t in self.letters] for slope in self.slopes]
+
+
+@dataclass(frozen=True)
+class FunctionLevels:
+    """Γ for L = h(g): the level set {g = v} for the one v with ∂h(v) = 0, if it is known, else {∂h(g) = 0}.
+
+    Args:
+        levels: g − v, or g.
+        vanishing: M nodes that are zero on Γ.
+        curvature: ∂²h(g), at v if it is known.
+        values: (node, its value on Γ), for every sum in the loss, if v is known.
+        lowest: whether h is convex, so that L is lowest where ∂h(g) = 0, and only there.
+    """
+
+    levels: tuple[Node, ...]
+    vanishing: tuple[Node, ...]
+    curvature: Matrix
+    values: tuple[tuple[Node, Node], ...]
+    lowest: bool
+
+
+def levels_of_functions(
+    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
+) -> FunctionLevels | None:
+    """Γ by M functions through which all the parameters go into the loss, if their gradients are independent at the points.
+
+    v is used where h is convex: ∂²h(v) is regular, so that there is no other.
+    """
+    graph = landscape.graph
+    exact = lambda e: from_sympy(sp.sympify(e), graph)  # noqa: E731
+    for inner in inner_functions(problem, codimension):
+        lowest = is_convex(inner.outer, inner.letters)
+        level = _level(inner, landscape, points) if lowest else None
+        at = inner.functions if level is None else level
+        curvature = Matrix.of(map(exact, row) for row in inner.bends_at(at))
+        if level is not None:
+            vanishing = _differences(inner, level, landscape)
+            known = dict(zip(inner.letters, level, strict=True))
+            values = tuple((exact(e), exact(affine.xreplace(known))) for e, affine in inner.sums.items())
+            return FunctionLevels(vanishing, vanishing, curvature, values, lowest)
+        slopes = inner.slopes_at(inner.functions)
+        vanishing = component_equations([exact(slope) for slope in slopes], points)
+        if independent(vanishing, landscape, points):
+            return FunctionLevels(tuple(map(exact, inner.functions)), vanishing, curvature, (), lowest)
+    return None
 
 
 def equations_by_functions(
@@ -90,48 +151,66 @@ def _differences(inner: InnerFunctions, values: Sequence[Expression], landscape:
 
 
 def inner_functions(problem: Problem, count: int) -> Iterator[InnerFunctions]:
-    """So many functions through which all the parameters go into the loss: sums inside it, at each of a few depths."""
+    """So many functions through which all the parameters go into the loss: the largest polynomials in it, sums inside it at each
+    of a few depths, or monomials of a polynomial."""
     trained = set(problem.parameters)
-    _, loss = problem.loss.as_independent(*trained, as_Add=False)
+    factor, loss = problem.loss.as_independent(*trained, as_Add=False)
     terms = [term for term in sp.Add.make_args(loss) if term.free_symbols & trained]
-    for depth in range(DEEPEST):
-        found = _at_depth(terms, trained, depth, count)
-        if found is not None:
-            yield found
+    roads = (
+        _by_polynomials(factor, loss, trained, count),
+        *(_at_depth(factor, terms, trained, depth, count) for depth in range(DEEPEST)),
+        _by_monomials(problem, count),
+    )
+    yield from (found for found in roads if found is not None)
 
 
-def _at_depth(terms: Sequence[Any], trained: set[sp.Symbol], depth: int, count: int) -> InnerFunctions | None:
+def _by_polynomials(factor: Any, loss: Any, trained: set[sp.Symbol], count: int) -> InnerFunctions | None:
+    inner: list[Any] = []
+    rebuilt(loss, trained, lambda e: inner.append(e) or e)
+    span = AffineSpan.of(list(dict.fromkeys(inner)), trained)
+    if span is None or len(span.basis) != count:
+        return None
+    outer = rebuilt(loss, trained, lambda e: span.images[e])
+    return None if outer.free_symbols & trained else InnerFunctions(span.basis, span.letters, factor * outer, span.images)
+
+
+def _by_monomials(problem: Problem, count: int) -> InnerFunctions | None:
+    """Monomials of a polynomial that is multiplied out, less what is added to several without a change of the loss."""
+    found = quadratic_in_monomials(problem.loss, problem.parameters)
+    if found is None or len(found[0]) < count:
+        return None
+    monomials, outer = found
+    span = AffineSpan(tuple(monomials), tuple(monomials.values()), {})
+    shifts = common_shifts(outer, span.letters) if len(monomials) > count else None
+    if shifts is not None:
+        moved = unshifted(span, shifts)
+        outer = outer.xreplace({t: sp.S.Zero for t, e in moved.items() if not e})
+        monomials = {e: t for t, e in moved.items() if e}
+    if len(monomials) != count:
+        return None
+    return InnerFunctions(tuple(monomials), tuple(monomials.values()), outer, dict(monomials))
+
+
+def _at_depth(
+    factor: Any, terms: Sequence[Any], trained: set[sp.Symbol], depth: int, count: int
+) -> InnerFunctions | None:
     """Functions among the sums at this depth, if the terms of the loss that are not functions of them are terms of them."""
     sums = {term: _sums(term, trained, depth) for term in terms}
-    parts = {part for inner in sums.values() for e in inner or () for part in _parts(e, trained)}
-    linear = [term for term in terms if set(_parts(term, trained)) <= parts]
+    known = {part for inner in sums.values() for e in inner or () for part in parts(e, trained)}
+    linear = [term for term in terms if set(parts(term, trained)) <= known]
     others = [term for term in terms if term not in linear]
     functions = sorted({e for term in others for e in sums[term] or ()}, key=lambda e: (e.count_ops(), str(e)))
     if any(sums[term] is None for term in others) or len(functions) < count:
         return None
     rest = sp.Add(*linear)
-    rows = [_parts(e, trained) for e in (*functions, rest)]
-    used = sorted({part for row in rows for part in row}, key=str)
-    if not all(c.is_Rational for row in rows for c in row.values()):
+    span = AffineSpan.of([*functions, rest], trained)
+    if span is None or len(span.basis) != count or rest in span.basis:
         return None
-    combinations, chosen = sp.Matrix([[row.get(part, 0) for row in rows] for part in used]).rref()
-    if len(chosen) != count or chosen[-1] == len(functions):
-        return None
-    letters = sp.symbols(f"t1:{count + 1}", real=True, cls=sp.Dummy)
-    basis = [functions[k] for k in chosen]
-
-    def in_letters(k: int, e: Any) -> Any:
-        weights = [combinations[j, k] for j in range(count)]
-        constant = _constant(e, trained) - sp.Add(
-            *(w * _constant(g, trained) for w, g in zip(weights, basis, strict=True))
-        )
-        return sp.Add(constant, *(w * t for w, t in zip(weights, letters, strict=True)))
-
-    replaced = {e: in_letters(k, e) for k, e in enumerate(functions)}
-    outer = in_letters(len(functions), rest) + sp.Add(*(term.xreplace(replaced) for term in others))
+    sums_only = {e: span.images[e] for e in functions}
+    outer = span.images[rest] + sp.Add(*(term.xreplace(sums_only) for term in others))
     if outer.free_symbols & trained:
         return None
-    return InnerFunctions(tuple(basis), letters, tuple(sp.diff(outer, t) for t in letters), replaced)
+    return InnerFunctions(span.basis, span.letters, factor * outer, sums_only)
 
 
 def _sums(e: Any, trained: set[sp.Symbol], depth: int) -> list[Any] | None:
@@ -141,27 +220,13 @@ def _sums(e: Any, trained: set[sp.Symbol], depth: int) -> list[Any] | None:
     """
     if not e.free_symbols & trained:
         return []
-    proper = e.is_Add and len(_parts(e, trained)) > 1
+    proper = e.is_Add and len(parts(e, trained)) > 1
     if proper and depth == 0:
         return [e]
     inner = [_sums(a, trained, depth - proper) for a in e.args] or [None]
     if None in inner:
         return [e] if e.is_Add else None
     return [found for part in inner if part is not None for found in part]
-
-
-def _parts(e: Any, trained: set[sp.Symbol]) -> dict[Any, Any]:
-    """{m: c} for e = Σ c m and a constant."""
-    found: dict[Any, Any] = {}
-    for term in sp.Add.make_args(e):
-        if term.free_symbols & trained:
-            c, m = term.as_independent(*trained, as_Add=False)
-            found[m] = found.get(m, sp.S.Zero) + c
-    return found
-
-
-def _constant(e: Any, trained: set[sp.Symbol]) -> Any:
-    return sp.Add(*(term for term in sp.Add.make_args(e) if not term.free_symbols & trained))
 
 
 def _value(function: Any, landscape: Landscape, points: Sequence[PrecisePoint]) -> Expression | None:

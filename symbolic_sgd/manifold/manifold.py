@@ -26,6 +26,7 @@ from symbolic_sgd.manifold.precise import (
     HessianRank,
     PrecisePoint,
 )
+from symbolic_sgd.manifold.shifts import without_shifts
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 
@@ -39,7 +40,7 @@ class Manifold:
 
     Args:
         stated: what was stated.
-        problem: the same in the cell in which the loss is smooth.
+        problem: the same in the cell in which the loss is smooth, without what cancels (manifold/shifts.py).
         cell: the inequalities of that cell that were not stated.
         landscape: L, ∇L, ∇²L on the graph of this derivation.
         codimension: M.
@@ -114,15 +115,20 @@ def find_manifold(problem: Problem, progress: Progress = silent, *, inside_cell:
         NoManifold: and its subclasses, where the minimizers are no manifold that the theorem speaks of.
     """
     if not inside_cell or not has_jumps(problem):
-        return _smooth_manifold(problem, problem, (), progress)
+        written = _WRITTEN.get(problem)
+        if written is None:
+            written = _WRITTEN[problem] = without_shifts(problem)
+        return _smooth_manifold(problem, written, (), progress)
     known = _CELLS.get(problem)
     if known is None:
         with np.errstate(all="ignore"):
             first = _search(problem, progress).first_point()
-        known = _CELLS[problem] = in_cell(problem, first)
+        smooth, cell = in_cell(problem, first)
+        known = _CELLS[problem] = without_shifts(smooth), cell
     return _smooth_manifold(problem, *known, progress)
 
 
+_WRITTEN: WeakKeyDictionary[Problem, Problem] = WeakKeyDictionary()
 _CELLS: WeakKeyDictionary[Problem, tuple[Problem, tuple[Any, ...]]] = WeakKeyDictionary()
 _POINTS: WeakKeyDictionary[Problem, tuple[tuple[Mapping[sp.Symbol, PreciseNumber], HessianRank], ...]] = (
     WeakKeyDictionary()

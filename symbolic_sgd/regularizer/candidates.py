@@ -84,7 +84,8 @@ class Ingredients:
         if hessian is not None and factor is not None:
             noise.append(sum(e for k in range(factor.cols) for e in factor[:, k].T * hessian * factor[:, k]))
         space = self.derivation.normal_space
-        curvatures = (_expanded(space.curvatures, "curvatures") or ()) if isinstance(space, ComposedFrame) else ()
+        known = _expanded(space.curvature, "curvature") if isinstance(space, ComposedFrame) else None
+        curvatures = () if known is None else known.diagonal()
         return self._distinct([sum(diagonal), *diagonal, *curvatures, *self._minors(), *noise])
 
     def _minors(self) -> Iterator[Expression]:

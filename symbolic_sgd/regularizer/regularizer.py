@@ -288,7 +288,7 @@ def _volume(derivation: Derivation) -> Expression:
         )
     gram = _determinant(frame.T * frame)
     if isinstance(space, ComposedFrame):
-        return sp.Mul(*space.curvatures.expand("curvatures").flat()) * gram
+        return _determinant(space.curvature.expand("curvature")) * gram
     return _determinant(frame.T * derivation.blocks.expand("hessian") * frame) / gram
 
 

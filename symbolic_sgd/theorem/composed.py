@@ -1,12 +1,13 @@
-"""The theorem for L = Σ h_i(f_i) with all f_i = 0 on Γ, in which third derivatives of L do not occur.
+"""The theorem for L = Σ h_i(f_i, x) with all f_i = 0 on Γ, and for L = h(f_1, …, f_M): without third derivatives of L.
 
-With F = (∇f_1 … ∇f_M), G = FᵀF, A = G⁻¹Fᵀ, K = diag(k), k_i = h_i″(0), all on Γ:
+With F = (∇f_1 … ∇f_M), G = FᵀF, A = G⁻¹Fᵀ, and H = FKFᵀ, K = diag(k) with k_i = h_i″(0), or K = ∂²h(f), all on Γ:
 
     ∂Φ = P = I − FA,   H = FKFᵀ,   H† = AᵀK⁻¹A,   S = FZFᵀ with KGZ + ZGK = AΣAᵀ,
     −½H†T[Σ_∥] = −½Aᵀ(⟨∇²f_i, Σ_∥⟩)_i,   −PT[H†Σ_⊥∥] = −PΣ_i ∇²f_i PΣAᵀe_i,
-    −½PT[S] = −PΣ_i (k_i∇²f_i S∇f_i + ½∇k_i ∇f_iᵀS∇f_i),
+    −½PT[S] = −PΣ_i (∇²f_i SFKe_i + ½∇k_i ∇f_iᵀS∇f_i),
 
-because h_i‴, and the third derivatives of f_i, meet P∇f_i = 0 or f_i = 0.
+because h_i‴, and the third derivatives of f_i, meet P∇f_i = 0 or f_i = 0. The last sum is not there for L = h(f): f, and with
+it ∂²h(f), are constant along Γ.
 """
 
 from dataclasses import dataclass
@@ -41,10 +42,12 @@ class ComposedFormulas:
     Args:
         variables: x, the parameters.
         levels: f.
-        contents: c, what ∇f_i is divisible by on Γ: F, ∇²f_i and k are those of f_i/c_i.
+        equations: what vanishes on Γ: f, or M functions of f.
+        contents: c, what ∇f_i is divisible by on Γ: F, ∇²f_i and K are those of f_i/c_i.
         normal: F on Γ, D×M.
         bends: ∇²f_1 … ∇²f_M on Γ.
-        curvatures: k on Γ.
+        curvature: K on Γ.
+        rigid: whether it is constant along Γ even where it is written with parameters; else it is diagonal.
         noise: σ on Γ, D×Ξ.
         proportion: c where Σ_⊥ = cH on Γ, else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ, else None.
@@ -54,10 +57,12 @@ class ComposedFormulas:
 
     variables: tuple[Node, ...]
     levels: tuple[Node, ...]
+    equations: tuple[Node, ...]
     contents: tuple[Node | Exact, ...]
     normal: Matrix
     bends: tuple[Matrix, ...]
-    curvatures: tuple[Node, ...]
+    curvature: Matrix
+    rigid: bool
     noise: Matrix
     proportion: Node | None
     isotropy: Node | None
@@ -111,7 +116,14 @@ class ComposedFormulas:
 
     @cached_property
     def hessian_pinv(self) -> Matrix:
-        return self.dual.T @ Matrix.of([a / k for a in r] for r, k in zip(self.dual.rows, self.curvatures, strict=True))
+        return self.dual.T @ self._unweighted(self.dual)
+
+    def _unweighted(self, right: Matrix) -> Matrix:
+        """K⁻¹ right."""
+        if not self.curvature.is_diagonal:
+            return self.solve(self.curvature, right).value
+        rows = zip(right.rows, self.curvature.diagonal_entries, strict=True)
+        return Matrix.of([a / k for a in row] for row, k in rows)
 
     # --- the noise --------------------------------------------------------------------------
 
@@ -136,7 +148,7 @@ class ComposedFormulas:
         """Z, by the closed form in B = KG."""
         if len(self.levels) > CLOSED_FORM:
             raise ExpressionTooLarge("the Lyapunov equation has no closed form of moderate size")
-        b = Matrix.of([k * g for g in row] for k, row in zip(self.curvatures, self.gram.rows, strict=True))
+        b = self.curvature @ self.gram
         y = self.normal_noise @ self.normal_noise.T
         return closed_form(b, elementary_symmetric(b, len(self.levels)), y)
 
@@ -179,11 +191,9 @@ class ComposedFormulas:
         """S F K, D×M; where Σ_⊥ = cH it is (c/2)FK, where Σ_⊥ = s²(I − P) it is (s²/2)Aᵀ."""
         if self.isotropy is not None:
             return self.dual.T.scaled(HALF * self.isotropy)
-        weighted = Matrix.of([f * k for f, k in zip(row, self.curvatures, strict=True)] for row in self.normal.rows)
         if self.proportion is not None:
-            return weighted.scaled(HALF * self.proportion)
-        diagonal = Matrix.diagonal(self.variables[0].graph, self.curvatures)
-        return self.normal @ (self.lyapunov_coordinates @ self.gram @ diagonal)
+            return (self.normal @ self.curvature).scaled(HALF * self.proportion)
+        return self.normal @ (self.lyapunov_coordinates @ self.gram @ self.curvature)
 
     def bent(self, directions: Matrix) -> Matrix:
         """Σ_i ∇²f_i w_i for the columns w_i."""
@@ -197,7 +207,7 @@ class ComposedFormulas:
     # --- small things -----------------------------------------------------------------------
 
     def _short(self, matrix: Matrix) -> Matrix:
-        return matrix.with_entries(shortest_on(self.levels, matrix.entries))
+        return matrix.with_entries(shortest_on(self.equations, matrix.entries))
 
     @property
     def _zero(self) -> Node:
@@ -265,7 +275,7 @@ def _matrix(vector: "Multiple | OnLevels") -> Matrix:
 class _Composed(Geometry["Multiple | OnLevels", "Along | Across"]):
     """With H = FKFᵀ on Γ, up to vectors in the range of F where these are projected away:
 
-    T[B] = FK(⟨∇²f_i, B⟩)_i for B∇f_i = 0,  and  Σ_i ∇²f_i (B + Bᵀ)k_i∇f_i + Σ_i ∇f_iᵀB∇f_i ∇k_i  for ∂ΦB∂Φ = 0.
+    T[B] = FK(⟨∇²f_i, B⟩)_i for B∇f_i = 0,  and  Σ_i ∇²f_i (B + Bᵀ)FKe_i + Σ_i ∇f_iᵀB∇f_i ∇k_i  for ∂ΦB∂Φ = 0.
     """
 
     formulas: ComposedFormulas
@@ -285,10 +295,11 @@ class _Composed(Geometry["Multiple | OnLevels", "Along | Across"]):
         if isinstance(b, Along):
             return OnLevels(Matrix.column(dot(bend.entries, b.matrix.entries) for bend in f.bends))
         result = f.bent(b.towards)
-        if b.level:
-            columns = zip(f.normal.T.rows, b.towards.T.rows, f.curvatures, strict=True)
+        if b.level and not f.rigid:
+            curvatures = f.curvature.diagonal_entries
+            columns = zip(f.normal.T.rows, b.towards.T.rows, curvatures, strict=True)
             weights = Matrix.column(HALF * dot(n, w) / k for n, w, k in columns)
-            slopes = Matrix.of(gradient(k, f.variables) for k in f.curvatures)
+            slopes = Matrix.of(gradient(k, f.variables) for k in curvatures)
             result = result + slopes.T @ weights
         return Multiple(result, Fraction(b.factor))
 
@@ -314,7 +325,7 @@ class _ComposedBlocks:
 
 @lru_cache(maxsize=4)  # every term is made of the same parts
 def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas | None:
-    """The formulas for a derivation whose loss is a sum of functions of M expressions that vanish on Γ; else None."""
+    """The formulas for a derivation whose loss is known to be composed of M functions; else None."""
     space = derivation.normal_space
     if not isinstance(space, ComposedFrame):
         return None
@@ -323,8 +334,9 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
     graph = Graph()
     variables = tuple(graph.symbol(s) for s in derivation.problem.parameters)
     blocks = derivation.blocks.on(graph)
-    levels = derivation.equations.on(graph)["equations"].entries
-    zero = dict.fromkeys(levels, graph.constant(0))
+    known = derivation.equations.on(graph)
+    levels = known["levels"].entries
+    zero = dict.fromkeys(known["equations"].entries, graph.constant(0))
     on_manifold = lambda rows: Matrix.of(rows).replace(zero)  # noqa: E731
     slopes = [gradient(level, variables) for level in levels]
     contents = [content(on_manifold([slope]).entries) for slope in slopes]
@@ -335,12 +347,15 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
     return ComposedFormulas(
         variables=variables,
         levels=levels,
+        equations=known["equations"].entries,
         contents=tuple(contents),
         normal=Matrix.of(divided(on_manifold([s]), c).entries for s, c in pairs).T,
         bends=tuple(divided(on_manifold(gradient(e, variables) for e in s), c) for s, c in pairs),
-        curvatures=tuple(
-            k * c * c for k, c in zip(space.curvatures.on(graph)["curvatures"].entries, contents, strict=True)
+        curvature=Matrix.of(
+            [k * c * d for k, d in zip(row, contents, strict=True)]
+            for row, c in zip(space.curvature.on(graph)["curvature"].rows, contents, strict=True)
         ),
+        rigid=space.rigid,
         noise=blocks["noise_factor"],
         proportion=constant(derivation.proportion),
         isotropy=constant(derivation.isotropy),

@@ -129,7 +129,8 @@ class Derivation:
         component: which part of Γ the formulas are for; None for all of it.
         codimension: M.
         points: points of Γ to 120 digits, symbol → value.
-        equations: the program of M expressions whose common zeros, near the points, are Γ; as `printed`, of as many as it
+        equations: the program of M expressions whose common zeros, near the points, are Γ; the `levels` whose gradients are the
+            frame, if there are such; as `printed`, of as many as it
             takes to have no zeros at which ∇L is not zero; and, as `defining`, of M that are proved to vanish on all of Γ
             (or of the component).
         program: the straight-line program of every term.
@@ -218,6 +219,7 @@ def _collect(frame: NormalFrame, normal: NodeGeometry, noise: NoiseOnManifold, d
         equations=Program.of(
             {
                 "equations": Matrix.column(frame.equations),
+                "levels": Matrix.column(manifold.equations.levels),
                 "printed": Matrix.column(manifold.equations.printed),
                 "defining": Matrix.column(manifold.equations.defining),
             }
@@ -258,10 +260,10 @@ def _normal_space(normal: NodeGeometry) -> NormalSpace:
         return Frameless(Program.of({"symmetric": Matrix.column(normal.symmetric)}))
     manifold, raw = normal.frame.manifold, normal.frame.raw
     assert raw is not None
-    frame, curvatures = Program.of({"frame": raw}), manifold.equations.curvatures
-    if curvatures is None:
+    frame, known = Program.of({"frame": raw}), manifold.equations
+    if known.curvature is None:
         return Framed(frame)
-    return ComposedFrame(frame, Program.of({"curvatures": manifold.restrict(Matrix.column(curvatures))}))
+    return ComposedFrame(frame, Program.of({"curvature": manifold.restrict(known.curvature)}), known.rigid)
 
 
 def _kinks(roots: Sequence[Node]) -> list[Node]:

@@ -221,14 +221,12 @@ def geometry_of(frame: NormalFrame) -> NodeGeometry:
 
 
 def _in_orthogonal_frame(frame: NormalFrame, raw: Matrix) -> FramedGeometry:
-    """C on Γ, factored: U diag(k) Uᵀ where H = Σ k_i f_i f_iᵀ is known for the raw frame F = N U, else N̂ᵀHN̂."""
+    """C on Γ, factored: U K Uᵀ where H = F K Fᵀ is known for the raw frame F = N U, else N̂ᵀHN̂."""
     manifold, orthogonal = frame.manifold, Orthogonal.factor(raw)
     dual = orthogonal.dual
-    curvatures = manifold.equations.curvatures
-    if curvatures is not None:
-        weights = manifold.restrict(Matrix.column(curvatures)).entries
-        diagonal = Matrix.diagonal(manifold.landscape.graph, weights)
-        core = orthogonal.triangle @ diagonal @ orthogonal.triangle.T
+    curvature = manifold.equations.curvature
+    if curvature is not None:
+        core = orthogonal.triangle @ manifold.restrict(curvature) @ orthogonal.triangle.T
     else:
         hessian = manifold.restrict(manifold.landscape.hessian)
         core = dual.T @ (hessian @ dual)

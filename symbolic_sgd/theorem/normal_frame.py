@@ -49,7 +49,7 @@ def normal_frame(manifold: Manifold) -> NormalFrame:
     """The gradients of M levels of Γ where the loss contains them, else H itself or, where that is too large, M columns."""
     frame = _from_levels(manifold) if manifold.equations.levels else _from_hessian(manifold)
     small = manifold.codimension <= FRAMELESS_CODIMENSION and manifold.landscape.dimension <= FRAMELESS_DIMENSION
-    if manifold.equations.curvatures is None and small:
+    if manifold.equations.curvature is None and small:
         component = _component(manifold, everywhere=manifold.equations.everywhere)
         return NormalFrame(manifold, None, frame.equations, None, "powers of the Hessian, without a frame", component)
     return frame

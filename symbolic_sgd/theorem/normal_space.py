@@ -18,13 +18,15 @@ class Framed:
 
 @dataclass(frozen=True)
 class ComposedFrame(Framed):
-    """A frame in which H is diagonal: L = Σ h_i(f_i).
+    """A frame of gradients F = (∇f_1 … ∇f_M) of a loss L = h(f_1, …, f_M), or Σ h_i(f_i, x).
 
     Args:
-        curvatures: the program of `curvatures` = k with H = F diag(k) Fᵀ on Γ.
+        curvature: the program of `curvature` = K with H = F K Fᵀ on Γ, M×M.
+        rigid: whether K is constant along Γ even where it is written with parameters; else it is diagonal.
     """
 
-    curvatures: Program
+    curvature: Program
+    rigid: bool
 
 
 @dataclass(frozen=True)

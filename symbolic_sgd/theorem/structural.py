@@ -1,7 +1,7 @@
 """The limiting SDE in the vectors and matrices of a person: n = ∇f, A = ∇²f, and everything else a line in them.
 
-For L = Σ h_i(f_i) with f_i = 0 on Γ these are the formulas of theorem/composed.py, with F = (∇f_1 … ∇f_M), G = FᵀF,
-U = FG⁻¹, K = diag(h_i″(0)), A_i = ∇²f_i; one f needs no matrices beside n and A. For other losses they are the theorem's
+For L = h(f_1, …, f_M), or Σ h_i(f_i, x), these are the formulas of theorem/composed.py, with F = (∇f_1 … ∇f_M), G = FᵀF,
+U = FG⁻¹, K = ∂²h(f), A_i = ∇²f_i; one f needs no matrices beside n and A. For other losses they are the theorem's
 own lines in H = ∇²L and its third derivative.
 """
 
@@ -235,7 +235,7 @@ SEVERAL = {
     FRAME: Given("F eᵢ", "F e_i", "∇fᵢ", r"\nabla f_i"),
     BEND: Given("Aᵢ", "A_i", "∇²fᵢ", r"\nabla^2 f_i"),
     CURVATURE: Given("k", "k", "∂²L/∂fᵢ²", r"\partial^2 L/\partial f_i^2"),
-    CURVATURES: Given("K", "K", "diag(∂²L/∂fᵢ²)", r"\mathrm{diag}(\partial^2 L/\partial f_i^2)"),
+    CURVATURES: Given("Kᵢⱼ", "K_{ij}", "∂²L/∂fᵢ∂fⱼ", r"\partial^2 L/\partial f_i\partial f_j"),
     SLOPES: Given("∇k eᵢ", r"\nabla k\,e_i", "∇(∂²L/∂fᵢ²)", r"\nabla(\partial^2 L/\partial f_i^2)"),
 }
 """For f_1 … f_M; e_i is the i-th unit vector."""

@@ -231,13 +231,16 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
     # The formulas may be those of f_i/c_i; what is printed for Γ are the f_i.
     frame = Matrix.of([c * a for c, a in zip(contents, row, strict=True)] for row in formulas.normal.rows)
     bends = [bend.scaled(c) for c, bend in zip(contents, formulas.bends, strict=True)]
-    curvatures = [k / (c * c) for k, c in zip(formulas.curvatures, contents, strict=True)]
+    known = Matrix.of(
+        [k / (c * d) for k, d in zip(row, contents, strict=True)]
+        for row, c in zip(formulas.curvature.rows, contents, strict=True)
+    )
     entries = {LEVEL.name: Matrix.column(formulas.levels), SIGMA.name: formulas.noise, **noise.entries}
-    slopes = [gradient(k, formulas.variables) for k in curvatures]
-    bent = any(not slope.is_zero for row in slopes for slope in row)
+    slopes = [gradient(k, formulas.variables) for k in known.diagonal_entries]
+    bent = not formulas.rigid and any(not slope.is_zero for row in slopes for slope in row)
     if bent:
         entries[SLOPES.name] = Matrix.of(slopes).T
-    curvature = _curvature(curvatures, entries, alone=m == 1 or not bent)
+    curvature = _curvature(known, entries, alone=m == 1 or not bent)
     if m == 1:
         entries |= {NORMAL.name: frame, BEND.name: bends[0]}
         parts = _one_level(curvature, bent)
@@ -262,15 +265,15 @@ def _used(entries: Mapping[str, Matrix], lines: Sequence[Line]) -> Program:
     return Program.of({name: matrix for name, matrix in entries.items() if name in needed})
 
 
-def _curvature(curvatures: Sequence[Node], entries: dict[str, Matrix], *, alone: bool) -> VectorExpression:
-    """k where all k_i are the same and it may stand alone, a number if it is one, else K."""
-    first, *others = curvatures
-    if alone and all(k is first for k in others):
+def _curvature(known: Matrix, entries: dict[str, Matrix], *, alone: bool) -> VectorExpression:
+    """k where K = kI and it may stand alone, a number if it is one, else K."""
+    first, *others = known.diagonal_entries
+    if alone and known.is_diagonal and all(k is first for k in others):
         if first.op == "constant":
             return Product(Fraction(first.value))
         entries[CURVATURE.name] = Matrix.column([first])
         return CURVATURE
-    entries[CURVATURES.name] = Matrix.diagonal(first.graph, curvatures)
+    entries[CURVATURES.name] = known
     return CURVATURES
 
 

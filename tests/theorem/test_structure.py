@@ -238,7 +238,7 @@ def test_the_stratonovich_drift_as_numbers():
         (lambda f: f**2 / 2 + f**4, True),
         (lambda f: f**2 * sp.exp(f), True),
         (lambda f: (1 + u**2) * sp.cosh(f) - u**2, False),  # h(0, x) of the first term depends on x
-        (lambda f: sp.exp(f) - f, False),  # ∂h(0) of neither term vanishes
+        (lambda f: sp.exp(f) - f, True),  # a convex function of f, though ∂h(0) of neither term vanishes
     ],
 )
 def test_losses_composed_of_functions_of_equations(outer, recognised):
