@@ -11,8 +11,8 @@ from symbolic_sgd.algebra.translation import Expression
 def is_convex(expression: Expression, letters: Sequence[sp.Symbol]) -> bool:
     """Whether rules prove that an expression is convex in the letters, wherever it is defined.
 
-    The rules: affine functions; quadratic forms that are nowhere negative; sums, and positive multiples; e^f of a convex f; even powers of affine functions, and negative
-    ones of positive affine letters; −ln f of an affine f; ln Σ c_i e^{f_i} of affine f_i with c_i > 0.
+    The rules: affine functions; quadratic forms that are nowhere negative; sums, and positive multiples; e^f of a convex f;
+    even powers of affine functions, and cosh of them; −ln f of an affine f; ln Σ c_i e^{f_i} of affine f_i with c_i > 0.
 
     Source: Boyd and Vandenberghe, Convex Optimization (2004), sections 3.1 and 3.2.
 

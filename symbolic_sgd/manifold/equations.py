@@ -15,8 +15,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.manifold.critical_equations import CriticalEquations, critical_equations, stationary_equations
-from symbolic_sgd.manifold.exponential_levels import exponential_levels
-from symbolic_sgd.manifold.inner_functions import equations_by_functions, levels_of_functions
+from symbolic_sgd.manifold.inner_functions import FunctionLevels, equations_by_functions, levels_of_functions
 from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
@@ -105,7 +104,7 @@ def component_of(point: PrecisePoint, problem: Problem, equations: Equations) ->
 def find_equations(
     problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], rank: HessianRank
 ) -> Equations:
-    """Equations of Γ: those of a sum of squares, else those given, else inner expressions of the loss.
+    """Equations of Γ: by M squares that vanish, by M functions that the loss is composed of, else by what is stationary.
 
     Args:
         problem: what was stated, in a cell where it is smooth.
@@ -114,48 +113,40 @@ def find_equations(
         rank: M, and rows of ∇²L that are independent at the first point.
     """
     squares = _squared_terms(problem, landscape)
-    return (
-        _by_composition(problem, landscape, points, rank.rank, squares)
-        or _by_exponentials(problem, landscape, points, rank.rank)
-        or _by_functions(problem, landscape, points, rank)
-        or _by_stationarity(problem, landscape, points, rank, squares)
+    if len(squares) == rank.rank and all(_vanishes(s, points) for s in squares):
+        return _of_levels(squares, squares=True)
+    functions = levels_of_functions(problem, landscape, points, rank.rank)
+    if functions is not None and functions.lowest:
+        return _of_functions(functions, everywhere=True)
+    composed = _composed_terms(problem, landscape, points)
+    if len(composed) == rank.rank:
+        return _of_levels(composed, squares=False)
+    critical = critical_equations(landscape, points, rank)
+    if functions is not None and not critical.divides:
+        return _of_functions(functions, everywhere=all(zero_on(critical.defining, functions.vanishing)))
+    return _by_stationarity(problem, landscape, points, rank, squares, critical)
+
+
+def _of_levels(curvatures: Mapping[Node, Node], *, squares: bool) -> Equations:
+    """M levels in which H is diagonal, by their curvatures; a sum of squares is as low as it can be where all vanish, and only there."""
+    levels = tuple(curvatures)
+    return Equations(
+        vanishing=levels,
+        levels=levels,
+        curvature=Matrix.diagonal(levels[0].graph, tuple(curvatures.values())),
+        rigid=False,
+        squares=squares,
+        independent=True,
+        everywhere=squares,
+        steady=squares,
+        defining=levels,
+        shown=levels,
+        printed=levels,
     )
 
 
-def _by_composition(
-    problem: Problem,
-    landscape: Landscape,
-    points: Sequence[PrecisePoint],
-    codimension: int,
-    squares: Mapping[Node, Node],
-) -> Equations | None:
-    """Of L = Σ h_i(f_i) with M terms; a sum of M squares is as low as it can be where all vanish, and only there."""
-    is_squares = len(squares) == codimension and all(_vanishes(s, points) for s in squares)
-    composed = squares if is_squares else _composed_terms(problem, landscape, points)
-    if len(composed) != codimension:
-        return None
-    return _of_levels(tuple(composed), tuple(composed.values()), proved=is_squares, squares=is_squares)
-
-
-def _by_exponentials(
-    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], codimension: int
-) -> Equations | None:
-    found = exponential_levels(problem, landscape, points, codimension)
-    if found is None:
-        return None
-    return _of_levels(found.levels, found.curvatures, proved=found.unique, squares=False, values=found.values)
-
-
-def _by_functions(
-    problem: Problem, landscape: Landscape, points: Sequence[PrecisePoint], rank: HessianRank
-) -> Equations | None:
+def _of_functions(found: FunctionLevels, *, everywhere: bool) -> Equations:
     """Of L = h(g_1, …, g_M): the zeros of ∂h(g), each part of them a level set of g."""
-    found = levels_of_functions(problem, landscape, points, rank.rank)
-    if found is None:
-        return None
-    critical = critical_equations(landscape, points, rank)
-    if critical.divides and not found.lowest:
-        return None
     return Equations(
         vanishing=found.vanishing,
         levels=found.levels,
@@ -163,37 +154,12 @@ def _by_functions(
         rigid=True,
         squares=False,
         independent=True,
-        everywhere=found.lowest or all(zero_on(critical.defining, found.vanishing)),
+        everywhere=everywhere,
         steady=True,
         defining=found.vanishing,
         shown=found.vanishing,
         printed=found.vanishing,
         values=found.values,
-    )
-
-
-def _of_levels(
-    levels: tuple[Node, ...],
-    curvatures: tuple[Node, ...],
-    *,
-    proved: bool,
-    squares: bool,
-    values: tuple[tuple[Node, Node], ...] = (),
-) -> Equations:
-    """M levels in which H is diagonal; `proved` tells whether they vanish on all of Γ."""
-    return Equations(
-        vanishing=levels,
-        levels=levels,
-        curvature=Matrix.diagonal(levels[0].graph, curvatures),
-        rigid=False,
-        squares=squares,
-        independent=True,
-        everywhere=proved,
-        steady=proved,
-        defining=levels,
-        shown=levels,
-        printed=levels,
-        values=values,
     )
 
 
@@ -203,9 +169,9 @@ def _by_stationarity(
     points: Sequence[PrecisePoint],
     rank: HessianRank,
     squares: Mapping[Node, Node],
+    critical: CriticalEquations,
 ) -> Equations:
     """By what is stated, by inner expressions that are proved to be constant where ∇L = 0, and by ∇L itself."""
-    critical = critical_equations(landscape, points, rank)
     stated = [from_sympy(e, landscape.graph) for e in problem.manifold]
     # At one common zero of all the squared terms their sum is as low as it can be: Γ is where they all vanish.
     interpolated = [s for s in squares if _vanishes(s, points)]

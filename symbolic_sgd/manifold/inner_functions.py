@@ -18,9 +18,8 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.manifold.affine_span import AffineSpan, parts
 from symbolic_sgd.manifold.critical_equations import component_equations, independent
-from symbolic_sgd.manifold.monomials import quadratic_in_monomials
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
-from symbolic_sgd.manifold.shifts import common_shifts, rebuilt, unshifted
+from symbolic_sgd.manifold.shifts import rebuilt
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.rational.recognition import rational
@@ -72,7 +71,7 @@ class FunctionLevels:
         vanishing: M nodes that are zero on Γ.
         curvature: ∂²h(g), at v if it is known.
         values: (node, its value on Γ), for every sum in the loss, if v is known.
-        lowest: whether h is convex, so that L is lowest where ∂h(g) = 0, and only there.
+        lowest: whether ∂h is proved to have one zero, at which h is lowest, and with it L.
     """
 
     levels: tuple[Node, ...]
@@ -87,12 +86,14 @@ def levels_of_functions(
 ) -> FunctionLevels | None:
     """Γ by M functions through which all the parameters go into the loss, if their gradients are independent at the points.
 
-    v is used where h is convex: ∂²h(v) is regular, so that there is no other.
+    v is used where there is no other: where h is convex, because ∂²h(v) is regular, or a sum of functions of one g_i each whose
+    slope has one zero.
     """
     graph = landscape.graph
     exact = lambda e: from_sympy(sp.sympify(e), graph)  # noqa: E731
     for inner in inner_functions(problem, codimension):
-        lowest = is_convex(inner.outer, inner.letters)
+        one_zero = all(_has_one_zero(slope, t) for slope, t in zip(inner.slopes, inner.letters, strict=True))
+        lowest = one_zero or is_convex(inner.outer, inner.letters)
         level = _level(inner, landscape, points) if lowest else None
         at = inner.functions if level is None else level
         curvature = Matrix.of(map(exact, row) for row in inner.bends_at(at))
@@ -106,6 +107,16 @@ def levels_of_functions(
         if independent(vanishing, landscape, points):
             return FunctionLevels(tuple(map(exact, inner.functions)), vanishing, curvature, (), lowest)
     return None
+
+
+def _has_one_zero(slope: Any, letter: Any) -> bool:
+    """Whether a rational function of e^t has exactly one zero (Sturm)."""
+    power = sp.Symbol("E", positive=True)
+    rational_form = sp.numer(sp.together(sp.expand(slope).subs(letter, sp.log(power))))
+    if rational_form.free_symbols != {power} or not rational_form.is_polynomial(power):
+        return False
+    _, polynomial = sp.Poly(rational_form, power).terms_gcd()
+    return polynomial.count_roots(0, None) == 1
 
 
 def equations_by_functions(
@@ -151,15 +162,14 @@ def _differences(inner: InnerFunctions, values: Sequence[Expression], landscape:
 
 
 def inner_functions(problem: Problem, count: int) -> Iterator[InnerFunctions]:
-    """So many functions through which all the parameters go into the loss: the largest polynomials in it, sums inside it at each
-    of a few depths, or monomials of a polynomial."""
+    """So many functions through which all the parameters go into the loss: the largest polynomials in it, or sums inside it at
+    each of a few depths."""
     trained = set(problem.parameters)
     factor, loss = problem.loss.as_independent(*trained, as_Add=False)
     terms = [term for term in sp.Add.make_args(loss) if term.free_symbols & trained]
     roads = (
         _by_polynomials(factor, loss, trained, count),
         *(_at_depth(factor, terms, trained, depth, count) for depth in range(DEEPEST)),
-        _by_monomials(problem, count),
     )
     yield from (found for found in roads if found is not None)
 
@@ -171,24 +181,9 @@ def _by_polynomials(factor: Any, loss: Any, trained: set[sp.Symbol], count: int)
     if span is None or len(span.basis) != count:
         return None
     outer = rebuilt(loss, trained, lambda e: span.images[e])
-    return None if outer.free_symbols & trained else InnerFunctions(span.basis, span.letters, factor * outer, span.images)
-
-
-def _by_monomials(problem: Problem, count: int) -> InnerFunctions | None:
-    """Monomials of a polynomial that is multiplied out, less what is added to several without a change of the loss."""
-    found = quadratic_in_monomials(problem.loss, problem.parameters)
-    if found is None or len(found[0]) < count:
-        return None
-    monomials, outer = found
-    span = AffineSpan(tuple(monomials), tuple(monomials.values()), {})
-    shifts = common_shifts(outer, span.letters) if len(monomials) > count else None
-    if shifts is not None:
-        moved = unshifted(span, shifts)
-        outer = outer.xreplace({t: sp.S.Zero for t, e in moved.items() if not e})
-        monomials = {e: t for t, e in moved.items() if e}
-    if len(monomials) != count:
-        return None
-    return InnerFunctions(tuple(monomials), tuple(monomials.values()), outer, dict(monomials))
+    return (
+        None if outer.free_symbols & trained else InnerFunctions(span.basis, span.letters, factor * outer, span.images)
+    )
 
 
 def _at_depth(

@@ -26,7 +26,7 @@ from symbolic_sgd.manifold.precise import (
     HessianRank,
     PrecisePoint,
 )
-from symbolic_sgd.manifold.shifts import without_shifts
+from symbolic_sgd.manifold.rewriting import rewritten
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 
@@ -40,7 +40,7 @@ class Manifold:
 
     Args:
         stated: what was stated.
-        problem: the same in the cell in which the loss is smooth, without what cancels (manifold/shifts.py).
+        problem: the same in the cell in which the loss is smooth, as manifold/rewriting.py writes it.
         cell: the inequalities of that cell that were not stated.
         landscape: L, ∇L, ∇²L on the graph of this derivation.
         codimension: M.
@@ -117,14 +117,14 @@ def find_manifold(problem: Problem, progress: Progress = silent, *, inside_cell:
     if not inside_cell or not has_jumps(problem):
         written = _WRITTEN.get(problem)
         if written is None:
-            written = _WRITTEN[problem] = without_shifts(problem)
+            written = _WRITTEN[problem] = rewritten(problem)
         return _smooth_manifold(problem, written, (), progress)
     known = _CELLS.get(problem)
     if known is None:
         with np.errstate(all="ignore"):
             first = _search(problem, progress).first_point()
         smooth, cell = in_cell(problem, first)
-        known = _CELLS[problem] = without_shifts(smooth), cell
+        known = _CELLS[problem] = rewritten(smooth), cell
     return _smooth_manifold(problem, *known, progress)
 
 

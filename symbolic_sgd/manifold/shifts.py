@@ -16,7 +16,6 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.manifold.affine_span import AffineSpan
-from symbolic_sgd.problems.problem import Problem
 
 SEED = 20241
 MOST_LETTERS = 40
@@ -28,12 +27,6 @@ SAME = 1e-9
 
 LARGEST_DENOMINATOR = 1000
 """Of ratios n_i/n_j."""
-
-
-def without_shifts(problem: Problem) -> Problem:
-    """The same problem, each of its expressions in as few inner polynomials as it depends on."""
-    trained = set(problem.parameters)
-    return problem.map(lambda e: in_fewest(e, trained))
 
 
 def in_fewest(expression: Expression, trained: set[sp.Symbol]) -> Expression:
@@ -68,14 +61,14 @@ def rebuilt(e: Any, trained: set[sp.Symbol], f: Callable[[Any], Any]) -> Any:
     return e.func(*(rebuilt(a, trained, f) for a in e.args))
 
 
-def unshifted(span: AffineSpan, shifts: sp.Matrix) -> dict[Any, Any]:
+def unshifted(span: AffineSpan, shifts: Any) -> dict[Any, Any]:
     """What the letters may be replaced with: 0 for the last ones, z_i − Σ_k n_ki z_k for the others."""
     last = [max(i for i, a in enumerate(shifts[:, k]) if a) for k in range(shifts.cols)]
     moved = sp.Matrix(span.basis) - shifts * sp.Matrix([span.basis[k] for k in last])
     return {t: sp.expand(e) for t, e in zip(span.letters, moved, strict=True)}
 
 
-def common_shifts(outer: Expression, letters: Sequence[sp.Symbol]) -> sp.Matrix | None:
+def common_shifts(outer: Expression, letters: Sequence[sp.Symbol]) -> Any:
     """A basis of the n with F(t + sn) = F(t), as columns that are unit vectors in the last letters they can be; proved.
 
     None if there are none, or if they are not rational.
@@ -94,7 +87,9 @@ def common_shifts(outer: Expression, letters: Sequence[sp.Symbol]) -> sp.Matrix 
     basis = _echelon(null[:, ::-1])[:, ::-1]
     if not len(basis):
         return None
-    exact = sp.Matrix([[sp.Rational(a).limit_denominator(LARGEST_DENOMINATOR) for a in row] for row in basis.tolist()])
+    exact: Any = sp.Matrix(
+        [[sp.Rational(a).limit_denominator(LARGEST_DENOMINATOR) for a in row] for row in basis.tolist()]
+    )
     along = [graph.total(graph.lift(a.p) * s / a.q for a, s in zip(row, slopes, strict=True)) for row in exact.tolist()]
     return exact.T if all(zero_functions(along)) else None
 
