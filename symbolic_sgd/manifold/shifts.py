@@ -5,6 +5,7 @@ Written so, F is a function of as few expressions as it depends on.
 """
 
 from collections.abc import Callable, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
@@ -87,11 +88,14 @@ def common_shifts(outer: Expression, letters: Sequence[sp.Symbol]) -> Any:
     basis = _echelon(null[:, ::-1])[:, ::-1]
     if not len(basis):
         return None
-    exact: Any = sp.Matrix(
-        [[sp.Rational(a).limit_denominator(LARGEST_DENOMINATOR) for a in row] for row in basis.tolist()]
-    )
+    exact: Any = sp.Matrix([[_rational(a) for a in row] for row in basis.tolist()])
     along = [graph.total(graph.lift(a.p) * s / a.q for a, s in zip(row, slopes, strict=True)) for row in exact.tolist()]
     return exact.T if all(zero_functions(along)) else None
+
+
+def _rational(value: float) -> Any:
+    fraction = Fraction(value).limit_denominator(LARGEST_DENOMINATOR)
+    return sp.Rational(fraction.numerator, fraction.denominator)
 
 
 def _echelon(rows: np.ndarray) -> np.ndarray:

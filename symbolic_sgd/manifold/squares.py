@@ -25,7 +25,7 @@ def sum_of_squares(loss: Expression, parameters: Sequence[sp.Symbol]) -> Express
     """
     if not loss.is_polynomial(*parameters) or _is_written_so(loss, set(parameters)):
         return loss
-    terms = dict(sp.Poly(loss, *parameters).terms())
+    terms: dict[Exponents, Any] = dict(sp.Poly(loss, *parameters).terms())
     monomials = _roots(list(terms)) if len(terms) <= MOST_TERMS else []
     found = _quadratic(terms, monomials)
     squares = None if found is None else _completed(*found)

@@ -114,6 +114,10 @@ class PotentialSearch:
                     return self._shorter(found)
         return None
 
+    def multiple(self, expression: Expression) -> Potential | None:
+        """R as a multiple of one expression, by a rational number and powers of the constants."""
+        return self._with_constants([expression])
+
     def _shorter(self, found: Potential) -> Potential:
         """A long R as a quadratic form in the parameters, if it is one on Γ."""
         if sp.count_ops(found.expression) <= SHORT:

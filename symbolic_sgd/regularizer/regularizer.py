@@ -154,11 +154,14 @@ class _Decision:
                 f"the regularization is zero to 50 digits at all of the {len(self.derivation.points) + FAR_POINTS} points of Γ that "
                 "were looked at, but that it vanishes on all of Γ was not proved"
             )
+        search = PotentialSearch(self.form, self.manifold, self.bases, self.rng, self.effort)
+        natural = self._by_hessian(search) if self.form.is_analytic else None
+        if natural is not None:
+            return natural
         self.effort.begin("the integrals round closed curves" if self.manifold.dimension == 1 else "the curl on Γ")
         none = self._by_curves() if self.manifold.dimension == 1 else self._by_curl()
         if none is not None:
             return none
-        search = PotentialSearch(self.form, self.manifold, self.bases, self.rng, self.effort)
         # The quicker road first; what holds on one side of a kink need not hold on the other.
         roads = (
             [search.by_ansatz, self._by_planes, search.by_integration] if self.form.is_analytic else [self._by_planes]
@@ -166,12 +169,21 @@ class _Decision:
         for road in roads:
             found = road()
             if isinstance(found, Potential):
-                words = f"verified at {found.points} points of Γ, to 50 digits"
-                return Regularizer(found.expression, words)
+                return _verified(found)
             if found is not None:
                 return found
         self.effort.finish()
         raise self._undecided(f"{self._known()}, but no closed form of it was found; {self.effort.words()}")
+
+    def _by_hessian(self, search: PotentialSearch) -> Regularizer | None:
+        """A multiple of tr ∇²L or of ln|∇²L|₊, whatever their size."""
+        self.effort.begin("R as a multiple of tr ∇²L or of ln|∇²L|₊")
+        for quantity in (_trace, lambda derivation: sp.log(_volume(derivation))):
+            with suppress(ExpressionTooLarge):
+                found = search.multiple(quantity(self.derivation))
+                if found is not None:
+                    return _verified(found)
+        return None
 
     def _undecided(self, words: str) -> Undecided:
         if self.manifold.dimension == 1:
@@ -264,6 +276,10 @@ class _Decision:
         )
         planes = tuple(map(tuple, cuts.tolist()))
         return Regularizer(None, words, None, abs(float(loop.integral)), float(loop.error), point, planes)
+
+
+def _verified(found: Potential) -> Regularizer:
+    return Regularizer(found.expression, f"verified at {found.points} points of Γ, to 50 digits")
 
 
 def _trace(derivation: Derivation) -> Expression:
