@@ -211,7 +211,8 @@ def _at_depth(
 def _sums(e: Any, trained: set[sp.Symbol], depth: int) -> list[Any] | None:
     """The sums inside e, after so many others that contain them, through which all its parameters go; None if there are none.
 
-    A sum of one term and constants counts as that term, if there are sums in it.
+    A sum of one term and constants counts as that term, if there are sums in it. A polynomial without sums counts as one where it
+    is the argument of a function.
     """
     if not e.free_symbols & trained:
         return []
@@ -219,6 +220,8 @@ def _sums(e: Any, trained: set[sp.Symbol], depth: int) -> list[Any] | None:
     if proper and depth == 0:
         return [e]
     inner = [_sums(a, trained, depth - proper) for a in e.args] or [None]
+    if None in inner and e.is_Function and e.args[0].is_polynomial(*trained):
+        return [e.args[0]]
     if None in inner:
         return [e] if e.is_Add else None
     return [found for part in inner if part is not None for found in part]

@@ -5,6 +5,7 @@ one in several ways, it is left as it is.
 """
 
 from collections.abc import Sequence
+from math import gcd, lcm
 from typing import Any
 
 import sympy as sp
@@ -73,7 +74,7 @@ def _completed(w: Any, b: Any) -> list[tuple[Any, Any, Any]] | None:
     """(d_k, l_k, s_k) with ½ mᵀWm + bᵀm = ½ Σ d_k (l_kᵀm + s_k)² and a constant, for a W in rationals that is nowhere negative.
 
     The last monomials are eliminated first, so that the first stand in as few squares as can be; l_k begins with a positive
-    entry.
+    entry, and has coprime integers.
     """
     if not all(entry.is_Rational for entry in w):
         return None
@@ -85,14 +86,21 @@ def _completed(w: Any, b: Any) -> list[tuple[Any, Any, Any]] | None:
         if d:
             row = w[k, :] / d
             w = w - d * row.T * row
-            first = next(a for a in row if a)
-            pivots.append((d, row if first > 0 else -row))
+            scale = _to_integers(row)
+            pivots.append((d / scale**2, scale * row))
     rows: Any = sp.Matrix([list(row) for _, row in pivots])
     try:
         weights, free = rows.T.gauss_jordan_solve(b)
     except ValueError:  # b is not in the range of W: L has no lowest value
         return None
     return None if free else [(d, row, weight / d) for (d, row), weight in zip(pivots, weights, strict=True)]
+
+
+def _to_integers(row: Any) -> Any:
+    """The number by which coprime integers come from rationals, the first of them positive."""
+    denominator = lcm(*(int(a.q) for a in row))
+    size = sp.Rational(denominator, gcd(*(int(a * denominator) for a in row)))
+    return size if next(a for a in row if a) > 0 else -size
 
 
 def _sum(a: Exponents, b: Exponents) -> Exponents:
