@@ -146,6 +146,7 @@ def composed_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, 
         if formulas is None:
             return
         try:
-            yield f"a formula in F = (∇f_i), with L = Σ h_i(f_i), and (FᵀF)⁻¹ by {words}", formulas.program(name)
+            loss = "L = h(f_1, …, f_M)" if formulas.rigid else "L = Σ h_i(f_i)"
+            yield f"a formula in F = (∇f_i), with {loss}, and (FᵀF)⁻¹ by {words}", formulas.program(name)
         except (ExpressionTooLarge, ZeroDivisionError):
             continue

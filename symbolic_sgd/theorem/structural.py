@@ -32,6 +32,9 @@ from symbolic_sgd.theorem.derivation import Derivation
 
 ZERO = Product(Fraction(0))
 
+LARGEST_SHOWN = 4
+"""Rows of a matrix of numbers that is written out among what the letters are."""
+
 LEVEL = Name("f", "f")
 NORMAL, SQUARE = Name("n", "n"), Name("N", "N", number=True)
 FRAME, GRAM, DUAL = Name("F", "F"), Name("G", "G"), Name("U", "U")
@@ -180,11 +183,25 @@ class StructuralFormulas:
         used = frozenset(name for line in self.lines for name in line.value.names)
         kinds = (SEVERAL if self.bends else ONE).items()
         meant = [words.with_letters(self._letters) for name, words in kinds if name.name in used]
+        if CURVATURES.name in used:
+            meant.extend(self._numbers(CURVATURES))
         for name in (PROPORTION, VARIANCE):
             if name.name in self.entries.names and not self._is_itself(name):
                 letter, value = self._letters.get(name.name, name), self.entries.expand(name.name)[0, 0]
                 meant.append(Given(letter.name, letter.tex, str(value), sp.latex(value)))
         return tuple(meant)
+
+    def _numbers(self, name: Name) -> list[Given]:
+        """The entries of a matrix that is one of numbers, if it is small."""
+        if self.entries.expanded_size(name.name) > 0 or self._rows(name) > LARGEST_SHOWN:
+            return []
+        matrix, letter = self.entries.expand(name.name), self._letters.get(name.name, name)
+        if matrix.free_symbols:
+            return []
+        return [Given(letter.name, letter.tex, str(matrix.tolist()), sp.latex(matrix))]
+
+    def _rows(self, name: Name) -> int:
+        return next(output.shape[0] for output in self.entries.outputs if output.name == name.name)
 
     @property
     def level(self) -> Name:
