@@ -384,6 +384,10 @@ def _bracketed(expression: VectorExpression, written: str, left: str = "(", righ
 
 
 def _tight(expression: VectorExpression, written: str) -> str:
+    if isinstance(expression, Product) and expression.number == 1 and not expression.below:
+        match (*expression.above, *expression.factors):
+            case (only,):
+                return _tight(only, written)
     closed = isinstance(expression, Name) or (isinstance(expression, Function) and expression.kind in CLOSED)
     return written if closed else f"({written})"
 
