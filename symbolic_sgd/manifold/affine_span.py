@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import sympy as sp
+from sympy.polys.matrices import DomainMatrix
 
 from symbolic_sgd.algebra.translation import Expression
 
@@ -39,7 +40,11 @@ class AffineSpan:
         used = sorted({part for row in rows for part in row}, key=str)
         if not used or not all(c.is_Rational for row in rows for c in row.values()):
             return None
-        combinations, chosen = sp.Matrix([[row.get(part, 0) for row in rows] for part in used]).rref()
+        table = DomainMatrix.from_list_sympy(
+            len(used), len(rows), [[row.get(part, sp.S.Zero) for row in rows] for part in used]
+        )
+        reduced, chosen = table.convert_to(sp.QQ).to_sparse().rref()
+        combinations: Any = reduced.to_Matrix()
         letters = sp.symbols(f"t1:{len(chosen) + 1}", real=True, cls=sp.Dummy)
         constants = [_constant(e, trained) for e in functions]
 

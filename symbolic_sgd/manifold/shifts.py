@@ -19,7 +19,9 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.manifold.affine_span import AffineSpan
 
 SEED = 20241
-MOST_LETTERS = 40
+MOST_INNER, MOST_LETTERS = 120, 40
+"""Inner polynomials, and independent ones among them, up to which shifts are looked for."""
+
 POINTS = 8
 """Random points beyond as many as there are letters, at which the slopes of F are computed."""
 
@@ -41,7 +43,8 @@ def in_fewest(expression: Expression, trained: set[sp.Symbol]) -> Expression:
         return expression
     inner: list[Any] = []
     rebuilt(expression, trained, lambda e: inner.append(e) or e)
-    span = AffineSpan.of(list(dict.fromkeys(inner)), trained)
+    distinct = list(dict.fromkeys(inner))
+    span = AffineSpan.of(distinct, trained) if len(distinct) <= MOST_INNER else None
     if span is None or not 1 < len(span.letters) <= MOST_LETTERS:
         return expression
     outer = rebuilt(expression, trained, lambda e: span.images[e])

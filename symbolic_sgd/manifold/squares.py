@@ -57,9 +57,12 @@ def _quadratic(terms: dict[Exponents, Any], monomials: Sequence[Exponents]) -> t
     n = len(monomials)
     w: Any = sp.zeros(n, n)
     b: Any = sp.zeros(n, 1)
+    products: dict[Exponents, list[tuple[int, int]]] = {}
+    for i in range(n):
+        for j in range(i, n):
+            products.setdefault(_sum(monomials[i], monomials[j]), []).append((i, j))
     for exponents, coefficient in terms.items():
-        pairs = [(i, j) for i in range(n) for j in range(i, n) if _sum(monomials[i], monomials[j]) == exponents]
-        alone = [i for i in range(n) if monomials[i] == exponents]
+        pairs, alone = products.get(exponents, []), [i for i in range(n) if monomials[i] == exponents]
         if any(exponents) and len(pairs) + len(alone) != 1:
             return None
         for i, j in pairs:
