@@ -18,7 +18,8 @@ class AffineSpan:
     """Functions as affine functions of a few of them.
 
     Args:
-        basis: g_1 … g_r: the first of the functions that are no affine combinations of those before.
+        basis: g_1 … g_r: the first of the functions that are no affine combinations of those before, or −1 times these, so that
+            they begin with a positive term.
         letters: t_1 … t_r, which stand for them.
         images: every function as an affine function of t.
     """
@@ -47,14 +48,15 @@ class AffineSpan:
         combinations: Any = reduced.to_Matrix()
         letters = sp.symbols(f"t1:{len(chosen) + 1}", real=True, cls=sp.Dummy)
         constants = [_constant(e, trained) for e in functions]
+        signs = [-1 if functions[c].could_extract_minus_sign() else 1 for c in chosen]
 
         def image(k: int) -> Any:
             weights = [combinations[j, k] for j in range(len(chosen))]
             known = sp.Add(*(w * constants[c] for w, c in zip(weights, chosen, strict=True)))
-            return sp.Add(constants[k] - known, *(w * t for w, t in zip(weights, letters, strict=True)))
+            return sp.Add(constants[k] - known, *(w * s * t for w, s, t in zip(weights, signs, letters, strict=True)))
 
         images = {e: image(k) for k, e in enumerate(functions)}
-        return AffineSpan(tuple(functions[k] for k in chosen), letters, images)
+        return AffineSpan(tuple(s * functions[c] for s, c in zip(signs, chosen, strict=True)), letters, images)
 
 
 def parts(e: Any, trained: set[sp.Symbol]) -> dict[Any, Any]:

@@ -199,7 +199,7 @@ def _at_depth(
         return None
     rest = sp.Add(*linear)
     span = AffineSpan.of([*functions, rest], trained)
-    if span is None or len(span.basis) != count or rest in span.basis:
+    if span is None or len(span.basis) != count or {rest, -rest} & set(span.basis):
         return None
     sums_only = {e: span.images[e] for e in functions}
     outer = span.images[rest] + sp.Add(*(term.xreplace(sums_only) for term in others))
