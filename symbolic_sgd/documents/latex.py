@@ -1,4 +1,4 @@
-"""Documents as LaTeX that pdflatex compiles with amsmath, amssymb, geometry, graphicx and longtable."""
+"""Documents as LaTeX that pdflatex compiles with amsmath, amssymb, geometry and longtable."""
 
 from symbolic_sgd.documents.document import Block, Cell, Document, Items, Section, Table, Verbatim
 from symbolic_sgd.printing.blocks import Formula, Paragraph, environment, inline_latex
@@ -7,15 +7,13 @@ from symbolic_sgd.printing.text import text
 PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage{amsmath,amssymb}
 \usepackage[margin=25mm]{geometry}
-\usepackage{graphicx,longtable}
+\usepackage{longtable}
 \allowdisplaybreaks
 \setlength{\emergencystretch}{3em}
 \setcounter{MaxMatrixCols}{64}
-\renewcommand{\arraystretch}{1.5}
+\renewcommand{\arraystretch}{1.2}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{.4em plus .2em}
-\newcommand{\fitted}[1]{\sbox0{$\displaystyle #1$}%
-  \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
 """
 
 
@@ -31,7 +29,11 @@ def latex(document: Document) -> str:
 
 
 def _section(section: Section) -> str:
-    return "\n\n".join([rf"\section{{{text(section.title)}}}", *(_block(block) for block in section.blocks)])
+    written = [rf"\section{{{text(section.title)}}}"]
+    for block in section.blocks:
+        # A paragraph that begins with a display begins with an empty line.
+        written.append(("\n" if isinstance(block, Formula) else "\n\n") + _block(block))
+    return "".join(written)
 
 
 def _block(block: Block) -> str:
@@ -49,10 +51,7 @@ def _block(block: Block) -> str:
 
 
 def _formula(formula: Formula) -> str:
-    if not formula.aligned:
-        # A matrix a little wider than the page is set a little smaller.
-        return environment("equation*", [rf"\fitted{{{formula.lines[0]}}}"])
-    return environment("align*", formula.lines)
+    return environment("align*" if formula.aligned else "equation*", formula.lines)
 
 
 def _table(table: Table) -> str:
