@@ -1,5 +1,7 @@
 """Documents as LaTeX that pdflatex compiles with amsmath, amssymb, geometry and longtable."""
 
+from textwrap import TextWrapper
+
 from symbolic_sgd.documents.document import Block, Cell, Document, Items, Section, Table, Verbatim
 from symbolic_sgd.printing.blocks import Formula, Paragraph, environment, inline_latex
 from symbolic_sgd.printing.text import text
@@ -15,6 +17,10 @@ PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{.4em plus .2em}
 """
+
+
+_WRAPPER = TextWrapper(48, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+"""For characters of \\footnotesize in a column of an article in two columns."""
 
 
 def latex(document: Document) -> str:
@@ -47,7 +53,13 @@ def _block(block: Block) -> str:
     if isinstance(block, Table):
         return _table(block)
     assert isinstance(block, Verbatim)
-    return "{\\small\n\\begin{verbatim}\n" + block.text.replace(r"\end{verbatim}", "") + "\n\\end{verbatim}\n}"
+    return f"{{\\footnotesize\n\\begin{{verbatim}}\n{_in_a_column(block)}\n\\end{{verbatim}}\n}}"
+
+
+def _in_a_column(block: Verbatim) -> str:
+    """Its lines, broken at spaces where they are longer than a column."""
+    whole = block.text.replace(r"\end{verbatim}", "").splitlines()
+    return "\n".join(part for line in whole for part in _WRAPPER.wrap(line) or [""])
 
 
 def _formula(formula: Formula) -> str:

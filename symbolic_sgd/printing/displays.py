@@ -1,5 +1,6 @@
 """Expressions and matrices as displays: lines that fit a page, sums broken, entries one by one where a matrix is too wide."""
 
+import re
 from collections.abc import Iterable, Sequence
 from itertools import product
 from typing import Any
@@ -20,6 +21,9 @@ INDENT = 2.2
 
 LINES = 12
 """Lines of a display; more of them are several displays, between which a page may end."""
+
+LETTER = r"[A-Za-z]|\\[A-Za-z]+"
+"""A symbol that may have indices as it is."""
 
 LARGEST_MATRIX = 10
 """Columns of amsmath's matrices."""
@@ -209,7 +213,7 @@ def entry_name(symbol: str, index: tuple[int, int], columns: int) -> str:
     """
     i, j = index
     indices = str(i) if columns == 1 else f"{i}{j}" if max(i, j) < 10 else f"{i},{j}"
-    return f"{symbol if symbol.isalpha() else f'({symbol})'}_{{{indices}}}"
+    return f"{symbol if re.fullmatch(LETTER, symbol) else f'({symbol})'}_{{{indices}}}"
 
 
 def _left_out(symmetric: bool, zeros: bool) -> str:

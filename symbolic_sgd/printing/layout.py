@@ -5,7 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -39,6 +39,10 @@ RESERVED = frozenset(
     ("L", "Y", "W", "S", "I", "F", "b", "t", "k", "r", r"\Sigma", r"\Phi", r"\Gamma", r"\eta", r"\sigma")
 )
 """Letters of the theorem, as snippets print them."""
+
+
+def _from_one() -> defaultdict[str, Iterator[int]]:
+    return defaultdict(lambda: count(1))
 
 
 @dataclass(frozen=True)
@@ -76,6 +80,13 @@ def laid_out(chosen: Layout) -> Iterator[None]:
         yield
     finally:
         _layout.reset(token)
+
+
+@contextmanager
+def on_trial() -> Iterator[None]:
+    """What is written within is measured only: it uses up no names."""
+    with laid_out(replace(layout(), numbers=_from_one())):
+        yield
 
 
 def layout_of(

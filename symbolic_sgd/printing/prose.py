@@ -46,7 +46,8 @@ def _words(text: str) -> list[tuple[str, bool]]:
     kinds = [_is_formula(_bare(piece)) for piece in pieces]
     numbers = [bool(_NUMBER.fullmatch(_bare(piece))) for piece in pieces]
     for k in range(2, len(pieces) - 2, 2):
-        if pieces[k] in _OPERATORS and all(kinds[j] or numbers[j] for j in (k - 2, k + 2)):
+        begins_list = pieces[k + 2].startswith("(") and pieces[k + 2].endswith(",")
+        if pieces[k] in _OPERATORS and not begins_list and all(kinds[j] or numbers[j] for j in (k - 2, k + 2)):
             kinds[k - 2 : k + 3] = [True] * 5
     for k in range(2, len(pieces), 2):
         if kinds[k - 2] and kinds[k] and pieces[k - 2][-1] not in ",.;:":
@@ -86,7 +87,7 @@ def _tex(formula: str) -> str:
     formula = re.sub(r"([⁰¹²³⁴⁵⁶⁷⁸⁹⁻⁺]+)", lambda found: f"^{{{found[1].translate(_LOWERED)}}}", formula)
     formula = re.sub(r"_([⊥∥₊]+|[a-z\d]+)", lambda found: f"_{{{found[1]}}}", formula)
     formula = re.sub(rf"(?<![A-Za-z])({'|'.join(_FUNCTIONS)})(?![A-Za-z])", lambda found: _function(found[1]), formula)
-    return "".join(map(_sign, formula)).strip()
+    return re.sub(r" +(?=[ _^)\]}]|$)", "", "".join(map(_sign, formula)))
 
 
 def _function(name: str) -> str:

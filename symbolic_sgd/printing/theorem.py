@@ -20,7 +20,7 @@ from symbolic_sgd.printing.displays import (
     where,
 )
 from symbolic_sgd.printing.fitting import fitted
-from symbolic_sgd.printing.layout import layout
+from symbolic_sgd.printing.layout import layout, on_trial
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import levels_of, structural
@@ -95,9 +95,9 @@ def _noise(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Bl
         return
     blocks = derivation.blocks
     if blocks.expanded_size("noise_factor") <= SHORT:
-        found = matrix_displays(r"\sigma", [], blocks.expand("noise_factor"))
-        if _height(found) <= LINES:
-            yield from found
+        factor = blocks.expand("noise_factor")
+        if _is_short(r"\sigma", factor):
+            yield from matrix_displays(r"\sigma", [], factor)
             return
     yield sentence(f"The noise is {derivation.stated.noise.statement}")
 
@@ -130,9 +130,8 @@ def _short_entries(matrices: Mapping[str, SymbolicMatrix | None], program: Calla
         matrix = matrices[term.name]
         if matrix is not None and (matrix.is_zero_matrix or matrix in shown):
             continue
-        found = [] if matrix is None or size(matrix) > SHORT else matrix_displays(term.symbol, [], matrix)
-        if matrix is not None and found and _height(found) <= LINES:
-            blocks += _named(found, f"{term.name}_entries")
+        if matrix is not None and _is_short(term.symbol, matrix):
+            blocks += _named(matrix_displays(term.symbol, [], matrix), f"{term.name}_entries")
             shown.append(matrix)
         else:
             long.append((term, program(term.name).operations if matrix is None else size(matrix)))
@@ -181,8 +180,12 @@ def _named(blocks: Sequence[Block], name: str) -> list[Block]:
     return [display(first.lines[0], name) if isinstance(first, Formula) and not first.aligned else first, *others]
 
 
-def _height(blocks: Sequence[Block]) -> int:
-    return sum(height(block.lines) if isinstance(block, Formula) else 1 for block in blocks)
+def _is_short(symbol: str, matrix: SymbolicMatrix) -> bool:
+    if size(matrix) > SHORT:
+        return False
+    with on_trial():
+        blocks = matrix_displays(symbol, [], matrix)
+    return sum(height(block.lines) if isinstance(block, Formula) else 1 for block in blocks) <= LINES
 
 
 def size(matrix: SymbolicMatrix) -> int:

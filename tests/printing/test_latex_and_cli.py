@@ -98,6 +98,14 @@ def test_the_terms_can_be_referred_to(tmp_path):
     assert r"\label" not in gallery_sde("quadric_dense").latex()
 
 
+@pytest.mark.parametrize("line", [COLUMN, None])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_snippet_begins_its_names_with_one(name, line):
+    """Also where entries were looked at that are too long to be printed."""
+    defined = [int(k) for k in re.findall(r"^t_\{(\d+)\} &= ", gallery_sde(name).latex(line=line), re.MULTILINE)]
+    assert defined == list(range(1, len(defined) + 1))
+
+
 def test_labels_are_letters_and_signs_only():
     with pytest.raises(BadInput, match="give what labels begin with"):
         gallery_sde("quadric_dense").latex(labels=r"}\input{x}")
