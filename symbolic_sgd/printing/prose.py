@@ -7,6 +7,9 @@ from symbolic_sgd.printing.blocks import Inline, Math, Paragraph
 from symbolic_sgd.printing.signs import FUNCTIONS
 from symbolic_sgd.printing.text import MATHEMATICAL
 
+LONG = 40
+"""Characters of a formula that is kept on one line."""
+
 _SIGNS = "".join(MATHEMATICAL)
 _WORD = re.compile(rf"[A-Za-z\d{re.escape(_SIGNS)}_|()\[\]=+/<>,^']+")
 _ADJACENT_LETTERS = re.compile(r"[A-Za-z]{2,}")
@@ -78,8 +81,10 @@ def _formula(written: str) -> list[Inline]:
     """The formula, and the spaces and punctuation round it."""
     core = _bare(written.strip())
     before, after = written.split(core, 1)
-    parts = [before, Math(_tex(core), core), after]
-    return [part for part in parts if part]
+    # Browsers break no line within a formula: a long sum is one for each term.
+    terms = re.split(r"( [+−-] )", core) if len(core) > LONG else [core]
+    formulas = [term if k % 2 else Math(_tex(term), term) for k, term in enumerate(terms)]
+    return [part for part in (before, *formulas, after) if part]
 
 
 def _tex(formula: str) -> str:

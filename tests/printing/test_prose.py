@@ -32,6 +32,11 @@ def test_what_is_mathematics(text, found):
     assert formulas(text) == found
 
 
+def test_a_long_sum_can_be_broken():
+    terms = [f"{k}*w{k}**2" for k in range(2, 14)]
+    assert len(formulas("it has the factor " + " + ".join(terms))) == len(terms)
+
+
 def test_the_words_stay_as_they_are():
     text = "As η → 0, SGD at the time t = kη² converges (on Γ): see Lemma 2."
     assert sentence(text).plain == text
