@@ -46,7 +46,7 @@ sde.drift
 sde.regularizer
 
 # %% [markdown]
-# $R = (u^2 + v^2)/4$ is $\tfrac14 \operatorname{tr} \nabla^2 L$ on the hyperbola, so SGD prefers flat minimizers. In the one coordinate that is
+# $R = (u^2 + v^2)/4$ is $\tfrac14 \mathrm{tr}\, \nabla^2 L$ on the hyperbola, so SGD prefers flat minimizers. In the one coordinate that is
 # left, the limit is an ordinary differential equation with one stable fixed point on each branch, the balanced solutions:
 
 # %%

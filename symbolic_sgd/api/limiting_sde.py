@@ -364,20 +364,32 @@ class LimitingSDE(Printable):
         programs = {f"sde_{public}": self.program.select(name) for public, name in names.items()}
         return numeric.c_source.c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
 
-    def latex(self, *, names: Mapping[Any, str] | None = None, line: int | None = None) -> str:
-        r"""The theorem with every block filled in: LaTeX that compiles with amsmath, to be pasted or \\input.
+    def latex(
+        self,
+        *,
+        names: Mapping[Any, str] | None = None,
+        line: int | None = None,
+        labels: str | None = None,
+        entries: bool = False,
+    ) -> str:
+        r"""The SDE, Γ, every term in vectors, and the entries that are short: LaTeX that compiles with amsmath, to be pasted or \\input.
 
         Args:
             names: LaTeX of symbols, {u: r"\theta_1"}: letters, Greek letters, \mathbf{…}, \hat{…}, with scripts.
-            line: characters of a line, apart from commands, after which sums are broken (default 75).
+            line: characters of a line (default 75, an article in one column; 45 for one in two columns).
+            labels: what labels begin with: "eq:" numbers the terms as \label{eq:drift}, \label{eq:tangent_projection}, …
+            entries: print all terms entry by entry.
 
         Raises:
-            BadInput: a name that is no such LaTeX; a length of no use.
+            BadInput: a name that is no such LaTeX; a length of no use; labels that are none.
         """
+        prefix = printing.layout.checked_labels(labels)
         matrices = {term.name: self._matrix(term.name) for term in TERMS}
         with printing.layout.laid_out(printing.layout.layout_of(names, line, self.problem.symbols)):
-            blocks = printing.theorem.theorem(self.derivation, self.structure, matrices, self._shortest_program)
-            return printing.blocks.snippet(blocks)
+            blocks = printing.theorem.theorem(
+                self.derivation, self.structure, matrices, self._shortest_program, entries=entries
+            )
+            return printing.blocks.snippet(blocks, prefix)
 
     def _shortest_program(self, name: str) -> Program:
         return shortest_program(self.derivation, name)
@@ -413,6 +425,7 @@ class LimitingSDE(Printable):
         title: str = "The limit of SGD on a manifold of minimizers",
         certificate: "Certificate | None" = None,
         figures: "Sequence[Figure]" = (),
+        line: int | None = None,
         seconds: float = REGULARIZER,
         progress: Progress | None = None,
     ) -> str:
@@ -425,15 +438,18 @@ class LimitingSDE(Printable):
             title: the heading; any text.
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
+            line: characters of a line (default 90; 45 for LaTeX in two columns).
             seconds: of processor time for the search for the regularizer.
             progress: told in words what is being done.
         """
+        chosen = printing.layout.layout_of(None, line, self.problem.symbols, default=printing.layout.PAGE)
         tell, budget = checked_progress(progress), checked_seconds(seconds)
         findings = documents.findings.Findings(
             title=title,
             derivation=self.derivation,
             structure=self.structure,
             matrices={term.name: self._matrix(term.name) for term in TERMS},
+            hessian=documents.findings.hessian_or_none(self.derivation),
             regularizer=documents.findings.attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
             limit=documents.findings.attempt(
                 lambda: _told(tell, "finding Φ", lambda: flow.limit.find_limit(self.problem))
@@ -443,7 +459,7 @@ class LimitingSDE(Printable):
             figures=tuple(figures),
         )
         page = writer or documents.markdown.markdown
-        with printing.layout.laid_out(printing.layout.layout_of(None, None, self.problem.symbols)):
+        with printing.layout.laid_out(chosen):
             return page(documents.derivation_document.derivation_document(findings))
 
     def explain(self) -> str:

@@ -200,7 +200,7 @@ class ChartSDE:
         left = names if len(self.coordinates) == 1 else rf"({names})^{{\top}}"
         statement = display(rf"\theta = {left},\qquad d\theta = b\,dt + \sigma\,dW,\qquad x = \psi(\theta)")
         matrices = ((r"\psi", self.embedding), ("b", self.drift), (r"\sigma", self.diffusion))
-        return [statement, *(block for s, matrix in matrices for block in matrix_displays(s, "", matrix))]
+        return [statement, *(block for s, matrix in matrices for block in matrix_displays(s, [], matrix))]
 
     def explain(self) -> str:
         """How the chart was found, where it holds, and how large its coefficients are."""

@@ -37,7 +37,7 @@ DRIFTS = ("drift", "tangent_noise_compensation", "mixed_regularization", "normal
 
 ON_MANIFOLD = (
     "Φ = id",
-    "∂Φ = P",
+    "∂Φ = I − ∇²L ∇²L†",
     "½∂²Φ[Σ] = drift",
     "½∂²Φ[Σ_∥] = compensation",
     "½∂²Φ[Σ_⊥∥ + Σ_∥⊥] = mixed regularization",

@@ -21,18 +21,18 @@ Terms = Mapping[str, PreciseMatrix]
 
 IDENTITIES: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], PreciseMatrix]], ...] = (
     ("∇L = 0", lambda t: t["gradient"], lambda t: 0 * t["gradient"]),
-    ("P² = P", lambda t: t["P"] * t["P"], lambda t: t["P"]),
-    ("Pᵀ = P", lambda t: t["P"].T, lambda t: t["P"]),
-    ("PH = 0", lambda t: t["P"] * t["H"], lambda t: 0 * t["H"]),
-    ("HH†H = H", lambda t: t["H"] * t["H†"] * t["H"], lambda t: t["H"]),
-    ("H†HH† = H†", lambda t: t["H†"] * t["H"] * t["H†"], lambda t: t["H†"]),
-    ("HH† = I − P", lambda t: t["H"] * t["H†"], lambda t: t["Q"]),
-    ("HS + SH = Σ_⊥", lambda t: t["H"] * t["S"] + t["S"] * t["H"], lambda t: t["Q"] * t["Σ"] * t["Q"]),
-    ("QSQ = S", lambda t: t["Q"] * t["S"] * t["Q"], lambda t: t["S"]),
-    ("tangent noise = Pσ", lambda t: t["tangent_noise"], lambda t: t["P"] * t["σ"]),
-    ("P·compensation = 0", lambda t: t["P"] * t["tangent_noise_compensation"], lambda t: 0 * t["drift"]),
-    ("Q·mixed = 0", lambda t: t["Q"] * t["mixed_regularization"], lambda t: 0 * t["drift"]),
-    ("Q·normal = 0", lambda t: t["Q"] * t["normal_regularization"], lambda t: 0 * t["drift"]),
+    ("∂Φ ∂Φ = ∂Φ", lambda t: t["P"] * t["P"], lambda t: t["P"]),
+    ("∂Φᵀ = ∂Φ", lambda t: t["P"].T, lambda t: t["P"]),
+    ("∂Φ ∇²L = 0", lambda t: t["P"] * t["H"], lambda t: 0 * t["H"]),
+    ("∇²L ∇²L† ∇²L = ∇²L", lambda t: t["H"] * t["H†"] * t["H"], lambda t: t["H"]),
+    ("∇²L† ∇²L ∇²L† = ∇²L†", lambda t: t["H†"] * t["H"] * t["H†"], lambda t: t["H†"]),
+    ("∇²L ∇²L† = I − ∂Φ", lambda t: t["H"] * t["H†"], lambda t: t["Q"]),
+    ("∇²L S + S ∇²L = Σ_⊥", lambda t: t["H"] * t["S"] + t["S"] * t["H"], lambda t: t["Q"] * t["Σ"] * t["Q"]),
+    ("(I − ∂Φ) S (I − ∂Φ) = S", lambda t: t["Q"] * t["S"] * t["Q"], lambda t: t["S"]),
+    ("tangent noise = ∂Φ σ", lambda t: t["tangent_noise"], lambda t: t["P"] * t["σ"]),
+    ("∂Φ·compensation = 0", lambda t: t["P"] * t["tangent_noise_compensation"], lambda t: 0 * t["drift"]),
+    ("(I − ∂Φ)·mixed = 0", lambda t: t["Q"] * t["mixed_regularization"], lambda t: 0 * t["drift"]),
+    ("(I − ∂Φ)·normal = 0", lambda t: t["Q"] * t["normal_regularization"], lambda t: 0 * t["drift"]),
     (
         "drift = sum of its terms",
         lambda t: t["tangent_noise_compensation"] + t["mixed_regularization"] + t["normal_regularization"],
@@ -43,14 +43,14 @@ IDENTITIES: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms],
 
 SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
     "∇L = 0": lambda t: _size(t["H"]) * t["extent"],
-    "PH = 0": lambda t: _size(t["H"]),
-    "P·compensation = 0": lambda t: _drift_size(t),
-    "Q·mixed = 0": lambda t: _drift_size(t),
-    "Q·normal = 0": lambda t: _drift_size(t),
+    "∂Φ ∇²L = 0": lambda t: _size(t["H"]),
+    "∂Φ·compensation = 0": lambda t: _drift_size(t),
+    "(I − ∂Φ)·mixed = 0": lambda t: _drift_size(t),
+    "(I − ∂Φ)·normal = 0": lambda t: _drift_size(t),
     "drift = sum of its terms": lambda t: _drift_size(t),
-    "HS + SH = Σ_⊥": lambda t: t["noise"] ** 2,
-    "QSQ = S": lambda t: t["noise"] ** 2 * _size(t["H†"]),
-    "tangent noise = Pσ": lambda t: t["noise"],
+    "∇²L S + S ∇²L = Σ_⊥": lambda t: t["noise"] ** 2,
+    "(I − ∂Φ) S (I − ∂Φ) = S": lambda t: t["noise"] ** 2 * _size(t["H†"]),
+    "tangent noise = ∂Φ σ": lambda t: t["noise"],
 }
 """The natural size of both sides, where the sides themselves may vanish."""
 
@@ -64,7 +64,7 @@ def _drift_size(t: Terms) -> PreciseNumber:
     return max(*terms, t["noise"] ** 2 / t["extent"])
 
 
-STRUCTURAL = ("Pᵀ = P", "drift = sum of its terms")
+STRUCTURAL = ("∂Φᵀ = ∂Φ", "drift = sum of its terms")
 """Identities of the program's own outputs: where both sides are the same nodes, they are proved."""
 
 

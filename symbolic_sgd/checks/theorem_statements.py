@@ -115,11 +115,13 @@ def _lyapunov(jet: Jet) -> sp.Matrix:
 STATEMENTS = (
     Statement(
         "Lemma 1, differentiated twice",
-        r"\partial^2\Phi[v\,(Hw)^{\top}] + \partial^2\Phi[w\,(Hv)^{\top}] = -P\,T[v w^{\top}]",
+        r"\partial^2\Phi[v\,(Hw)^{\top}] + \partial^2\Phi[w\,(Hv)^{\top}] = -\partial\Phi\,T[v w^{\top}]",
         _lemma,
     ),
     Statement(
-        "no drift by P (by the choice of T)", r"P\,T[P] = 0", lambda jet: jet.projection * jet.third(jet.projection)
+        "no drift by ∂Φ (by the choice of T)",
+        r"\partial\Phi\,T[\partial\Phi] = 0",
+        lambda jet: jet.projection * jet.third(jet.projection),
     ),
     Statement("the Lyapunov inverse (its definition)", r"H S + S H = \Sigma_{\perp}", _lyapunov),
     Statement(
@@ -129,21 +131,28 @@ STATEMENTS = (
     ),
     Statement(
         "mixed regularization",
-        r"\tfrac{1}{2}\partial^2\Phi[\Sigma_{\perp\parallel} + \Sigma_{\parallel\perp}] = -P\,T[H^{\dagger}\Sigma_{\perp\parallel}]",
+        r"\tfrac{1}{2}\partial^2\Phi[\Sigma_{\perp\parallel} + \Sigma_{\parallel\perp}]"
+        r" = -\partial\Phi\,T[H^{\dagger}\Sigma_{\perp\parallel}]",
         mixed,
     ),
-    Statement("normal regularization", r"\tfrac{1}{2}\partial^2\Phi[\Sigma_{\perp}] = -\tfrac{1}{2} P\,T[S]", _normal),
+    Statement(
+        "normal regularization",
+        r"\tfrac{1}{2}\partial^2\Phi[\Sigma_{\perp}] = -\tfrac{1}{2} \partial\Phi\,T[S]",
+        _normal,
+    ),
     Statement(
         "the drift is their sum",
         r"\tfrac{1}{2}\partial^2\Phi[\Sigma] = b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
         _whole,
     ),
     Statement(
-        "label noise, Σ = cH", r"\tfrac{1}{2}\partial^2\Phi[c H] = -\tfrac{c}{4} P\,\nabla\operatorname{tr} H", _label
+        "label noise, Σ = cH",
+        r"\tfrac{1}{2}\partial^2\Phi[c H] = -\tfrac{c}{4} \partial\Phi\,\nabla\mathrm{tr}\, H",
+        _label,
     ),
     Statement(
         "isotropic noise, Σ = s²I",
-        r"\tfrac{1}{2} P\,\partial^2\Phi[s^2 I] = -\tfrac{s^2}{4} P\,\nabla\ln|H|_+",
+        r"\tfrac{1}{2} \partial\Phi\,\partial^2\Phi[s^2 I] = -\tfrac{s^2}{4} \partial\Phi\,\nabla\ln|H|_+",
         _isotropic,
     ),
 )
@@ -226,8 +235,8 @@ def _traces(factor: sp.Expr, scale: sp.Expr, model: LinearModel) -> sp.Matrix:
 ERRATA = (
     Erratum(
         "the factor of the mixed term",
-        r"-\tfrac{1}{2} P\,T[H^{\dagger}\Sigma_{\perp\parallel}]",
-        r"-P\,T[H^{\dagger}\Sigma_{\perp\parallel}]",
+        r"-\tfrac{1}{2} \partial\Phi\,T[H^{\dagger}\Sigma_{\perp\parallel}]",
+        r"-\partial\Phi\,T[H^{\dagger}\Sigma_{\perp\parallel}]",
         lambda: mixed(Jet(3, 2), HALF),
         lambda: mixed(Jet(3, 2)),
     ),
@@ -240,8 +249,8 @@ ERRATA = (
     ),
     Erratum(
         "R of the linear model with L = (1/n) Σ r_i²",
-        r"R = \operatorname{tr}\nabla^2 L",
-        r"R = \tfrac{1}{2}\operatorname{tr}\nabla^2 L",
+        r"R = \mathrm{tr}\,\nabla^2 L",
+        r"R = \tfrac{1}{2}\mathrm{tr}\,\nabla^2 L",
         lambda: _traces(sp.S.One, sp.S.One, _MODEL),
         _of_printed_loss,
     ),
@@ -254,7 +263,7 @@ ERRATA = (
     ),
     Erratum(
         "the covariance of label noise with L = (1/2n) Σ r_i²",
-        r"\Sigma = \operatorname{tr}\nabla^2 L",
+        r"\Sigma = \mathrm{tr}\,\nabla^2 L",
         r"\Sigma = \nabla^2 L",
         lambda: _MODEL.covariance(HALF) - _MODEL.hessian(HALF).trace() * sp.eye(4),
         lambda: _MODEL.covariance(HALF) - _MODEL.hessian(HALF),

@@ -16,7 +16,7 @@ from symbolic_sgd.command.targets import add_document, check_places, document_wr
 from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.effort import REGULARIZER
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra
-from symbolic_sgd.printing.layout import layout_of
+from symbolic_sgd.printing.layout import checked_labels, layout_of
 from symbolic_sgd.problems.problem_file import read_problem_file
 from symbolic_sgd.theorem.derivation import TERMS
 
@@ -33,7 +33,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--symbols", nargs="+", default=[], metavar="u=\\theta_1", help="with --latex: how symbols are printed"
     )
-    parser.add_argument("--line-length", type=int, metavar="N", help="with --latex: characters of a line (default 75)")
+    parser.add_argument(
+        "--line-length",
+        type=int,
+        metavar="N",
+        help="with --latex or --document: characters of a line (default 75, of documents 90; 45 for two columns)",
+    )
+    parser.add_argument("--labels", metavar="PREFIX", help="with --latex: number the terms, labelled PREFIXdrift, …")
+    parser.add_argument("--entries", action="store_true", help="with --latex: all terms entry by entry")
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.add_argument(
         "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
@@ -49,6 +56,8 @@ class Wanted:
     latex: Path | None = None
     symbols: Sequence[str] = ()
     line_length: int | None = None
+    labels: str | None = None
+    entries: bool = False
     json: bool = False
     flow: bool = False
     document: Path | None = None
@@ -66,8 +75,10 @@ def derived(wanted: Wanted) -> int:
     """The exit code, once everything is written."""
     if wanted.json and str(wanted.latex) == "-":
         raise BadInput("--latex - and --json both write to standard output: give --latex a file name")
-    if (wanted.symbols or wanted.line_length is not None) and wanted.latex is None:
-        raise BadInput("--symbols and --line-length are for --latex: give --latex F as well")
+    if (wanted.symbols or wanted.labels is not None or wanted.entries) and wanted.latex is None:
+        raise BadInput("--symbols, --labels and --entries are for --latex: give --latex F as well")
+    if wanted.line_length is not None and wanted.latex is None and wanted.document is None:
+        raise BadInput("--line-length is for --latex and --document: give one of them as well")
     if (wanted.plots or wanted.checks) and wanted.document is None:
         raise BadInput("--plots and --checks are for documents: give --document F as well")
     if wanted.plots and wanted.document is not None and wanted.document.suffix != ".html":
@@ -76,6 +87,7 @@ def derived(wanted: Wanted) -> int:
     check_places(("--latex", wanted.latex), ("--document", wanted.document))
     stated, names = read_problem_file(wanted.file), _names(wanted.symbols)
     layout_of(names, wanted.line_length, stated.problem.symbols)  # refused before anything is derived
+    checked_labels(wanted.labels)
     progress("deriving")
     certificate = None
     sde = derive_limiting_sde(stated.problem, progress=progress)
@@ -85,7 +97,7 @@ def derived(wanted: Wanted) -> int:
         progress("writing the document")
         title = stated.title or wanted.file.stem
         parts = {"certificate": certificate, "figures": figures, "seconds": wanted.seconds, "progress": progress}
-        write(wanted.document, sde.document(writer, title=title, **parts))
+        write(wanted.document, sde.document(writer, title=title, line=wanted.line_length, **parts))
     progress("finding Φ" if wanted.flow else "")
     phi = gradient_flow_limit(stated.problem) if wanted.flow else None
     progress("")
@@ -94,7 +106,7 @@ def derived(wanted: Wanted) -> int:
     elif wanted.latex is None or str(wanted.latex) != "-":
         say("\n".join([_report(stated.title, sde), *([_flow_report(phi)] if phi else [])]))
     if wanted.latex is not None:
-        text = sde.latex(names=names, line=wanted.line_length)
+        text = sde.latex(names=names, line=wanted.line_length, labels=wanted.labels, entries=wanted.entries)
         write(wanted.latex, text + (phi.latex(names=names, line=wanted.line_length) if phi else ""))
     return DONE if certificate is None or certificate.passed else CHECK_FAILED
 

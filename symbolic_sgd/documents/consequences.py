@@ -9,11 +9,13 @@ from symbolic_sgd.checks.certificate import Certificate
 from symbolic_sgd.citation import PAPER
 from symbolic_sgd.documents.document import Block, Items, Table, Verbatim
 from symbolic_sgd.documents.findings import Findings, attempt
-from symbolic_sgd.documents.formulas import PAGE, equations, inline, listed, matrix_equation, size, words
+from symbolic_sgd.documents.formulas import inline, listed, matrix_equation, printed
 from symbolic_sgd.errors import NoRegularizerFormula, SymbolicSGDError
-from symbolic_sgd.printing.blocks import Math, Paragraph, display, paragraph
-from symbolic_sgd.printing.displays import expression_latex, visible_length
+from symbolic_sgd.printing.blocks import Inline, Math, Paragraph, display, paragraph
+from symbolic_sgd.printing.displays import equations, expression_latex
 from symbolic_sgd.printing.layout import LINE
+from symbolic_sgd.printing.prose import in_words, sentence
+from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.regularizer.regularizer import Regularizer
 
 
@@ -23,34 +25,30 @@ def regularizer(findings: Findings) -> tuple[Block, ...]:
     asked = r"b_{\perp\parallel} + b_{\perp} = -\,\partial\Phi\,\nabla R"
     if isinstance(found, NoRegularizerFormula):
         return (
-            paragraph("Γ is a curve. Along every arc of it the regularization descends"),
+            sentence("Γ is a curve. Along every arc of it the regularization descends"),
             display(r"R = -\int \langle b_{\perp\parallel} + b_{\perp},\, dY\rangle"),
-            words(f"and no formula of R was found: {found}."),
+            sentence(f"and no formula of R was found: {found}."),
         )
     if not isinstance(found, Regularizer):
         return (
-            paragraph("Whether the regularization descends a function on Γ, "),
+            sentence("Whether the regularization descends a function R on Γ,"),
             display(asked),
-            _reason(found),
+            paragraph(f"is not decided: {found}."),
         )
     if found.expression is None:
         return (
-            paragraph("The regularization descends no function on Γ: no R has"),
+            sentence("The regularization descends no function on Γ: no R has"),
             display(asked),
-            words(f"Evidence: {found.words}."),
+            sentence(f"Evidence: {found.words}."),
         )
     if not found.expression:
-        return (paragraph("The mixed and the normal regularization vanish on Γ: nothing is regularized."),)
+        return (sentence("The mixed and the normal regularization vanish on Γ: nothing is regularized."),)
     return (
-        paragraph("On Γ, up to a constant, the regularization descends R:"),
+        sentence("On Γ, up to a constant, the regularization descends R:"),
         display(asked),
-        *equations(("R", found.expression)),
-        words(f"How it is known: {found.words}."),
+        *equations([("R", found.expression)]),
+        sentence(f"How it is known: {found.words}."),
     )
-
-
-def _reason(error: SymbolicSGDError) -> Paragraph:
-    return paragraph(f"is not decided: {error}.")
 
 
 def chart(findings: Findings) -> tuple[Block, ...]:
@@ -58,23 +56,40 @@ def chart(findings: Findings) -> tuple[Block, ...]:
     found = findings.chart
     if not isinstance(found, ChartSDE):
         return (paragraph(f"No chart was found by itself: {found}"),)
-    coefficients = attempt(lambda: (found.drift, found.diffusion))
-    if isinstance(coefficients, SymbolicSGDError) or sum(map(size, coefficients)) > PAGE:
-        return (
-            paragraph("In the coordinates θ = (", *listed(found.coordinates), "), with x = ψ(θ),"),
-            *matrix_equation(r"\psi", "", found.embedding),
-            paragraph("the coefficients of the limit are too large for a page."),
-        )
-    b, noise = coefficients
-    moving = "" if noise.is_zero_matrix else r" + \sigma_\theta\,dW"
+    still = findings.vanishes("tangent_noise")
+    moving = "" if still else r" + \sigma_\theta\,dW"
     return (
-        paragraph("In the coordinates θ = (", *listed(found.coordinates), "), with x = ψ(θ), the limit reads"),
+        paragraph(
+            *in_words("In the coordinates θ"), " = (", *listed(found.coordinates), *in_words("), with x = ψ(θ),"),
+            " the limit reads",
+        ),
         display(rf"d\theta = b_\theta\,dt{moving}"),
-        *matrix_equation(r"\psi", "", found.embedding),
-        *matrix_equation(r"b_\theta", "", b),
-        *(matrix_equation(r"\sigma_\theta", "", noise) if moving else ()),
+        *matrix_equation(r"\psi(\theta)", [], found.embedding),
+        *_coefficients(found, still),
         *_long_run(found),
-    )
+    )  # fmt: skip
+
+
+def _coefficients(found: ChartSDE, still: bool) -> Iterator[Block]:
+    """b_θ and σ_θ entry by entry where they are short, else by the coefficients in the ambient space."""
+    coefficients = attempt(lambda: (found.drift, found.diffusion))
+    if isinstance(coefficients, SymbolicSGDError) or not all(map(printed, coefficients)):
+        yield _by_ambient(found, still)
+        return
+    drift, noise = coefficients
+    yield from matrix_equation(r"b_\theta", [], drift)
+    if not still:
+        yield from matrix_equation(r"\sigma_\theta", [], noise)
+
+
+def _by_ambient(found: ChartSDE, still: bool) -> Paragraph:
+    """The coefficients in a chart by those in the ambient space."""
+    if found.chart.embedding.selected is None:
+        noise: list[Inline] = [] if still else [" and ", Math(r"\sigma_\theta = \psi'^{+}\sigma_{\parallel}")]
+        drift = Math(r"b_\theta = \psi'^{+}\bigl(b - \tfrac12\,\psi''[\sigma_\theta\sigma_\theta^{\top}]\bigr)")
+        return paragraph("where ", drift, *noise, ".")
+    rows = "b_θ consists of those rows of b" if still else "b_θ and σ_θ consist of those rows of b and of σ_∥"
+    return sentence(f"where {rows} that belong to the coordinates, at x = ψ(θ).")
 
 
 def _long_run(found: ChartSDE) -> Iterator[Block]:
@@ -85,10 +100,10 @@ def _long_run(found: ChartSDE) -> Iterator[Block]:
     if len(found.coordinates) == 1:
         density = attempt(lambda: found.stationary_density)
         if isinstance(density, SymbolicSGDError):
-            yield paragraph(f"{str(density)[0].upper()}{str(density)[1:]}.")
+            yield sentence(f"{str(density)[0].upper()}{str(density)[1:]}.")
         else:
             yield paragraph("Stationary density with respect to ", Math("d" + inline(found.coordinates[0]).tex), ":")
-            yield from equations(("p", density))
+            yield from equations([("p", density)])
 
 
 def _fixed_points(found: FixedPoints) -> Iterator[Block]:
@@ -97,10 +112,10 @@ def _fixed_points(found: FixedPoints) -> Iterator[Block]:
         yield paragraph("Fixed points" + ("" if found.complete else " that were found") + ":")
         yield Items(tuple(map(_fixed_point, found)))
     if found.elsewhere:
-        yield paragraph("Fixed points that were found elsewhere on Γ, where this chart does not go:")
+        yield sentence("Fixed points that were found elsewhere on Γ, where this chart does not go:")
         yield Items(tuple(map(_fixed_point, found.elsewhere)))
     if not found.complete or not len(found):
-        yield words(f"Of its fixed points is known: {found.reason}.")
+        yield sentence(f"Of its fixed points is known: {found.reason}.")
 
 
 def _fixed_point(point: FixedPoint) -> Paragraph:
@@ -129,7 +144,7 @@ def _seen(found: Certificate) -> Iterator[Block]:
     """What the numbers of the table do not say, such as the digits that float64 leaves far out."""
     for check in found.checks:
         if check.telling and check.detail:
-            yield words(f"{check.name}: {check.detail}.")
+            yield sentence(f"{check.name}: {check.detail}.")
 
 
 def _verdict(found: Certificate) -> Paragraph:
@@ -139,7 +154,7 @@ def _verdict(found: Certificate) -> Paragraph:
 
 def certificate_table(found: Certificate) -> Table:
     """The certificate as a table."""
-    rows = tuple((words(c.name), c.verdict, f"{c.error:.0e}", f"{c.tolerance:.0e}") for c in found.checks)
+    rows = tuple((sentence(c.name), c.verdict, f"{c.error:.0e}", f"{c.tolerance:.0e}") for c in found.checks)
     return Table("Checks of the certificate", ("check", "verdict", "error", "tolerance"), rows)
 
 

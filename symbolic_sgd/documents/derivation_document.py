@@ -8,6 +8,7 @@ from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import in_text
 from symbolic_sgd.errors import NoRegularizerFormula
 from symbolic_sgd.printing.blocks import Inline, Paragraph
+from symbolic_sgd.printing.prose import in_words
 from symbolic_sgd.regularizer.regularizer import Regularizer
 
 SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
@@ -17,7 +18,7 @@ SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
     ("The manifold Γ", setting.manifold),
     ("The limiting equation in vectors", theorem.in_vectors),
     ("The limit Φ of the gradient flow", setting.gradient_flow),
-    ("∂Φ and ∇²L† on Γ", theorem.operators),
+    ("∇²L, ∂Φ and ∇²L† on Γ", theorem.operators),
     ("The noise on Γ and the Lyapunov inverse", theorem.noise_on_manifold),
     ("The four terms", theorem.terms),
     ("The limiting equation", theorem.equation),
@@ -43,19 +44,20 @@ def result(findings: Findings) -> list[Inline]:
     """The outcome in one line: what the regularization descends, and what moves."""
     found = findings.regularizer
     if findings.constant:
-        return ["Nothing moves on Γ: noise and drift vanish."]
+        return in_words("Nothing moves on Γ: noise and drift vanish.")
     noise = "no noise along Γ" if findings.vanishes("tangent_noise") else "noise along Γ"
     if isinstance(found, NoRegularizerFormula):
-        return [
+        return in_words(
             f"The regularization descends a function along every arc of Γ, a curve; no formula of it was found; {noise}."
-        ]
+        )
     if not isinstance(found, Regularizer):
-        return [f"Regularization towards no function that was found (undecided); {noise}."]
+        return in_words(f"Regularization towards no function that was found (undecided); {noise}.")
     if found.expression is None:
-        return [f"No regularizer: {_evidence(found)}; {noise}."]
+        return in_words(f"No regularizer: {_evidence(found)}; {noise}.")
     if not found.expression:
-        return [f"No regularization: {noise}, and the drift that keeps it there."]
-    return ["The regularization descends R = ", *in_text(found.expression), f"; {noise}."]
+        return in_words(f"No regularization: {noise}, and the drift that keeps it there.")
+    descends = [*in_words("The regularization descends R = "), *in_text(found.expression)]
+    return [*descends, *in_words(f"; {noise}.")]
 
 
 def _evidence(found: Regularizer) -> str:

@@ -14,6 +14,7 @@ from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.regularizer.regularizer import Regularizer
+from symbolic_sgd.theorem.canonical import hessian_on_manifold
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.theorem.structural import StructuralFormulas
 
@@ -29,6 +30,7 @@ class Findings:
         derivation: the limiting SDE.
         structure: the same in vectors.
         matrices: name of a term → its expressions, or None where they are too large to be written out.
+        hessian: ∇²L on Γ, None where it is not to be printed.
         regularizer: R or that there is none; or why it is undecided.
         limit: Φ off Γ; or why it was not found.
         chart: the SDE in coordinates of Γ; or why there is no such form.
@@ -40,6 +42,7 @@ class Findings:
     derivation: Derivation
     structure: StructuralFormulas
     matrices: Mapping[str, SymbolicMatrix | None]
+    hessian: SymbolicMatrix | None
     regularizer: Regularizer | SymbolicSGDError
     limit: FlowLimit | SymbolicSGDError
     chart: ChartSDE | SymbolicSGDError
@@ -61,6 +64,15 @@ class Findings:
         """R, where there is one that is not constant."""
         found = self.regularizer
         return found.expression if isinstance(found, Regularizer) and found.expression else None
+
+
+LARGEST_HESSIAN = 6
+"""Parameters up to which the entries of ∇²L, which L determines, are printed."""
+
+
+def hessian_or_none(derivation: Derivation) -> SymbolicMatrix | None:
+    """∇²L on Γ, if it is small."""
+    return hessian_on_manifold(derivation) if derivation.problem.dimension <= LARGEST_HESSIAN else None
 
 
 def chart_or_reason(derivation: Derivation) -> ChartSDE | SymbolicSGDError:

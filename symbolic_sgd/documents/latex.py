@@ -1,4 +1,6 @@
-"""Documents as LaTeX that pdflatex compiles with amsmath, amssymb, geometry, graphicx and longtable."""
+"""Documents as LaTeX that pdflatex compiles with amsmath, amssymb, geometry and longtable."""
+
+from textwrap import TextWrapper
 
 from symbolic_sgd.documents.document import Block, Cell, Document, Items, Section, Table, Verbatim
 from symbolic_sgd.printing.blocks import Formula, Paragraph, environment, inline_latex
@@ -7,16 +9,18 @@ from symbolic_sgd.printing.text import text
 PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 \usepackage{amsmath,amssymb}
 \usepackage[margin=25mm]{geometry}
-\usepackage{graphicx,longtable}
+\usepackage{longtable}
 \allowdisplaybreaks
 \setlength{\emergencystretch}{3em}
 \setcounter{MaxMatrixCols}{64}
-\renewcommand{\arraystretch}{1.5}
+\renewcommand{\arraystretch}{1.2}
 \setlength{\parindent}{0pt}
 \setlength{\parskip}{.4em plus .2em}
-\newcommand{\fitted}[1]{\sbox0{$\displaystyle #1$}%
-  \ifdim\wd0>\linewidth\resizebox{\linewidth}{!}{\usebox0}\else\usebox0\fi}
 """
+
+
+_WRAPPER = TextWrapper(48, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
+"""For characters of \\footnotesize in a column of an article in two columns."""
 
 
 def latex(document: Document) -> str:
@@ -31,7 +35,11 @@ def latex(document: Document) -> str:
 
 
 def _section(section: Section) -> str:
-    return "\n\n".join([rf"\section{{{text(section.title)}}}", *(_block(block) for block in section.blocks)])
+    written = [rf"\section{{{text(section.title)}}}"]
+    for block in section.blocks:
+        # A paragraph that begins with a display begins with an empty line.
+        written.append(("\n" if isinstance(block, Formula) else "\n\n") + _block(block))
+    return "".join(written)
 
 
 def _block(block: Block) -> str:
@@ -45,14 +53,17 @@ def _block(block: Block) -> str:
     if isinstance(block, Table):
         return _table(block)
     assert isinstance(block, Verbatim)
-    return "{\\small\n\\begin{verbatim}\n" + block.text.replace(r"\end{verbatim}", "") + "\n\\end{verbatim}\n}"
+    return f"{{\\footnotesize\n\\begin{{verbatim}}\n{_in_a_column(block)}\n\\end{{verbatim}}\n}}"
+
+
+def _in_a_column(block: Verbatim) -> str:
+    """Its lines, broken at spaces where they are longer than a column."""
+    whole = block.text.replace(r"\end{verbatim}", "").splitlines()
+    return "\n".join(part for line in whole for part in _WRAPPER.wrap(line) or [""])
 
 
 def _formula(formula: Formula) -> str:
-    if not formula.aligned:
-        # A matrix a little wider than the page is set a little smaller.
-        return environment("equation*", [rf"\fitted{{{formula.lines[0]}}}"])
-    return environment("align*", formula.lines)
+    return environment("align*" if formula.aligned else "equation*", formula.lines)
 
 
 def _table(table: Table) -> str:

@@ -9,6 +9,23 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~&!])")
 """Characters with a meaning in Markdown or in HTML, which Markdown lets through."""
 
 
+REFUSED = frozenset(
+    (
+        "operatorname",
+        "mbox",
+        "phantom",
+        "hphantom",
+        "vphantom",
+        "DeclareMathOperator",
+        "def",
+        "let",
+        "newcommand",
+        "renewcommand",
+    )
+)
+"""Macros that GitHub does not allow in formulas."""
+
+
 def markdown(document: Document) -> str:
     """The document as Markdown; its result stands in a comment at the top as well, for programs."""
     parts = [
@@ -38,9 +55,13 @@ def _block(block: Block) -> str:
 
 
 def _formula(formula: Formula) -> str:
-    if not formula.aligned:
-        return f"$$\n{formula.lines[0]}\n$$"
-    return f"$$\n{environment('aligned', formula.lines)}\n$$"
+    body = environment("aligned", formula.lines) if formula.aligned else formula.lines[0]
+    return f"$$\n{_allowed(body)}\n$$"
+
+
+def _allowed(tex: str) -> str:
+    """A formula with the names of functions in the way that GitHub allows."""
+    return tex.replace(r"\operatorname{", r"\mathrm{")
 
 
 def _table(table: Table) -> str:
@@ -59,7 +80,7 @@ def _inline(part: Cell) -> str:
     if isinstance(part, Code):
         return f"`{part.name}`"
     # $`…`$ keeps the underscores and stars of a formula out of the reach of Markdown.
-    return f"$`{part.tex}`$" if isinstance(part, Math) else _text(part)
+    return f"$`{_allowed(part.tex)}`$" if isinstance(part, Math) else _text(part)
 
 
 def _text(text: str) -> str:

@@ -4,39 +4,37 @@ from collections.abc import Iterator
 
 from symbolic_sgd.documents.document import Block, Items
 from symbolic_sgd.documents.findings import Findings
-from symbolic_sgd.documents.formulas import equations, listed, matrix_equation, program_matrix, words
+from symbolic_sgd.documents.formulas import listed, matrix_equation
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.manifold.precise import DIGITS
-from symbolic_sgd.printing.blocks import Math, Paragraph, display, paragraph
-
-LARGEST_HESSIAN = 6
-"""Parameters up to which ∇²L, which L determines, is printed."""
+from symbolic_sgd.printing.blocks import Formula, Math, Paragraph, display, paragraph
+from symbolic_sgd.printing.displays import equation_lines, equations, filled, room
+from symbolic_sgd.printing.prose import in_words, sentence
 
 
 def problem(findings: Findings) -> tuple[Block, ...]:
     """The loss, its parameters, and the noise of SGD."""
     stated = findings.derivation.stated
-    noise = r"x(k+1) = x(k) - \eta\,\bigl(\nabla L(x(k)) + \text{noise}\bigr)"
+    step = r"x(k+1) = x(k) - \eta\,\bigl(\nabla L(x(k)) + \text{noise}\bigr)"
     further: list[Block] = []
     if stated.constants:
         further.append(paragraph("Constants, which stay symbolic: ", *listed(stated.constants), "."))
     if stated.conditions:
-        further.append(paragraph("On the part of Γ that is meant, ", *listed(stated.conditions), "."))
+        further.append(paragraph(*in_words("On the part of Γ that is meant, "), *listed(stated.conditions), "."))
     return (
         paragraph("Stochastic gradient descent with learning rate ", Math(r"\eta"), ","),
-        display(noise),
+        display(step),
         paragraph(
-            f"runs over D = {stated.dimension} parameters ",
-            Math("x"),
+            *in_words(f"runs over D = {stated.dimension} parameters x"),
             " = (",
             *listed(stated.parameters),
             "), with loss",
         ),
-        *equations(("L", stated.loss)),
-        words(f"The noise is {stated.noise.statement}"),
+        *equations([("L", stated.loss)]),
+        sentence(f"The noise is {stated.noise.statement}"),
         *further,
     )
 
@@ -50,18 +48,18 @@ def assumptions(findings: Findings) -> tuple[Block, ...]:
         f"{DIGITS} digits."
     )
     return (
-        paragraph(
+        sentence(
             "The theorem asks for a manifold Γ of minimizers, smooth, on which ∇²L has the rank of its codimension."
         ),
         Items(
             (
-                paragraph(rank),
+                sentence(rank),
                 paragraph("The loss and the noise are smooth at these points, and real on the domain."),
-                paragraph(f"The normal space of Γ is spanned by {derivation.frame_origin}."),
+                sentence(f"The normal space of Γ is spanned by {derivation.frame_origin}."),
                 _where(findings),
             )
         ),
-        paragraph(
+        sentence(
             "Elsewhere in the zero set of ∇L, at saddles, maxima and points of another rank, the theorem says nothing, and "
             "neither do the formulas below."
         ),
@@ -74,22 +72,20 @@ def _where(findings: Findings) -> Paragraph:
     try:
         conditions = derivation.conditions(budget=200)
     except ExpressionTooLarge:
-        return paragraph(f"The formulas hold on {on}, where a minor of ∇²L, too large to be printed, is not singular.")
+        return sentence(f"The formulas hold on {on}, where a minor of ∇²L, too large to be printed, is not singular.")
     if not conditions:
-        return paragraph(f"The formulas hold on {on}.")
-    return paragraph(f"The formulas hold on {on}, where ", *listed(conditions), ".")
+        return sentence(f"The formulas hold on {on}.")
+    return paragraph(*in_words(f"The formulas hold on {on}, where "), *listed(conditions), ".")
 
 
 def manifold(findings: Findings) -> tuple[Block, ...]:
-    """Γ: equations, dimension, and the Hessian on it."""
+    """Γ: equations and dimension."""
     derivation = findings.derivation
     d, m = derivation.problem.dimension, derivation.codimension
     vanishing = derivation.equations.expand("printed").flat()
-    hessian = program_matrix(r"\nabla^2 L", derivation.blocks, "hessian") if d <= LARGEST_HESSIAN else ()
     return (
-        paragraph(f"Γ has dimension D − M = {d - m} and is given, near the points found, by"),
-        *equations(*(("0", e) for e in vanishing)),
-        *((paragraph("The Hessian of the loss on it is"), *hessian) if hessian else ()),
+        sentence(f"Γ has dimension D − M = {d - m} and is given, near the points found, by"),
+        *equations([("0", e) for e in vanishing]),
     )
 
 
@@ -97,30 +93,31 @@ def gradient_flow(findings: Findings) -> tuple[Block, ...]:
     """Φ, what the flow conserves, and how Φ is known."""
     limit = findings.limit
     if isinstance(limit, SymbolicSGDError):
-        return (paragraph(f"Φ was not found: {limit}"),)
+        return (paragraph(*in_words("Φ was not found: "), str(limit)),)
+    pieces = [r"\lim_{t\to\infty} x(t),", r"\quad \dot x = -\nabla L(x),\quad x(0) = x"]
     return (
-        display(r"\Phi(x) = \lim_{t\to\infty} x(t),\qquad \dot x = -\nabla L(x),\quad x(0) = x"),
+        Formula(tuple(equation_lines(r"\Phi(x)", filled(pieces, room(r"\Phi(x)"))))),
         *_conserved(limit),
         *_form(limit),
-        paragraph("SGD reaches Γ near ", Math(r"\Phi(x(0))"), ", and the limiting equation starts there."),
+        sentence("SGD reaches Γ near Φ(x(0)), and the limiting equation starts there."),
     )
 
 
 def _conserved(limit: FlowLimit) -> Iterator[Block]:
     if limit.integrals:
         yield paragraph("Conserved by the flow, so that ", Math(r"I_k(\Phi(x)) = I_k(x)"), ":")
-        yield from equations(*((f"I_{{{k}}}(x)", i.expression) for k, i in enumerate(limit.integrals, start=1)))
+        yield from equations([(f"I_{{{k}}}(x)", i.expression) for k, i in enumerate(limit.integrals, start=1)])
 
 
 def _form(limit: FlowLimit) -> Iterator[Block]:
     counted = f"{len(limit.integrals)} of the D − M = {limit.dimension} independent first integrals were found"
     if isinstance(limit.form, ExplicitLimit):
-        yield paragraph(
+        yield sentence(
             f"Φ is explicit: {limit.form.road}; the formula agrees with the integrated flow at {limit.starts} random starts."
         )
-        yield from matrix_equation(r"\Phi(x)", "", limit.form.expressions)
+        yield from matrix_equation(r"\Phi(x)", [], limit.form.expressions)
     elif isinstance(limit.form, ImplicitLimit):
-        yield paragraph(f"Φ is implicit but exact: {counted}, and with the equations of Γ they determine Φ(x):")
-        yield from equations(*(("0", e) for e in limit.form.equations[: limit.codimension]))
+        yield sentence(f"Φ is implicit but exact: {counted}, and with the equations of Γ they determine Φ(x):")
+        yield from equations([("0", e) for e in limit.form.equations[: limit.codimension]])
     else:
-        yield paragraph(f"Φ is numeric: {counted}, so it has no formula and is integrated where it is needed.")
+        yield sentence(f"Φ is numeric: {counted}, so it has no formula and is integrated where it is needed.")

@@ -1,12 +1,15 @@
 """The middle sections: the theorem, its operators, its four terms, and the equation they add up to. They walk TERMS."""
 
+from math import inf
+
 from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
-from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix, words
-from symbolic_sgd.printing.blocks import Formula, Math, display, paragraph
+from symbolic_sgd.documents.formulas import IN_VECTORS, matrix_equation, program_matrix
+from symbolic_sgd.printing.blocks import Formula, Math, Paragraph, display, paragraph
+from symbolic_sgd.printing.displays import equation_lines, filled, room
+from symbolic_sgd.printing.prose import sentence
 from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, THEOREM, Term
-from symbolic_sgd.theorem.normal_space import Framed
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"
@@ -20,28 +23,40 @@ def theorem(findings: Findings) -> tuple[Block, ...]:
     noise, drift = _BY_NAME["tangent_noise"], _BY_NAME["drift"]
     parts = [_BY_NAME[name] for name in DRIFT_TERMS]
     total, named = drift.definition.split(" = ")
+    left = room(r"\tfrac12\,\partial^2\Phi[\Sigma]")
     return (
-        paragraph("As η → 0, SGD at the time t = kη² converges to the diffusion Y on Γ with"),
-        Formula((rf"dY &= {noise.definition}\,dW + {total}\,dt", rf"{total} &= {named}")),
-        paragraph("where the drift has three parts:"),
-        Formula(tuple(rf"{term.symbol} &= {term.definition} \quad &\text{{({_words(term)})}}" for term in parts)),
-        paragraph(
-            "Σ = σσᵀ is the covariance of the noise, ∂Φ the orthogonal projection on the tangent space of Γ, and"
+        sentence("As η → 0, SGD at the time t = kη² converges to the diffusion Y on Γ with"),
+        Formula(
+            (rf"dY &= {noise.definition}\,dW + {total}\,dt", *equation_lines(total, filled(_with_signs(named), left)))
         ),
+        sentence("where W is a Brownian motion and the drift has three parts:"),
+        Formula(tuple(line for term in parts for line in _part(term))),
+        sentence("Σ = σσᵀ is the covariance of the noise, ∂Φ the orthogonal projection on the tangent space of Γ, and"),
         Formula(
             (
                 r"\Sigma_{\parallel} &= \partial\Phi\,\Sigma\,\partial\Phi",
                 r"\Sigma_{\perp\parallel} &= (I-\partial\Phi)\,\Sigma\,\partial\Phi",
                 r"\Sigma_{\perp} &= (I-\partial\Phi)\,\Sigma\,(I-\partial\Phi)",
-                rf"{_BY_NAME[INVERSE].symbol} &= {_BY_NAME[INVERSE].definition}\,,\quad "
-                r"\text{the solution of } \nabla^2 L\,S + S\,\nabla^2 L = \Sigma_{\perp} \text{ on the normal space}",
+                rf"{_BY_NAME[INVERSE].symbol} &= {_BY_NAME[INVERSE].definition}",
             )
         ),
-        paragraph(
+        sentence("where S solves ∇²L S + S ∇²L = Σ_⊥ on the normal space."),
+        sentence(
             "This is the main theorem of Li, Wang and Arora (2022), with the factor of the mixed term corrected from −½ to −1: "
             "both off-diagonal blocks of Σ contribute."
         ),
     )
+
+
+def _with_signs(total: str) -> list[str]:
+    first, *others = total.split(" + ")
+    return [first, *(f"+ {part}" for part in others)]
+
+
+def _part(term: Term) -> list[str]:
+    """A term with its name beside it, or below it where the line is too short."""
+    words = rf"\quad \text{{({_words(term)})}}"
+    return equation_lines(term.symbol, filled([term.definition, words], room(term.symbol)))
 
 
 def _words(term: Term) -> str:
@@ -50,27 +65,15 @@ def _words(term: Term) -> str:
 
 def in_vectors(findings: Findings) -> tuple[Block, ...]:
     """The terms as one line each."""
-    return structural(findings.structure)
+    return tuple(structural(findings.structure, most=inf))
 
 
 def operators(findings: Findings) -> tuple[Block, ...]:
-    """∂Φ and ∇²L†; where their entries are too large, by a frame of the normal space."""
-    terms = tuple(block for name in OPERATORS for block in _term(findings, _BY_NAME[name]))
-    space = findings.derivation.normal_space
-    if not isinstance(space, Framed) or all(printed(findings.matrices[name]) for name in OPERATORS):
-        return terms
-    frame = program_matrix("F", space.frame, "frame")
-    return (
-        *terms,
-        paragraph(f"Let the columns of F span the normal space, here {findings.derivation.frame_origin}. Then"),
-        Formula(
-            (
-                rf"{_BY_NAME[OPERATORS[0]].symbol} &= I - F (F^{{\top}}F)^{{-1}} F^{{\top}}",
-                rf"{_BY_NAME[OPERATORS[1]].symbol} &= F \bigl(F^{{\top}}\,\nabla^2 L\,F\bigr)^{{-1}} F^{{\top}}",
-            )
-        ),
-        *((paragraph("where"), *frame) if frame else ()),
-    )
+    """∇²L, ∂Φ and ∇²L†."""
+    written = findings.structure.written_hessian
+    chain = [] if written is None else [written.latex()]
+    hessian = () if findings.hessian is None else matrix_equation(r"\nabla^2 L", chain, findings.hessian)
+    return (*hessian, *(block for name in OPERATORS for block in _term(findings, _BY_NAME[name])))
 
 
 def noise_on_manifold(findings: Findings) -> tuple[Block, ...]:
@@ -78,8 +81,8 @@ def noise_on_manifold(findings: Findings) -> tuple[Block, ...]:
     derivation = findings.derivation
     noise = program_matrix(r"\sigma", derivation.blocks, "noise_factor")
     return (
-        *((paragraph("On Γ the factor of the noise, Σ = σσᵀ, is"), *noise) if noise else ()),
-        words(f"{derivation.structure}."),
+        *((sentence("On Γ the factor of the noise, Σ = σσᵀ, is"), *noise) if noise else ()),
+        sentence(f"{derivation.structure}."),
         *_term(findings, _BY_NAME[INVERSE]),
     )
 
@@ -98,21 +101,40 @@ def _named_term(findings: Findings, term: Term) -> tuple[Block, ...]:
 
 
 def _term(findings: Findings, term: Term) -> tuple[Block, ...]:
-    return matrix_equation(term.symbol, term.definition, findings.matrices[term.name])
+    """A term by its definition, in vectors, and entry by entry."""
+    matrix = findings.matrices[term.name]
+    links = [term.definition, *(line.value.latex() for line in findings.structure.written if line.term == term.name)]
+    zero = matrix is not None and matrix.is_zero_matrix
+    chain = [link for k, link in enumerate(links) if _bare(link) not in map(_bare, (term.symbol, *links[:k]))]
+    return matrix_equation(term.symbol, chain[:1] if zero else chain, matrix, IN_VECTORS)
+
+
+def _bare(tex: str) -> str:
+    """Without spaces, in which the same formula may differ."""
+    return tex.replace(r"\,", "").replace(" ", "")
 
 
 def equation(findings: Findings) -> tuple[Block, ...]:
     """dY = b dt + σ_∥ dW with the drift filled in."""
     noise, drift = _BY_NAME["tangent_noise"], _BY_NAME["drift"]
     if findings.constant:
-        return (display("dY = 0"), paragraph("Nothing moves on Γ at this time scale."))
+        return (display("dY = 0"), paragraph("Nothing moves on ", Math(r"\Gamma", "Γ"), " at this time scale."))
     moving = "" if findings.vanishes(noise.name) else rf" + {noise.symbol}\,dW"
-    last = () if moving else (paragraph("No noise is left along Γ: the limit is an ordinary differential equation."),)
     return (
         display(rf"dY = {drift.symbol}\,dt{moving}"),
         *_term(findings, drift),
-        *last,
-        paragraph(
-            "The equation is in Itô's sense; Y stays on Γ because of ", Math(_BY_NAME[DRIFT_TERMS[0]].symbol), "."
-        ),
+        _sense(findings, bool(moving)),
     )
+
+
+def _sense(findings: Findings, moving: bool) -> Paragraph:
+    """In which sense the equation is meant, and what keeps its solution on Γ."""
+    if not moving:
+        return sentence("No noise is left along Γ: the limit is an ordinary differential equation.")
+    compensation = _BY_NAME[DRIFT_TERMS[0]]
+    if findings.vanishes(compensation.name):
+        return sentence("The equation is in Itô's sense.")
+    return paragraph(
+        "The equation is in Itô's sense; ", Math("Y"), " stays on ", Math(r"\Gamma", "Γ"), " because of ",
+        Math(compensation.symbol), ".",
+    )  # fmt: skip

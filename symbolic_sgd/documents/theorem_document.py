@@ -6,6 +6,7 @@ from symbolic_sgd.checks.theorem_statements import DIMENSIONS, ERRATA, STATEMENT
 from symbolic_sgd.citation import PAPER
 from symbolic_sgd.documents.document import Block, Document, Items, Section, Verbatim
 from symbolic_sgd.printing.blocks import Formula, Math, display, paragraph
+from symbolic_sgd.printing.prose import in_words, sentence
 
 TITLE = "The theorem itself: block identities and errata"
 
@@ -38,24 +39,24 @@ def _outcome(outcomes: list[bool], words: str) -> str:
 
 def _jets() -> tuple[Block, ...]:
     return (
-        paragraph(
+        sentence(
             "In coordinates that diagonalise H = ∇²L, the first D − M of them tangent to Γ, the theorem sees of a loss at a point "
             "of Γ no more than"
         ),
-        display(r"H = \operatorname{diag}(0, \ldots, 0, \lambda_1, \ldots, \lambda_M)"),
-        paragraph(
+        display(r"H = \mathrm{diag}(0, \ldots, 0, \lambda_1, \ldots, \lambda_M)"),
+        paragraph(*in_words(
             "with λ > 0, and its third derivatives T, which vanish for three tangent directions. The checks below are made with "
-            "letters for all λ, all T, and all entries of Σ: they hold for every loss and every noise in the dimensions ",
-            "(D, M) = ", ", ".join(map(str, DIMENSIONS)), ". P = ∂Φ is the projection on the tangent "
-            "space, and T[B] the vector of the sums over i, j of ",
-            Math(r"\partial_i\partial_j\nabla L\,B_{ij}"), ".",
+            "letters for all λ, all T, and all entries of Σ: they hold for every loss and every noise in the dimensions "
+            f"(D, M) = {', '.join(map(str, DIMENSIONS))}. The projection on the tangent space is ∂Φ, and "
+            "T[B] is the vector of the sums over i, j of "
+        ), Math(r"\partial_i\partial_j\nabla L\,B_{ij}"), ".",
         ),
     )  # fmt: skip
 
 
 def _flow() -> tuple[Block, ...]:
     return (
-        paragraph("The flow from a point beside Γ, in powers of the distance ", Math(r"\varepsilon"), ":"),
+        paragraph(*in_words("The flow from a point beside Γ, in powers of the distance "), Math(r"\varepsilon"), ":"),
         Formula(
             (
                 r"x &= \varepsilon x_1 + \varepsilon^2 x_2 + \ldots,\quad x_1 = e^{-Ht} v",
@@ -63,7 +64,7 @@ def _flow() -> tuple[Block, ...]:
             )
         ),
         paragraph(
-            "has the limit Φ, so that ", Math(r"\partial^2\Phi[v v^{\top}] = 2 x_2(\infty)"),
+            *in_words("has the limit Φ, so that "), Math(r"\partial^2\Phi[v v^{\top}] = 2 x_2(\infty)"),
             ": this, and nothing of the theorem, is what seven of the identities are held against; two are definitions that are put back.",
         ),
     )  # fmt: skip
@@ -74,7 +75,7 @@ def _identities(held: list[bool]) -> tuple[Block, ...]:
         block
         for statement, ok in zip(STATEMENTS, held, strict=True)
         for block in (
-            paragraph(f"{statement.name[0].upper()}{statement.name[1:]} ({_word(ok)}):"),
+            sentence(f"{statement.name[0].upper()}{statement.name[1:]} ({_word(ok)}):"),
             display(statement.formula),
         )
     )
@@ -82,7 +83,13 @@ def _identities(held: list[bool]) -> tuple[Block, ...]:
 
 def _errata(confirmed: list[bool]) -> tuple[Block, ...]:
     rows = (
-        paragraph(f"{k}. {e.name}: printed ", Math(e.printed), ", it is ", Math(e.corrected), f" — {_judged(e, ok)}")
+        paragraph(
+            *in_words(f"{k}. {e.name}: printed "),
+            Math(e.printed),
+            ", it is ",
+            Math(e.corrected),
+            f" — {_judged(e, ok)}",
+        )
         for k, (e, ok) in enumerate(zip(ERRATA, confirmed, strict=True), 1)
     )
     return (

@@ -5,11 +5,9 @@ from itertools import groupby
 
 import sympy as sp
 
-from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import Block, aligned, display, paragraph
-from symbolic_sgd.printing.displays import equation_lines, visible_length
-from symbolic_sgd.printing.layout import LINE
+from symbolic_sgd.printing.displays import broken_sum, equation_lines
 
 TITLES = (
     ("tangent_noise_compensation", r"b^{\parallel}"),
@@ -27,7 +25,7 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
     lines = [
         rf"L &= \frac{{1}}{{{written(family.samples)}}} \sum_{{{index}=1}}^{{{written(family.samples)}}} \ell(f_{{{index}}}),"
         rf"\qquad \ell({written(r)}) = {written(family.loss.expr)}",
-        *equation_lines(f"f_{{{index}}}", broken(family.residual)),
+        *equation_lines(f"f_{{{index}}}", broken_sum(family.residual, written)),
         r"\partial\Phi &= I - J^{\top} G^{-1} J,\qquad J = (\nabla f_1, \dots, \nabla f_n)^{\top},\qquad G = J J^{\top}",
         r"dY &= \partial\Phi\,\sigma\,dW + (b^{\parallel} + b^{\perp\parallel} + b^{\perp})\,dt",
     ]
@@ -45,26 +43,12 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
 
 def written(expression: sp.Basic) -> str:
     """SymPy's LaTeX, which knows sums and indices."""
-    return sp.latex(expression, long_frac_ratio=2)
-
-
-def broken(expression: Expression) -> list[str]:
-    """A sum as LaTeX, broken after as many terms as fill a line."""
-    lines: list[str] = []
-    for term in expression.as_ordered_terms():
-        negative = term.could_extract_minus_sign()
-        text = written(-term if negative else term)
-        signed = f"- {text}" if negative else f"+ {text}" if lines else text
-        if lines and visible_length(lines[-1]) + visible_length(text) <= LINE:
-            lines[-1] += f" {signed}"
-        else:
-            lines.append(signed)
-    return lines
+    return sp.latex(expression, long_frac_ratio=2, ln_notation=True)
 
 
 def _entries(symbol: str, vector: IndexedVector, terms: FamilyTerms) -> Iterator[str]:
     for base, component in zip(vector.bases, vector.components, strict=True):
-        yield from equation_lines(rf"{symbol}_{{{written(base[terms.j])}}}", broken(component))
+        yield from equation_lines(rf"{symbol}_{{{written(base[terms.j])}}}", broken_sum(component, written))
 
 
 def _definitions(terms: FamilyTerms) -> Iterator[str]:
@@ -76,4 +60,4 @@ def _definitions(terms: FamilyTerms) -> Iterator[str]:
         else:
             for definition in group:
                 assert definition.value is not None
-                yield from equation_lines(written(definition.place), broken(definition.value))
+                yield from equation_lines(written(definition.place), broken_sum(definition.value, written))

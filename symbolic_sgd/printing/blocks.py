@@ -53,10 +53,12 @@ class Formula:
     Args:
         lines: LaTeX of each.
         aligned: whether they are aligned at their &.
+        names: of those lines that may be referred to, by their place.
     """
 
     lines: tuple[str, ...]
     aligned: bool = True
+    names: tuple[tuple[int, str], ...] = ()
 
 
 Block = Paragraph | Formula
@@ -67,9 +69,9 @@ def paragraph(*parts: Inline) -> Paragraph:
     return Paragraph(parts)
 
 
-def display(tex: str) -> Formula:
-    """One formula on lines of its own."""
-    return Formula((tex,), aligned=False)
+def display(tex: str, name: str = "") -> Formula:
+    """One formula on lines of its own, with a name if it may be referred to."""
+    return Formula((tex,), aligned=False, names=((0, name),) if name else ())
 
 
 def aligned(lines: Iterable[str]) -> Formula:
@@ -80,8 +82,12 @@ def aligned(lines: Iterable[str]) -> Formula:
 # --- as LaTeX -------------------------------------------------------------------------------------
 
 
-def snippet(blocks: Iterable[Block]) -> str:
+def snippet(blocks: Iterable[Block], labels: str | None = None) -> str:
     r"""LaTeX that compiles with amsmath, to be pasted or \input.
+
+    Args:
+        blocks: what is printed.
+        labels: what the labels of the named lines begin with, which are then numbered; None for no numbers.
 
     >>> print(snippet([paragraph("where"), display("h = 1")]), end="")
     where
@@ -89,7 +95,14 @@ def snippet(blocks: Iterable[Block]) -> str:
     h = 1
     \end{equation*}
     """
-    return "".join(f"{_written(block)}\n" for block in blocks)
+    written: list[str] = []
+    after_words = False
+    for block in blocks:
+        words = isinstance(block, Paragraph)
+        written += ["\n"] if words and after_words else []
+        written.append(f"{_written(block, labels)}\n")
+        after_words = words
+    return "".join(written)
 
 
 def inside_math(blocks: Iterable[Block]) -> str:
@@ -114,10 +127,15 @@ def inline_latex(part: Inline) -> str:
     return rf"\texttt{{{text(part.name)}}}" if isinstance(part, Code) else text(part)
 
 
-def _written(block: Block) -> str:
+def _written(block: Block, labels: str | None) -> str:
     if isinstance(block, Paragraph):
         return "".join(map(inline_latex, block.parts))
-    return environment("align*" if block.aligned else "equation*", block.lines)
+    name = "align" if block.aligned else "equation"
+    if labels is None or not block.names:
+        return environment(f"{name}*", block.lines)
+    label = {k: rf" \label{{{labels}{of}}}" for k, of in block.names}
+    unnumbered = r" \notag" if block.aligned else ""
+    return environment(name, [line + label.get(k, unnumbered) for k, line in enumerate(block.lines)])
 
 
 def _lines(block: Block) -> Iterator[str]:

@@ -1,10 +1,11 @@
 """How a snippet is laid out: the user's own names of symbols, from an allow-list, and the length of its lines."""
 
 import re
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
 
@@ -14,7 +15,13 @@ from symbolic_sgd.errors import BadInput
 from symbolic_sgd.printing.signs import GREEK, VARIANTS
 
 LINE = 75
-"""Characters, apart from commands, that make about one line of text."""
+"""Characters of a line of an article in one column (`printing.width`)."""
+
+COLUMN = 45
+"""Characters of a line of an article in two columns."""
+
+PAGE = 90
+"""Characters of a line of a document."""
 
 SHORTEST, LONGEST = 30, 400
 """Lengths of lines that may be asked for."""
@@ -34,19 +41,27 @@ RESERVED = frozenset(
 """Letters of the theorem, as snippets print them."""
 
 
+def _from_one() -> defaultdict[str, Iterator[int]]:
+    return defaultdict(lambda: count(1))
+
+
 @dataclass(frozen=True)
 class Layout:
     """Names of symbols and the length of lines.
 
     Args:
         names: a symbol's name → its LaTeX.
-        line: characters of a line, apart from commands.
+        line: characters of a line.
         symbols: those of the problem, whose printed names nothing else may have.
+        numbers: of the names that were given to parts, by letter; a name has one meaning wherever this layout reaches.
     """
 
     names: Mapping[str, str] = field(default_factory=dict)
     line: int = LINE
     symbols: tuple[sp.Symbol, ...] = ()
+    numbers: defaultdict[str, Iterator[int]] = field(
+        default_factory=lambda: defaultdict(lambda: count(1)), compare=False
+    )
 
 
 _layout: ContextVar[Layout | None] = ContextVar("layout", default=None)
@@ -67,7 +82,16 @@ def laid_out(chosen: Layout) -> Iterator[None]:
         _layout.reset(token)
 
 
-def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[Any, ...]) -> Layout:
+@contextmanager
+def on_trial() -> Iterator[None]:
+    """What is written within is measured only: it uses up no names."""
+    with laid_out(replace(layout(), numbers=_from_one())):
+        yield
+
+
+def layout_of(
+    names: Mapping[Any, str] | None, line: int | None, symbols: tuple[Any, ...], *, default: int = LINE
+) -> Layout:
     r"""The layout that a caller asks for.
 
     A name is a letter, a Greek letter or a dressed one (\mathbf{W}, \hat{u}, …), with at most one subscript of letters, digits
@@ -78,6 +102,7 @@ def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[
         names: symbol (or its name) → LaTeX.
         line: characters of a line.
         symbols: those of the problem.
+        default: characters of a line where none are asked for.
 
     Raises:
         BadInput: a name that is not of this form, is a letter of the theorem, stands for two symbols, or belongs to none; a length
@@ -103,13 +128,31 @@ def layout_of(names: Mapping[Any, str] | None, line: int | None, symbols: tuple[
         raise BadInput(
             f"two symbols would be printed as {', '.join(twice)}: give each a name of its own by names={{…}}"
         )
-    return Layout(given, LINE if line is None else line, tuple(symbols))
+    return Layout(given, default if line is None else line, tuple(symbols))
+
+
+def checked_labels(labels: str | None) -> str | None:
+    """What labels begin with, if it is letters, digits and the signs that references are made of.
+
+    Raises:
+        BadInput: it is something else.
+    """
+    if labels is None or (isinstance(labels, str) and re.fullmatch(r"[A-Za-z0-9:._/+-]*", labels)):
+        return labels
+    raise BadInput(
+        f"labels is {labels!r}; give what labels begin with, of letters, digits, and : . _ / + -, such as eq:"
+    )
 
 
 def fresh_names(letter: str, symbols: Iterable[sp.Symbol]) -> Iterator[sp.Symbol]:
-    """letter_1, letter_2, … without those that are printed like one of the symbols, or like one of the problem's."""
-    printed = {_normal(symbol_latex(s.name)) for s in (*symbols, *layout().symbols)}
-    return (sp.Symbol(n) for k in count(1) if _normal(symbol_latex(n := f"{letter}{k}")) not in printed)
+    """letter_1, letter_2, … without those that stand for something already, or are printed like one of the symbols.
+
+    Those of the problem are symbols, too.
+    """
+    chosen = layout()
+    printed = {_normal(symbol_latex(s.name)) for s in (*symbols, *chosen.symbols)}
+    numbers = chosen.numbers[letter]
+    return (sp.Symbol(n) for k in numbers if _normal(symbol_latex(n := f"{letter}{k}")) not in printed)
 
 
 def _normal(tex: str) -> str:

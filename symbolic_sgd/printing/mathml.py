@@ -10,7 +10,7 @@ from html import escape
 from symbolic_sgd.errors import UnsupportedExpression
 from symbolic_sgd.printing.signs import FUNCTIONS, LETTERS, OPERATORS, SIZES, SPACES, UPRIGHT
 
-_TOKEN = re.compile(r"\\[A-Za-z]+|\\.|[A-Za-z]|\d+(?:\.\d+)?|\S")
+_TOKEN = re.compile(r"\\\\(?:\[\d+pt\])?|\\[A-Za-z]+|\\.|[A-Za-z]|\d+(?:\.\d+)?|\S")
 
 _BINARY = frozenset("+-=<>(,[·×→∈≤≥≠∼≈∝∧∨|⟨:")
 """After these, or at the beginning, a sign belongs to what follows."""
@@ -45,7 +45,8 @@ class _Reader:
 
     def __init__(self, tex: str):
         self.tex = tex
-        self.tokens = _TOKEN.findall(tex)
+        # Browsers set rows apart themselves.
+        self.tokens = [r"\\" if token.startswith(r"\\") else token for token in _TOKEN.findall(tex)]
         self.at = 0
 
     # --- tokens -----------------------------------------------------------------------------

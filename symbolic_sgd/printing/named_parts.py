@@ -1,14 +1,13 @@
 """Large formulas with names for their parts: a straight-line program as equations that fit on lines."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Instruction, Program
 from symbolic_sgd.algebra.translation import Expression, bracketed_operation
-from symbolic_sgd.printing.layout import fresh_names
+from symbolic_sgd.printing.fitting import Fitted, Write, fitted
 
 WIDEST = 30
 """Characters of an operand of a product, quotient or function; a wider one is given a name."""
@@ -17,32 +16,22 @@ PLAIN = 8
 """Characters up to which an expression is repeated rather than named."""
 
 
-@dataclass(frozen=True)
-class NamedParts:
-    """A matrix whose entries are short, in terms of parts that are defined one after the other.
-
-    Args:
-        parts: (name, definition), each in terms of the earlier ones.
-        entries: of the matrix, row by row.
-        shape: of the matrix.
-    """
-
-    parts: tuple[tuple[sp.Symbol, Expression], ...]
-    entries: tuple[Expression, ...]
-    shape: tuple[int, int]
-
-
-def named_parts(program: Program, name: str) -> NamedParts:
-    """An output of a program with names for what is used twice or would be too wide inside a product.
+def named_parts(program: Program, name: str, widest: float, write: Write) -> Fitted:
+    """The entries of an output of a program with names for what is used twice or would be too wide inside a product.
 
     The entries of the program's other outputs keep the names of those outputs: G_1_2, and all other parts are t1, t2, ….
+
+    Args:
+        program: with that output.
+        name: of the output.
+        widest: characters of a line.
+        write: how expressions are written.
     """
     main = next(output for output in program.outputs if output.name == name)
     builder = _Builder(program, set(_needed(program, main.registers)))
     for i in sorted(builder.needed):
         builder.add(i, program.instructions[i])
-    entries = tuple(builder.values[r] for r in main.registers)
-    return NamedParts(tuple(builder.parts), entries, main.shape)
+    return fitted([builder.values[r] for r in main.registers], widest, write, builder.parts)
 
 
 def _needed(program: Program, registers: tuple[int, ...]) -> Iterator[int]:
@@ -65,7 +54,6 @@ class _Builder:
         self.parts: list[tuple[sp.Symbol, Expression]] = []
         self._uses = _uses(program, needed)
         taken = {s.name for s in program.symbols}
-        self._names = fresh_names("t", program.symbols)
         self._given = {
             register: sp.Symbol(f"{output.name}_{k // output.shape[1] + 1}_{k % output.shape[1] + 1}")
             for output in program.outputs
@@ -87,7 +75,7 @@ class _Builder:
             self._name(i)
 
     def _name(self, i: int) -> None:
-        symbol = self._given.get(i) or next(self._names)
+        symbol = self._given.get(i) or sp.Dummy(f"t_{i}")
         self.parts.append((symbol, self.values[i]))
         self.values[i], self.widths[i] = symbol, 3
 

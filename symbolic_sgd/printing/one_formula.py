@@ -7,10 +7,12 @@ import sympy as sp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.printing.blocks import Block, aligned, inside_math
-from symbolic_sgd.printing.displays import Write, displays, entry_displays, entry_lines, visible_length
+from symbolic_sgd.printing.displays import entry_displays, room
+from symbolic_sgd.printing.fitting import Fitted, Write
 from symbolic_sgd.printing.layout import LINE
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.theorem import COEFFICIENTS, NAMED, PRINTED
+from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.theorem.derivation import TERMS
 
 DIFFERENTIALS: dict[str, str] = dict(zip(COEFFICIENTS, ("dW", "dt"), strict=True))
@@ -60,11 +62,12 @@ def _coefficient(
         whole = write(matrix)
         if visible_length(whole) <= LINE * max(1, matrix.rows):
             return [aligned([f"{symbol} &= {whole}"])]
-        return displays(entry_lines(symbol, matrix.shape, matrix.flat(), write))
+        return entry_displays(symbol, matrix.shape, Fitted(tuple(matrix.flat()), ()), write)
     shortest = program(name)
     if shortest.operations > NAMED:
         return [aligned([rf"{symbol} &: \text{{{shortest.operations} operations, see sde.program}}"])]
-    return entry_displays(symbol, named_parts(shortest, name), write)
+    (output,) = (output for output in shortest.outputs if output.name == name)
+    return entry_displays(symbol, output.shape, named_parts(shortest, name, room(symbol), write), write)
 
 
 def _symbol(name: str) -> str:

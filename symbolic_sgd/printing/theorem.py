@@ -1,38 +1,43 @@
 """The theorem with every block filled in, as paragraphs and displays."""
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix
-from symbolic_sgd.printing.blocks import Block, Code, Formula, Math, aligned, display, paragraph
+from symbolic_sgd.printing.blocks import Block, Code, Formula, Inline, Math, Paragraph, aligned, display, paragraph
 from symbolic_sgd.printing.displays import (
-    LEFT,
-    broken_sum,
+    LINES,
     entry_displays,
+    equation,
     equation_lines,
     expression_latex,
+    filled,
+    height,
     matrix_displays,
-    visible_length,
+    room,
     where,
 )
-from symbolic_sgd.printing.layout import fresh_names, layout
+from symbolic_sgd.printing.fitting import fitted
+from symbolic_sgd.printing.layout import layout, on_trial
 from symbolic_sgd.printing.named_parts import named_parts
-from symbolic_sgd.printing.structural import structural
+from symbolic_sgd.printing.prose import in_words, sentence
+from symbolic_sgd.printing.structural import levels_of, structural
 from symbolic_sgd.theorem.derivation import TERMS, Derivation, Term
-from symbolic_sgd.theorem.normal_space import Framed
-from symbolic_sgd.theorem.structural import StructuralFormulas
+from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
 
 PRINTED = 1500
-"""A block with more operations than this when written out is given by its definition and the smaller blocks."""
+"""Operations up to which entries are printed as expressions where all are asked for."""
 
 NAMED = 2000
 """Operations of a program up to which the SDE's coefficients are printed by named parts."""
 
+SHORT = 150
+"""Operations of a matrix whose entries are printed unasked, if they take no more than LINES lines."""
+
 COEFFICIENTS = ("tangent_noise", "drift")
-"""What the SDE is made of: these blocks are printed with named parts where they are too large to be written out."""
+"""What the SDE is made of."""
 
 
 def theorem(
@@ -40,157 +45,149 @@ def theorem(
     structure: StructuralFormulas,
     matrices: Mapping[str, SymbolicMatrix | None],
     program: Callable[[str], Program],
+    *,
+    entries: bool = False,
 ) -> Iterator[Block]:
-    """The limiting SDE: its statement, Γ, the terms in vectors, and one display for each block of the theorem, entry by entry.
-
-    A block that is small is written out. A large one is stated by its definition, and then σ, ∇²L and the frame F of
-    the normal space (or, without a frame, ∂Φ and ∇²L† by powers of ∇²L) are stated too, so that every block is determined
-    by what is printed. The drift and the tangent noise are printed with named parts as well, up to NAMED operations.
+    """The limiting SDE: its statement, Γ, every term in vectors, and then entry by entry what is short.
 
     Args:
         derivation: the limiting SDE.
         structure: the same in vectors.
         matrices: name of a term → its expressions, or None where they are too large to be written out.
         program: name of a term → its shortest program.
+        entries: whether all terms are printed entry by entry, in named parts where they are large.
     """
     yield from _statement(derivation)
-    yield _manifold(derivation)
+    yield _manifold(derivation, structure)
     yield from structural(structure)
-    yield paragraph("Entry by entry:")
-    printed = {name: matrix for name, matrix in matrices.items() if matrix is not None and _size(matrix) <= PRINTED}
-    if len(printed) < len(TERMS):
-        yield from _ground(derivation)
-    for term in TERMS:
-        yield from _term(term, printed.get(term.name), program)
+    yield from _noise(derivation, structure)
     yield from _validity(derivation)
+    yield from _all_entries(matrices, program) if entries else _short_entries(matrices, program)
+
+
+def _statement(derivation: Derivation) -> Iterator[Block]:
+    motion = [r"\sigma_{\parallel}(Y)\,dW + b(Y)\,dt", r"\quad\text{on } \Gamma,", r"\quad t = k\eta^2"]
+    drift = [r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}", r"= \tfrac12\,\partial^2\Phi[\Sigma]"]
+    solution = [r"\nabla^2 L\,S + S\,\nabla^2 L,", r"\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)"]
+    stated = {"dY": motion, "b": drift, r"\Sigma_{\perp}": solution}
+    yield aligned(line for left, pieces in stated.items() for line in equation_lines(left, filled(pieces, room())))
+    found = fitted([derivation.stated.loss], room("L"), expression_latex, letter="r")
+    yield aligned(equation("L", found.entries[0]))
+    yield from where(found.parts)
+
+
+def _manifold(derivation: Derivation, structure: StructuralFormulas) -> Formula:
+    """Γ by its equations, which are f_i = 0 where the formulas in vectors state the f_i."""
+    d, m = derivation.problem.dimension, derivation.codimension
+    rank = filled([rf"\quad \dim\Gamma = {d - m},", rf"\quad \mathrm{{rank}}\,\nabla^2 L = {m}"], room(r"\Gamma"))
+    vanishing, levels = derivation.equations.expand("printed").flat(), levels_of(structure)
+    if set(vanishing) == set(levels):
+        f = structure.level.tex
+        vanish = rf"{f}_i = 0,\ 1 \leq i \leq {len(levels)}" if structure.bends else f"{f} = 0"
+        return aligned(equation_lines(r"\Gamma", filled([rf"\{{x : {vanish}\}},", *rank], room(r"\Gamma"))))
+    zeros = [line for e in vanishing for line in equation("0", e)]
+    return aligned([rf"\Gamma &: {rank[0]}", *(f"& {piece}" for piece in rank[1:]), *zeros])
+
+
+def _noise(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Block]:
+    """σ where a line in vectors holds it, or in words where it is long."""
+    if not any(SIGMA.name in line.value.names for line in structure.lines):
+        return
+    blocks = derivation.blocks
+    if blocks.expanded_size("noise_factor") <= SHORT:
+        factor = blocks.expand("noise_factor")
+        if _is_short(r"\sigma", factor):
+            yield from matrix_displays(r"\sigma", [], factor)
+            return
+    yield sentence(f"The noise is {derivation.stated.noise.statement}")
 
 
 def _validity(derivation: Derivation) -> Iterator[Block]:
     printed = derivation.minor is None or derivation.minor.expanded_size("minor") <= PRINTED
     conditions = derivation.conditions() if printed else derivation.cell
     if conditions:
-        listed = r",\quad ".join(map(expression_latex, conditions))
-        yield display(rf"\text{{valid where }} {listed}")
+        yield from _listed(r"\text{valid where }", list(map(expression_latex, conditions)))
     if derivation.component is not None and derivation.component.equations:
-        on = r",\quad ".join(f"{expression_latex(e)} = 0" for e in derivation.component.equations)
-        yield display(rf"\text{{on the part of }}\Gamma\text{{ where }} {on}")
+        zeros = [f"{expression_latex(e)} = 0" for e in derivation.component.equations]
+        yield from _listed(r"\text{on the part of }\Gamma\text{ where }", zeros)
 
 
-def _statement(derivation: Derivation) -> Iterator[Block]:
-    loss, residuals = _with_named_sums(derivation.stated.loss)
-    yield aligned(
-        [
-            r"dY &= \sigma_{\parallel}(Y)\,dW + b(Y)\,dt \quad\text{on } \Gamma,\qquad t = k\eta^2",
-            r"b &= b_{\parallel} + b_{\perp\parallel} + b_{\perp} = \tfrac12\,\partial^2\Phi[\Sigma]",
-            r"\Sigma_{\perp} &= \nabla^2 L\,S + S\,\nabla^2 L,\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)",
-            *equation_lines("L", broken_sum(loss)),
-        ]
-    )
-    yield from where(residuals)
+def _listed(words: str, formulas: Sequence[str]) -> Iterator[Block]:
+    pieces = [f"{words} {formulas[0]}", *(rf"\quad {formula}" for formula in formulas[1:])]
+    lines = filled([*(f"{piece}," for piece in pieces[:-1]), pieces[-1]], layout().line)
+    yield display(lines[0]) if len(lines) == 1 else aligned(f"&{line}" for line in lines)
 
 
-def _with_named_sums(expression: Any) -> tuple[Any, list[tuple[sp.Symbol, Any]]]:
-    """The expression with names r_1, r_2, … for sums inside its terms that are too long for a line, the innermost first."""
-    names = fresh_names("r", expression.free_symbols)
-    named: dict[Any, sp.Symbol] = {}
-
-    def shortened(e: Any) -> Any:
-        if not e.args:
-            return e
-        rebuilt = e.func(*map(shortened, e.args))
-        if not rebuilt.is_Add or visible_length(expression_latex(rebuilt)) <= layout().line - LEFT:
-            return rebuilt
-        if rebuilt not in named:
-            named[rebuilt] = next(names)
-        return named[rebuilt]
-
-    whole = expression.func(*map(shortened, expression.args)) if expression.args else expression
-    return whole, [(name, e) for e, name in named.items()]
+# --- entries --------------------------------------------------------------------------------------
 
 
-def _manifold(derivation: Derivation) -> Formula:
-    d, m = derivation.problem.dimension, derivation.codimension
-    lines = [rf"\Gamma &: \quad \dim\Gamma = {d - m},\quad \operatorname{{rank}}\nabla^2 L = {m}"]
-    for equation in derivation.equations.expand("printed").flat():
-        lines.extend(equation_lines("0", broken_sum(equation)))
-    return aligned(lines)
+def _short_entries(matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]) -> Iterator[Block]:
+    """The terms that are short and not zero, each once, and how long the others are."""
+    blocks: list[Block] = []
+    long: list[tuple[Term, int]] = []
+    shown: list[SymbolicMatrix] = []
+    for term in TERMS:
+        matrix = matrices[term.name]
+        if matrix is not None and (matrix.is_zero_matrix or matrix in shown):
+            continue
+        if matrix is not None and _is_short(term.symbol, matrix):
+            blocks += _named(matrix_displays(term.symbol, [], matrix), f"{term.name}_entries")
+            shown.append(matrix)
+        else:
+            long.append((term, program(term.name).operations if matrix is None else size(matrix)))
+    if blocks:
+        yield paragraph("Entry by entry:")
+        yield from blocks
+    if long:
+        yield written_out([term.symbol for term, _ in long], max(operations for _, operations in long))
 
 
-def _ground(derivation: Derivation) -> Iterator[Block]:
-    yield from _matrix(r"\nabla^2 L", derivation.blocks, "hessian")
-    yield from _matrix(r"\sigma", derivation.blocks, "noise_factor")
-    space = derivation.normal_space
-    if isinstance(space, Framed):
-        yield paragraph(
-            "With a matrix ",
-            Math("F"),
-            " whose columns span the range of ",
-            Math(r"\nabla^2 L"),
-            " on ",
-            Math(r"\Gamma"),
-            ":",
-        )
-        yield from _matrix("F", space.frame, "frame")
-        inverses = [
-            r"\partial\Phi &= I - F (F^{\top}F)^{-1} F^{\top}",
-            r"\nabla^2 L^{\dagger} &= F \bigl(F^{\top}\,\nabla^2 L\,F\bigr)^{-1} F^{\top}",
-        ]
-    else:
-        m = derivation.codimension
-        yield paragraph(
-            "With ", Math("e_k"), ", the sum of the principal ", Math(r"k\times k"), " minors of ", Math(r"\nabla^2 L"), ", and ",
-            Math(f"r = {_resolvent(m)}"), ":",
-        )  # fmt: skip
-        inverses = [
-            r"\partial\Phi &= I - r\,\nabla^2 L",
-            r"\nabla^2 L^{\dagger} &= r^2\,\nabla^2 L",
-        ]
-    yield aligned(
-        [
-            *inverses,
-            r"\Sigma_{\parallel} &= \partial\Phi\,\sigma\sigma^{\top}\partial\Phi,\quad "
-            r"\Sigma_{\perp\parallel} = (I-\partial\Phi)\,\sigma\sigma^{\top}\partial\Phi,\quad "
-            r"\Sigma_{\perp} = (I-\partial\Phi)\,\sigma\sigma^{\top}(I-\partial\Phi)",
-        ]
-    )
+def written_out(symbols: Sequence[str], most: int) -> Paragraph:
+    """That the entries of some terms are not printed."""
+    listed: list[Inline] = []
+    for k, symbol in enumerate(symbols):
+        listed += [" and " if k == len(symbols) - 1 else ", "] if k else []
+        listed.append(Math(symbol))
+    several = len(symbols) > 1
+    whose = f"their entries, of up to {most}" if several else f"its entries, of {most}"
+    verb = "are" if several else "is"
+    return paragraph(*listed, f" {verb} what stands above in vectors; {whose} operations, are not printed.")
 
 
-def _term(term: Term, matrix: SymbolicMatrix | None, program: Callable[[str], Program]) -> Iterator[Block]:
-    """A block written out, or by its definition where it has no matrix of a size to be printed."""
-    stated = term.definition != term.symbol
-    if matrix is not None:
-        yield from matrix_displays(term.symbol, f"{term.definition} = " if stated else "", matrix)
-    elif stated:  # otherwise the ground states it
-        yield display(rf"{term.symbol} = {term.definition}")
-        if term.name in COEFFICIENTS:
-            yield from _entries(term, program(term.name))
+def _all_entries(matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]) -> Iterator[Block]:
+    yield paragraph("Entry by entry:")
+    for term in TERMS:
+        matrix = matrices[term.name]
+        if matrix is not None and size(matrix) <= PRINTED:
+            yield from _named(matrix_displays(term.symbol, [], matrix), f"{term.name}_entries")
+        else:
+            yield from _by_named_parts(term, program(term.name))
 
 
-def _entries(term: Term, program: Program) -> Iterator[Block]:
-    """The entries of a large block with named parts, within the budget."""
+def _by_named_parts(term: Term, program: Program) -> Iterator[Block]:
     if program.operations > NAMED:
-        yield paragraph(
-            "The entries of ", Math(term.symbol), f" take {program.operations} operations, more than the {NAMED} that are "
-            "printed: see ", Code("sde.program"), ".",
-        )  # fmt: skip
+        text = f"The entries take {program.operations} operations, more than the {NAMED} that are printed: see "
+        yield paragraph(Math(term.symbol), ": ", *in_words(text), Code("sde.program"), ".")
         return
-    yield paragraph("that is, entry by entry,")
-    yield from entry_displays(term.symbol, named_parts(program, term.name))
+    (output,) = (output for output in program.outputs if output.name == term.name)
+    found = named_parts(program, term.name, room(term.symbol), expression_latex)
+    yield from entry_displays(term.symbol, output.shape, found)
 
 
-def _resolvent(m: int) -> str:
-    """r(∇²L), with r(H)H = I − ∂Φ by Cayley–Hamilton: (e_{M−1} − e_{M−2}H + …)/e_M."""
-    powers = ["I", r"\nabla^2 L", *(rf"(\nabla^2 L)^{{{k}}}" for k in range(2, m))]
-    coefficients = [f"e_{{{m - 1 - k}}}\\," if k < m - 1 else "" for k in range(m)]
-    terms = [f"{'-' if k % 2 else '+'} {c}{p}" for k, (c, p) in enumerate(zip(coefficients, powers, strict=False))]
-    return rf"\bigl({' '.join(terms).removeprefix('+ ')}\bigr)/e_{{{m}}}"
+def _named(blocks: Sequence[Block], name: str) -> list[Block]:
+    """With a name for the first line, if it is a formula of its own."""
+    first, *others = blocks
+    return [display(first.lines[0], name) if isinstance(first, Formula) and not first.aligned else first, *others]
 
 
-def _matrix(symbol: str, program: Program, name: str) -> list[Block]:
-    if program.expanded_size(name) > PRINTED:
-        return []
-    return matrix_displays(symbol, "", program.expand(name))
+def _is_short(symbol: str, matrix: SymbolicMatrix) -> bool:
+    if size(matrix) > SHORT:
+        return False
+    with on_trial():
+        blocks = matrix_displays(symbol, [], matrix)
+    return sum(height(block.lines) if isinstance(block, Formula) else 1 for block in blocks) <= LINES
 
 
-def _size(matrix: SymbolicMatrix) -> int:
+def size(matrix: SymbolicMatrix) -> int:
+    """Operations in all entries."""
     return sum(int(sp.count_ops(entry)) for entry in matrix.flat())

@@ -148,7 +148,9 @@ class GradientNoise(Noise):
 
     @property
     def statement(self) -> str:
-        return f"given by its factor σ(x), with {self.sigma.shape[1]} columns; its covariance is Σ = σσᵀ."
+        columns = self.sigma.shape[1]
+        counted = f"{columns} column{'s' if columns > 1 else ''}"
+        return f"given by its factor σ(x), with {counted}; its covariance is Σ = σσᵀ."
 
     @property
     def expressions(self) -> tuple[Expression, ...]:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.solvers import SOLVERS
@@ -76,6 +77,16 @@ def shortest_program(derivation: Derivation, name: str) -> Program:
     part = derivation.program.select(name)
     shorter = [p for _, p in composed_programs(derivation, name) if p.operations < part.operations]
     return min((p for p in shorter if _same(derivation, part, p, name)), key=lambda p: p.operations, default=part)
+
+
+def hessian_on_manifold(derivation: Derivation) -> SymbolicMatrix | None:
+    """∇²L on Γ: Σ h_i″ ∇f_i∇f_iᵀ where L = Σ h_i(f_i), else as it stands; None where that is too large."""
+    formulas = composed_formulas(derivation, next(iter(SOLVERS.values())))
+    program = derivation.blocks
+    if formulas is not None:
+        frame = formulas.normal
+        program = Program.of({"hessian": frame @ Matrix.diagonal(frame[0, 0].graph, formulas.curvatures) @ frame.T})
+    return program.expand("hessian") if program.expanded_size("hessian") <= COUNTED else None
 
 
 def operations(expressions: Sequence[Expression]) -> int:

@@ -106,6 +106,7 @@ class StructuralFormulas:
         third: the program of ∂²(∇L)[B] in the parameters and in symbols B_ij, where a line holds it.
         bends: how many matrices A_1 … A_M stand one below the other in the entries of A; 0 where A is one matrix.
         lines: the equations, in an order in which they can be computed.
+        hessian: ∇²L on Γ, where L = Σ h_i(f_i).
     """
 
     parameters: tuple[sp.Symbol, ...]
@@ -114,6 +115,7 @@ class StructuralFormulas:
     third: "ThirdDerivative | None"
     bends: int
     lines: tuple[Line, ...]
+    hessian: VectorExpression | None = None
 
     @property
     def definitions(self) -> dict[str, VectorExpression | SymbolicMatrix]:
@@ -176,6 +178,11 @@ class StructuralFormulas:
             Line(letters.get(line.name.name, line.name), line.value.subs(letters), line.term) for line in self.lines
         )
         return tuple(line for line in renamed if str(line.value) != line.name.name)  # ∇²L† says what it is
+
+    @property
+    def written_hessian(self) -> VectorExpression | None:
+        """∇²L on Γ in letters that are none of the problem's symbols."""
+        return None if self.hessian is None else self.hessian.subs(self._letters)
 
     @property
     def given(self) -> tuple[Given, ...]:

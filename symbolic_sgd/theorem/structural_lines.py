@@ -243,11 +243,11 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
     curvature = _curvature(known, entries, alone=m == 1 or not bent)
     if m == 1:
         entries |= {NORMAL.name: frame, BEND.name: bends[0]}
-        parts = _one_level(curvature, bent)
+        parts, hessian = _one_level(curvature, bent), curvature @ NORMAL @ NORMAL.T
     else:
         stacked = Matrix(tuple(row for bend in bends for row in bend.rows))
         entries |= {FRAME.name: frame, BEND.name: stacked}
-        parts = _many_levels(curvature, bent)
+        parts, hessian = _many_levels(curvature, bent), _weighted(curvature, FRAME) @ FRAME.T
     lines = _lines(derivation, parts, noise)
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
@@ -256,6 +256,7 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         third=None,
         bends=m if m > 1 else 0,
         lines=lines,
+        hessian=hessian,
     )
 
 
@@ -308,7 +309,7 @@ def _one_level(k: VectorExpression, bent: bool) -> _Parts:
 def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
     """In F = (∇f_1 … ∇f_M), G = FᵀF, U = FG⁻¹, A_i = ∇²f_i."""
     bend = lambda w: apply("bent", BEND, w)  # noqa: E731
-    weighted = lambda w: k @ w if k.scalar else w @ k  # noqa: E731
+    weighted = lambda w: _weighted(k, w)  # noqa: E731
     pushed = TANGENT @ bend(STATIONARY @ weighted(FRAME))
     normal, label, isotropic = -pushed, -HALF * (TANGENT @ bend(weighted(FRAME))), -HALF * (TANGENT @ bend(DUAL))
     if bent:
@@ -335,6 +336,11 @@ def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
         logarithm=apply("logarithm", apply("determinant", weighted(GRAM))),
         solution=apply("lyapunov", HESSIAN, RANK, DUAL @ FRAME.T @ COVARIANCE @ FRAME @ DUAL.T),
     )
+
+
+def _weighted(k: VectorExpression, w: VectorExpression) -> VectorExpression:
+    """WK, where K may be a number."""
+    return k @ w if k.scalar else w @ k
 
 
 def _general(derivation: Derivation) -> StructuralFormulas:

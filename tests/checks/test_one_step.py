@@ -49,7 +49,7 @@ def test_each_term_by_itself_is_tested(quadric, term, factor):
         "tangent_noise": "diffusion",
     }[term]
     if term == "tangent_noise" and factor == -1:
-        assert [c.name for c in certificate.checks if c.verdict == "failed"] == ["tangent noise = Pσ"]
+        assert [c.name for c in certificate.checks if c.verdict == "failed"] == ["tangent noise = ∂Φ σ"]
     else:
         # A factor of 1 + 1e-5 shows where the term is not small beside the drift, which need not be at every point.
         rejected = [check.verdict == "failed" for check in checks_of(certificate, observed)]
@@ -59,7 +59,7 @@ def test_each_term_by_itself_is_tested(quadric, term, factor):
 def test_identities_alone_reject_a_wrong_inverse(quadric):
     certificate = verify(mutant(quadric, hessian_pinv=Fraction(2)), checks=STEPS, rng=1)
     failed = {check.name for check in certificate.checks if check.verdict == "failed"}
-    assert {"HH†H = H", "HH† = I − P"} <= failed
+    assert {"∇²L ∇²L† ∇²L = ∇²L", "∇²L ∇²L† = I − ∂Φ"} <= failed
 
 
 def test_verdict_does_not_depend_on_the_seed_and_repeats_with_it(quadric):

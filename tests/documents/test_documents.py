@@ -16,6 +16,7 @@ from symbolic_sgd.documents.document import Document, Figure, Items, Section, Ta
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.printing.blocks import Formula, Paragraph, paragraph
+from symbolic_sgd.printing.displays import matrix_latex
 from symbolic_sgd.printing.text import text
 from symbolic_sgd.theorem.derivation import TERMS
 
@@ -125,14 +126,14 @@ def test_the_formulas_are_those_of_the_objects():
     sde = hyperbola(IsotropicNoise())
     page = sde.document()
     for name in ("tangent_projection", "drift", "normal_regularization"):
-        assert sp.latex(getattr(sde, name)) in page
+        assert matrix_latex(getattr(sde, name)) in page
 
 
 def test_no_regularizer_is_said_with_its_evidence():
     problem, _ = motor(sp.Symbol("t"))
     page = derive_limiting_sde(problem).document()
     assert "No regularizer" in page.splitlines()[0]
-    assert "descends no function on Γ" in page and "1.26268" in page
+    assert "descends no function on $`\\Gamma`$" in page and "1.26268" in page
 
 
 def test_an_undecided_regularizer_is_said_with_its_reason(monkeypatch):
@@ -150,7 +151,7 @@ def test_a_missing_limit_is_said_with_its_reason(monkeypatch):
         raise Undecided("the flow was not understood")
 
     monkeypatch.setattr("symbolic_sgd.flow.limit.find_limit", refused)
-    assert "Φ was not found: the flow was not understood" in hyperbola().document()
+    assert "$`\\Phi`$ was not found: the flow was not understood" in hyperbola().document()
 
 
 def test_a_missing_chart_is_said_with_its_reason():

@@ -1,6 +1,7 @@
 """The gallery: every entry is derived anew, is what its kept document says, and prints in every format."""
 
 import os
+import re
 import subprocess
 import sys
 from functools import cache
@@ -14,8 +15,10 @@ from latex_document import compiled_document, needs_tex, overfull
 from symbolic_sgd import verify
 from symbolic_sgd.command import gallery
 from symbolic_sgd.command.main import main
+from symbolic_sgd.documents.markdown import REFUSED
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.printing.layout import COLUMN
 
 ENTRIES = gallery.entries()
 
@@ -58,6 +61,39 @@ def test_latex_compiles_and_nothing_sticks_out(entry, tmp_path):
     done = compiled_document(page, tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert overfull(done) == []
+
+
+@needs_tex
+@every_entry
+def test_nothing_sticks_out_of_two_columns(entry, tmp_path):
+    if isinstance(entry, gallery.Derivation):
+        page = gallery_sde(entry.name).document(WRITERS[".tex"], line=COLUMN)
+    else:
+        page = entry.document(WRITERS[".tex"])
+    done = compiled_document(page.replace("[10pt,a4paper]", "[10pt,a4paper,twocolumn]"), tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert overfull(done) == []
+
+
+@every_entry
+def test_github_allows_every_macro(entry):
+    macros = set(re.findall(r"\\([A-Za-z]+)", WRITERS[".md"](derived(entry))))
+    assert macros & REFUSED == set()
+
+
+@every_entry
+def test_every_formula_of_the_entry_is_on_the_page(entry):
+    page = WRITERS[".md"](derived(entry))
+    assert "too large" not in page
+    assert "**(" not in page.split("-->", 1)[1] and r"\log" not in page
+
+
+@every_entry
+def test_a_name_has_one_meaning(entry):
+    """t_1, t_2, … are defined once, and in the order in which they are met."""
+    page = WRITERS[".md"](derived(entry))
+    defined = [int(k) for k in re.findall(r"^t_\{(\d+)\} &= ", page, re.MULTILINE)]
+    assert defined == list(range(1, len(defined) + 1))
 
 
 @pytest.mark.parametrize("entry", DERIVATIONS, ids=lambda entry: entry.name)

@@ -23,9 +23,12 @@ SNIPPET = r"""\documentclass{article}
 """
 
 
-def compiled_snippet(snippet: str, folder: Path) -> subprocess.CompletedProcess[str]:
+TWO_COLUMNS = SNIPPET.replace(r"\documentclass{", r"\documentclass[twocolumn]{")
+
+
+def compiled_snippet(snippet: str, folder: Path, article: str = SNIPPET) -> subprocess.CompletedProcess[str]:
     """A snippet in the smallest article that its own comment asks for."""
-    return compiled_document(SNIPPET % snippet, folder)
+    return compiled_document(article % snippet, folder)
 
 
 def compiled_document(page: str, folder: Path) -> subprocess.CompletedProcess[str]:
@@ -40,3 +43,9 @@ def compiled_document(page: str, folder: Path) -> subprocess.CompletedProcess[st
 def overfull(done: subprocess.CompletedProcess[str]) -> list[str]:
     """Lines that stick out of the page."""
     return re.findall(r"Overfull \\hbox \(.*?\).*", done.stdout)
+
+
+def pages(done: subprocess.CompletedProcess[str]) -> int:
+    """How many there are."""
+    found = re.search(r"Output written on \S+ \((\d+) page", done.stdout)
+    return int(found[1]) if found else 0

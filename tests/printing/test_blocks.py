@@ -8,7 +8,8 @@ from symbolic_sgd import printing
 from symbolic_sgd.documents.document import Document, Section
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.printing.blocks import Code, Formula, Math, aligned, display, inside_math, paragraph, snippet
-from symbolic_sgd.printing.displays import entry_lines
+from symbolic_sgd.printing.displays import entry_displays
+from symbolic_sgd.printing.fitting import Fitted
 from symbolic_sgd.theorem.derivation import TERMS
 
 BLOCKS = (
@@ -50,11 +51,23 @@ def test_the_theorem_is_a_list_of_blocks():
     )
     assert snippet(blocks) == sde.latex()
     assert snippet([*blocks, *BLOCKS]) == sde.latex() + snippet(BLOCKS)
-    symbols = {line.split(" = ")[0] for block in blocks if isinstance(block, Formula) for line in block.lines}
-    assert {term.symbol for term in TERMS} <= symbols
+    lines = [line for block in blocks if isinstance(block, Formula) for line in block.lines]
+    assert {term.symbol for term in TERMS} <= {line.replace("&", "").split(" = ")[0].strip() for line in lines}
 
 
-def test_entries_have_their_indices():
+def test_entries_have_their_indices_and_what_follows_from_others_is_left_out():
     u = sp.Symbol("u")
-    assert entry_lines("b", (2, 1), (u, -u)) == [[r"\bigl(b\bigr)_{1} &= u"], [r"\bigl(b\bigr)_{2} &= - u"]]
-    assert entry_lines("S", (1, 2), (u, u**2))[1] == [r"\bigl(S\bigr)_{1,2} &= u^{2}"]
+    (column,) = entry_displays(r"b_{\perp}", (2, 1), Fitted((u, -u), ()))
+    assert column == Formula((r"(b_{\perp})_{1} &= u", r"(b_{\perp})_{2} &= - u"))
+    square, words = entry_displays("S", (2, 2), Fitted((u, u**2, u**2, sp.S.Zero), ()))
+    assert square == Formula(("S_{11} &= u", "S_{12} &= u^{2}"))
+    assert words == paragraph("and the entries below the diagonal by symmetry; all others are zero.")
+
+
+def test_labels_number_what_has_a_name_and_nothing_else():
+    named = Formula(("a &= 1", "b &= 2"), names=((1, "drift"),))
+    assert snippet([named]) == "\\begin{align*}\na &= 1 \\\\\nb &= 2\n\\end{align*}\n"
+    assert snippet([named, display("c")], "eq:") == (
+        "\\begin{align}\na &= 1 \\notag \\\\\nb &= 2 \\label{eq:drift}\n\\end{align}\n"
+        "\\begin{equation*}\nc\n\\end{equation*}\n"
+    )

@@ -11,7 +11,7 @@ import mpmath
 import pytest
 import sympy as sp
 from derived import DERIVATIONS, NAMES, gallery_sde, shared_derivation
-from latex_document import compiled_snippet, needs_tex
+from latex_document import SNIPPET, TWO_COLUMNS, compiled_snippet, needs_tex, overfull, pages
 from overparametrised import overparametrised
 from working_precision import working_digits
 
@@ -21,6 +21,9 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.command import derive as cli
 from symbolic_sgd.command.main import main
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.printing.displays import expression_latex
+from symbolic_sgd.printing.layout import COLUMN
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.problems.expressions import parse_expression
 from symbolic_sgd.problems.problem_file import read_problem, read_problem_file
@@ -64,11 +67,48 @@ PLACEHOLDERS = (
 
 
 @needs_tex
-def test_latex_compiles_as_it_is(tmp_path):
-    """The snippets of the whole gallery one after the other."""
-    done = compiled_snippet("\n\n".join(gallery_sde(name).latex() for name in NAMES), tmp_path)
+@pytest.mark.parametrize("name", NAMES)
+def test_no_line_leaves_its_column_and_a_small_problem_takes_two_pages(name, tmp_path):
+    sde = gallery_sde(name)
+    one = compiled_snippet(sde.latex(), tmp_path)
+    assert one.returncode == 0, one.stdout[-2000:]
+    assert overfull(one) == []
+    if sde.problem.dimension <= 6:
+        assert pages(one) <= 2
+    two = compiled_snippet(sde.latex(line=COLUMN), tmp_path, TWO_COLUMNS)
+    assert two.returncode == 0, two.stdout[-2000:]
+    assert overfull(two) == []
+
+
+@needs_tex
+@pytest.mark.parametrize("name", ["quadric_dense", "olm_label", "motor"])
+def test_no_line_leaves_its_column_where_all_entries_are_asked_for(name, tmp_path):
+    for line, article in ((None, SNIPPET), (COLUMN, TWO_COLUMNS)):
+        done = compiled_snippet(gallery_sde(name).latex(line=line, entries=True, labels="eq:"), tmp_path, article)
+        assert done.returncode == 0, done.stdout[-2000:]
+        assert overfull(done) == []
+
+
+@needs_tex
+def test_the_terms_can_be_referred_to(tmp_path):
+    text = gallery_sde("quadric_dense").latex(labels="eq:")
+    assert text.count(r"\label{eq:drift}") == text.count(r"\label{eq:tangent_projection}") == 1
+    done = compiled_snippet(text + r"By \eqref{eq:drift} and \eqref{eq:drift_entries}.", tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
-    assert (tmp_path / "f.pdf").stat().st_size > 1000
+    assert r"\label" not in gallery_sde("quadric_dense").latex()
+
+
+@pytest.mark.parametrize("line", [COLUMN, None])
+@pytest.mark.parametrize("name", NAMES)
+def test_a_snippet_begins_its_names_with_one(name, line):
+    """Also where entries were looked at that are too long to be printed."""
+    defined = [int(k) for k in re.findall(r"^t_\{(\d+)\} &= ", gallery_sde(name).latex(line=line), re.MULTILINE)]
+    assert defined == list(range(1, len(defined) + 1))
+
+
+def test_labels_are_letters_and_signs_only():
+    with pytest.raises(BadInput, match="give what labels begin with"):
+        gallery_sde("quadric_dense").latex(labels=r"}\input{x}")
 
 
 @needs_tex
@@ -107,7 +147,7 @@ def test_latex_has_every_block_and_no_placeholder(path):
 def test_latex_shows_the_loss_the_manifold_and_its_dimension():
     text = gallery_sde("hyperbola_isotropic").latex()
     assert r"\frac{\left(u v - 1\right)^{2}}{2}" in text
-    assert "0 &= u v - 1" in text
+    assert r"\Gamma &= \{x : f = 0\}" in text and "f &= u v - 1" in text
     assert r"\dim\Gamma = 1" in text
 
 
@@ -144,8 +184,8 @@ def large(number):
 @needs_tex
 @each_large
 def test_a_large_formula_is_printed_by_named_parts_on_lines_that_fit(number, tmp_path):
-    text, dimension = large(number).latex(), LARGE[number].dimension
-    assert "that is, entry by entry" in text and "G_{1,1} &= " in text and rf"_{{{dimension}}} &=" in text
+    text, dimension = large(number).latex(entries=True), LARGE[number].dimension
+    assert "G_{1,1} &= " in text and rf"_{{{dimension}}} &=" in text
     done = compiled_snippet(text, tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert "Overfull" not in done.stdout
@@ -155,12 +195,17 @@ def test_a_large_formula_is_printed_by_named_parts_on_lines_that_fit(number, tmp
 def test_named_parts_are_the_formula(number):
     """Part after part evaluated at points of Γ, to 50 digits: the values of the derivation's own program."""
     derivation = large(number).derivation
-    named = named_parts(shortest_program(derivation, "drift"), "drift")
+    named = named_parts(shortest_program(derivation, "drift"), "drift", 64, expression_latex)
     for point in derivation.points:
         with working_digits(60):
             values = dict(point)
-            for name, definition in named.parts:
-                (values[name],) = Valuation(PRECISE, values)([from_sympy(definition, Graph())])
+            waiting = list(named.parts)
+            while waiting:
+                known = [part for part in waiting if part[1].free_symbols <= values.keys()]
+                assert known, "the parts are defined in terms of one another"
+                for name, definition in known:
+                    (values[name],) = Valuation(PRECISE, values)([from_sympy(definition, Graph())])
+                waiting = [part for part in waiting if part[0] not in values]
             graph = Graph()
             ours = Valuation(PRECISE, values)([from_sympy(e, graph) for e in named.entries])
             theirs = derivation.program.run(PRECISE, point)["drift"]
@@ -169,7 +214,8 @@ def test_named_parts_are_the_formula(number):
 
 def test_a_formula_past_the_budget_says_so():
     sde = derive_limiting_sde(overparametrised(5, 10, IsotropicNoise(), 0))
-    assert "operations, more than the 2000 that are printed" in sde.latex()
+    assert "operations, more than the 2000 that are printed" in sde.latex(entries=True)
+    assert "are what stands above in vectors; their entries, of up to 16062 operations, are not printed" in sde.latex()
     assert r"operations, see sde.program" in sp.latex(sde)
 
 

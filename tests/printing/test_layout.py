@@ -10,7 +10,7 @@ from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde, gradient_flow
 from symbolic_sgd.command.main import main
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.printing.displays import visible_length
+from symbolic_sgd.printing.width import visible_length
 
 u, v, w, a, b = sp.symbols("u v w a b")
 NAMES = {u: r"\theta_1", v: r"\mathbf{W}_{ij}^{\ast}", w: r"\hat{\omega}"}
@@ -26,7 +26,7 @@ def test_names_are_printed_everywhere(sde):
     plain, named = sde.latex(), sde.latex(names=NAMES)
     for symbol, tex in NAMES.items():
         assert tex in named and f" {symbol.name} " not in named
-    assert sde.latex(names={"u": r"\theta_1"}).count(r"\theta_1") > 5
+    assert sde.latex(names={"u": r"\theta_1"}, entries=True).count(r"\theta_1") > 5
     assert sde.latex() == plain, "a layout does not outlive its snippet"
 
 
@@ -77,6 +77,8 @@ def test_on_the_command_line(tmp_path, capsys):
     for arguments in (["--symbols", "u"], ["--symbols", r"u=\input{x}"], ["--line-length", "1"]):
         assert main(["derive", str(source), "--latex", "-", *arguments]) == 2
     assert main(["derive", str(source), "--line-length", "60"]) == 2
+    assert "give one of them as well" in capsys.readouterr().err
+    assert main(["derive", str(source), "--entries"]) == 2
     assert "give --latex F as well" in capsys.readouterr().err
 
 
