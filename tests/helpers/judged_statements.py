@@ -223,7 +223,8 @@ def _beside(point: Sequence, distance: float, rng: np.random.Generator) -> list:
     """A point so far from another, each parameter in its own units; those of the origin are 1."""
     scale = max(abs(a) for a in point)
     return [
-        a + distance * (abs(a) or scale / 100 or 1) * mpmath.mpf(rng.uniform(0.3, 1) * rng.choice((-1, 1))) for a in point
+        a + distance * (abs(a) or scale / 100 or 1) * mpmath.mpf(rng.uniform(0.3, 1) * rng.choice((-1, 1)))
+        for a in point
     ]
 
 
