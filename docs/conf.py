@@ -1,5 +1,6 @@
 """Sphinx: the documentation of symbolic_sgd. Notebooks are shown as stored; the tests execute them."""
 
+import os
 import shutil
 from importlib.metadata import version as version_of
 from pathlib import Path
@@ -26,4 +27,15 @@ autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True, "show-inheritance": False}
 napoleon_custom_sections = [("Source", "notes_style"), ("Warns", "warns_style")]
 napoleon_use_ivar = True
+
+modules = os.environ.get("MATHJAX_MODULES")
+if modules:  # npm's folder with mathjax4: pages whose formulas need no network
+    address = (HERE.parent / modules).resolve().as_uri()
+    mathjax_path = f"{address}/mathjax4/tex-mml-chtml.js"
+    silent = {"speech": False, "braille": False, "enrich": False}  # the speech engine is a worker, which no browser starts from a file
+    mathjax4_config = {
+        "loader": {"paths": {"fonts": f"{address}/@mathjax"}},
+        "options": {"menuOptions": {"settings": silent}},
+    }
+
 suppress_warnings = ["mystnb.unknown_mime_type"]

@@ -6,14 +6,21 @@ import os
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
-FLAGS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+FLAGS = (
+    "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
+    "--host-resolver-rules=MAP * ~NOTFOUND",
+)  # fmt: skip
+"""Without network: no name of a host is known."""
+
+Served = Callable[[str], bytes | None]
+"""What stands at an address, where it is served here; None: nothing does."""
 
 
 class Page:
@@ -25,22 +32,54 @@ class Page:
         self.count = 0
         self.rest = b""
         self.events: list[dict[str, Any]] = []
+        self.served: Served = lambda url: None
 
     def call(self, method: str, **parameters: Any) -> dict[str, Any]:
-        self.count += 1
-        message = {"id": self.count, "method": method, "params": parameters}
-        if self.session is not None:
-            message["sessionId"] = self.session
-        os.write(self.commands, json.dumps(message).encode() + b"\0")
+        sent = self._send(method, parameters)
         while True:
             answer = self._next()
-            if answer.get("id") == self.count:
+            if answer.get("id") == sent:
                 if "error" in answer:
                     raise RuntimeError(f"{method}: {answer['error']}")
                 return answer["result"]
             self.events.append(answer)
 
+    def serve(self, served: Served) -> None:
+        """From now on requests to the network are answered from here."""
+        self.served = served
+        self.call("Fetch.enable", patterns=[{"urlPattern": "http*"}])
+
+    def _send(self, method: str, parameters: dict[str, Any]) -> int:
+        self.count += 1
+        message = {"id": self.count, "method": method, "params": parameters}
+        if self.session is not None:
+            message["sessionId"] = self.session
+        self._write(json.dumps(message).encode() + b"\0")
+        return self.count
+
+    def _write(self, rest: bytes) -> None:
+        while rest:  # a pipe takes a part of what is long
+            rest = rest[os.write(self.commands, rest) :]
+
     def _next(self) -> dict[str, Any]:
+        message = self._read()
+        if message.get("method") == "Fetch.requestPaused":
+            self._answer(message["params"])
+        return message
+
+    def _answer(self, paused: dict[str, Any]) -> None:
+        content, request = self.served(paused["request"]["url"]), paused["requestId"]
+        if content is None:
+            self._send("Fetch.failRequest", {"requestId": request, "errorReason": "NameNotResolved"})
+            return
+        headers = [{"name": "Access-Control-Allow-Origin", "value": "*"}]
+        if paused["request"]["url"].endswith("js"):
+            headers.append({"name": "Content-Type", "value": "text/javascript"})
+        body = base64.b64encode(content).decode()
+        answer = {"requestId": request, "responseCode": 200, "responseHeaders": headers, "body": body}
+        self._send("Fetch.fulfillRequest", answer)
+
+    def _read(self) -> dict[str, Any]:
         while b"\0" not in self.rest:
             chunk = os.read(self.answers, 1 << 20)
             if not chunk:
