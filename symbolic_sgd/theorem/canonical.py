@@ -88,12 +88,12 @@ def shortest_program(derivation: Derivation, name: str) -> Program:
 
 
 def hessian_on_manifold(derivation: Derivation) -> SymbolicMatrix | None:
-    """∇²L on Γ: Σ h_i″ ∇f_i∇f_iᵀ where L = Σ h_i(f_i), else as it stands; None where that is too large."""
+    """∇²L on Γ: FKFᵀ where L is composed of M functions, else as it stands; None where that is too large."""
     formulas = composed_formulas(derivation, next(iter(SOLVERS.values())))
     program = derivation.blocks
     if formulas is not None:
         frame = formulas.normal
-        program = Program.of({"hessian": frame @ Matrix.diagonal(frame[0, 0].graph, formulas.curvatures) @ frame.T})
+        program = Program.of({"hessian": frame @ formulas.curvature @ frame.T})
     return program.expand("hessian") if program.expanded_size("hessian") <= COUNTED else None
 
 
