@@ -14,7 +14,6 @@ from fractions import Fraction
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
-from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
