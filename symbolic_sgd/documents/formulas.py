@@ -1,6 +1,5 @@
 """Expressions and matrices as displayed formulas that fit a page."""
 
-import re
 from collections.abc import Iterator
 from math import inf
 from typing import Any
@@ -9,7 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.printing.blocks import Block, Formula, Inline, Math, Paragraph, aligned, display, paragraph
+from symbolic_sgd.printing.blocks import Block, Formula, Inline, Math, aligned, display, paragraph
 from symbolic_sgd.printing.displays import (
     broken_sum,
     entry_lines,
@@ -96,21 +95,6 @@ def listed(expressions: Any) -> list[Inline]:
     for expression in expressions:
         parts += [", ", inline(expression)] if parts else [inline(expression)]
     return parts
-
-
-_COVARIANCES = {
-    "Σ_⊥∥": r"\Sigma_{\perp\parallel}",
-    "Σ_∥⊥": r"\Sigma_{\parallel\perp}",
-    "Σ_⊥": r"\Sigma_{\perp}",
-    "Σ_∥": r"\Sigma_{\parallel}",
-    "|∇²L|₊": r"|\nabla^2 L|_{+}",
-}
-
-
-def words(text: str) -> Paragraph:
-    """A sentence of the derivation with its covariances as formulas."""
-    pieces = re.split("(" + "|".join(map(re.escape, _COVARIANCES)) + ")", text)
-    return Paragraph(tuple(Math(_COVARIANCES[p], p) if p in _COVARIANCES else p for p in pieces if p))
 
 
 # --- what is wider than a page ------------------------------------------------------------------

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 
 from symbolic_sgd.documents.document import Block, Items
 from symbolic_sgd.documents.findings import Findings
-from symbolic_sgd.documents.formulas import equations, listed, matrix_equation, program_matrix, words
+from symbolic_sgd.documents.formulas import equations, listed, matrix_equation, program_matrix
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.manifold.precise import DIGITS
-from symbolic_sgd.printing.blocks import Math, Paragraph, display, paragraph
+from symbolic_sgd.printing.blocks import Math, Paragraph, display, paragraph, words
 
 LARGEST_HESSIAN = 6
 """Parameters up to which ∇²L, which L determines, is printed."""

@@ -2,8 +2,8 @@
 
 from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
-from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix, words
-from symbolic_sgd.printing.blocks import Formula, Math, display, paragraph
+from symbolic_sgd.documents.formulas import matrix_equation, printed, program_matrix
+from symbolic_sgd.printing.blocks import Formula, Math, display, paragraph, words
 from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, THEOREM, Term
 from symbolic_sgd.theorem.normal_space import Framed

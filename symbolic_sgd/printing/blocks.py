@@ -4,6 +4,7 @@ Here they are written as LaTeX, for a page and for one formula; `documents` writ
 vocabulary of `printing.signs`, so that every format prints the same formula.
 """
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
@@ -75,6 +76,21 @@ def display(tex: str) -> Formula:
 def aligned(lines: Iterable[str]) -> Formula:
     """Formulas aligned at their &."""
     return Formula(tuple(lines))
+
+
+_COVARIANCES = {
+    "Σ_⊥∥": r"\Sigma_{\perp\parallel}",
+    "Σ_∥⊥": r"\Sigma_{\parallel\perp}",
+    "Σ_⊥": r"\Sigma_{\perp}",
+    "Σ_∥": r"\Sigma_{\parallel}",
+    "|∇²L|₊": r"|\nabla^2 L|_{+}",
+}
+
+
+def words(text: str) -> Paragraph:
+    """A sentence of the derivation with its covariances as formulas."""
+    pieces = re.split("(" + "|".join(map(re.escape, _COVARIANCES)) + ")", text)
+    return Paragraph(tuple(Math(_COVARIANCES[p], p) if p in _COVARIANCES else p for p in pieces if p))
 
 
 # --- as LaTeX -------------------------------------------------------------------------------------

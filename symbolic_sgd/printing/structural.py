@@ -1,9 +1,8 @@
 """The limiting SDE in vectors, as displays."""
 
-from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.printing.blocks import Block, Math, paragraph
 from symbolic_sgd.printing.displays import broken_sum, displays, equation_lines
-from symbolic_sgd.theorem.structural import LEVEL, StructuralFormulas
+from symbolic_sgd.theorem.structural import StructuralFormulas
 
 WRITTEN = 400
 """Operations of the f_i together up to which they are written out; the equations of Γ are these anyway."""
@@ -18,12 +17,6 @@ def structural(formulas: StructuralFormulas) -> tuple[Block, ...]:
 
 
 def _levels(formulas: StructuralFormulas) -> list[list[str]]:
-    if LEVEL.name not in formulas.entries.names:
-        return []
-    try:
-        levels = formulas.entries.expand(LEVEL.name, budget=WRITTEN).flat()
-    except ExpressionTooLarge:
-        return []
-    f = formulas.level.tex
+    levels, f = formulas.levels(WRITTEN), formulas.level.tex
     names = [f] if len(levels) == 1 else [f"{f}_{{{i + 1}}}" for i in range(len(levels))]
     return [equation_lines(name, broken_sum(level)) for name, level in zip(names, levels, strict=True)]

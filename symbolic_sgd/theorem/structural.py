@@ -27,6 +27,7 @@ from symbolic_sgd.algebra.vector_expressions import (
     Product,
     VectorExpression,
 )
+from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -190,6 +191,15 @@ class StructuralFormulas:
     def level(self) -> Name:
         """f."""
         return self._letters.get(LEVEL.name, LEVEL)
+
+    def levels(self, budget: int) -> tuple[sp.Expr, ...]:
+        """f_1 … f_M, whose common zeros are Γ; () where the lines are in H, or where the f_i hold more operations than this."""
+        if LEVEL.name not in self.entries.names:
+            return ()
+        try:
+            return tuple(self.entries.expand(LEVEL.name, budget=budget).flat())
+        except ExpressionTooLarge:
+            return ()
 
     def _as_written(self, name: str) -> str:
         letter = self._letters.get(name)
