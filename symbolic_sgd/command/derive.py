@@ -13,7 +13,7 @@ from symbolic_sgd.api.verification import verify
 from symbolic_sgd.command.console import progress, say
 from symbolic_sgd.command.exits import CHECK_FAILED, DONE
 from symbolic_sgd.command.screen import screen
-from symbolic_sgd.command.targets import GLANCE, add_document, check_places, document_writer, write
+from symbolic_sgd.command.targets import GLANCE, add_document, add_problem_file, check_places, document_writer, write
 from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.documents.findings import attempt
 from symbolic_sgd.effort import REGULARIZER
@@ -24,18 +24,33 @@ from symbolic_sgd.problems.problem_file import read_problem_file
 from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.derivation import TERMS
 
+EXAMPLES = (
+    "symbolic-sgd derive my_loss.toml",
+    "symbolic-sgd derive my_loss.toml --latex my_loss.tex --symbols u=\\theta_1",
+    "symbolic-sgd derive my_loss.toml --flow --json > my_loss.json",
+    "symbolic-sgd derive my_loss.toml --document my_loss.html --plots --checks",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("file", type=Path, metavar="FILE.toml")
+    add_problem_file(parser)
     parser.add_argument(
         "--latex", type=Path, metavar="F", help="write the theorem with every block filled in ('-' for stdout)"
     )
     parser.add_argument(
-        "--symbols", nargs="+", default=[], metavar="u=\\theta_1", help="with --latex: how symbols are printed"
+        "--symbols",
+        nargs="+",
+        default=[],
+        metavar="u=\\theta_1",
+        help="with --latex: how symbols are printed (default: by their names)",
     )
     parser.add_argument("--line-length", type=int, metavar="N", help="with --latex: characters of a line (default 75)")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result as JSON: Γ, the formulas in vectors, every term, the regularizer",
+    )
     parser.add_argument(
         "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
     )

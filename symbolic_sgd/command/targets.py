@@ -31,6 +31,17 @@ def check_places(*targets: tuple[str, Path | None]) -> None:
             writable_place(path, option)
 
 
+def add_problem_file(command: argparse.ArgumentParser) -> None:
+    """The problem that a command is about."""
+    command.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE.toml",
+        help="the problem: parameters, a loss (or residuals, or sample losses), the noise; data that is never executed. The "
+        "files of the gallery are examples",
+    )
+
+
 def add_document(command: argparse.ArgumentParser, what: str) -> None:
     """The options of commands that write a derivation as a document."""
     command.add_argument("--document", type=Path, metavar="F", help=f"write {what}; F ends in {', '.join(WRITERS)}")

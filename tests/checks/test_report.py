@@ -29,7 +29,10 @@ def with_check(certificate: Certificate, check: Check) -> Certificate:
 def test_a_line_for_each_method(certificate):
     header, *lines, verdict = str(certificate).splitlines()
     assert len(lines) == len(QUICK) and all(len(line) <= WIDTH for line in (header, *lines, verdict))
-    assert verdict == f"certificate: passed ({len(certificate.checks)} checks: 1 proved, {len(certificate.checks) - 1} measured)"
+    assert (
+        verdict
+        == f"certificate: passed ({len(certificate.checks)} checks: 1 proved, {len(certificate.checks) - 1} measured)"
+    )
     for line, group in zip(lines, groups(certificate), strict=True):
         assert re.fullmatch(rf"{re.escape(group.name)} +{len(group.checks)} of {len(group.checks)} .*", line)
         assert group.error == max(check.error for check in group.checks)

@@ -438,7 +438,7 @@ def test_help_of_commands(command, capsys):
     assert "FILE.toml" in capsys.readouterr().out
 
 
-@pytest.mark.parametrize("arguments", [[], ["derive"], ["integrate", "f.toml"], ["derive", "f.toml", "--pdf"]], ids=str)
+@pytest.mark.parametrize("arguments", [["derive"], ["integrate", "f.toml"], ["derive", "f.toml", "--pdf"]], ids=str)
 def test_wrong_usage_is_exit_code_2(arguments, capsys):
     with pytest.raises(SystemExit) as ended:
         main(arguments)
