@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -46,6 +47,10 @@ SHOWN = 2000
 """Operations of the drift's program up to which `str` looks for a form that is short enough to be shown."""
 
 
+SHOWN_EQUATIONS = 100
+"""Operations of the equations of Γ up to which `repr` shows them."""
+
+
 @dataclass(frozen=True)
 class ManifoldSummary:
     """Γ, the manifold of minimizers.
@@ -60,6 +65,16 @@ class ManifoldSummary:
     equations: tuple[sp.Expr, ...]
     dimension: int
     codimension: int
+
+    def __repr__(self) -> str:
+        size = sum(int(sp.count_ops(e)) for e in self.equations)
+        equations = ", ".join(map(str, self.equations)) if size <= SHOWN_EQUATIONS else f"{size} operations"
+        return f"ManifoldSummary({equations}; dimension={self.dimension}, codimension={self.codimension})"
+
+    def _repr_latex_(self) -> str:
+        lines = (printing.displays.equation_lines("0", printing.displays.broken_sum(e)) for e in self.equations)
+        sizes = rf"\Gamma &: \quad \dim\Gamma = {self.dimension},\quad \text{{codimension }} {self.codimension}"
+        return printing.blocks.one_output([printing.blocks.aligned([sizes, *chain.from_iterable(lines)])])
 
 
 @dataclass(frozen=True, repr=False)
@@ -195,7 +210,7 @@ class LimitingSDE(Printable):
 
     @property
     def regularizer(self) -> sp.Expr | None:
-        """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where it is proved that there is none.
+        """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where a curl or a loop integral rules it out.
 
         Raises:
             NoRegularizerFormula: (an Undecided) Γ is a curve, along every arc of which R exists, but no formula of it was found;

@@ -24,7 +24,7 @@ WIDE = 0.01
 """A tolerance above this is for what is stated rather than tested."""
 
 
-@dataclass(frozen=True, repr=False)
+@dataclass(frozen=True)
 class Check:
     """One comparison of theory with an independent computation.
 
@@ -58,8 +58,11 @@ class Check:
     def __repr__(self) -> str:
         return f"Check({self.name!r}, {self.verdict}, error {self.error:.2g}, tolerance {self.tolerance:.2g})"
 
+    def _repr_html_(self) -> str:
+        return checks.report.check_html(self)
 
-@dataclass(frozen=True, repr=False)
+
+@dataclass(frozen=True)
 class Certificate:
     """The outcome of `verify`.
 

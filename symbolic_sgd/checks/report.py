@@ -115,3 +115,16 @@ def certificate_html(certificate: Certificate) -> str:
     by_method = Table(verdict_line(certificate), HEADER, tuple(group.row for group in groups(certificate)))
     every = f"<details><summary>every check</summary>{html_table(checks_table(certificate))}</details>"
     return html_table(by_method) + every
+
+
+def check_html(check: Check) -> str:
+    """One check with all that is known of it."""
+    known = {
+        "verdict": check.verdict,
+        "error": f"{check.error:.2g}",
+        "tolerance": f"{check.tolerance:.2g}",
+        "predicted": str(check.predicted),
+        "observed": str(check.observed),
+        "detail": check.detail,
+    }
+    return html_table(Table(check.name, ("", ""), tuple(known.items())))

@@ -122,7 +122,11 @@ def entry(name: str) -> Entry:
     found = {e.name: e for e in entries()}
     if name not in found:
         near = get_close_matches(name[:40], found, n=3)
-        advice = f"did you mean {' or '.join(near)}? `symbolic-sgd gallery` lists all" if near else f"it has {', '.join(found)}"
+        advice = (
+            f"did you mean {' or '.join(near)}? `symbolic-sgd gallery` lists all"
+            if near
+            else f"it has {', '.join(found)}"
+        )
         raise BadInput(f"the gallery has no entry {name[:40]!r}; {advice}")
     return found[name]
 

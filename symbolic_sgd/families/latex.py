@@ -1,12 +1,12 @@
 """A family's limiting SDE as paragraphs and displays, with sums over samples and coordinates as a paper prints them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
+from symbolic_sgd.families.terms import Definition, FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import Block, aligned, display, paragraph
 from symbolic_sgd.printing.displays import equation_lines, visible_length
 from symbolic_sgd.printing.layout import LINE
@@ -40,7 +40,16 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
         yield display(" = ".join([*zero, "0"]))
     entries = [line for symbol, vector in shown if not vector.is_zero for line in _entries(symbol, vector, terms)]
     if entries:
-        yield from (aligned(entries), paragraph("where"), aligned(_definitions(terms)))
+        yield from (aligned(entries), paragraph("where"), aligned(_definitions(terms.terms["drift"].definitions)))
+
+
+def vector_blocks(vector: IndexedVector) -> Iterator[Block]:
+    """The entries of one vector at coordinate j, and the arrays that they name."""
+    for base, entry in zip(vector.bases, vector.components, strict=True):
+        first, *rest = broken(entry)
+        yield aligned([rf"{written(base.label)} &:\quad {first}", *(rf"&\quad\quad {piece}" for piece in rest)])
+    if vector.definitions:
+        yield from (paragraph("where"), aligned(_definitions(vector.definitions)))
 
 
 def written(expression: sp.Basic) -> str:
@@ -67,8 +76,7 @@ def _entries(symbol: str, vector: IndexedVector, terms: FamilyTerms) -> Iterator
         yield from equation_lines(rf"{symbol}_{{{written(base[terms.j])}}}", broken(component))
 
 
-def _definitions(terms: FamilyTerms) -> Iterator[str]:
-    definitions = terms.terms["drift"].definitions
+def _definitions(definitions: Sequence[Definition]) -> Iterator[str]:
     for words, group in groupby(definitions, key=lambda d: d.words):
         if words:
             places = r",\ ".join(written(d.place) for d in group)

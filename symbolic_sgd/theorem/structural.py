@@ -220,6 +220,8 @@ class StructuralFormulas:
         given = [f"{g.left} = {g.right}" for g in self.given]
         return "\n".join([*given, *(f"{line.name} = {line.value}" for line in self.written)])
 
+    __repr__ = __str__
+
     def latex(self) -> str:
         """The lines, aligned, for amsmath."""
         return "\\begin{align*}\n" + self._lines + "\n\\end{align*}"
