@@ -11,7 +11,7 @@
 # %% [markdown]
 # # Verifying, and what a failed certificate looks like
 #
-# A check that cannot fail proves nothing. This notebook verifies a derivation, and then shows what happens to a formula
+# A check that cannot fail says nothing. This notebook verifies a derivation, and then shows what happens to a formula
 # with a wrong factor: the one that the poster of the paper has in its mixed term.
 
 # %%

@@ -211,6 +211,10 @@ class Program:
             o.name: sp.ImmutableDenseMatrix(*o.shape, [registers[r] for r in o.registers]) for o in self.outputs
         }
 
+    def __repr__(self) -> str:
+        outputs = ", ".join(f"{o.name} {o.shape[0]}×{o.shape[1]}" for o in self.outputs)
+        return f"Program({self.operations} operations: {outputs})"
+
     def __str__(self) -> str:
         definitions, outputs = self.to_sympy()
         lines = [f"{name} = {value}" for name, value in definitions]

@@ -59,6 +59,9 @@ class VectorExpression(ABC):
     def __str__(self) -> str:
         return self.text()
 
+    def __repr__(self) -> str:
+        return self.text()
+
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex()}$"
 
@@ -91,7 +94,7 @@ class VectorExpression(ABC):
         return apply("transpose", self)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Name(VectorExpression):
     """A letter.
 
@@ -128,7 +131,7 @@ class Name(VectorExpression):
 IDENTITY = Name("I", "I")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Product(VectorExpression):
     """number · (above/below) · factors.
 
@@ -209,7 +212,7 @@ class Product(VectorExpression):
         return result
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Sum(VectorExpression):
     """A sum."""
 
@@ -259,7 +262,7 @@ class Rule:
     linear: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Function(VectorExpression):
     """A function of expressions, by its row in FUNCTIONS."""
 

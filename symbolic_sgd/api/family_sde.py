@@ -161,4 +161,12 @@ class FamilySDE:
         return "\n".join(lines)
 
     def __repr__(self) -> str:
-        return f"FamilySDE({self.family!r})"
+        """The SDE, a line for each parameter of a coordinate."""
+        i, drift = self.family.i, self.drift
+        noise = "" if self.summand.proportion is not None else "∂Φ σ dW + "
+        lines = [f"dY = {noise}b dt on Γ = {{f_{i} = 0}}, f_{i} = {self.family.residual}"]
+        entries = zip(drift.bases, drift.components, strict=True)
+        lines.extend(f"  b_{base[self.family.j]} = {entry}" for base, entry in entries)
+        if self._terms.regularizer is not None:
+            lines.append(f"  R = {self._terms.regularizer}")
+        return "\n".join(lines)

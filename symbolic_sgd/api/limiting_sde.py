@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import chain
 from numbers import Real
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -13,6 +14,7 @@ from sympy.printing.defaults import Printable
 from symbolic_sgd import api, charts, documents, families, flow, numeric, printing, regularizer
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.api.term_sizes import TermSize
 from symbolic_sgd.effort import REGULARIZER, Effort, Progress, checked_progress, checked_seconds
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.families.family import Family
@@ -45,6 +47,10 @@ SHOWN = 2000
 """Operations of the drift's program up to which `str` looks for a form that is short enough to be shown."""
 
 
+SHOWN_EQUATIONS = 100
+"""Operations of the equations of Γ up to which `repr` shows them."""
+
+
 @dataclass(frozen=True)
 class ManifoldSummary:
     """Γ, the manifold of minimizers.
@@ -59,6 +65,16 @@ class ManifoldSummary:
     equations: tuple[sp.Expr, ...]
     dimension: int
     codimension: int
+
+    def __repr__(self) -> str:
+        size = sum(int(sp.count_ops(e)) for e in self.equations)
+        equations = ", ".join(map(str, self.equations)) if size <= SHOWN_EQUATIONS else f"{size} operations"
+        return f"ManifoldSummary({equations}; dimension={self.dimension}, codimension={self.codimension})"
+
+    def _repr_latex_(self) -> str:
+        lines = (printing.displays.equation_lines("0", printing.displays.broken_sum(e)) for e in self.equations)
+        sizes = rf"\Gamma &: \quad \dim\Gamma = {self.dimension},\quad \text{{codimension }} {self.codimension}"
+        return printing.blocks.one_output([printing.blocks.aligned([sizes, *chain.from_iterable(lines)])])
 
 
 @dataclass(frozen=True, repr=False)
@@ -194,7 +210,7 @@ class LimitingSDE(Printable):
 
     @property
     def regularizer(self) -> sp.Expr | None:
-        """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where it is proved that there is none.
+        """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where a curl or a loop integral rules it out.
 
         Raises:
             NoRegularizerFormula: (an Undecided) Γ is a curve, along every arc of which R exists, but no formula of it was found;
@@ -464,30 +480,36 @@ class LimitingSDE(Printable):
 
     def explain(self) -> str:
         """Which road was taken, in words, how large each term is, and in what form it is written out."""
+        lines = [*self.road, *(f"{size.name}: {size}" for size in self.sizes)]
+        if self._regularizers:  # only what has been asked for: the search takes seconds
+            lines.append(f"Regularizer: {self._regularizers[0]}.")
+        return "\n".join(lines)
+
+    @property
+    def road(self) -> tuple[str, ...]:
+        """Which road was taken, a sentence each: Γ, its normal space, where the formulas hold, the structure of the noise."""
         m, d = self.derivation.codimension, self.problem.dimension
-        lines = [
+        return (
             f"Γ has codimension M = {m} and dimension D - M = {d - m}; "
             f"it was examined at {len(self.derivation.points)} points, to 50 digits.",
             f"The normal space is spanned by {self.derivation.frame_origin}.",
             f"The formulas hold {self._where()}.",
             f"{self.derivation.structure}.",
-        ]
-        lines.extend(f"{term.name}: {self._size(term.name)}" for term in TERMS)
-        if self._regularizers:  # only what has been asked for: the search takes seconds
-            lines.append(f"Regularizer: {self._regularizers[0]}.")
-        return "\n".join(lines)
+        )
 
-    def _size(self, name: str) -> str:
-        part = self.program.select(name)
-        program = f"{part.operations} operations as a program"
-        matrix = self._matrix(name)
+    @property
+    def sizes(self) -> tuple[TermSize, ...]:
+        """How large each term is, and in what form it is written out."""
+        return tuple(self.size(term.name) for term in TERMS)
+
+    def size(self, name: str) -> TermSize:
+        """How large a term is, and in what form it is written out."""
+        part, matrix = self.program.select(name), self._matrix(name)
         if matrix is None:
-            shortest = self._shortest_program(name)
-            fewer = shortest.operations < part.operations
-            parts = f"{shortest.operations} by the formula for composed losses, " if fewer else ""
-            return f"{program}, {parts}{part.expanded_size(name):.3g} written out"
+            shortest = self._shortest_program(name).operations
+            return TermSize(name, part.operations, shortest, expanded=float(part.expanded_size(name)))
         form = self._form(name)
-        return "zero on Γ" if matrix.is_zero_matrix else f"{program}, {form.operations} as {form.road}"
+        return TermSize(name, part.operations, form.operations, form.road, zero=bool(matrix.is_zero_matrix))
 
     def _where(self) -> str:
         rank = f"all of Γ (the minimizers where ∇²L has rank {self.derivation.codimension})"

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd import charts
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import mp
@@ -84,6 +85,13 @@ class FixedPoints:
     def __str__(self) -> str:
         lines = [str(p) for p in self.points] or ["no isolated fixed point in this chart"]
         return "\n".join([*lines, *(f"elsewhere on Γ: {p}" for p in self.elsewhere), f"{self.reason}."])
+
+    def __repr__(self) -> str:
+        known = "complete" if self.complete else "there may be others"
+        return f"FixedPoints({len(self)} in the chart, {known}; {len(self.elsewhere)} elsewhere)"
+
+    def _repr_html_(self) -> str:
+        return charts.fixed_point_tables.points_html(self)
 
 
 @dataclass(frozen=True)

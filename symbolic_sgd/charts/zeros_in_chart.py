@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd import charts
 from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
@@ -67,6 +68,12 @@ class FixedPoint:
     def __str__(self) -> str:
         shown = ", ".join(str(c if self.exact else c.evalf(6)) for c in self.ambient)
         return f"x = ({shown}), {self.stability}"
+
+    def __repr__(self) -> str:
+        return f"FixedPoint({self})"
+
+    def _repr_html_(self) -> str:
+        return charts.fixed_point_tables.point_html(self)
 
 
 # --- exactly --------------------------------------------------------------------------------

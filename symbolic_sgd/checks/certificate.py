@@ -10,6 +10,8 @@ from importlib.metadata import version
 from types import MappingProxyType
 from typing import Any
 
+from symbolic_sgd import checks
+
 FORMAT = 3
 
 HOLDS = ("proved", "enclosed", "measured", "consistent")
@@ -53,6 +55,12 @@ class Check:
         """Whether the numbers alone do not say what was seen: nothing rigorous or accurate, or a wide tolerance."""
         return self.verdict not in ("proved", "enclosed", "measured") or self.tolerance > WIDE
 
+    def __repr__(self) -> str:
+        return f"Check({self.name!r}, {self.verdict}, error {self.error:.2g}, tolerance {self.tolerance:.2g})"
+
+    def _repr_html_(self) -> str:
+        return checks.report.check_html(self)
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -68,6 +76,8 @@ class Certificate:
         seed: the entropy that every random number comes from.
         methods: the methods of the set that was asked for, with their settings.
         checks: every comparison made.
+
+    It prints as a line for each method, with every check that did not pass; `details` has all of them.
     """
 
     problem: dict[str, Any] | None
@@ -91,16 +101,19 @@ class Certificate:
         content = {"format": FORMAT, "passed": self.passed, "versions": dict(versions()), **asdict(self)}
         return signed(written(content))
 
+    @property
+    def details(self) -> str:
+        """Every check, a line each, with what its numbers alone do not say."""
+        return checks.report.details(self)
+
     def __str__(self) -> str:
-        width = max((len(check.name) for check in self.checks), default=0)
-        lines = []
-        for c in self.checks:
-            numbers = (
-                "" if c.verdict in ("proved", "not run") else f"  error {c.error:.1e}  tolerance {c.tolerance:.0e}"
-            )
-            lines.append(f"{c.name:<{width}}  {c.verdict:<10}{numbers}")
-            lines.extend([f"    {c.detail}"] if c.telling else [])
-        return "\n".join([*lines, "certificate: " + ("passed" if self.passed else "NOT passed")])
+        return checks.report.summary(self)
+
+    def __repr__(self) -> str:
+        return f"Certificate({'passed' if self.passed else 'NOT passed'}, {checks.report.counted(self.checks)})"
+
+    def _repr_html_(self) -> str:
+        return checks.report.certificate_html(self)
 
 
 @cache

@@ -54,7 +54,7 @@ class RegularizerRoad:
     """
 
     operations: int = 400
-    name: ClassVar[str] = "the regularizer, by its gradient or by what rules it out"
+    name: ClassVar[str] = "the regularizer, or what rules it out"
 
     def __post_init__(self) -> None:
         count(self.operations, "operations")

@@ -31,7 +31,7 @@ NAMES = ("Stratonovich drift", "Stratonovich drift is tangent")
 class StratonovichRoad:
     """The drift in Stratonovich's sense at every random point, and that it is tangent to Γ."""
 
-    name: ClassVar[str] = "the Stratonovich drift, by differences along Γ"
+    name: ClassVar[str] = "the Stratonovich drift, by differences"
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
         return [

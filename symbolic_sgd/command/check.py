@@ -8,10 +8,15 @@ from symbolic_sgd.checks.recheck import MAX_CHARACTERS, recheck
 from symbolic_sgd.command.console import progress, say
 from symbolic_sgd.command.exits import CHECK_FAILED, DONE
 
+EXAMPLES = (
+    "symbolic-sgd verify my_loss.toml --certificate my_loss.json",
+    "symbolic-sgd check my_loss.json",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("file", type=Path, metavar="CERTIFICATE")
+    parser.add_argument("file", type=Path, metavar="CERTIFICATE", help="what verify --certificate has written")
 
 
 def run(options: argparse.Namespace) -> int:

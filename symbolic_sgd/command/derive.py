@@ -12,26 +12,38 @@ from symbolic_sgd.api.limiting_sde import LimitingSDE, derive_limiting_sde
 from symbolic_sgd.api.verification import verify
 from symbolic_sgd.command.console import progress, say
 from symbolic_sgd.command.exits import CHECK_FAILED, DONE
-from symbolic_sgd.command.targets import add_document, check_places, document_writer, write
+from symbolic_sgd.command.screen import screen
+from symbolic_sgd.command.targets import GLANCE, add_document, add_problem_file, check_places, document_writer, write
 from symbolic_sgd.documents.document import Figure
+from symbolic_sgd.documents.findings import attempt
 from symbolic_sgd.effort import REGULARIZER
-from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, SymbolicSGDError
 from symbolic_sgd.printing.layout import checked_labels, layout_of
+from symbolic_sgd.printing.plain import plain, wrapped
 from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.derivation import TERMS
 
-SHOWN = 6000
-"""Characters of a matrix that is printed."""
+EXAMPLES = (
+    "symbolic-sgd derive my_loss.toml",
+    "symbolic-sgd derive my_loss.toml --latex my_loss.tex --symbols u=\\theta_1",
+    "symbolic-sgd derive my_loss.toml --flow --json > my_loss.json",
+    "symbolic-sgd derive my_loss.toml --document my_loss.html --plots --checks",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("file", type=Path, metavar="FILE.toml")
+    add_problem_file(parser)
     parser.add_argument(
         "--latex", type=Path, metavar="F", help="write the theorem with every block filled in ('-' for stdout)"
     )
     parser.add_argument(
-        "--symbols", nargs="+", default=[], metavar="u=\\theta_1", help="with --latex: how symbols are printed"
+        "--symbols",
+        nargs="+",
+        default=[],
+        metavar="u=\\theta_1",
+        help="with --latex: how symbols are printed (default: by their names)",
     )
     parser.add_argument(
         "--line-length",
@@ -41,7 +53,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--labels", metavar="PREFIX", help="with --latex: number the terms, labelled PREFIXdrift, …")
     parser.add_argument("--entries", action="store_true", help="with --latex: all terms entry by entry")
-    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.add_argument(
+        "--json",
+        action="store_true",
+        help="print the result as JSON: Γ, the formulas in vectors, every term, the regularizer",
+    )
     parser.add_argument(
         "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
     )
@@ -63,7 +79,7 @@ class Wanted:
     document: Path | None = None
     plots: bool = False
     checks: bool = False
-    seconds: float = REGULARIZER
+    seconds: float | None = None
 
 
 def run(options: argparse.Namespace) -> int:
@@ -96,15 +112,18 @@ def derived(wanted: Wanted) -> int:
         figures = _figures(sde) if wanted.plots else ()
         progress("writing the document")
         title = stated.title or wanted.file.stem
-        parts = {"certificate": certificate, "figures": figures, "seconds": wanted.seconds, "progress": progress}
+        seconds = REGULARIZER if wanted.seconds is None else wanted.seconds
+        parts = {"certificate": certificate, "figures": figures, "seconds": seconds, "progress": progress}
         write(wanted.document, sde.document(writer, title=title, line=wanted.line_length, **parts))
     progress("finding Φ" if wanted.flow else "")
     phi = gradient_flow_limit(stated.problem) if wanted.flow else None
     progress("")
     if wanted.json:
-        say(json.dumps(_summary(sde) | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
+        summary = _summary(sde, _regularizer(sde, wanted))
+        say(json.dumps(summary | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
     elif wanted.latex is None or str(wanted.latex) != "-":
-        say("\n".join([_report(stated.title, sde), *([_flow_report(phi)] if phi else [])]))
+        report = screen(stated.title, sde, _regularizer(sde, wanted))
+        say("\n\n".join([report, *([_flow_report(phi)] if phi else [])]))
     if wanted.latex is not None:
         text = sde.latex(names=names, line=wanted.line_length, labels=wanted.labels, entries=wanted.entries)
         write(wanted.latex, text + (phi.latex(names=names, line=wanted.line_length) if phi else ""))
@@ -127,6 +146,13 @@ def _figures(sde: LimitingSDE) -> Sequence[Figure]:
     return plots.report_figures(sde)
 
 
+def _regularizer(sde: LimitingSDE, wanted: Wanted) -> Regularizer | SymbolicSGDError:
+    seconds = GLANCE if wanted.seconds is None else wanted.seconds
+    found = attempt(lambda: sde.find_regularizer(seconds=seconds, progress=progress))
+    progress("")
+    return found
+
+
 def _written_out(sde: LimitingSDE, name: str) -> list[list[str]] | None:
     try:
         return [[str(entry) for entry in row] for row in sde.term(name).tolist()]
@@ -134,7 +160,7 @@ def _written_out(sde: LimitingSDE, name: str) -> list[list[str]] | None:
         return None
 
 
-def _summary(sde: LimitingSDE) -> dict:
+def _summary(sde: LimitingSDE, found: Regularizer | SymbolicSGDError) -> dict:
     manifold = sde.manifold
     return {
         "parameters": [s.name for s in sde.problem.parameters],
@@ -144,10 +170,41 @@ def _summary(sde: LimitingSDE) -> dict:
             "codimension": manifold.codimension,
         },
         "valid_where": [str(c) for c in sde.valid_where],
+        "structure": _structure_summary(sde),
+        "regularizer": _regularizer_summary(found),
         "terms": {
             term.name: {"operations": sde.program.select(term.name).operations, "matrix": _written_out(sde, term.name)}
             for term in TERMS
         },
+    }
+
+
+def _structure_summary(sde: LimitingSDE) -> list[dict[str, str | None]]:
+    """The formulas in vectors, line by line, in an order in which they can be computed."""
+    given = [
+        {"name": g.left, "formula": g.right, "latex": f"{g.left_tex} = {g.right_tex}", "term": None}
+        for g in sde.structure.given
+    ]
+    lines = [
+        {
+            "name": line.name.name,
+            "formula": str(line.value),
+            "latex": f"{line.name.latex()} = {line.value.latex()}",
+            "term": line.term,
+        }
+        for line in sde.structure.written
+    ]
+    return [*given, *lines]
+
+
+def _regularizer_summary(found: Regularizer | SymbolicSGDError) -> dict[str, str | None]:
+    if isinstance(found, SymbolicSGDError):
+        return {"status": "undecided", "expression": None, "reason": str(found)}
+    status = "none" if found.expression is None else "found"
+    return {
+        "status": status,
+        "expression": None if found.expression is None else str(found.expression),
+        "reason": found.words,
     }
 
 
@@ -163,22 +220,9 @@ def _flow_summary(phi: GradientFlowLimit) -> dict:
 
 
 def _flow_report(phi: GradientFlowLimit) -> str:
-    lines = [phi.explain()]
+    lines = phi.explain().splitlines()
     if phi.expression is not None:
         names = zip(phi.problem.parameters, phi.expression.flat(), strict=True)
-        lines.extend(f"  Φ_{name}(x) = {entry}" for name, entry in names)
-    lines.extend(f"  {equation} = 0" for equation in phi.equations)
-    return "\n".join(lines)
-
-
-def _report(title: str | None, sde: LimitingSDE) -> str:
-    lines = [title] if title else []
-    lines.append("Γ = {" + ", ".join(f"{e} = 0" for e in sde.manifold.equations) + "}")
-    lines.extend(f"  {line}" for line in str(sde.structure).splitlines())
-    lines.append(sde.explain())
-    for name in ("drift", "tangent_noise"):
-        rows = _written_out(sde, name)
-        if rows is not None and sum(len(entry) for row in rows for entry in row) <= SHOWN:
-            lines.append(f"{name} =")
-            lines.extend("  [" + ", ".join(row) + "]" for row in rows)
-    return "\n".join(lines)
+        lines.extend(f"  Φ_{plain(name)}(x) = {plain(entry)}" for name, entry in names)
+    lines.extend(f"  {plain(equation)} = 0" for equation in phi.equations)
+    return "\n".join(piece for line in lines for piece in wrapped(line, indent="    "))

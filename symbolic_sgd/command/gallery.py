@@ -8,6 +8,7 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from difflib import get_close_matches
 from pathlib import Path
 
 from symbolic_sgd.api.limiting_sde import derive_limiting_sde
@@ -120,11 +121,24 @@ def entry(name: str) -> Entry:
     """
     found = {e.name: e for e in entries()}
     if name not in found:
-        raise BadInput(f"the gallery has no entry {name[:40]!r}; it has {', '.join(found)}")
+        near = get_close_matches(name[:40], found, n=3)
+        advice = (
+            f"did you mean {' or '.join(near)}? `symbolic-sgd gallery` lists all"
+            if near
+            else f"it has {', '.join(found)}"
+        )
+        raise BadInput(f"the gallery has no entry {name[:40]!r}; {advice}")
     return found[name]
 
 
 # --- the command ------------------------------------------------------------------------------
+
+EXAMPLES = (
+    "symbolic-sgd gallery",
+    "symbolic-sgd gallery hyperbola_label",
+    "symbolic-sgd gallery motor --document motor.html --plots",
+    "symbolic-sgd gallery theorem",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

@@ -6,22 +6,37 @@ import traceback
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor
 from importlib import import_module
+from importlib.metadata import version
+from textwrap import fill
 from typing import Any
 
 from symbolic_sgd.command import console
 from symbolic_sgd.command.console import complain, progress, say
-from symbolic_sgd.command.exits import BAD_INPUT, FAULT, INTERRUPTED
+from symbolic_sgd.command.exits import BAD_INPUT, DONE, FAULT, INTERRUPTED
 from symbolic_sgd.errors import SymbolicSGDError
 
 COMMANDS = {
     "derive": "derive the limiting SDE of a problem file",
-    "verify": "derive it, and prove by computation that it is right",
+    "verify": "derive the limiting SDE, and check by computation that it is right",
     "check": "repeat what a certificate claims; a changed formula voids it",
     "simulate": "run SGD, its canonical SDE, or the limiting SDE, on many replicas",
     "gallery": "list the derivations that come with the toolkit, or run one",
-    "recovery": "sparse recovery by label-noise SGD: the limiting flow of the OLM over n and d",
+    "recovery": "sparse recovery by label-noise SGD: the limiting flow of the overparametrised linear model over n and d",
 }
-"""Each is a module of this room, with `add_arguments(parser)` and `run(options)`, which returns the exit code."""
+"""Each is a module of this room: `EXAMPLES`, `add_arguments(parser)`, and `run(options)`, which returns the exit code."""
+
+WIDTH = 80
+"""Characters of a line of help that is not argparse's own."""
+
+EXAMPLES = (
+    "symbolic-sgd gallery hyperbola_label",
+    "symbolic-sgd derive my_loss.toml",
+    "symbolic-sgd verify my_loss.toml",
+    "symbolic-sgd derive --help",
+)
+
+CODES = """exit codes: 0 done; 1 a check failed; 2 bad input, or a file that cannot be read
+or written; 3 a fault of symbolic-sgd itself; 130 interrupted"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -53,6 +68,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _run(arguments: Sequence[str] | None) -> int:
     options = _parsed(sys.argv[1:] if arguments is None else list(arguments))
+    if options is None:
+        return DONE
     try:
         return options.run(options)
     except SymbolicSGDError as error:
@@ -77,18 +94,40 @@ class _Parser(argparse.ArgumentParser):
             super().print_help(file)
 
 
-def _parsed(arguments: Sequence[str]) -> argparse.Namespace:
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
+    """The options of a command; None where there is none, and what was asked for has been said."""
     parser = _Parser(
         prog="symbolic-sgd",
-        description="Derive and verify the SDE that SGD follows along a manifold of minimizers.",
-        epilog="exit codes: 0 done; 1 a check failed; 2 bad input, or a file that cannot be read or written; 3 a fault of "
-        "symbolic-sgd itself; 130 interrupted",
+        description="Derive and check the SDE that SGD follows along a manifold of minimizers.",
+        epilog=f"{_listed(EXAMPLES)}\n\n{CODES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    parsers = {name: commands.add_parser(name, help=words) for name, words in COMMANDS.items()}
+    parser.add_argument("--version", action="store_true", help="show the version of symbolic-sgd")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND")
+    parsers = {
+        name: commands.add_parser(
+            name,
+            help=words,
+            description=fill(f"{words[0].upper()}{words[1:]}.", WIDTH),
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        for name, words in COMMANDS.items()
+    }
     name = next((argument for argument in arguments if argument in COMMANDS), None)
     if name is not None:
         command = import_module(f"symbolic_sgd.command.{name}")
         command.add_arguments(parsers[name])
+        parsers[name].epilog = _listed(command.EXAMPLES)
         parsers[name].set_defaults(run=command.run)
-    return parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
+    if "run" in options:
+        return options
+    if options.version:
+        say(f"symbolic-sgd {version('symbolic-sgd')}")
+    else:
+        parser.print_help()
+    return None
+
+
+def _listed(examples: Sequence[str]) -> str:
+    return "\n  ".join(["examples:", *examples])

@@ -16,17 +16,38 @@ from symbolic_sgd.errors import BadInput
 from symbolic_sgd.experiments.sparse_recovery import DATA, ladder, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit, measured, thresholds
 
+EXAMPLES = (
+    "symbolic-sgd recovery results",
+    "symbolic-sgd recovery results --coordinates 40 80 160 320 --sparsity 2 --workers 4",
+)
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument(
         "file", type=Path, metavar="DIRECTORY", help="where results go; an interrupted run goes on there"
     )
-    parser.add_argument("--coordinates", type=int, nargs="+", default=[40, 80, 160], metavar="d")
-    parser.add_argument("--sparsity", type=int, nargs="+", default=[2, 4], metavar="κ")
-    parser.add_argument("--data", nargs="+", choices=sorted(DATA), default=["signs"])
+    parser.add_argument(
+        "--coordinates",
+        type=int,
+        nargs="+",
+        default=[40, 80, 160],
+        metavar="d",
+        help="coordinates of the truth (default 40 80 160)",
+    )
+    parser.add_argument(
+        "--sparsity",
+        type=int,
+        nargs="+",
+        default=[2, 4],
+        metavar="κ",
+        help="non-zero entries of the truth (default 2 4)",
+    )
+    parser.add_argument(
+        "--data", nargs="+", choices=sorted(DATA), default=["signs"], help="the law of the data (default signs)"
+    )
     parser.add_argument("--repeats", type=int, default=10, help="trials for each n (default 10)")
-    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=0, help="of all random numbers (default 0)")
     parser.add_argument("--workers", type=int, default=1, help="processes (default 1); results do not depend on it")
 
 

@@ -15,6 +15,7 @@ from symbolic_sgd.api.limiting_sde import derive_limiting_sde
 from symbolic_sgd.api.simulation import simulate_canonical_sde, simulate_sde, simulate_sgd
 from symbolic_sgd.command.console import complain, progress, say, status, workers
 from symbolic_sgd.command.exits import DONE
+from symbolic_sgd.command.targets import add_problem_file
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import read_problem_file
@@ -32,23 +33,36 @@ Simulation = Callable[..., Run]
 """A process that still has to be told its start, and the keywords that all processes share."""
 
 
+EXAMPLES = (
+    "symbolic-sgd simulate my_loss.toml --start u=2,v=1",
+    "symbolic-sgd simulate my_loss.toml --start u=2,v=0.5 --process limit --time 2",
+    "symbolic-sgd simulate my_loss.toml --constants s=0.1 --seed 0 --output my_run.npz",
+)
+
+
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("file", type=Path, metavar="FILE.toml")
-    parser.add_argument("--process", choices=tuple(PROCESSES), default="sgd", help="default: sgd")
+    add_problem_file(parser)
+    parser.add_argument("--process", choices=tuple(PROCESSES), default="sgd", help="what is run (default: sgd)")
     parser.add_argument("--time", type=float, default=1.0, help="T, on the scale t = kη² (default 1)")
     parser.add_argument("--learning-rate", type=float, default=0.01, metavar="η", help="of SGD (default 0.01)")
     parser.add_argument("--step", type=float, metavar="h", help="of the limiting SDE (default T/100)")
-    parser.add_argument("--start", metavar="u=1,v=1", help="default: near of the file")
-    parser.add_argument("--constants", default="", metavar="s=0.1", help="values of the constants")
-    parser.add_argument("--replicas", type=int, default=1000, help="default 1000")
-    parser.add_argument("--seed", type=int, help="default: a fresh one, which is printed")
+    parser.add_argument("--start", metavar="u=1,v=1", help="where all replicas start (default: near of the file)")
+    parser.add_argument("--constants", default="", metavar="s=0.1", help="values of the constants (default: none)")
+    parser.add_argument("--replicas", type=int, default=1000, help="how many (default 1000)")
+    parser.add_argument("--seed", type=int, help="of all random numbers (default: a fresh one, which is printed)")
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default 1)")
     parser.add_argument(
-        "--checkpoint", type=Path, metavar="F", help="kept as the run goes on; resumed from if it exists"
+        "--checkpoint",
+        type=Path,
+        metavar="F",
+        help="kept as the run goes on; resumed from if it exists (default: none)",
     )
     parser.add_argument(
-        "--output", type=Path, metavar="F.npz", help="write times, mean, covariance and final positions"
+        "--output",
+        type=Path,
+        metavar="F.npz",
+        help="write times, mean, covariance and final positions (default: they are not kept)",
     )
 
 

@@ -12,6 +12,9 @@ from symbolic_sgd.effort import REGULARIZER
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.simulate.arguments import writable_place
 
+GLANCE = 20.0
+"""Seconds of processor time for the search for R, where it is not for a document."""
+
 
 def write(path: Path, text: str) -> None:
     """To standard output for `-`; in a file, what is no character (of a file's name in a title) is written as an escape."""
@@ -28,6 +31,17 @@ def check_places(*targets: tuple[str, Path | None]) -> None:
             writable_place(path, option)
 
 
+def add_problem_file(command: argparse.ArgumentParser) -> None:
+    """The problem that a command is about."""
+    command.add_argument(
+        "file",
+        type=Path,
+        metavar="FILE.toml",
+        help="the problem: parameters, a loss (or residuals, or sample losses), the noise; data that is never executed. The "
+        "files of the gallery are examples",
+    )
+
+
 def add_document(command: argparse.ArgumentParser, what: str) -> None:
     """The options of commands that write a derivation as a document."""
     command.add_argument("--document", type=Path, metavar="F", help=f"write {what}; F ends in {', '.join(WRITERS)}")
@@ -36,9 +50,8 @@ def add_document(command: argparse.ArgumentParser, what: str) -> None:
     command.add_argument(
         "--seconds",
         type=float,
-        default=REGULARIZER,
         metavar="N",
-        help=f"with --document: processor time for the search for the regularizer (default {REGULARIZER:g})",
+        help=f"processor time for the search for the regularizer (default {GLANCE:g}, with --document {REGULARIZER:g})",
     )
 
 

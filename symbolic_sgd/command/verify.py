@@ -8,17 +8,26 @@ from symbolic_sgd.api.verification import verify
 from symbolic_sgd.checks.methods import FULL, QUICK
 from symbolic_sgd.command.console import progress, say
 from symbolic_sgd.command.exits import CHECK_FAILED, DONE
-from symbolic_sgd.command.targets import check_places, write
+from symbolic_sgd.command.targets import add_problem_file, check_places, write
 from symbolic_sgd.problems.problem_file import read_problem_file
+
+EXAMPLES = (
+    "symbolic-sgd verify my_loss.toml",
+    "symbolic-sgd verify my_loss.toml --verbose",
+    "symbolic-sgd verify my_loss.toml --full --certificate my_loss.json",
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
-    parser.add_argument("file", type=Path, metavar="FILE.toml")
+    add_problem_file(parser)
     parser.add_argument("--certificate", type=Path, metavar="F", help="write the certificate as JSON ('-' for stdout)")
     parser.add_argument("--seed", type=int, default=0, help="seed of the random points of Γ (default 0)")
+    parser.add_argument("--verbose", action="store_true", help="show every check, not a line for each method")
     parser.add_argument(
-        "--full", action="store_true", help="also several steps, float64 and its enclosure, and ensembles of SGD"
+        "--full",
+        action="store_true",
+        help="also several steps, float64 and its enclosure, and ensembles of SGD (minutes)",
     )
 
 
@@ -32,7 +41,8 @@ def run(options: argparse.Namespace) -> int:
     certificate = verify(sde, checks=methods, rng=options.seed, progress=progress)
     progress("")
     if options.certificate is None or str(options.certificate) != "-":
-        say(f"{stated.title or options.file}\n{certificate}")
+        found = certificate.details if options.verbose else str(certificate)
+        say(f"{stated.title or options.file}\n\n{found}")
     if options.certificate is not None:
         write(options.certificate, certificate.to_json())
     return DONE if certificate.passed else CHECK_FAILED

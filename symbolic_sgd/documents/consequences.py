@@ -6,8 +6,9 @@ from symbolic_sgd.charts.chart_sde import ChartSDE
 from symbolic_sgd.charts.fixed_points import FixedPoints
 from symbolic_sgd.charts.zeros_in_chart import FixedPoint
 from symbolic_sgd.checks.certificate import Certificate
+from symbolic_sgd.checks.report import checks_table
 from symbolic_sgd.citation import PAPER
-from symbolic_sgd.documents.document import Block, Items, Table, Verbatim
+from symbolic_sgd.documents.document import Block, Items, Verbatim
 from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import inline, listed, matrix_equation, printed
 from symbolic_sgd.errors import NoRegularizerFormula, SymbolicSGDError
@@ -136,7 +137,7 @@ def certificate(findings: Findings) -> tuple[Block, ...]:
     return (
         ()
         if findings.certificate is None
-        else (_verdict(findings.certificate), certificate_table(findings.certificate), *_seen(findings.certificate))
+        else (_verdict(findings.certificate), checks_table(findings.certificate), *_seen(findings.certificate))
     )
 
 
@@ -150,12 +151,6 @@ def _seen(found: Certificate) -> Iterator[Block]:
 def _verdict(found: Certificate) -> Paragraph:
     outcome = "Every check passed" if found.passed else "NOT every check passed"
     return paragraph(f"{outcome}; each compares the formulas with a computation that shares only the loss with them.")
-
-
-def certificate_table(found: Certificate) -> Table:
-    """The certificate as a table."""
-    rows = tuple((sentence(c.name), c.verdict, f"{c.error:.0e}", f"{c.tolerance:.0e}") for c in found.checks)
-    return Table("Checks of the certificate", ("check", "verdict", "error", "tolerance"), rows)
 
 
 def citation(findings: Findings) -> tuple[Block, ...]:

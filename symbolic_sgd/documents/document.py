@@ -5,10 +5,8 @@ from dataclasses import dataclass, replace
 
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.printing import blocks as printed
-from symbolic_sgd.printing.blocks import Inline, Paragraph
-
-Cell = Inline | Paragraph
-"""What stands in a table."""
+from symbolic_sgd.printing.blocks import Paragraph
+from symbolic_sgd.printing.tables import Table
 
 
 @dataclass(frozen=True)
@@ -16,21 +14,6 @@ class Items:
     """A list of short paragraphs."""
 
     items: tuple[Paragraph, ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """Rows under a header; the first column names the row.
-
-    Args:
-        caption: what the table shows.
-        header: names of the columns.
-        rows: cells.
-    """
-
-    caption: str
-    header: tuple[Cell, ...]
-    rows: tuple[tuple[Cell, ...], ...]
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,10 @@ from collections.abc import Iterator
 from html import escape
 from itertools import count
 
-from symbolic_sgd.documents.document import Block, Cell, Document, Figure, Items, Section, Table
-from symbolic_sgd.printing.blocks import Code, Formula, Inline, Math, Paragraph
+from symbolic_sgd.documents.document import Block, Document, Figure, Items, Section
+from symbolic_sgd.printing.blocks import Formula, Paragraph
 from symbolic_sgd.printing.mathml import mathml
+from symbolic_sgd.printing.tables import Table, html_inline, html_table
 
 STYLE = """
 :root { color-scheme: light dark; --ink: #1b1b1f; --paper: #ffffff; --soft: #55555f; --line: #c9c9d2; --band: #f3f3f7;
@@ -69,7 +70,7 @@ class _Page:
 <body>
 <main>
 <h1>{_text(document.title)}</h1>
-<p class="result"><strong>Result.</strong> {self.inline(document.result.parts)}</p>
+<p class="result"><strong>Result.</strong> {html_inline(document.result.parts)}</p>
 <nav aria-label="Contents"><ol>
 {contents}
 </ol></nav>
@@ -86,15 +87,15 @@ class _Page:
 
     def block(self, block: Block) -> str:
         if isinstance(block, Paragraph):
-            return f"<p>{self.inline(block.parts)}</p>"
+            return f"<p>{html_inline(block.parts)}</p>"
         if isinstance(block, Formula):
             # Focusable, because the keyboard has to be able to scroll it.
             label = f'role="group" aria-label="formula {next(self.formulas)}"'
             return f'<div class="formula" tabindex="0" {label}>{mathml(block.lines, aligned=block.aligned)}</div>'
         if isinstance(block, Items):
-            return "<ul>\n" + "\n".join(f"<li>{self.inline(item.parts)}</li>" for item in block.items) + "\n</ul>"
+            return "<ul>\n" + "\n".join(f"<li>{html_inline(item.parts)}</li>" for item in block.items) + "\n</ul>"
         if isinstance(block, Table):
-            return self.table(block)
+            return html_table(block)
         if isinstance(block, Figure):
             return self.figure(block)
         return f'<pre tabindex="0" role="group" aria-label="text to copy">{escape(block.text)}</pre>'
@@ -106,31 +107,6 @@ class _Page:
         drawn = re.sub(r"<svg\b([^>]*)>", lambda m: f"{named}{m[1]}>{title}", figure.svg, count=1)
         drawn = re.sub(r'(\bid="|"#|url\(#)(?!f\d+[td]")', rf"\1p{number}-", drawn)
         return f"<figure>{drawn}<figcaption>{_text(figure.description)}</figcaption></figure>"
-
-    def table(self, table: Table) -> str:
-        head = "".join(f'<th scope="col">{self.cell(cell)}</th>' for cell in table.header)
-        rows = "\n".join(self.row(row) for row in table.rows)
-        caption = _text(table.caption)
-        return (
-            f'<div class="table" tabindex="0" role="group" aria-label="{caption}"><table>\n<caption>{caption}</caption>\n'
-            f"<thead><tr>{head}</tr></thead>\n<tbody>\n{rows}\n</tbody>\n</table></div>"
-        )
-
-    def row(self, cells: tuple[Cell, ...]) -> str:
-        first, *rest = (self.cell(cell) for cell in cells)
-        return f'<tr><th scope="row">{first}</th>{"".join(f"<td>{cell}</td>" for cell in rest)}</tr>'
-
-    def cell(self, cell: Cell) -> str:
-        return self.inline(cell.parts if isinstance(cell, Paragraph) else (cell,))
-
-    def inline(self, parts: tuple[Inline, ...]) -> str:
-        return "".join(map(_inline, parts))
-
-
-def _inline(part: Inline) -> str:
-    if isinstance(part, Math):
-        return mathml((part.tex,), aligned=False, block=False)
-    return f"<code>{_text(part.name)}</code>" if isinstance(part, Code) else _text(part)
 
 
 def _text(words: str) -> str:

@@ -2,8 +2,9 @@
 
 from textwrap import TextWrapper
 
-from symbolic_sgd.documents.document import Block, Cell, Document, Items, Section, Table, Verbatim
+from symbolic_sgd.documents.document import Block, Document, Items, Section, Verbatim
 from symbolic_sgd.printing.blocks import Formula, Paragraph, environment, inline_latex
+from symbolic_sgd.printing.tables import Cell, Table
 from symbolic_sgd.printing.text import text
 
 PREAMBLE = r"""\documentclass[10pt,a4paper]{article}

@@ -2,8 +2,9 @@
 
 import re
 
-from symbolic_sgd.documents.document import Block, Cell, Document, Items, Section, Table, Verbatim
+from symbolic_sgd.documents.document import Block, Document, Items, Section, Verbatim
 from symbolic_sgd.printing.blocks import Code, Formula, Math, Paragraph, environment
+from symbolic_sgd.printing.tables import Cell, Table
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#|$~&!])")
 """Characters with a meaning in Markdown or in HTML, which Markdown lets through."""

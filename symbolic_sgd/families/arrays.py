@@ -35,6 +35,10 @@ class FamilyArrays:
     data: FamilyData
     check: bool = True
 
+    def __repr__(self) -> str:
+        n, d = self.shape
+        return f"FamilyArrays(n = {n}, d = {d}{'' if self.check else ', points are not tested'})"
+
     @property
     def shape(self) -> tuple[int, int]:
         """(n, d)."""

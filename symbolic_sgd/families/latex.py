@@ -1,11 +1,11 @@
 """A family's limiting SDE as paragraphs and displays, with sums over samples and coordinates as a paper prints them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 import sympy as sp
 
-from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
+from symbolic_sgd.families.terms import Definition, FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import Block, aligned, display, paragraph
 from symbolic_sgd.printing.displays import broken_sum, equation_lines
 
@@ -38,7 +38,16 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
         yield display(" = ".join([*zero, "0"]))
     entries = [line for symbol, vector in shown if not vector.is_zero for line in _entries(symbol, vector, terms)]
     if entries:
-        yield from (aligned(entries), paragraph("where"), aligned(_definitions(terms)))
+        yield from (aligned(entries), paragraph("where"), aligned(_definitions(terms.terms["drift"].definitions)))
+
+
+def vector_blocks(vector: IndexedVector) -> Iterator[Block]:
+    """The entries of one vector at coordinate j, and the arrays that they name."""
+    for base, entry in zip(vector.bases, vector.components, strict=True):
+        first, *rest = broken_sum(entry, written)
+        yield aligned([rf"{written(base.label)} &:\quad {first}", *(rf"&\quad\quad {piece}" for piece in rest)])
+    if vector.definitions:
+        yield from (paragraph("where"), aligned(_definitions(vector.definitions)))
 
 
 def written(expression: sp.Basic) -> str:
@@ -51,8 +60,7 @@ def _entries(symbol: str, vector: IndexedVector, terms: FamilyTerms) -> Iterator
         yield from equation_lines(rf"{symbol}_{{{written(base[terms.j])}}}", broken_sum(component, written))
 
 
-def _definitions(terms: FamilyTerms) -> Iterator[str]:
-    definitions = terms.terms["drift"].definitions
+def _definitions(definitions: Sequence[Definition]) -> Iterator[str]:
     for words, group in groupby(definitions, key=lambda d: d.words):
         if words:
             places = r",\ ".join(written(d.place) for d in group)

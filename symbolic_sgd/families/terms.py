@@ -18,10 +18,12 @@ from functools import cached_property
 
 import sympy as sp
 
+from symbolic_sgd import families
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.noise import Array, Place
 from symbolic_sgd.families.summand import Summand
+from symbolic_sgd.printing.blocks import one_output
 
 Component = Callable[[int, sp.Expr], Expression]
 """(g, j) → the entry of a vector that belongs to the parameter g of coordinate j."""
@@ -52,6 +54,13 @@ class IndexedVector:
 
     def __getitem__(self, base: Array) -> Expression:
         return self.components[self.bases.index(base)]
+
+    def __repr__(self) -> str:
+        entries = zip(self.bases, self.components, strict=True)
+        return f"IndexedVector({'; '.join(f'{base.label}: {entry}' for base, entry in entries)})"
+
+    def _repr_latex_(self) -> str:
+        return one_output(families.latex.vector_blocks(self))
 
     @property
     def is_zero(self) -> bool:

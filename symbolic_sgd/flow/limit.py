@@ -59,6 +59,10 @@ class FlowLimit:
     starts: int
     elsewhere: int
 
+    def __repr__(self) -> str:
+        form = "no closed form" if self.form is None else type(self.form).__name__
+        return f"FlowLimit({form}, {len(self.integrals)} of {self.dimension} first integrals)"
+
 
 def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
     """Φ of a problem.

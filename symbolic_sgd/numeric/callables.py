@@ -100,6 +100,10 @@ class NumericFunctions:
     def _evaluations(self) -> dict[str, Evaluation]:
         return {}
 
+    def __repr__(self) -> str:
+        tested = "" if self.check else ", points are not tested"
+        return f"NumericFunctions({', '.join(self.derivation.program.names)}; {self.backend!r}{tested})"
+
     def __reduce__(self) -> tuple[Any, ...]:
         """Only the recipe is pickled; what was compiled is built again."""
         return NumericFunctions, (self.derivation, self.check, self.backend)

@@ -2,12 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 
-from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.algebra.vector_expressions import Sum, VectorExpression
-from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.printing.blocks import Block, Formula, Math, paragraph
 from symbolic_sgd.printing.displays import LINES, equation, equation_lines, filled, height, room
-from symbolic_sgd.theorem.structural import LEVEL, StructuralFormulas
+from symbolic_sgd.theorem.structural import StructuralFormulas
 
 WRITTEN = 400
 """Operations of the f_i together up to which they are written out; the equations of Γ are these anyway."""
@@ -40,19 +38,9 @@ def vector_pieces(value: VectorExpression) -> list[str]:
     return [first, *(f"- {term[1:]}" if term.startswith("-") else f"+ {term}" for term in others)]
 
 
-def levels_of(formulas: StructuralFormulas) -> Sequence[Expression]:
-    """The f_i, where they are short enough to be written out."""
-    if LEVEL.name not in formulas.entries.names:
-        return ()
-    try:
-        return formulas.entries.expand(LEVEL.name, budget=WRITTEN).flat()
-    except ExpressionTooLarge:
-        return ()
-
-
 def _levels(formulas: StructuralFormulas) -> list[list[str]]:
     f = formulas.level.tex
-    names = ((f"{f}_{{{i}}}" if formulas.bends else f, e) for i, e in enumerate(levels_of(formulas), start=1))
+    names = ((f"{f}_{{{i}}}" if formulas.bends else f, e) for i, e in enumerate(formulas.levels(WRITTEN), start=1))
     return [equation(name, level) for name, level in names]
 
 

@@ -23,7 +23,7 @@ from symbolic_sgd.printing.fitting import fitted
 from symbolic_sgd.printing.layout import layout, on_trial
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.prose import in_words, sentence
-from symbolic_sgd.printing.structural import levels_of, structural
+from symbolic_sgd.printing.structural import WRITTEN, structural
 from symbolic_sgd.theorem.derivation import TERMS, Derivation, Term
 from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
 
@@ -80,7 +80,7 @@ def _manifold(derivation: Derivation, structure: StructuralFormulas) -> Formula:
     """Γ by its equations, which are f_i = 0 where the formulas in vectors state the f_i."""
     d, m = derivation.problem.dimension, derivation.codimension
     rank = filled([rf"\quad \dim\Gamma = {d - m},", rf"\quad \mathrm{{rank}}\,\nabla^2 L = {m}"], room(r"\Gamma"))
-    vanishing, levels = derivation.equations.expand("printed").flat(), levels_of(structure)
+    vanishing, levels = derivation.equations.expand("printed").flat(), structure.levels(WRITTEN)
     if set(vanishing) == set(levels):
         f = structure.level.tex
         vanish = rf"{f}_i = 0,\ 1 \leq i \leq {len(levels)}" if structure.bends else f"{f} = 0"

@@ -17,6 +17,7 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
+from symbolic_sgd.problems.as_latex import shown
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.symbols import check_expression
 
@@ -109,6 +110,11 @@ class Noise(ABC):
         """The model in one sentence, for documents."""
         return f"{type(self).__name__}."
 
+    @property
+    def latex(self) -> str:
+        """The model as LaTeX, for notebooks."""
+        return rf"\text{{{type(self).__name__.replace('_', ' ')}}}"
+
     def variances(self, problem: "Problem") -> tuple[Expression, ...]:
         """Expressions without parameters to which Σ may be proportional, in I or in ∇²L, as far as the model tells."""
         return ()
@@ -153,6 +159,15 @@ class GradientNoise(Noise):
         return f"given by its factor σ(x), with {counted}; its covariance is Σ = σσᵀ."
 
     @property
+    def latex(self) -> str:
+        rows, columns = self.sigma.shape
+        return (
+            rf"\sigma = {shown(self.sigma)}"
+            if shown(self.sigma)
+            else rf"\sigma \in \mathbb{{R}}^{{{rows}\times {columns}}}"
+        )
+
+    @property
     def expressions(self) -> tuple[Expression, ...]:
         return tuple(self.sigma.flat())
 
@@ -190,6 +205,10 @@ class IsotropicNoise(Noise, FamilyNoise):
     @property
     def statement(self) -> str:
         return f"isotropic, Σ = s²I with s = {self.scale}."
+
+    @property
+    def latex(self) -> str:
+        return rf"\sigma = s\,I,\quad s = {sp.latex(self._scale)}"
 
     def check(self, problem: "Problem") -> None:
         check_expression(self.scale, problem.symbols, where="noise: scale")
@@ -237,6 +256,10 @@ class LabelNoise(Noise, FamilyNoise):
     @property
     def statement(self) -> str:
         return f"label noise: each step draws one residual and one sign, and moves its label by ±δ with δ = {self.amplitude}."
+
+    @property
+    def latex(self) -> str:
+        return rf"\text{{labels}} \pm\delta,\quad \delta = {sp.latex(self._amplitude)}"
 
     def check(self, problem: "Problem") -> None:
         if not problem.residuals:
@@ -294,6 +317,11 @@ class SamplingNoise(Noise):
     def statement(self) -> str:
         p = ", ".join(map(str, self.weights))
         return f"that of the samples: each step draws one of {len(self.losses)} losses, with probabilities {p}; L is their mean."
+
+    @property
+    def latex(self) -> str:
+        p = ", ".join(map(str, self.weights))
+        return rf"\sigma_{{\xi}} = \sqrt{{p_{{\xi}}}}\,\nabla(\ell_{{\xi}} - L),\quad p = ({p})"
 
     def check(self, problem: "Problem") -> None:
         for i, loss in enumerate(self.losses):

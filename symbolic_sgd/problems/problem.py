@@ -12,6 +12,7 @@ from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadSymbol, InexactNumber
+from symbolic_sgd.problems.as_latex import LARGEST, operations, problem_latex
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
 from symbolic_sgd.problems.symbols import (
@@ -208,6 +209,14 @@ class Problem:
     def condition_nodes(self, graph: Graph) -> list[tuple[Node, str]]:
         """The conditions as (left − right, relation) pairs."""
         return [(from_sympy(c.lhs, graph) - from_sympy(c.rhs, graph), c.rel_op) for c in self.conditions]
+
+    def __repr__(self) -> str:
+        size, names = operations(self.loss), ", ".join(map(str, self.parameters))
+        loss = str(self.loss) if size <= LARGEST // 10 else f"{size} operations"
+        return f"Problem(L({names}) = {loss}, {type(self.noise).__name__})"
+
+    def _repr_latex_(self) -> str:
+        return rf"$\displaystyle {problem_latex(self)}$"
 
 
 def _half_mean_square(residuals: Sequence[sp.Expr]) -> sp.Expr:

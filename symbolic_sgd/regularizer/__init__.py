@@ -1,4 +1,4 @@
-"""The function R that the regularization descends, or the proof that there is none."""
+"""The function R that the regularization descends, or what rules it out."""
 
 from symbolic_sgd.rooms import door
 

@@ -35,6 +35,13 @@ class RegularizerArc:
     values: np.ndarray
     errors: np.ndarray
 
+    def __repr__(self) -> str:
+        low, high = float(self.lengths.min()), float(self.lengths.max())
+        return (
+            f"RegularizerArc({len(self.values)} points, lengths {low:.4g} to {high:.4g}, "
+            f"R from {self.values.min():.6g} to {self.values.max():.6g})"
+        )
+
 
 def follow_arc(derivation: Derivation, start: np.ndarray, length: float) -> RegularizerArc:
     """The arc of this length on each side of a point, or as much of it as can be followed.

@@ -1,4 +1,4 @@
-"""The function that the regularization descends: R with mixed + normal = −∂Φ∇R on Γ, or the proof that there is none."""
+"""The function that the regularization descends: R with mixed + normal = −∂Φ∇R on Γ, or what rules it out."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -74,6 +74,13 @@ class Regularizer:
 
     def __str__(self) -> str:
         return f"no regularizer: {self.words}" if self.expression is None else f"R = {self.expression}: {self.words}"
+
+    def __repr__(self) -> str:
+        return f"Regularizer({self})"
+
+    def _repr_latex_(self) -> str | None:
+        """R; None, for which notebooks show the words, where there is none."""
+        return None if self.expression is None else rf"$\displaystyle R = {sp.latex(self.expression)}$"
 
 
 ALONG_ARCS = (

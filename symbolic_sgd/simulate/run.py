@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 
+from symbolic_sgd.printing.blocks import Math
+from symbolic_sgd.printing.tables import Table, html_table
 from symbolic_sgd.simulate.checkpoint import load, save
 from symbolic_sgd.simulate.ensemble import SEGMENTS, Ensemble, advanced, started
 from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.statistics import Moments
 from symbolic_sgd.simulate.steps import Stepper
+
+ROWS, COLUMNS = 11, 8
+"""Moments and parameters of a run that a table shows."""
 
 
 @dataclass(frozen=True)
@@ -38,6 +43,23 @@ class Run:
 
     def __repr__(self) -> str:
         return f"Run({len(self.final)} replicas, {self.steps} steps to t = {self.times[-1]:.6g}, seed {self.seed})"
+
+    def _repr_html_(self) -> str:
+        return html_table(self.table)
+
+    @property
+    def table(self) -> Table:
+        """Mean ± standard deviation of the first parameters, at some of the recorded moments."""
+        shown = range(min(COLUMNS, self.mean.shape[1]))
+        rows = tuple(
+            (f"{self.times[i]:.4g}", *(f"{self.mean[i, j]:.5f} ± {self.covariance[i, j, j] ** 0.5:.1e}" for j in shown))
+            for i in np.unique(np.linspace(0, len(self.times) - 1, ROWS).astype(int))
+        )
+        more = (
+            "" if len(shown) == self.mean.shape[1] else f"; the first {len(shown)} of {self.mean.shape[1]} parameters"
+        )
+        caption = f"{len(self.final)} replicas, seed {self.seed}: mean ± standard deviation{more}"
+        return Table(caption, (Math("t", "t"), *(Math(f"x_{{{j + 1}}}", f"x_{j + 1}") for j in shown)), rows)
 
 
 def simulated(

@@ -163,6 +163,10 @@ class Derivation:
     isotropy: Expression | None
     structure: str
 
+    def __repr__(self) -> str:
+        size = self.program.select("drift").operations
+        return f"Derivation(D={self.problem.dimension}, M={self.codimension}, drift of {size} operations)"
+
     def conditions(self, *, budget: int = EXPANSION_BUDGET) -> tuple[sp.Basic, ...]:
         """Conditions under which the formulas hold, () if on all of Γ (or of the component).
 

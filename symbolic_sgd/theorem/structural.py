@@ -27,6 +27,7 @@ from symbolic_sgd.algebra.vector_expressions import (
     Product,
     VectorExpression,
 )
+from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -215,6 +216,15 @@ class StructuralFormulas:
         """f."""
         return self._letters.get(LEVEL.name, LEVEL)
 
+    def levels(self, budget: int) -> tuple[sp.Expr, ...]:
+        """f_1 … f_M, constant on every part of Γ; () where the lines are in H, or where the f_i hold more operations than this."""
+        if LEVEL.name not in self.entries.names:
+            return ()
+        try:
+            return tuple(self.entries.expand(LEVEL.name, budget=budget).flat())
+        except ExpressionTooLarge:
+            return ()
+
     def _as_written(self, name: str) -> str:
         letter = self._letters.get(name)
         return name if letter is None else letter.name
@@ -233,6 +243,8 @@ class StructuralFormulas:
     def __str__(self) -> str:
         given = [f"{g.left} = {g.right}" for g in self.given]
         return "\n".join([*given, *(f"{line.name} = {line.value}" for line in self.written)])
+
+    __repr__ = __str__
 
     def latex(self) -> str:
         """The lines, aligned, for amsmath."""

@@ -5,6 +5,8 @@ import errno
 import io
 import json
 import os
+import re
+import shlex
 import signal
 import socket
 import subprocess
@@ -12,6 +14,7 @@ import sys
 import time
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import asdict
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +22,8 @@ import pytest
 
 from symbolic_sgd.command import recovery
 from symbolic_sgd.command import verify as verify_command
-from symbolic_sgd.command.main import main
+from symbolic_sgd.command.main import COMMANDS, main
+from symbolic_sgd.command.main import _parsed as parsed
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.experiments.sparse_recovery import Trial, ladder, read, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit
@@ -117,6 +121,51 @@ def test_a_file_whose_name_is_no_text(tmp_path, capfdbinary):
     assert b"udcff.toml" in capfdbinary.readouterr().out
 
 
+# --- help and version -----------------------------------------------------------------------------
+
+
+def test_alone_it_says_its_help(capsys):
+    """Was: an error."""
+    assert main([]) == 0
+    alone = capsys.readouterr().out
+    with pytest.raises(SystemExit):
+        main(["--help"])
+    assert capsys.readouterr().out == alone and "examples:" in alone and "exit codes: 0 done" in alone
+
+
+def test_its_version(capsys):
+    """Was: an error."""
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"symbolic-sgd {version('symbolic-sgd')}\n"
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_examples_are_commands(name, capsys):
+    """Each is one that the parser takes; no word beside an option is without help."""
+    with pytest.raises(SystemExit):
+        main([name, "--help"])
+    text = capsys.readouterr().out
+    examples = text.partition("examples:\n")[2].splitlines()
+    assert len(examples) >= 2
+    for example in examples:
+        _, *words = shlex.split(example.partition(" > ")[0].replace("\\", "\\\\"))
+        assert words[0] in COMMANDS and parsed(words) is not None
+    undescribed = re.findall(r"^  (?:-\S+|[A-Z]\S*)(?: \S+)?$(?!\n {10})", text.partition("examples:")[0], re.M)
+    assert undescribed == []
+
+
+@pytest.mark.parametrize(
+    ("stated", "meant"),
+    [("hyperbola", "hyperbola_label or hyperbola_isotropic"), ("motr", "motor"), ("teorem", "theorem")],
+)
+def test_an_entry_that_is_nearly_right(stated, meant, capsys):
+    """Was: all 24 names."""
+    assert main(["gallery", stated]) == 2
+    assert f"did you mean {meant}?" in capsys.readouterr().err
+    assert main(["gallery", "qqq"]) == 2
+    assert "it has attention, " in capsys.readouterr().err
+
+
 # --- disks that are full ------------------------------------------------------------------------
 
 
@@ -125,6 +174,8 @@ def test_a_file_whose_name_is_no_text(tmp_path, capfdbinary):
     "arguments",
     [
         ["--help"],
+        [],
+        ["--version"],
         *HELP,
         ["derive", HYPERBOLA],
         ["derive", HYPERBOLA, "--json"],
@@ -149,7 +200,7 @@ def test_a_target_on_a_full_disk(name, tmp_path, capsys):
     target = tmp_path / "target.md"
     target.symlink_to(FULL)
     arguments, result = {
-        "--latex": (["derive", HYPERBOLA, "--latex"], "drift ="),
+        "--latex": (["derive", HYPERBOLA, "--latex"], "entry by entry"),
         "--document": (["derive", HYPERBOLA, "--document"], ""),
         "--certificate": (["verify", HYPERBOLA, "--certificate"], "certificate: passed"),
         "--output": ([*SIMULATE, "--output"], "5 replicas"),
@@ -217,7 +268,7 @@ def test_a_target_that_is_a_pipe(stops, tmp_path, monkeypatch, capsys):
     if stops:  # between the opening and the writing
         monkeypatch.setattr(os, "set_blocking", lambda *args: (real(*args), os.close(reading)))
     assert main(["derive", HYPERBOLA, "--latex", str(pipe)]) == 0
-    assert "drift =" in capsys.readouterr().out
+    assert "entry by entry" in capsys.readouterr().out
     if not stops:
         assert os.read(reading, 100).startswith(b"\\begin")
         os.close(reading)
@@ -230,7 +281,7 @@ def test_a_target_that_nobody_reads(tmp_path, capsys):
     with at_most(60):
         assert main(["derive", HYPERBOLA, "--latex", str(tmp_path / "pipe")]) == 2
     out, err = capsys.readouterr()
-    assert "drift =" in out and str(tmp_path / "pipe") in err
+    assert "entry by entry" in out and str(tmp_path / "pipe") in err
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])

@@ -146,9 +146,9 @@ def test_whoever_reads_may_stop_reading():
 
 
 def test_an_unknown_entry_is_refused_with_the_names(capsys):
-    assert main(["gallery", "torus"]) == 2
+    assert main(["gallery", "klein_bottle"]) == 2
     err = capsys.readouterr().err
-    assert "no entry 'torus'" in err and "sphere" in err
+    assert "no entry 'klein_bottle'" in err and "sphere" in err
 
 
 def test_an_entry_is_a_file(monkeypatch, tmp_path, capsys):

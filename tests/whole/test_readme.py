@@ -46,6 +46,12 @@ def test_an_example_prints_what_it_says(tmp_path, marker, monkeypatch, capsys):
     assert capsys.readouterr().out.split("\n")[:-1] == promised(block(marker))
 
 
+def test_the_screen_is_what_the_command_shows(capsys, monkeypatch):
+    monkeypatch.chdir(Path(__file__).parents[2])
+    assert main(["derive", "derivations/hyperbola_label.toml"]) == 0
+    assert capsys.readouterr().out.startswith(block("screen") + "\nHow it was found\n")
+
+
 COMMANDS = re.findall(
     r"^(symbolic-sgd [^\n#]*)", "\n".join(re.findall(r"```sh\n(.*?)```", README, re.DOTALL)), re.MULTILINE
 )
