@@ -11,6 +11,7 @@ from symbolic_sgd.algebra.differentiate import contracted_hessian
 from symbolic_sgd.algebra.graph import Graph, Node, is_analytic, reachable
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.charts.embedding import Embedding
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
@@ -114,7 +115,7 @@ def written(program: Program, name: str, points: Sequence[Assignment]) -> sp.Imm
     forms = [form for form in (reduced, plain) if form is not None]
     if len(forms) == 1:
         return forms[0]
-    entries = [min(pair, key=sp.count_ops) for pair in zip(*(form.flat() for form in forms), strict=True)]
+    entries = [min(pair, key=reading_cost) for pair in zip(*(form.flat() for form in forms), strict=True)]
     return sp.ImmutableDenseMatrix(*output.shape, entries)
 
 

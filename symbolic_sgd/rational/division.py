@@ -1,5 +1,6 @@
 """Division of polynomials in several variables by several others, by an order of the monomials."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from fractions import Fraction
 from heapq import heapify, heappop, heappush
@@ -34,6 +35,15 @@ def divided(terms: Terms, divisors: Sequence[Terms], order: Order) -> tuple[list
         else:
             remainder[monomial] = rest.pop(monomial)
     return quotients, remainder
+
+
+def multiplied(a: Terms, b: Terms) -> Terms:
+    """The product."""
+    product: Terms = {}
+    for (first, c), (second, d) in itertools.product(a.items(), b.items()):
+        place = tuple(m + n for m, n in zip(first, second, strict=True))
+        product[place] = product.get(place, Fraction(0)) + c * d
+    return {place: c for place, c in product.items() if c}
 
 
 def _last_first(monomial: tuple[int, ...], order: Order) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -2,31 +2,37 @@
 
 On Γ a formula is defined only up to multiples of the equations of Γ, and no single form is the shortest for all losses.
 So several are made: rational forms, cancelled and reduced by the equations of Γ, and the formulas for composed losses.
-Each is compared with the straight-line program at points of Γ to 40 digits, and the one with the fewest operations is
+Each is compared with the straight-line program at points of Γ to 40 digits, and the one that is least to read is
 kept. None of them has a pole that the program has not.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
+from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, bracketed_operation, from_sympy
 from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, NotSmooth
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.theorem.composed import composed_formulas
 from symbolic_sgd.theorem.derivation import THEOREM, Derivation
-from symbolic_sgd.theorem.rational_forms import FORMS, on_manifold
+from symbolic_sgd.theorem.rational_forms import AS_DERIVED, FORMS, on_manifold
 
 COUNTED = 20_000
 """Operations, written out, up to which the program's own form takes part in the comparison."""
 
 LARGEST_WRITTEN = 250_000
 """Operations, written out, up to which a formula with shared parts is an expression: `str` of it takes two seconds."""
+
+READ = 1500
+"""What is read in full; of what is longer, the parts that recur are read once."""
 
 AGREED = 40
 """Digits to which a form agrees with the program."""
@@ -40,32 +46,34 @@ class Written:
         matrix: the expressions.
         road: in words, in which form.
         operations: with common subexpressions counted once (`sympy.cse`).
+        cost: how much there is to read, once in full and once with what recurs counted once (so a vector has one denominator), times the
+            weight of the form.
     """
 
     matrix: SymbolicMatrix
     road: str
     operations: int
+    cost: Fraction
 
 
 def written(derivation: Derivation, name: str) -> Written:
-    """A term of the limiting SDE in the form with the fewest operations.
+    """A term of the limiting SDE in the form that is least to read.
 
     Raises:
         ExpressionTooLarge: neither a rational form nor the program, written out, is within its budget.
     """
     part = derivation.program.select(name)
     if not part.operations:
-        return Written(part.expand(name), "constants", 0)
+        return _measured(part.expand(name), "constants")
     candidates: list[Written] = []
     if part.expanded_size(name) <= COUNTED:
         candidates.append(_measured(part.expand(name), "the program written out"))
-    for road, matrix in _candidates(derivation, part, name):
-        form = _measured(matrix, road)
-        if (not candidates or form.operations <= candidates[0].operations) and _agrees(derivation, part, form.matrix):
+    for form in _candidates(derivation, part, name):
+        if (not candidates or form.cost <= candidates[0].cost) and _agrees(derivation, part, form.matrix):
             candidates.insert(0, form)
     if candidates:
         return candidates[0]
-    return Written(part.expand(name, budget=EXPANSION_BUDGET), "the program written out", part.operations)
+    return _measured(part.expand(name, budget=EXPANSION_BUDGET), "the program written out")
 
 
 def shortest_program(derivation: Derivation, name: str) -> Program:
@@ -80,12 +88,19 @@ def shortest_program(derivation: Derivation, name: str) -> Program:
 
 def operations(expressions: Sequence[Expression]) -> int:
     """The operations of some expressions, with common subexpressions counted once."""
+    return sum(int(sp.count_ops(e)) for e in _shared(expressions))
+
+
+def _shared(expressions: Sequence[Expression]) -> list[Expression]:
     named, rest = sp.cse(list(expressions), order="none")
-    return sum(int(sp.count_ops(e)) for e in (*(value for _, value in named), *rest))
+    return [*(value for _, value in named), *rest]
 
 
-def _measured(matrix: SymbolicMatrix, road: str) -> Written:
-    return Written(matrix, road, operations(matrix.flat()))
+def _measured(matrix: SymbolicMatrix, road: str, weight: Fraction = AS_DERIVED) -> Written:
+    parts = _shared(matrix.flat())
+    count = sum(int(sp.count_ops(e)) for e in parts)
+    whole = min(READ, sum(map(reading_cost, matrix.flat()))) if count <= READ else READ
+    return Written(matrix, road, count, weight * (sum(map(reading_cost, parts)) + whole))
 
 
 def _agrees(derivation: Derivation, part: Program, matrix: SymbolicMatrix) -> bool:
@@ -114,16 +129,14 @@ def _agrees_at(point: PrecisePoint, form: Sequence[Node], reference: Sequence[No
 # --- the candidates -------------------------------------------------------------------------
 
 
-def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[tuple[str, SymbolicMatrix]]:
-    (output,) = part.outputs
-    for road, entries in _rational_forms(derivation, part, name):
-        yield road, sp.ImmutableDenseMatrix(*output.shape, entries)
+def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[Written]:
+    yield from _rational_forms(derivation, part, name)
     for road, program in composed_programs(derivation, name):
         if program.expanded_size(name) <= LARGEST_WRITTEN:
-            yield road, program.expand(name, budget=LARGEST_WRITTEN, operation=bracketed_operation)
+            yield _measured(program.expand(name, budget=LARGEST_WRITTEN, operation=bracketed_operation), road)
 
 
-def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[tuple[str, list[Expression]]]:
+def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[Written]:
     """Every rational form that stays within the budget, the least rewritten first."""
     graph = Graph()
     equations = derivation.equations.on(graph)["defining"].entries
@@ -131,12 +144,10 @@ def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterato
         writer, ratios = on_manifold(part.on(graph)[name].entries, equations)
     except (ExpressionTooLarge, ZeroDivisionError):
         return
-    for road, form in FORMS:
-        try:
-            entries = [form(writer, ratio) for ratio in ratios]
-        except ExpressionTooLarge:
-            continue
-        yield road, entries
+    (output,) = part.outputs
+    for road, weight, form in FORMS:
+        with suppress(ExpressionTooLarge):
+            yield _measured(sp.ImmutableDenseMatrix(*output.shape, form(writer, ratios)), road, weight)
 
 
 def composed_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:

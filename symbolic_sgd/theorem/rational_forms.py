@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
 from typing import Any
 
 import sympy as sp
@@ -12,16 +13,17 @@ from symbolic_sgd.algebra.arithmetic import BY_OPERATORS
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.reading import BRACKETS, reading_cost
 from symbolic_sgd.algebra.translation import Expression, from_sympy, sympy_operation
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
-from symbolic_sgd.rational.division import Order, Terms, divided, graded, later_first, led_by
+from symbolic_sgd.rational.division import Order, Terms, divided, graded, later_first, led_by, multiplied
 from symbolic_sgd.rational.fractions import ExactRun, Field, Polynomial, Ratio, run_exactly
 
 MOST_TERMS = 600
 """Terms of all numerators and denominators of a matrix that is written in rational form."""
 
 FACTORED = 40
-"""Terms of a polynomial that is also tried as a product of its factors, where no equation of Γ is used."""
+"""Terms of a polynomial that is tried in several ways: as factors or multiplied out, and by each equation of Γ."""
 
 LARGEST_TREE = 1e9
 """A matrix with more operations than this when its program is written out is not tried in exact arithmetic."""
@@ -39,9 +41,13 @@ def on_manifold(entries: Sequence[Node], equations: Sequence[Node]) -> "tuple[Wr
     """
     run = _run(Program.of({"values": Matrix.column(entries), "Γ": Matrix.column(equations)}))
     field = run.field
-    vanishing = (*(e.numerator for e in run.outputs["Γ"]), *run.relations)
-    rules = _reduced([field.terms(p) for p in vanishing])
-    return Writer(field, _reduced([_positive_root(field, rule) for rule in rules]), graded), run.outputs["values"]
+    everywhere = _rules(field, run.relations)
+    rules = _rules(field, [*(e.numerator for e in run.outputs["Γ"]), *run.relations])
+    return Writer(field, rules, graded), [field.lowered(ratio, everywhere, graded) for ratio in run.outputs["values"]]
+
+
+def _rules(field: Field, vanishing: Sequence[Polynomial]) -> list[Terms]:
+    return _reduced([_positive_root(field, rule) for rule in _reduced([field.terms(p) for p in vanishing])])
 
 
 def _run(program: Program, order: Order | None = None) -> ExactRun:
@@ -83,7 +89,7 @@ def shortest_forms(entries: Sequence[Node]) -> list[Expression]:
     short = Program.of({"values": Matrix.column(entries)}).rewritten(_of_shortest_forms)
     run = _run(short, later_first)
     writer = Writer(run.field, [run.field.terms(p) for p in run.relations], later_first)
-    return [min(_forms(writer, ratio), key=sp.count_ops) for ratio in run.outputs["values"]]
+    return [min(_forms(writer, ratio), key=reading_cost) for ratio in run.outputs["values"]]
 
 
 def _of_shortest_forms(graph: Graph, op: str, args: tuple[Node, ...], value: Any) -> Node:
@@ -102,9 +108,12 @@ def _forms(writer: "Writer", ratio: Ratio) -> Iterator[Expression]:
 
 
 def _written(writer: "Writer", ratio: Ratio) -> Iterator[Expression]:
-    yield writer.shortest_parts(ratio)
     if max(len(ratio.numerator), len(ratio.denominator)) <= FACTORED:
+        yield writer.product(ratio)
+        yield from writer.easiest([ratio]) if writer.rules else ()
         yield writer.proper(ratio)
+    else:
+        yield writer.quotient(ratio)
 
 
 def _reduced(equations: list[Terms]) -> list[Terms]:
@@ -131,6 +140,10 @@ def _positive_root(field: Field, rule: Terms) -> Terms:
     return {tuple(e // 2 for e in square): Fraction(1), constant: -Fraction(int(root.p), int(root.q))}
 
 
+Powers = list[tuple[Polynomial, int]]
+"""(factor, multiplicity) of a product."""
+
+
 @dataclass(frozen=True)
 class Writer:
     """Fractions of a field as expressions, modulo polynomials that vanish on Γ (or everywhere), led by an order's monomials."""
@@ -147,13 +160,66 @@ class Writer:
         """Numerator over denominator, as sums of terms."""
         return self._expression(ratio.numerator) / self._expression(ratio.denominator)
 
-    def factored(self, ratio: Ratio) -> Expression:
-        """Factored numerator over factored denominator."""
-        above, below = self.field.ring.factors(ratio.numerator), self.field.ring.factors(ratio.denominator)
-        if not above[0]:
+    def product(self, ratio: Ratio) -> Expression:
+        """A number times factors over factors."""
+        if not ratio.numerator:
             return sp.S.Zero
-        powers = [self._expression(p) ** k for p, k in above[1]] + [self._expression(p) ** -k for p, k in below[1]]
-        return sp.Mul(sp.Rational(above[0], below[0]), *powers)
+        (number, above), (divisor, below) = self._factors(ratio.numerator), self._factors(ratio.denominator)
+        sign = self._turned(1 if number * divisor > 0 else -1, above, below)
+        powers = [*above, *((factor, -multiplicity) for factor, multiplicity in below)]
+        written = (self._expression(factor) ** exponent for factor, exponent in powers)
+        return sp.Mul(sign * abs(sp.Rational(number, divisor)), *written)
+
+    def _turned(self, sign: int, above: Powers, below: Powers) -> int:
+        """The sign of a fraction once factors with terms of both signs are turned: no negative constant below, no minus before it."""
+        for k in self._turning(below):
+            if self._constant(below[k][0]) < 0:
+                sign, below[k] = -sign, (-below[k][0], below[k][1])
+        free = [k for k in self._turning(below) if not self._constant(below[k][0])]
+        turning = [*((above, k) for k in self._turning(above)), *((below, k) for k in free)]
+        if sign < 0 and turning:
+            powers, k = turning[0]
+            sign, powers[k] = 1, (-powers[k][0], powers[k][1])
+        return sign
+
+    def easiest(self, ratios: Sequence[Ratio]) -> list[Expression]:
+        """Products, all numerators reduced by the equations led by the same variable: by the one with which least is to be read."""
+        written = [[self.product(self._reduced(ratio, order)) for ratio in ratios] for order in self._orders]
+        return min(written, key=lambda entries: sum(map(reading_cost, entries)))
+
+    @property
+    def _orders(self) -> list[Order]:
+        variables = {k for rule in self.rules for exponents in rule for k, e in enumerate(exponents) if e}
+        return [self.order, *map(led_by, sorted(variables))]
+
+    def _reduced(self, ratio: Ratio, order: Order) -> Ratio:
+        if len(ratio.numerator) > FACTORED:
+            return ratio
+        below = self.field.terms(ratio.denominator)
+        return self.field.quotient(self.field.remainder(ratio.numerator, self.rules, order), below)
+
+    def by_factors(self, ratio: Ratio) -> Ratio:
+        """The fraction with each factor reduced by the equations where fewer terms, or powers, are left: uv²/(u² + v²) is v/(u² + v²)
+        where uv = 1, and y²/(x² + y²) is y² where x² + y² = 1."""
+        if not ratio.numerator or not self.rules:
+            return ratio
+        return self.field.quotient(self._with_less(ratio.numerator), self._with_less(ratio.denominator))
+
+    def _with_less(self, p: Polynomial) -> Terms:
+        content, powers = self.field.ring.factors(p)
+        letters, sums = self.field.ring.constant(content), [power for power in powers if len(power[0]) > 1]
+        for factor, multiplicity in powers:
+            letters *= factor**multiplicity if len(factor) == 1 else 1
+        product = self._less(self.field.terms(letters))
+        for factor, multiplicity in sums:
+            for _ in range(multiplicity):
+                product = multiplied(product, self._less(self.field.terms(factor)))
+        return product
+
+    def _less(self, terms: Terms) -> Terms:
+        rest = divided(terms, self.rules, self.order)[1]
+        degree = lambda p: (len(p), max(map(sum, p), default=0))  # noqa: E731
+        return rest if rest and degree(rest) < degree(terms) else terms
 
     def rationalised(self, ratio: Ratio) -> Ratio:
         """The same times the conjugate a − bg of its denominator a + bg, for each g whose square is known: none is left there."""
@@ -172,24 +238,6 @@ class Writer:
         above, below = (self.field.remainder(part * factor, self.rules, self.order) for part in parts)
         return self.field.quotient(above, below) if below else ratio
 
-    def shortest_parts(self, ratio: Ratio) -> Expression:
-        """Numerator over denominator, each as a sum of terms or as a product of factors, whichever is shorter."""
-        (_, leading), *_ = self.field.ring.terms(ratio.denominator)
-        sign = 1 if leading > 0 else -1
-        return self._shorter(sign * ratio.numerator) / self._shorter(sign * ratio.denominator)
-
-    def _shorter(self, p: Polynomial) -> Expression:
-        if len(p) > FACTORED:
-            return self._expression(p)
-        content, factors = self.field.ring.factors(p)
-        powers: list[Expression] = []
-        for factor, multiplicity in factors:
-            written, opposite = self._expression(factor), self._expression(-factor)
-            if content < 0 and multiplicity % 2 and sp.count_ops(opposite) <= sp.count_ops(written):
-                content, written = -content, opposite
-            powers.append(written**multiplicity)
-        return min(self._expression(p), sp.Mul(content, *powers), key=sp.count_ops)
-
     def proper(self, ratio: Ratio) -> Expression:
         """q + r/d, where no term of r is divisible by the leading monomial of d or of an equation, as short as there is."""
         numerator, denominator = (self.field.terms(p) for p in (ratio.numerator, ratio.denominator))
@@ -198,7 +246,41 @@ class Writer:
         splits = [(quotients[0], rest) for quotients, rest in divisions] or [({}, numerator)]
         quotient, rest = min(splits, key=lambda split: (len(split[0]) + len(split[1]), len(split[1])))
         whole = sp.Add(*(self._term(e, c) for e, c in quotient.items()))
-        return whole + self.factored(self.field.quotient(rest, denominator))
+        return whole + self.product(self.field.quotient(rest, denominator))
+
+    def _factors(self, p: Polynomial) -> tuple[int, Powers]:
+        """(content, factors), none of which has negative coefficients only, and as few as are easier to read: v² − u² is one."""
+        content, powers = self.field.ring.factors(p)
+        kept: Powers = []
+        for factor, multiplicity in powers:
+            negative = self._signs(factor) == {False}
+            content *= -1 if negative and multiplicity % 2 else 1
+            kept.append((-factor if negative else factor, multiplicity))
+        return content, self._merged(kept)
+
+    def _merged(self, powers: Powers) -> Powers:
+        for one, other in combinations(powers, 2):
+            (a, m), (b, n) = one, other
+            if m == n and min(len(a), len(b)) > 1 and len(a) * len(b) <= FACTORED:
+                whole = a * b
+                if self._cost(whole) <= self._cost(a) + self._cost(b):
+                    return self._merged([*(p for p in powers if p is not one and p is not other), (whole, m)])
+        return powers
+
+    def _turning(self, powers: Powers) -> list[int]:
+        """The factors with terms of both signs that change the sign of the product."""
+        return [
+            k for k, (factor, multiplicity) in enumerate(powers) if multiplicity % 2 and len(self._signs(factor)) == 2
+        ]
+
+    def _constant(self, p: Polynomial) -> int:
+        return next((c for exponents, c in self.field.ring.terms(p) if not any(exponents)), 0)
+
+    def _signs(self, p: Polynomial) -> set[bool]:
+        return {c > 0 for _, c in self.field.ring.terms(p)}
+
+    def _cost(self, p: Polynomial) -> int:
+        return reading_cost(self._expression(p)) + BRACKETS
 
     def _expression(self, p: Polynomial) -> Expression:
         return sp.Add(*(self._term(e, Fraction(c)) for e, c in self.field.ring.terms(p)))
@@ -208,15 +290,34 @@ class Writer:
         return sp.Mul(sp.Rational(c.numerator, c.denominator), *powers)
 
 
-FORMS: tuple[tuple[str, Callable[[Writer, Ratio], Expression]], ...] = (
-    ("a cancelled rational form", Writer.factored),
+AS_DERIVED, REDUCED = Fraction(1), Fraction(5, 4)
+"""What reading a form counts: where a sum is rewritten by the equations of Γ, degrees and symmetries are hidden."""
+
+FORMS: tuple[tuple[str, Fraction, Callable[[Writer, Sequence[Ratio]], list[Expression]]], ...] = (
+    (
+        "a cancelled rational form",
+        AS_DERIVED,
+        lambda writer, ratios: [writer.product(ratio) for ratio in ratios],
+    ),
+    (
+        "a cancelled rational form, its factors reduced by the equations of Γ",
+        AS_DERIVED,
+        lambda writer, ratios: [writer.product(writer.by_factors(ratio)) for ratio in ratios],
+    ),
+    (
+        "a cancelled rational form, its numerators reduced by the equations of Γ",
+        REDUCED,
+        lambda writer, ratios: writer.easiest([writer.by_factors(ratio) for ratio in ratios]),
+    ),
     (
         "a cancelled rational form, reduced by the equations of Γ",
-        lambda writer, ratio: writer.factored(writer.lowered(ratio)),
+        REDUCED,
+        lambda writer, ratios: writer.easiest([writer.lowered(ratio) for ratio in ratios]),
     ),
     (
         "polynomials and proper fractions, reduced by the equations of Γ",
-        lambda writer, ratio: writer.proper(writer.lowered(ratio)),
+        REDUCED,
+        lambda writer, ratios: [writer.proper(writer.lowered(ratio)) for ratio in ratios],
     ),
 )
-"""(name, construction) of each rational form: adding one is adding a row."""
+"""(name, what reading it counts, construction) of each rational form of a matrix: adding one is adding a row."""

@@ -135,7 +135,31 @@ def test_sums_with_the_same_letters_share_them():
 def test_the_hyperbola_with_label_noise_reads_as_in_a_paper():
     sde = derive_limiting_sde(Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise()))
     square = u**2 + v**2
-    assert sde.drift == sp.ImmutableMatrix([v / square - u / 2, u / square - v / 2])
+    assert sde.tangent_projection == sp.ImmutableMatrix([[u**2, -1], [-1, v**2]]) / square
+    assert sde.drift == sp.ImmutableMatrix([u * (v**2 - u**2), v * (u**2 - v**2)]) / square / 2
+
+
+def test_the_hyperbola_with_isotropic_noise_has_one_denominator():
+    """Factors are reduced on Γ (uv² is v), sums keep their degree, and a minus sign turns v² − 3u² instead of standing before it."""
+    sde = derive_limiting_sde(Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise()))
+    fourth = (u**2 + v**2) ** 2
+    assert sde.tangent_noise_compensation == sp.ImmutableMatrix([v, u]) / fourth
+    assert sde.normal_regularization == sp.ImmutableMatrix([u * (v**2 - u**2), v * (u**2 - v**2)]) / (2 * fourth)
+    assert sde.drift == sp.ImmutableMatrix([u * (3 * v**2 - u**2), v * (3 * u**2 - v**2)]) / (2 * fourth)
+
+
+def test_on_the_circle_what_is_left_of_a_denominator_is_one():
+    sde = derive_limiting_sde(Problem(loss=(u**2 + v**2 - 1) ** 2 / 8, parameters=(u, v), noise=IsotropicNoise()))
+    assert sde.tangent_projection == sp.ImmutableMatrix([[v**2, -u * v], [-u * v, u**2]])
+
+
+def test_a_sphere_is_written_alike_in_all_its_coordinates():
+    loss = (u**2 + v**2 + w**2 - 1) ** 2 / 8
+    sde = derive_limiting_sde(Problem(loss=loss, parameters=(u, v, w), noise=IsotropicNoise()))
+    turned = {u: v, v: w, w: u}
+    assert [sde.hessian_pinv[i, i] for i in range(3)] == [u**2, v**2, w**2]
+    assert sde.tangent_projection[1, 1] == sde.tangent_projection[0, 0].xreplace(turned)
+    assert sde.tangent_projection[2, 2] == sde.tangent_projection[1, 1].xreplace(turned)
 
 
 def test_the_sphere_reads_as_in_a_textbook():
