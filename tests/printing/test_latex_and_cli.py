@@ -236,7 +236,7 @@ def test_printers_show_the_equation():
     square = u**2 + v**2
     shown = sp.Eq(
         sp.MatrixSymbol("dY", 2, 1),
-        sp.MatMul(sp.Symbol("dt"), sp.ImmutableMatrix([v / square - u / 2, u / square - v / 2])),
+        sp.MatMul(sp.Symbol("dt"), sp.ImmutableMatrix([u * (v**2 - u**2), v * (u**2 - v**2)]) / square / 2),
     )
     assert str(sde) == repr(sde) == str(shown)
     assert sp.pretty(sde) == sp.pretty(shown)
