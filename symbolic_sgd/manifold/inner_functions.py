@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.errors import UnsupportedExpression
 from symbolic_sgd.manifold.affine_span import AffineSpan, parts
 from symbolic_sgd.manifold.critical_equations import component_equations, independent
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
@@ -96,7 +97,10 @@ def levels_of_functions(
         lowest = one_zero or is_convex(inner.outer, inner.letters)
         level = _level(inner, landscape, points) if lowest else None
         at = inner.functions if level is None else level
-        curvature = Matrix.of(map(exact, row) for row in inner.bends_at(at))
+        try:
+            curvature = Matrix.of(map(exact, row) for row in inner.bends_at(at))
+        except UnsupportedExpression:  # SymPy's second derivative of |t|^r holds δ(t)
+            continue
         if level is not None:
             vanishing = _differences(inner, level, landscape)
             known = dict(zip(inner.letters, level, strict=True))

@@ -5,11 +5,14 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, Node, is_analytic
+from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BudgetSpent
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
@@ -23,7 +26,7 @@ CLOSED = 40
 class Curl:
     """The largest t₁ᵀ(∂b − ∂bᵀ)t₂ over unit tangent vectors, and where."""
 
-    size: float
+    size: PreciseNumber
     point: PrecisePoint
 
 
@@ -69,6 +72,12 @@ class RegularizationForm:
         """Whether b is zero at every one of the points."""
         return all(all(point.zeros(self.field.entries)) for point in points)
 
+    def proved_zero(self, nodes: Sequence[Node]) -> bool:
+        """Whether nodes are proved to vanish on Γ: as identities, or modulo its equations."""
+        rest = [node for node, zero in zip(nodes, zero_functions(nodes), strict=True) if not zero]
+        equations = self.derivation.equations.on(self.graph)["defining"].entries
+        return not rest or all(zero_on(equations, rest, self.derivation.codimension))
+
     def curl(self, points: Sequence[PrecisePoint], effort: Effort | None = None) -> Curl | None:
         """The curl on Γ where it is largest, None if it vanishes at every one of the points.
 
@@ -93,5 +102,5 @@ class RegularizationForm:
                 p, s = point.matrix(self.projection), point.matrix(slopes)
                 largest, size = max(map(abs, p * (s - s.T) * p)), max(map(abs, s))
                 if largest > size * mp.mpf(10) ** -CLOSED:
-                    found.append(Curl(float(largest), point))
+                    found.append(Curl(largest, point))
         return max(found, key=lambda curl: curl.size, default=None)

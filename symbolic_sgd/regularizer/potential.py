@@ -45,15 +45,17 @@ VERIFIED_AT = 24  # not fewer than there are bases, so that all components found
 
 @dataclass(frozen=True)
 class Potential:
-    """R, and at how many points it was verified.
+    """R, and what is known of it.
 
     Args:
         expression: R in the user's symbols.
-        points: how many.
+        points: at how many points it was verified.
+        proved: whether ∂Φ∇R = −b is proved modulo the equations of Γ.
     """
 
     expression: Expression
     points: int
+    proved: bool
 
 
 class PotentialSearch:
@@ -152,7 +154,7 @@ class PotentialSearch:
                     return None
         if len(points) < count - 4 or self._is_singular(expression):
             return None
-        return Potential(expression, len(points))
+        return Potential(expression, len(points), self.form.proved_zero(residual))
 
     def _sharpened(self, count: int) -> list[PrecisePoint]:
         """Fresh points of Γ, to 120 digits."""

@@ -11,6 +11,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
@@ -241,8 +242,9 @@ class _Decision:
         if curl is None:
             return None
         symbols = self.derivation.problem.symbols
-        words = f"the regularization is no gradient: its curl on Γ is {curl.size:.6g} at {curl.point.describe(symbols)}"
-        return Regularizer(None, words, curl=curl.size, where=curl.point.assignment)
+        size = mp.nstr(curl.size, 6)  # which float64 need not hold
+        words = f"the regularization is no gradient: its curl on Γ is {size} at {curl.point.describe(symbols)}"
+        return Regularizer(None, words, curl=float(curl.size), where=curl.point.assignment)
 
     def _by_curves(self) -> Regularizer | None:
         cuts = np.zeros((0, self.derivation.problem.dimension))
@@ -286,7 +288,8 @@ class _Decision:
 
 
 def _verified(found: Potential) -> Regularizer:
-    return Regularizer(found.expression, f"verified at {found.points} points of Γ, to 50 digits")
+    looked_at = f"verified at {found.points} points of Γ, to 50 digits, and not proved beyond them"
+    return Regularizer(found.expression, "proved modulo the equations of Γ" if found.proved else looked_at)
 
 
 def _trace(derivation: Derivation) -> Expression:

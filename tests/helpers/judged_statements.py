@@ -321,7 +321,7 @@ def _judge_arc(sde: LimitingSDE, loss: WidenedLoss, place: KnownPlace, verdict: 
     start, d = place.truth.place.floats, len(loss.parameters)
     named = dict(zip(loss.parameters, start, strict=True)) | {s: float(a) for s, a in loss.constants.items()}
     try:
-        arc = sde.regularizer_along(named, length=ARC * float(np.abs(start).max()))
+        arc = sde.regularizer_along(named, length=ARC * float(np.abs(start).max() or 1))
     except (OffManifold, SingularPoint) as error:
         verdict.open = f"no arc: {error}"[:200]
         return

@@ -153,9 +153,9 @@ def test_latex_shows_the_loss_the_manifold_and_its_dimension():
 
 
 def test_latex_states_where_the_formulas_hold():
-    """Four circles, expanded: too large for formulas without a frame, so a minor of H is assumed nonsingular, and said."""
+    """Four circles, weighted and expanded: too large for formulas without a frame, so a minor of H is assumed nonsingular, and said."""
     pairs = [sp.symbols(f"p{k} q{k}") for k in range(4)]
-    loss = sp.expand(sum((p**2 + q**2 - 1) ** 2 for p, q in pairs))
+    loss = sp.expand(sum((p**2 + q**2 - 1) ** 2 * (1 + p**2) for p, q in pairs))
     parameters = tuple(s for pair in pairs for s in pair)
     sde = derive_limiting_sde(Problem(loss=loss, parameters=parameters, noise=IsotropicNoise(1)))
     assert sde.valid_where
