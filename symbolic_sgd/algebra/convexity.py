@@ -12,7 +12,8 @@ def is_convex(expression: Expression, letters: Sequence[sp.Symbol]) -> bool:
     """Whether rules prove that an expression is convex in the letters, wherever it is defined.
 
     The rules: affine functions; quadratic forms that are nowhere negative; sums, and positive multiples; e^f of a convex f;
-    even powers of affine functions, and cosh of them; −ln f of an affine f; ln Σ c_i e^{f_i} of affine f_i with c_i > 0.
+    even powers of affine functions, and cosh of them; −ln f of an affine f; ln Σ c_i e^{f_i} of affine f_i with c_i > 0, where
+    cosh f is such a sum.
 
     Source: Boyd and Vandenberghe, Convex Optimization (2004), sections 3.1 and 3.2.
 
@@ -61,9 +62,9 @@ def _logarithm(e: Any, letters: set[sp.Symbol], sign: int) -> bool:
 
 
 def _is_weighted_exponential(term: Any, letters: set[sp.Symbol]) -> bool:
-    """Whether a term is c e^f with c > 0 and an affine f."""
+    """Whether a term is c e^f with c > 0 and an affine f, or a product of these and of cosh, which is a sum of them."""
     factor, rest = term.as_independent(*letters, as_Add=False)
-    exponents = [f.args[0] for f in sp.Mul.make_args(rest) if isinstance(f, sp.exp)]
+    exponents = [f.args[0] for f in sp.Mul.make_args(rest) if isinstance(f, (sp.exp, sp.cosh))]
     product = len(exponents) == len(sp.Mul.make_args(rest)) or rest == 1
     return bool(factor.is_positive and product) and all(_is_affine(f, letters) for f in exponents)
 

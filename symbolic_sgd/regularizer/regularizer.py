@@ -302,7 +302,8 @@ def _trace(derivation: Derivation) -> Expression:
 
 
 def _volume(derivation: Derivation) -> Expression:
-    """|∇²L|₊: det K det FᵀF where ∇²L = F K Fᵀ with a diagonal K is known, else det(Fᵀ∇²L F)/det FᵀF, or e_M without a frame."""
+    """|∇²L|₊, up to a factor that is constant on Γ: det K det FᵀF where ∇²L = F K Fᵀ is known, else det(Fᵀ∇²L F)/det FᵀF, or e_M
+    without a frame."""
     space = derivation.normal_space
     if isinstance(space, Frameless):
         return space.symmetric.expand("symmetric")[-1, 0]
@@ -314,7 +315,9 @@ def _volume(derivation: Derivation) -> Expression:
         )
     gram = _determinant(frame.T * frame)
     if isinstance(space, ComposedFrame):
-        return _determinant(space.curvature.expand("curvature")) * gram
+        curvature = _determinant(space.curvature.expand("curvature"))
+        constant = space.rigid and curvature.free_symbols & set(derivation.problem.parameters)
+        return gram if constant else curvature * gram
     return _determinant(frame.T * derivation.blocks.expand("hessian") * frame) / gram
 
 

@@ -129,6 +129,8 @@ def test_squares_multiplied_out_give_the_same_formulas(residuals: list, paramete
         (sp.exp(u) * v, False),
         (u**3, False),
         (sp.cosh(2 * u - v), True),
+        (sp.log(sp.cosh(2 * u - v)), True),
+        (-sp.log(sp.cosh(u)), False),
         (-sp.exp(u), False),
         ((1 + u) ** 4, True),
         (1 / u**2, False),
