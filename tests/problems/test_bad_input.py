@@ -1249,8 +1249,9 @@ PAIRS = [sp.symbols(f"p{k} q{k}") for k in range(4)]
 
 
 def circles():
-    """Σ(|x_k|² − 1)² expanded, four pairs: Γ is a product of circles, and a frame of columns of H is singular on some of it."""
-    loss = sp.expand(sum((p**2 + q**2 - 1) ** 2 for p, q in PAIRS))
+    """Σ(g_k² + g_k⁴), g_k = |x_k|² − 1, expanded, four pairs: Γ is a product of circles, and a frame of columns of H is singular on
+    some of it."""
+    loss = sp.expand(sum((p**2 + q**2 - 1) ** 2 + (p**2 + q**2 - 1) ** 4 for p, q in PAIRS))
     start = {s: a for pair in PAIRS for s, a in zip(pair, (1, 0), strict=True)}
     problem = Problem(
         loss=loss, parameters=tuple(s for pair in PAIRS for s in pair), noise=IsotropicNoise(), near=start
