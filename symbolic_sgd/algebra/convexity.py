@@ -12,8 +12,8 @@ def is_convex(expression: Expression, letters: Sequence[sp.Symbol]) -> bool:
     """Whether rules prove that an expression is convex in the letters, wherever it is defined.
 
     The rules: affine functions; quadratic forms that are nowhere negative; sums, and positive multiples; e^f of a convex f;
-    even powers of affine functions, and cosh of them; −ln f of an affine f; ln Σ c_i e^{f_i} of affine f_i with c_i > 0, where
-    cosh f is such a sum.
+    even powers of affine functions, square roots of sums of their squares, and cosh of them; −ln f of an affine f; ln Σ c_i e^{f_i}
+    of affine f_i with c_i > 0, where cosh f is such a sum.
 
     Source: Boyd and Vandenberghe, Convex Optimization (2004), sections 3.1 and 3.2.
 
@@ -46,8 +46,20 @@ def _curves(e: Any, letters: set[sp.Symbol], sign: int) -> bool:
 
 def _power(e: Any, letters: set[sp.Symbol], sign: int) -> bool:
     base, exponent = e.args
+    if exponent == sp.Rational(1, 2):
+        return sign > 0 and _is_square_norm(base, letters)
     even = exponent.is_Integer and exponent > 0 and exponent % 2 == 0
     return sign > 0 and bool(even) and _is_affine(base, letters)
+
+
+def _is_square_norm(e: Any, letters: set[sp.Symbol]) -> bool:
+    """Whether e is a sum of positive multiples of squares of affine functions, and of nonnegative constants: |Af + b|²."""
+    for term in sp.Add.make_args(e):
+        factor, rest = term.as_independent(*letters, as_Add=False)
+        square = rest == 1 or (rest.is_Pow and rest.args[1] == 2 and _is_affine(rest.args[0], letters))
+        if not (factor.is_nonnegative and square):
+            return False
+    return True
 
 
 def _exponential(e: Any, letters: set[sp.Symbol], sign: int) -> bool:

@@ -18,7 +18,7 @@ MOST_TERMS = 400
 
 
 def sum_of_squares(loss: Expression, parameters: Sequence[sp.Symbol]) -> Expression:
-    """A polynomial as a sum of squares and a constant, if it is not written so and can be; else as it is.
+    """A polynomial as a sum of squares and a constant, if it is not written so and can be, with no more terms; else as it is.
 
     >>> u, v, w = sp.symbols("u v w")
     >>> sum_of_squares(sp.expand((u*v - 1)**2/2 + (w - 3*u*v)**2), (u, v, w))
@@ -30,7 +30,7 @@ def sum_of_squares(loss: Expression, parameters: Sequence[sp.Symbol]) -> Express
     monomials = _roots(list(terms)) if len(terms) <= MOST_TERMS else []
     found = _quadratic(terms, monomials)
     squares = None if found is None else _completed(*found)
-    if squares is None:
+    if squares is None or len(squares) > len(sp.Add.make_args(loss)):  # (1 + x²)y² is shorter than y² + x²y²
         return loss
     written: Any = sp.Matrix([_monomial(m, parameters) for m in monomials])
     residuals = [(d, (row * written)[0, 0] + shift) for d, row, shift in squares]

@@ -154,7 +154,15 @@ class PotentialSearch:
                     return None
         if len(points) < count - 4 or self._is_singular(expression):
             return None
-        return Potential(expression, len(points), self.form.proved_zero(residual))
+        return Potential(expression, len(points), self._is_proved(expression))
+
+    def _is_proved(self, expression: Expression) -> bool:
+        """Whether ∂Φ∇R = −b is proved modulo the equations of Γ; ln|f| has the slope of ln f."""
+        smooth = expression.replace(
+            lambda e: isinstance(e, sp.log) and isinstance(e.args[0], sp.Abs), lambda e: sp.log(e.args[0].args[0])
+        )
+        slope = Matrix.column(self._slope(smooth))
+        return self.form.proved_zero((self.form.projection @ slope + self.form.field).entries)
 
     def _sharpened(self, count: int) -> list[PrecisePoint]:
         """Fresh points of Γ, to 120 digits."""

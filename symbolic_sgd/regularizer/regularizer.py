@@ -150,6 +150,7 @@ class _Decision:
         self.tracer = CurveTracer(self.manifold, form, effort)
         self.bases = self.manifold.bases(self.rng)
         self.closed: list[Loop] = []
+        self.unproved: Potential | None = None
 
     def decide(self) -> Regularizer:
         self.effort.begin("whether the regularization vanishes on Γ")
@@ -177,10 +178,15 @@ class _Decision:
         for road in roads:
             found = road()
             if isinstance(found, Potential):
-                return _verified(found)
+                found = self._accepted(found)
             if found is not None:
                 return found
         self.effort.finish()
+        if self.unproved is not None:
+            raise self._undecided(
+                f"R = {self.unproved.expression} was found: to 50 digits, mixed + normal regularization are −∂Φ∇R at all of "
+                f"{self.unproved.points} points of Γ that were looked at, but that it is so on all of Γ was not proved"
+            )
         raise self._undecided(f"{self._known()}, but no closed form of it was found; {self.effort.words()}")
 
     def _by_hessian(self, search: PotentialSearch) -> Regularizer | None:
@@ -189,8 +195,16 @@ class _Decision:
         for quantity in (_trace, lambda derivation: sp.log(_volume(derivation))):
             with suppress(ExpressionTooLarge):
                 found = search.multiple(quantity(self.derivation))
-                if found is not None:
-                    return _verified(found)
+                accepted = None if found is None else self._accepted(found)
+                if accepted is not None:
+                    return accepted
+        return None
+
+    def _accepted(self, found: Potential) -> Regularizer | None:
+        """R, if it is proved; what was only looked at is kept for the last word."""
+        if found.proved:
+            return Regularizer(found.expression, "proved modulo the equations of Γ")
+        self.unproved = self.unproved or found
         return None
 
     def _undecided(self, words: str) -> Undecided:
@@ -285,11 +299,6 @@ class _Decision:
         )
         planes = tuple(map(tuple, cuts.tolist()))
         return Regularizer(None, words, None, abs(float(loop.integral)), float(loop.error), point, planes)
-
-
-def _verified(found: Potential) -> Regularizer:
-    looked_at = f"verified at {found.points} points of Γ, to 50 digits, and not proved beyond them"
-    return Regularizer(found.expression, "proved modulo the equations of Γ" if found.proved else looked_at)
 
 
 def _trace(derivation: Derivation) -> Expression:

@@ -76,6 +76,7 @@ def test_redrawn_labels_of_softmax() -> None:
         (sp.expand((u * v - 1) ** 2 + (w * x - 2) ** 2 / 2), (u * v - 1) ** 2 + (w * x - 2) ** 2 / 2),
         (sp.expand((u * v - a) ** 2), (u * v - a) ** 2),
         (u**2 * v**2 + u, u**2 * v**2 + u),  # lowest nowhere
+        ((1 + u**2 + v**2) * w**2, (1 + u**2 + v**2) * w**2),  # one term, and three squares
         (u**2 * v**2 - u**2, u**2 * v**2 - u**2),  # no sum of squares
         (u**4 + 2 * u**3 + u**2, u**4 + 2 * u**3 + u**2),  # (u² + u)²: u² is u·u, or itself
         (sp.log(sp.exp(u) + sp.exp(v)) - u, sp.log(sp.exp(u - v) + 1) - u + v),
@@ -130,6 +131,9 @@ def test_squares_multiplied_out_give_the_same_formulas(residuals: list, paramete
         (u**3, False),
         (sp.cosh(2 * u - v), True),
         (sp.log(sp.cosh(2 * u - v)), True),
+        (sp.sqrt((u - v) ** 2 + 3 * u**2 + 1), True),
+        (sp.sqrt((u - v) ** 2 - 3 * u**2 + 1), False),
+        (sp.sqrt(u), False),
         (-sp.log(sp.cosh(u)), False),
         (-sp.exp(u), False),
         ((1 + u) ** 4, True),

@@ -461,3 +461,12 @@ def check_random_ellipse(seed: int) -> None:
     else:
         assert abs(expected) < 1e-9
         check_gradient(sde.problem, evidence.expression, [[c.subs(t, k) for c in curve] for k in (1, 3, 5)])
+
+
+def test_what_holds_far_from_a_step_only_is_not_called_a_regularizer():
+    """¼ ln|∇²L|₊ to 10⁻¹⁰⁰ wherever tanh is flat, which is where points of Γ are found."""
+    height = sp.tanh(60 * (x - 20))
+    loss = (1 + 1 / (60 * (x - 20) ** 2 + 1)) * (y - height) ** 2 / 2
+    sde = sde_of(loss, (x, y), sp.Matrix([0, 1]), near={x: 22, y: sp.tanh(120)})
+    with pytest.raises(NoRegularizerFormula, match="was not proved"):
+        sde.find_regularizer(seconds=60)
