@@ -78,7 +78,7 @@ def advanced(
         stepper: how replicas move.
         ensemble: where they are.
         marks: ascending, none before what is done.
-        executor: any executor with the protocol of `concurrent.futures`; None computes here.
+        executor: any executor with the protocol of `concurrent.futures`; None computes here, and so does a lost chunk.
         told: called once for each chunk that is done.
 
     Raises:
@@ -119,7 +119,11 @@ def _results(
         for number, chunk in enumerate(chunks):
             try:
                 result = futures[number].result() if number < len(futures) else None
-            except BrokenExecutor:
+            except Diverged:
+                raise
+            except (
+                Exception
+            ):  # however an executor says that it lost a chunk: computed here it gives its bits, or its error
                 result = None
             yield advance_chunk(stepper, chunk, marks, keep) if result is None else result
     finally:

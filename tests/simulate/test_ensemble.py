@@ -1,7 +1,7 @@
 """The same bits for any number of workers, after a lost worker, and after an interruption; statistics that are right."""
 
 import os
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import CancelledError, Future, ProcessPoolExecutor, ThreadPoolExecutor
 from fractions import Fraction
 
 import numpy as np
@@ -137,6 +137,40 @@ def test_a_dask_cluster_of_two_processes_gives_the_same_bits_even_if_a_worker_di
 
         assert_same_bits(alone, run(stepper, client.get_executor(retries=3), progress=kill_one))
         assert told
+
+
+class Loses(ThreadPoolExecutor):
+    """Gives back every result, except that the first is lost with an error of the executor's own."""
+
+    def __init__(self, error):
+        super().__init__(2)
+        self.errors = [error]
+
+    def submit(self, function, /, *args, **kwargs):
+        future = super().submit(function, *args, **kwargs)
+        if not self.errors:
+            return future
+        lost = Future()
+        lost.set_exception(self.errors.pop())
+        return lost
+
+
+# Dask raises AttributeError where a worker dies between a result and its delivery (distributed/cfexecutor.py).
+@pytest.mark.parametrize(
+    "error", [AttributeError("'Moments' has no 'with_traceback'"), CancelledError(), OSError(104, "reset")]
+)
+def test_a_chunk_that_an_executor_lost_is_computed_again_to_the_same_bits(stepper, error):
+    with Loses(error) as executor:
+        assert_same_bits(run(stepper), run(stepper, executor))
+        assert not executor.errors
+
+
+def test_an_error_of_the_steps_themselves_is_raised_with_an_executor_too():
+    def broken(x, a, out):
+        raise ZeroDivisionError("a step divides by zero")
+
+    with ThreadPoolExecutor(2) as executor, pytest.raises(ZeroDivisionError, match="a step divides"):
+        run(Descent(2, broken, Normals(2)), executor)
 
 
 def test_a_chunk_whose_worker_died_is_computed_again_to_the_same_bits(tmp_path):
