@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
-from symbolic_sgd.algebra.graph import Exact, Graph, Node
+from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
 from symbolic_sgd.algebra.solvers import by_cramers_rule
 
@@ -79,8 +79,8 @@ def rational_form(
     b: Matrix,
     e: Sequence[Node],
     y: Matrix,
-    numerator: Mapping[tuple[int, int], Exact],
-    denominator: Mapping[tuple[int, int], Exact],
+    numerator: Mapping[tuple[int, int], Node],
+    denominator: Mapping[tuple[int, int], Node],
 ) -> Matrix:
     """Z with Σ den_ij BⁱZ(Bᵀ)ʲ = Σ num_ij BⁱY(Bᵀ)ʲ, as Σ_{i,j<M} c_ij BⁱY(Bᵀ)ʲ.
 
@@ -122,7 +122,7 @@ def _unit(graph: Graph, m: int, pair: tuple[int, int]) -> Matrix:
     return Matrix.of([graph.constant(int((i, j) in (pair, pair[::-1]))) for j in range(m)] for i in range(m))
 
 
-def _acted(c: Matrix, polynomial: Mapping[tuple[int, int], Exact], unit: Matrix) -> Matrix:
+def _acted(c: Matrix, polynomial: Mapping[tuple[int, int], Node], unit: Matrix) -> Matrix:
     total = unit.map(lambda entry: 0 * entry)
     for (i, j), coefficient in polynomial.items():
         term = unit
@@ -130,7 +130,7 @@ def _acted(c: Matrix, polynomial: Mapping[tuple[int, int], Exact], unit: Matrix)
             term = c @ term
         for _ in range(j):
             term = term @ c.T
-        total = total + term.scaled(c[0, 0].graph.constant(coefficient))
+        total = total + term.scaled(coefficient)
     return total
 
 

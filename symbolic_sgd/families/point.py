@@ -11,9 +11,9 @@ from scipy.linalg import lapack
 from symbolic_sgd.errors import SingularPoint
 from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.families.gradients import Gradients, Vector
+from symbolic_sgd.optimizers.kernel import LYAPUNOV
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
-from symbolic_sgd.theorem.kernel import LYAPUNOV
 
 SMALLEST_RCOND = 1e-14
 """G with a smaller reciprocal condition number counts as singular: no digit of G⁻¹ is left."""

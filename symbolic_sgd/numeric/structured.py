@@ -22,10 +22,10 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.numeric.lowering import Lowered, lower
+from symbolic_sgd.optimizers.kernel import LYAPUNOV
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
-from symbolic_sgd.theorem.kernel import LYAPUNOV
 
 Compiler = Callable[[Lowered], Callable[[np.ndarray], np.ndarray]]
 """A lowered program as a function of rows."""

@@ -5,8 +5,8 @@ from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.geometry import Bilinear, Geometry, NodeGeometry, Vector
-from symbolic_sgd.theorem.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.theorem.structure import NormalNoise, normal_noise
 

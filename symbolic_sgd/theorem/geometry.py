@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, closed_form, elementary_symmetric, rational_form, solve_lyapunov
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, PositiveDefinite
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.theorem.kernel import LYAPUNOV, Kernel
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.normal_frame import NormalFrame
 
 Vector = TypeVar("Vector")
@@ -185,7 +185,7 @@ class FramelessGeometry(NodeGeometry):
 
     def stationary(self, covariance: Matrix, kernel: Kernel) -> Matrix:
         if kernel is not LYAPUNOV:
-            return rational_form(self.hessian, self.symmetric, covariance, kernel.numerator, kernel.denominator)
+            return rational_form(self.hessian, self.symmetric, covariance, *kernel.on(self.symmetric[0].graph))
         return closed_form(self.hessian, self.symmetric, covariance)
 
     def commuting_inverse(self, covariance: Matrix) -> Matrix:
@@ -208,7 +208,7 @@ def _by_kernel(b: Matrix, m: int, y: Matrix, kernel: Kernel) -> Matrix:
         raise ExpressionTooLarge(
             f"{kernel.name} has a closed form for M ≤ {CLOSED_FORM} normal directions, and here M = {m}"
         )
-    return rational_form(b, elementary_symmetric(b, m), y, kernel.numerator, kernel.denominator)
+    return rational_form(b, elementary_symmetric(b, m), y, *kernel.on(b[0, 0].graph))
 
 
 def geometry_of(frame: NormalFrame) -> NodeGeometry:

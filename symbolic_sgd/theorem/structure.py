@@ -13,9 +13,9 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.manifold.precise import DIGITS, HIGH
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.rational.recognition import rational
 from symbolic_sgd.theorem.geometry import NodeGeometry
-from symbolic_sgd.theorem.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 
 LARGEST_DENOMINATOR = 10**12

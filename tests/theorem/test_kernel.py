@@ -16,27 +16,18 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.manifold import find_manifold
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
+from symbolic_sgd.optimizers.momentum import HeavyBall
+from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.theorem.drift import drift_terms
 from symbolic_sgd.theorem.geometry import FramelessGeometry, geometry_of
-from symbolic_sgd.theorem.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.noise_on_manifold import noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import normal_frame
 
 ETA, BETA = Fraction(1, 4), Fraction(1, 2)
-GAMMA = ETA / (1 - BETA)
-STEP = Kernel("SGD at a learning rate η", {(0, 0): 1}, {(1, 0): 1, (0, 1): 1, (1, 1): -ETA})
-HEAVY_BALL = Kernel(
-    "the heavy ball",
-    {(0, 0): 1 - BETA**2},
-    {
-        (1, 0): 1 - BETA**2,
-        (0, 1): 1 - BETA**2,
-        (2, 0): GAMMA * BETA,
-        (0, 2): GAMMA * BETA,
-        (1, 1): -GAMMA * (1 + BETA**2),
-    },
-)
-INJECTION = Kernel("injected noise", {(1, 0): 1, (0, 1): 1}, {(1, 0): 1, (0, 1): 1, (1, 1): -ETA})
+STEP = SGD(learning_rate=ETA).kernel
+HEAVY_BALL = HeavyBall(momentum=BETA, learning_rate=ETA).kernel
+INJECTION = Kernel.of("injected noise", (A + B) / (A + B - sp.Rational(1, 4) * A * B))
 KERNELS = [LYAPUNOV, STEP, HEAVY_BALL, INJECTION]
 
 u, v, w, z = parameters = sp.symbols("u v w z")
@@ -64,9 +55,7 @@ def test_rational_kernels_have_closed_forms(m, kernel):
     b, y = curvature @ gram, y + y.T  # no symmetric matrix, with positive eigenvalues
     with working_digits(50):
         made = nodes(b)
-        ours = evaluated(
-            rational_form(made, elementary_symmetric(made, m), nodes(y), kernel.numerator, kernel.denominator)
-        )
+        ours = evaluated(rational_form(made, elementary_symmetric(made, m), nodes(y), *kernel.on(graph)))
         if kernel is LYAPUNOV:
             same = evaluated(closed_form(made, elementary_symmetric(made, m), nodes(y)))
             np.testing.assert_allclose(ours, same, rtol=1e-13)

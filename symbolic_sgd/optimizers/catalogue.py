@@ -1,0 +1,18 @@
+"""The optimizers by the names that problem files and the command line know: adding one is adding a row."""
+
+from collections.abc import Callable
+
+from symbolic_sgd.optimizers.coloured_noise import ColouredNoise
+from symbolic_sgd.optimizers.local_sgd import LocalSGD
+from symbolic_sgd.optimizers.momentum import HeavyBall, Nesterov
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.sgd import SGD
+
+OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
+    "sgd": SGD,
+    "heavy_ball": HeavyBall,
+    "nesterov": Nesterov,
+    "local_sgd": LocalSGD,
+    "coloured_noise": ColouredNoise,
+}
+"""Name → constructor, whose keywords are those of the file's table."""

@@ -1,0 +1,104 @@
+"""The stationary covariance across Γ by a kernel of pairs of curvatures, (C)_ij = k(λ_i, λ_j)Σ_ij in H's eigenvectors.
+
+Plain SGD's is the inverse of the Lyapunov operator, k(a, b) = 1/(a + b). A rational kernel needs no eigenvectors: C is a
+polynomial in H on both sides of Σ (algebra/lyapunov.py).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+
+Polynomial = Mapping[tuple[int, int], Expression]
+"""{(i, j): c}: the sum of c aⁱbʲ, symmetric in a and b."""
+
+Coefficients = Mapping[tuple[int, int], Node]
+"""The same with nodes."""
+
+A, B = sp.symbols("a b", positive=True)
+"""The letters of a kernel."""
+
+ONE_THIRD = sp.Rational(1, 3)
+"""A value that every symbol of an optimizer may have."""
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """A rational k(a, b) = k(b, a), positive for 0 < a, b < λ*, where λ* is the edge of stability.
+
+    Args:
+        name: of the operator C = k(Σ), in words.
+        function: k, whose coefficients may hold the optimizer's own symbols.
+
+    >>> LYAPUNOV.weight(1.0, 3.0)
+    0.25
+    """
+
+    name: str
+    function: sp.Lambda
+
+    @staticmethod
+    def of(name: str, expression: Expression) -> "Kernel":
+        """The kernel of an expression in the letters `A` and `B`."""
+        return Kernel(name, sp.Lambda((A, B), sp.cancel(expression)))
+
+    @property
+    def symbols(self) -> frozenset[sp.Symbol]:
+        """What its coefficients hold."""
+        return frozenset(s for s in self.function.free_symbols if isinstance(s, sp.Symbol))
+
+    @cached_property
+    def numerator(self) -> Polynomial:
+        """Of k in lowest terms."""
+        return _polynomial(self._fraction[0])
+
+    @cached_property
+    def denominator(self) -> Polynomial:
+        """Of k in lowest terms."""
+        return _polynomial(self._fraction[1])
+
+    @cached_property
+    def diagonal(self) -> Expression:
+        """k(a, a), in lowest terms."""
+        return sp.factor(sp.cancel(self.function(A, A)))
+
+    @cached_property
+    def mixed(self) -> Expression:
+        """a k(a, 0), in lowest terms: 1 for SGD at any learning rate. It weights what is correlated with the noise along Γ."""
+        return sp.factor(sp.cancel(A * self.function(A, 0)))
+
+    def on(self, graph: Graph) -> tuple[Coefficients, Coefficients]:
+        """The coefficients of numerator and denominator as nodes of a graph."""
+        above, below = (
+            {place: from_sympy(c, graph) for place, c in polynomial.items()}
+            for polynomial in (self.numerator, self.denominator)
+        )
+        return above, below
+
+    def weight(self, a: Any, b: Any, values: Mapping[sp.Symbol, Any] | None = None) -> Any:
+        """k(a, b), for numbers or arrays, with values of its symbols."""
+        known = values or {}
+        names = sorted(self.symbols, key=str)
+        return sp.lambdify([A, B, *names], self.function(A, B), "numpy")(a, b, *(known[s] for s in names))
+
+    @cached_property
+    def _fraction(self) -> tuple[Expression, Expression]:
+        """With a denominator that is positive near (0, 0), as k is: it grows there like a + b times a number of constant sign."""
+        above, below = sp.fraction(sp.together(self.function(A, B)))
+        slope = sp.diff(below, A).subs({A: 0, B: 0})
+        constant = below.subs({A: 0, B: 0})
+        sign = (constant if constant != 0 else slope).subs(dict.fromkeys(self.symbols, ONE_THIRD))
+        return (-above, -below) if sign < 0 else (above, below)
+
+
+def _polynomial(expression: Expression) -> Polynomial:
+    return {(int(i), int(j)): c for (i, j), c in sp.Poly(expression, A, B).terms()}
+
+
+LYAPUNOV = Kernel.of("the inverse of the Lyapunov operator", 1 / (A + B))
+"""Of SGD at a learning rate that tends to 0."""

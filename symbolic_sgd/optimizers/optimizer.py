@@ -1,0 +1,215 @@
+"""What the theorem, the simulators and the documents ask of an optimizer.
+
+With ε the scale of the noise, an optimizer is a map z⁺ = G(z, εξ) whose fixed points are Γ (with its memory at rest). Its slow
+motion is known from a kernel k(a, b) of pairs of curvatures, a factor τ, and slow fields g:
+
+    b = −½H†T[τΣ_∥] − ½∂ΦT[Σ∘k] − ∂Φg,   diffusion √τ ∂Φσ,   per unit of time,
+
+where Σ∘k is taken over all pairs of eigenvalues that are not both zero.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from numbers import Rational, Real
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol
+
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.errors import BadInput, InexactNumber
+from symbolic_sgd.optimizers.kernel import Kernel
+
+if TYPE_CHECKING:
+    from symbolic_sgd.problems.problem import Problem
+
+LEARNING_RATE = sp.Symbol("eta", positive=True)
+"""η where it tends to 0."""
+
+NOISE_SCALE = sp.Symbol("epsilon", positive=True)
+"""ε, where the noise tends to 0 at a learning rate that stays."""
+
+
+class Forces(Protocol):
+    """What drives one step; all of it is D×1."""
+
+    def gradient(self, x: Matrix) -> Matrix:
+        """∇L(x), with the slow fields."""
+        ...
+
+    def noise(self, x: Matrix, draw: int) -> Matrix:
+        """The noise at x of the draw of this number."""
+        ...
+
+    def force(self, x: Matrix, draw: int) -> Matrix:
+        """Their sum."""
+        ...
+
+
+@dataclass(frozen=True)
+class Iteration:
+    """One step of the optimizer, on the nodes of a graph.
+
+    Args:
+        memory: how many vectors of ℝᴰ it keeps beside x; all are 0 at rest.
+        draws: how many independent noises a step draws.
+        local_steps: how many steps of t one step counts for (n for Local SGD, whose step is a round).
+        update: (z, forces, η) ↦ z⁺, with z = (x, memory …), D×1 each.
+    """
+
+    memory: int
+    draws: int
+    local_steps: int
+    update: Callable[[Sequence[Matrix], Forces, Node], Sequence[Matrix]]
+
+
+class Optimizer(ABC):
+    """An optimizer whose slow motion follows from a kernel of pairs of curvatures.
+
+    Numbers may be ints, fractions, floats (read as the rationals they print as) or positive symbols, which stay in the formulas.
+    """
+
+    label: ClassVar[str]
+    """What it is called in a sentence."""
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the learning rate stays while the noise tends to 0; else the learning rate tends to 0."""
+        return False
+
+    @property
+    @abstractmethod
+    def kernel(self) -> Kernel:
+        """k."""
+
+    @property
+    @abstractmethod
+    def rate(self) -> Expression:
+        """η, or the symbol of it where it tends to 0."""
+
+    @property
+    @abstractmethod
+    def time_unit(self) -> Expression:
+        """What one step adds to t."""
+
+    @property
+    @abstractmethod
+    def equation(self) -> str:
+        """LaTeX of one step."""
+
+    @property
+    @abstractmethod
+    def iteration(self) -> Iteration:
+        """Its map."""
+
+    @property
+    def edge(self) -> Expression | None:
+        """λ*: steps lead back to Γ where every curvature is smaller; None where every curvature is small enough."""
+        return None
+
+    @property
+    def tangent_factor(self) -> Expression:
+        """τ."""
+        return sp.S.One
+
+    @property
+    def effective_rate(self) -> Expression:
+        """γ: a constant force f moves the optimizer by −γf a step."""
+        return self.rate
+
+    @property
+    def slow_potential(self) -> Expression:
+        """The user's own potential R, whose −∂Φ∇R is added."""
+        return sp.S.Zero
+
+    @property
+    def decay(self) -> Expression:
+        """w."""
+        return sp.S.Zero
+
+    def slow_field(self, problem: "Problem") -> tuple[Expression, ...]:
+        """g = wx + ∇R, D entries: γε²g is added to the gradient (γg where the learning rate tends to 0)."""
+        return tuple(self.decay * x + sp.diff(self.slow_potential, x) for x in problem.parameters)
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """The symbols that it brings into formulas, in the order of their names."""
+        stated = [self.kernel.function, self.tangent_factor, self.decay, self.edge or sp.S.Zero]
+        found: set[Any] = set().union(*(e.free_symbols for e in stated))
+        return tuple(sorted(found, key=str))
+
+
+def stated_number(value: Any, name: str, *, least: int | None = None, below: int | None = None) -> Expression:
+    """A number or a symbol of an optimizer, as an exact expression.
+
+    Args:
+        value: what was stated.
+        name: of the argument.
+        least: what a number has to be larger than.
+        below: what it has to be smaller than.
+
+    Raises:
+        BadInput: it is neither, or out of range; a symbol that is not positive.
+
+    >>> stated_number(0.1, "learning_rate")
+    1/10
+    """
+    if isinstance(value, sp.Symbol):
+        if not value.is_positive:
+            raise BadInput(f'{name} is the symbol {value}: declare it positive, sp.Symbol("{value}", positive=True)')
+        return value
+    exact = _exact(value)
+    if exact is None:
+        raise BadInput(f"{name} is {value!r}; give a number, or a symbol that is declared positive")
+    bounds = [
+        *([] if least is None else [(exact > least, f"larger than {least}")]),
+        *([] if below is None else [(exact < below, f"smaller than {below}")]),
+    ]
+    broken = [words for holds, words in bounds if not holds]
+    if broken:
+        raise BadInput(f"{name} is {value}; it has to be {' and '.join(words for _, words in bounds)}")
+    return exact
+
+
+def _exact(value: Any) -> Expression | None:
+    if isinstance(value, bool):
+        return None
+    if isinstance(value, (sp.Rational, int, Fraction, Rational)):
+        return sp.Rational(int(value.numerator), int(value.denominator))
+    if isinstance(value, sp.Float) or (isinstance(value, Real) and not isinstance(value, sp.Basic)):
+        number = float(value)
+        return sp.Rational(repr(number)) if abs(number) < float("inf") else None
+    if isinstance(value, sp.Expr) and value.is_number and value.is_real and not value.has(sp.Float):
+        return value
+    return None
+
+
+def stated_rate(value: Any) -> Expression | None:
+    """η > 0 as stated, or None where it tends to 0."""
+    return None if value is None else stated_number(value, "learning_rate", least=0)
+
+
+def stated_potential(value: Any) -> Expression:
+    """R as stated: an exact expression."""
+    try:
+        potential = sp.sympify(value, strict=True)
+    except sp.SympifyError as error:
+        raise BadInput(f"slow_potential is {value!r}; give a SymPy expression in the parameters") from error
+    if not isinstance(potential, sp.Expr):
+        raise BadInput(f"slow_potential is a {type(value).__name__}; give a SymPy expression in the parameters")
+    if potential.has(sp.Float):
+        raise InexactNumber(
+            "slow_potential holds floating-point numbers: write Rational(1, 10) for 0.1, or use exact()"
+        )
+    return potential
+
+
+def whole_number(value: Any, name: str) -> int:
+    """A whole number ≥ 1, or `BadInput`."""
+    number = sp.sympify(value) if isinstance(value, (int, sp.Integer)) and not isinstance(value, bool) else None
+    if number is None or number < 1:
+        raise BadInput(f"{name} is {value!r}; it has to be a whole number, at least 1")
+    return int(number)
