@@ -85,7 +85,7 @@ def sgd_moves(problem: Problem, rate: Rate) -> Iterable[RandomMove]:
 
     Samples are written as sums of shared terms, and each by itself: which costs less depends on them and on the simulator.
     """
-    if isinstance(problem.noise, LabelNoise):
+    if isinstance(problem.noise, LabelNoise) and problem.noise.draws_residuals(problem):
         return _label_moves(problem, problem.noise, rate)
     if isinstance(problem.noise, SamplingNoise):
         return _sample_moves(problem, problem.noise, rate)
