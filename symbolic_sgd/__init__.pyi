@@ -29,6 +29,11 @@ from symbolic_sgd.numeric.backends import TorchSDE as TorchSDE
 from symbolic_sgd.numeric.backends import diffrax_terms as diffrax_terms
 from symbolic_sgd.numeric.fused import FusedSDE as FusedSDE
 from symbolic_sgd.numeric.fused import FusedSGD as FusedSGD
+from symbolic_sgd.optimizers.coloured_noise import ColouredNoise as ColouredNoise
+from symbolic_sgd.optimizers.local_sgd import LocalSGD as LocalSGD
+from symbolic_sgd.optimizers.momentum import HeavyBall as HeavyBall
+from symbolic_sgd.optimizers.momentum import Nesterov as Nesterov
+from symbolic_sgd.optimizers.sgd import SGD as SGD
 from symbolic_sgd.problems.exact import exact as exact
 from symbolic_sgd.problems.noise import GradientNoise as GradientNoise
 from symbolic_sgd.problems.noise import IsotropicNoise as IsotropicNoise

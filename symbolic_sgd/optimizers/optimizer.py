@@ -10,7 +10,7 @@ where Σ∘k is taken over all pairs of eigenvalues that are not both zero.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Rational, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -129,6 +129,11 @@ class Optimizer(ABC):
     def decay(self) -> Expression:
         """w."""
         return sp.S.Zero
+
+    def at(self, rate: Expression) -> "Optimizer":
+        """The same at a learning rate that stays, where its own tends to 0."""
+        at_rate: Any = replace(self, learning_rate=rate)  # type: ignore[type-var]  (optimizers are dataclasses)
+        return at_rate
 
     def slow_field(self, problem: "Problem") -> tuple[Expression, ...]:
         """g = wx + ∇R, D entries: γε²g is added to the gradient (γg where the learning rate tends to 0)."""
