@@ -9,12 +9,13 @@ import numpy as np
 from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.errors import BadInput, OffManifold
 from symbolic_sgd.numeric.guard import check_starts
+from symbolic_sgd.numeric.optimizer_move import with_own_symbols
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import count, learning_rate_of, positive, steps_of
 from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo
-from symbolic_sgd.simulate.optimizers import Tuned, with_own_symbols
+from symbolic_sgd.simulate.optimizers import Tuned
 from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.sgd import GaussianLaw, Law, StatedLaw, TrueLaw, canonical_sde

@@ -1,7 +1,7 @@
 """One step of an optimizer on a graph: z′ = G(z, a_1 … a_q) with z = (x, memory), each a_k drawn as one step of SGD draws its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from typing import Any
 
@@ -32,7 +32,13 @@ class OptimizerMove:
 
 
 def optimizer_move(
-    optimizer: Optimizer, problem: Problem, move: RandomMove, rate: Fraction | None = None, scale: Fraction = ALL
+    optimizer: Optimizer,
+    problem: Problem,
+    move: RandomMove,
+    rate: Fraction | None = None,
+    scale: Fraction = ALL,
+    *,
+    slow_fields: bool = True,
 ) -> OptimizerMove:
     """One step of an optimizer.
 
@@ -42,12 +48,13 @@ def optimizer_move(
         move: ∇L and the noise of one draw, ε in it: a step of SGD at η = 1.
         rate: η, where the optimizer has none of its own.
         scale: ε, whose square slow fields have where the learning rate stays.
+        slow_fields: whether weight decay and the like are in it.
     """
     graph, iteration = move.variables[0].graph, optimizer.iteration
     stated = optimizer.rate if rate is None else sp.Rational(rate.numerator, rate.denominator)
     decay = optimizer.effective_rate.xreplace({optimizer.rate: stated})
     decay *= sp.Rational(scale.numerator, scale.denominator) ** (2 if optimizer.is_finite else 0)
-    slow = [from_sympy(decay * g, graph) for g in optimizer.slow_field(problem)]
+    slow = [from_sympy(decay * g if slow_fields else sp.S.Zero, graph) for g in optimizer.slow_field(problem)]
     draws = tuple(tuple(sp.Dummy(f"{a.name}_{k}") for a in move.symbols) for k in range(iteration.draws))
     memory = tuple(sp.Dummy(f"m{k}") for k in range(iteration.memory * problem.dimension))
     state = (*problem.parameters, *memory)
@@ -71,6 +78,12 @@ def own_symbols(optimizer: Optimizer, problem: Problem) -> tuple[sp.Symbol, ...]
     found = {s for value in stated if isinstance(value, sp.Basic) for s in value.free_symbols}
     own = [s for s in found if isinstance(s, sp.Symbol) and s not in problem.symbols]
     return tuple(sorted(own, key=str))
+
+
+def with_own_symbols(problem: Problem, optimizer: Optimizer) -> Problem:
+    """The problem with the optimizer's symbols among its constants."""
+    own = own_symbols(optimizer, problem)
+    return replace(problem, constants=(*problem.constants, *own)) if own else problem
 
 
 class _DrivenForces:

@@ -9,7 +9,6 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.numeric.optimizer_move import own_symbols
 from symbolic_sgd.numeric.random_move import ALL
 from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
@@ -110,9 +109,3 @@ def at_numbers(optimizer: Optimizer, values: Values, rate: Fraction | None) -> O
 
 def _rationals(values: Values) -> dict[sp.Symbol, Any]:
     return {s: sp.Rational(value.numerator, value.denominator) for s, value in values.items()}
-
-
-def with_own_symbols(problem: Problem, optimizer: Optimizer) -> Problem:
-    """The problem with the optimizer's symbols among its constants."""
-    own = own_symbols(optimizer, problem)
-    return replace(problem, constants=(*problem.constants, *own)) if own else problem
