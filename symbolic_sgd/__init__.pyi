@@ -3,6 +3,8 @@
 from symbolic_sgd.api.family_sde import FamilySDE as FamilySDE
 from symbolic_sgd.api.gradient_flow_limit import GradientFlowLimit as GradientFlowLimit
 from symbolic_sgd.api.gradient_flow_limit import gradient_flow_limit as gradient_flow_limit
+from symbolic_sgd.api.iteration_limit import IterationLimit as IterationLimit
+from symbolic_sgd.api.iteration_limit import iteration_limit as iteration_limit
 from symbolic_sgd.api.limiting_sde import LimitingSDE as LimitingSDE
 from symbolic_sgd.api.limiting_sde import derive_limiting_sde as derive_limiting_sde
 from symbolic_sgd.api.simulation import simulate_canonical_sde as simulate_canonical_sde

@@ -136,6 +136,16 @@ class HeavyBall(Momentum):
     def edge(self) -> Expression | None:
         return 2 * (1 + self.momentum) / self.rate if self.is_finite else None
 
+    def at(self, rate: Expression) -> Optimizer:
+        if self.friction is None:
+            return super().at(rate)
+        gap = self.friction * rate
+        if gap >= 2:
+            raise BadInput(
+                f"at γ = {rate} the friction {self.friction} makes β = 1 − cγ = {1 - gap}: make γ smaller than 2/c"
+            )
+        return HeavyBall(momentum=1 - gap, learning_rate=gap * rate, weight_decay=self.weight_decay)
+
     @property
     def decay(self) -> Expression:
         return self.weight_decay

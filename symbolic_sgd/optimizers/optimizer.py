@@ -152,6 +152,11 @@ class Optimizer(ABC):
         """Whether it moves without noise, too."""
         return self.decay != 0 or self.slow_potential != 0
 
+    def at(self, rate: Expression) -> "Optimizer":
+        """The same at a learning rate that stays, where its own tends to 0."""
+        at_rate: Any = replace(self, learning_rate=rate)  # type: ignore[type-var]  (optimizers are dataclasses)
+        return at_rate
+
     def slow_field(self, problem: "Problem") -> tuple[Expression, ...]:
         """g = wx + ∇R, D entries: γε²g is added to the gradient (γg where the learning rate tends to 0)."""
         return tuple(self.decay * x + sp.diff(self.slow_potential, x) for x in problem.parameters)
