@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.as_read import ReadersLatex, ReadersText
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
@@ -20,6 +21,7 @@ from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, NoRegularizerFo
 from symbolic_sgd.manifold.critical_equations import component_equations
 from symbolic_sgd.manifold.inner_functions import sums_on_component
 from symbolic_sgd.manifold.precise import PrecisePoint
+from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.regularizer.loops import CurveTracer, Loop
 from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
@@ -74,14 +76,16 @@ class Regularizer:
     cuts: tuple[tuple[float, ...], ...] = ()
 
     def __str__(self) -> str:
-        return f"no regularizer: {self.words}" if self.expression is None else f"R = {self.expression}: {self.words}"
+        if self.expression is None:
+            return f"no regularizer: {self.words}"
+        return f"R = {ReadersText().written(self.expression)}: {self.words}"
 
     def __repr__(self) -> str:
         return f"Regularizer({self})"
 
     def _repr_latex_(self) -> str | None:
         """R; None, for which notebooks show the words, where there is none."""
-        return None if self.expression is None else rf"$\displaystyle R = {sp.latex(self.expression)}$"
+        return None if self.expression is None else rf"$\displaystyle R = {ReadersLatex().written(self.expression)}$"
 
 
 ALONG_ARCS = (
@@ -307,7 +311,7 @@ def _trace(derivation: Derivation) -> Expression:
     for program in (derivation.blocks, derivation.guard):
         hessian = program.select("hessian").on(Graph())["hessian"]
         written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
-    return min(reversed(written), key=sp.count_ops)
+    return with_complete_squares(min(reversed(written), key=sp.count_ops))
 
 
 def _volume(derivation: Derivation) -> Expression:
