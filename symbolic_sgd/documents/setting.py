@@ -11,7 +11,7 @@ from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.manifold.precise import DIGITS
 from symbolic_sgd.printing.blocks import Formula, Math, Paragraph, display, paragraph
-from symbolic_sgd.printing.displays import equation_lines, equations, filled, room
+from symbolic_sgd.printing.displays import equation_lines, equations, filled, room, zeros
 from symbolic_sgd.printing.prose import in_words, sentence
 
 
@@ -85,7 +85,7 @@ def manifold(findings: Findings) -> tuple[Block, ...]:
     vanishing = derivation.equations.expand("printed").flat()
     return (
         sentence(f"Γ has dimension D − M = {d - m} and is given, near the points found, by"),
-        *equations([("0", e) for e in vanishing]),
+        *zeros(vanishing),
     )
 
 
@@ -118,6 +118,6 @@ def _form(limit: FlowLimit) -> Iterator[Block]:
         yield from matrix_equation(r"\Phi(x)", [], limit.form.expressions)
     elif isinstance(limit.form, ImplicitLimit):
         yield sentence(f"Φ is implicit but exact: {counted}, and with the equations of Γ they determine Φ(x):")
-        yield from equations([("0", e) for e in limit.form.equations[: limit.codimension]])
+        yield from zeros(limit.form.equations[: limit.codimension])
     else:
         yield sentence(f"Φ is numeric: {counted}, so it has no formula and is integrated where it is needed.")

@@ -27,7 +27,7 @@ def theorem(findings: Findings) -> tuple[Block, ...]:
     return (
         sentence("As η → 0, SGD at the time t = kη² converges to the diffusion Y on Γ with"),
         Formula(
-            (rf"dY &= {noise.definition}\,dW + {total}\,dt", *equation_lines(total, filled(_with_signs(named), left)))
+            (rf"dY &= {total}\,dt + {noise.definition}\,dW", *equation_lines(total, filled(_with_signs(named), left)))
         ),
         sentence("where W is a Brownian motion and the drift has three parts:"),
         Formula(tuple(line for term in parts for line in _part(term))),
