@@ -498,7 +498,7 @@ class LimitingSDE(Printable):
         self,
         writer: "Callable[[Document], str] | None" = None,
         *,
-        title: str = "The limit of SGD on a manifold of minimizers",
+        title: str | None = None,
         certificate: "Certificate | None" = None,
         figures: "Sequence[Figure]" = (),
         line: int | None = None,
@@ -511,21 +511,17 @@ class LimitingSDE(Printable):
 
         Args:
             writer: `latex`, `markdown` (None) or `html` of `symbolic_sgd.documents.writers`.
-            title: the heading; any text.
+            title: the heading; any text (None: the limit of the optimizer on a manifold of minimizers).
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
             line: characters of a line (default 90; 45 for LaTeX in two columns).
             seconds: of processor time for the search for the regularizer.
             progress: told in words what is being done.
         """
-        if self.optimizer != PLAIN:
-            raise BadInput(
-                "documents are written for SGD at a learning rate that tends to 0: sde.latex() prints the limit of other optimizers"
-            )
         chosen = printing.layout.layout_of(None, line, self.problem.symbols, default=printing.layout.PAGE)
         tell, budget = checked_progress(progress), checked_seconds(seconds)
         findings = documents.findings.Findings(
-            title=title,
+            title=f"The limit of {self.optimizer.label} on a manifold of minimizers" if title is None else title,
             derivation=self.derivation,
             structure=self.structure,
             matrices={term.name: self._matrix(term.name) for term in self.derivation.terms},
