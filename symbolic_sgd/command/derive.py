@@ -25,7 +25,6 @@ from symbolic_sgd.printing.layout import checked_labels, layout_of
 from symbolic_sgd.printing.plain import plain, wrapped
 from symbolic_sgd.problems.problem_file import ProblemFile, read_problem_file
 from symbolic_sgd.regularizer.regularizer import Regularizer
-from symbolic_sgd.theorem.derivation import TERMS
 
 EXAMPLES = (
     "symbolic-sgd derive my_loss.toml",
@@ -182,7 +181,7 @@ def _summary(sde: LimitingSDE, found: Regularizer | SymbolicSGDError) -> dict:
         "regularizer": _regularizer_summary(found),
         "terms": {
             term.name: {"operations": sde.program.select(term.name).operations, "matrix": _written_out(sde, term.name)}
-            for term in TERMS
+            for term in sde.derivation.terms
         },
     }
 

@@ -98,7 +98,7 @@ def sgd_moves(problem: Problem, rate: Rate, scale: Fraction = ALL) -> Iterable[R
         rate: η.
         scale: ε: of labels the amplitude is εδ, and the sample that is drawn stays; of all else the noise is ε times what it was.
     """
-    if isinstance(problem.noise, LabelNoise):
+    if isinstance(problem.noise, LabelNoise) and problem.noise.draws_residuals(problem):
         return _label_moves(problem, problem.noise, rate, scale)
     if isinstance(problem.noise, SamplingNoise) and scale == ALL:
         return _sample_moves(problem, problem.noise, rate)

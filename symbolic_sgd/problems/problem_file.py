@@ -431,7 +431,17 @@ def _noise(reader: _Reader) -> Noise:
 def _label_noise(reader: _Reader, table: _Table) -> Noise:
     if "residuals" not in reader.document.content:
         raise table.error("kind", "is 'label', which needs residuals; state residuals = [...] in place of the loss")
-    return LabelNoise(reader.one(table, "amplitude", "1"))
+    batch = (
+        table.need("batch_size", int, "batch_size = 1, or the number of residuals")
+        if "batch_size" in table.content
+        else None
+    )
+    return LabelNoise(reader.one(table, "amplitude", "1"), batch)
+
+
+def _label_table(noise: LabelNoise) -> dict[str, Any]:
+    batch = {} if noise.batch_size is None else {"batch_size": noise.batch_size}
+    return {"amplitude": str(noise.amplitude), **batch}
 
 
 def _isotropic_noise(reader: _Reader, table: _Table) -> Noise:
@@ -454,7 +464,7 @@ def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
 
 
 NOISE_KINDS: dict[str, NoiseKind] = {
-    "label": NoiseKind(LabelNoise, ("amplitude",), _label_noise, lambda noise: {"amplitude": str(noise.amplitude)}),
+    "label": NoiseKind(LabelNoise, ("amplitude", "batch_size"), _label_noise, _label_table),
     "isotropic": NoiseKind(IsotropicNoise, ("scale",), _isotropic_noise, lambda noise: {"scale": str(noise.scale)}),
     "matrix": NoiseKind(
         GradientNoise,
