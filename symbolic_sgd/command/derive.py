@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from symbolic_sgd.api.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.api.limiting_sde import LimitingSDE, derive_limiting_sde
@@ -89,8 +90,8 @@ class Wanted:
 
 def run(options: argparse.Namespace) -> int:
     """Derive, and write what was asked for."""
-    wishes = {field.name: getattr(options, field.name) for field in fields(Wanted)}
-    return derived(Wanted(**wishes | {"optimizer": lambda file: stated_optimizer(options, file)}))
+    wishes: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(Wanted)}
+    return derived(Wanted(**{**wishes, "optimizer": lambda file: stated_optimizer(options, file)}))
 
 
 def derived(wanted: Wanted) -> int:

@@ -147,15 +147,15 @@ class Optimizer(ABC):
         """w."""
         return sp.S.Zero
 
-    def at(self, rate: Expression) -> "Optimizer":
-        """The same at a learning rate that stays, where its own tends to 0."""
-        at_rate: Any = replace(self, learning_rate=rate)  # type: ignore[type-var]  (optimizers are dataclasses)
-        return at_rate
-
     @property
     def has_slow_field(self) -> bool:
         """Whether it moves without noise, too."""
         return self.decay != 0 or self.slow_potential != 0
+
+    def at(self, rate: Expression) -> "Optimizer":
+        """The same at a learning rate that stays, where its own tends to 0."""
+        at_rate: Any = replace(self, learning_rate=rate)  # type: ignore[type-var]  (optimizers are dataclasses)
+        return at_rate
 
     def slow_field(self, problem: "Problem") -> tuple[Expression, ...]:
         """g = wx + ∇R, D entries: γε²g is added to the gradient (γg where the learning rate tends to 0)."""
