@@ -4,6 +4,10 @@ From x ∈ Γ one step is made with every atom of a noise of the stated covarian
 rests. With Φ_G the limit of that iteration, (E Φ_G(G(x, εξ)) − x)/ε² = drift + O(ε²) per step, and likewise the covariance; the
 means are finite sums, and Richardson's extrapolation removes the powers of ε. Where the learning rate tends to 0, so it is
 extrapolated, too.
+
+Where each step draws one of n samples, all of which rest on Γ, G is a random map: every sequence of k samples is followed, and then the
+mean map. What this leaves out is a sum of J powers μᵏ, one for each eigenvalue of the linear map of second moments across Γ, whatever
+these eigenvalues are: the limit follows from 2J + 1 depths k.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,15 +19,15 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
-from symbolic_sgd.algebra.extended import DIGITS, extended
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.checks.by_sympy import BySymPy, precise
+from symbolic_sgd.checks.extended import DIGITS, extended
 from symbolic_sgd.checks.observation import Observation, extrapolate
-from symbolic_sgd.errors import BadInput, FlowDidNotConverge
+from symbolic_sgd.errors import BadInput, FlowDidNotConverge, ProblemTooLarge
 from symbolic_sgd.numeric.optimizer_move import optimizer_move, with_own_symbols
 from symbolic_sgd.numeric.random_move import RandomMove
 from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer
@@ -51,6 +55,15 @@ BLOCK = 64
 MOST = 2**18
 """Steps, at most."""
 
+SEQUENCES = 100
+"""Of samples, that are followed at most."""
+
+TWINS = 8
+"""Sequences that differ by the errors of their entries, by which the error of their limit is known."""
+
+FEW = 4
+"""Noise scales where sequences of samples are followed."""
+
 REST = 16
 """Roundings of 1 + |x| that an iteration at rest may move in a block, and parts of a rounding that are nothing."""
 
@@ -65,7 +78,12 @@ BLOCKS = {
 
 
 def observed(
-    problem: Problem, optimizer: Optimizer, point: Point, rank: int, length: float = 1.0
+    problem: Problem,
+    optimizer: Optimizer,
+    point: Point,
+    rank: int,
+    length: float = 1.0,
+    sequences: int = SEQUENCES,
 ) -> dict[str, Observation]:
     """Drift, its blocks, and covariance per unit of t, at a point of Γ, by iterating the optimizer.
 
@@ -75,19 +93,28 @@ def observed(
         point: x ∈ Γ with the constants, and the optimizer's symbols where the limit depends on them, to many digits.
         rank: M.
         length: over which ∇²L changes.
+        sequences: of samples, that are followed at most.
 
     Returns:
         The values of `BLOCKS`, and "covariance" (D², row by row), each with its accuracy.
 
     Raises:
         FlowDidNotConverge: an iteration does not come to rest.
+        ProblemTooLarge: more sequences of samples would have to be followed; a random map with a memory.
     """
     with mp.workdps(DIGITS):
         oracle = _Oracle(problem, optimizer, dict(point), rank, length)
-        if optimizer.is_finite:
+        if not optimizer.is_finite:
+            rates = oracle.rates()
+            return _extrapolated([oracle.at(rate) for rate in rates], rates)
+        if not oracle.samples:
             return oracle.at(None)
-        rates = oracle.rates()
-        return _extrapolated([oracle.at(rate) for rate in rates], rates)
+        order = rank * (rank + 1) // 2
+        needed = len(oracle.samples) ** (2 * order)
+        if oracle.has_memory or needed > sequences:
+            what = "a memory beside them" if oracle.has_memory else f"{needed:,} sequences, more than {sequences:,}"
+            raise ProblemTooLarge(f"each step draws one of {len(oracle.samples)} samples, and there are {what}")
+        return _summed([oracle.at(None, depth) for depth in range(2 * order + 1)], order)
 
 
 class _Oracle:
@@ -107,8 +134,15 @@ class _Oracle:
             _step(self.problem, optimizer, self.by_sympy),
             _rest(self.problem, optimizer, self.by_sympy),
         )
-        self.kind = extended(i.op for i in (*self.first.program.instructions, *self.further.program.instructions))
+        self.samples = _samples(self.problem, optimizer, self.by_sympy) if optimizer.is_finite else ()
+        programs = (self.first.program, self.further.program, *(sample.program for sample in self.samples))
+        self.kind = extended(i.op for program in programs for i in program.instructions)
         self.known = {s: self.kind.number(point[s]) for s in self.problem.symbols}
+
+    @property
+    def has_memory(self) -> bool:
+        """Whether one step draws more than one sample, or keeps what it has drawn."""
+        return self.optimizer.iteration.memory > 0 or self.optimizer.iteration.draws > 1
 
     def rates(self) -> list[Fraction]:
         """Learning rates that tend to 0, from one well below the edge."""
@@ -134,9 +168,10 @@ class _Oracle:
                 f"{self.optimizer.label}"
             )
 
-    def at(self, rate: Fraction | None) -> dict[str, Observation]:
-        """What is seen at a learning rate; None where the optimizer has one."""
+    def at(self, rate: Fraction | None, depth: int = 0) -> dict[str, Observation]:
+        """What is seen at a learning rate (None where the optimizer has one), when so many steps draw samples."""
         self._check_edge(rate)
+        levels = FEW if self.samples else LEVELS
         noise = precise(self.by_sympy.noise, self.point)["noise_factor"]
         sigma = np.array(noise.tolist(), dtype=float)
         atoms = _atoms(self.optimizer.iteration.draws * sigma.shape[1])
@@ -145,22 +180,22 @@ class _Oracle:
             * np.linalg.norm(sigma, axis=0).max()
             * np.abs(atoms).max()
         )
-        scales = REACH * self.length / size / 2.0 ** np.arange(LEVELS) if size else 2.0 ** -np.arange(4, 4 + LEVELS)
+        scales = REACH * self.length / size / 2.0 ** np.arange(levels) if size else 2.0 ** -np.arange(4, 4 + levels)
         unit = self._number(self.optimizer.time_unit.subs(NOISE_SCALE, 1), rate) * self.optimizer.iteration.local_steps
         identity = np.eye(self.d)
         parts = {"σ": identity, "Pσ": self.along, "Qσ": identity - self.along, "(P−Q)σ": 2 * self.along - identity}
         drifts: dict[str, list[np.ndarray]] = {name: [] for name in (*parts, "slow fields")}
         covariances: list[np.ndarray] = []
-        ends = self._ends(self._columns(atoms, scales, list(parts.values())), rate)
-        base, slow, moved = ends[:, :1], ends[:, 1 : 1 + LEVELS], ends[:, 1 + LEVELS :]
-        moved = (moved - base).reshape(self.d, LEVELS, len(parts), -1)
+        ends = self._ends(self._columns(atoms, scales, list(parts.values())), rate, depth)
+        shifts = ends[:, :, 1:] - ends[:, :, :1]  # D × sequences of samples × columns
+        slow, moved = shifts[:, :, :levels], shifts[:, :, levels:].reshape(*shifts.shape[:2], levels, len(parts), -1)
         for level, scale in enumerate(scales):
             per = unit * float(scale) ** 2
-            drifts["slow fields"].append(_floats(slow[:, level] - base[:, 0]) / per)
+            drifts["slow fields"].append(_mean(slow[:, :, level]) / per)
             for k, name in enumerate(parts):
-                drifts[name].append(_floats(moved[:, level, k].sum(axis=-1) / moved.shape[-1]) / per)
-            shifts = _floats(moved[:, level, 0])
-            covariances.append((shifts @ shifts.T / shifts.shape[1] / per).ravel())
+                drifts[name].append(_mean(moved[:, :, level, k]) / per)
+            squares = _floats(moved[:, :, level, 0].reshape(self.d, -1))
+            covariances.append((squares @ squares.T / squares.shape[1] / per).ravel())
         drift = {name: np.array(values) for name, values in drifts.items()}
         seen = {name: extrapolate(combined(drift), 2) for name, combined in BLOCKS.items()}
         return seen | {"covariance": extrapolate(covariances, 2)}
@@ -180,8 +215,8 @@ class _Oracle:
         slow[1 : 1 + count] = scales**2
         return _Columns(draws, projections, slow)
 
-    def _ends(self, columns: "_Columns", rate: Fraction | None) -> np.ndarray:
-        """Where the iteration ends after one step of every column, D×columns."""
+    def _ends(self, columns: "_Columns", rate: Fraction | None, depth: int) -> np.ndarray:
+        """Where the iteration ends after one step of every column and every sequence of samples, D×sequences×columns."""
         width, kind = len(columns.slow), self.kind
         known: dict[sp.Symbol, Any] = dict(self.known)
         if rate is not None:
@@ -194,12 +229,19 @@ class _Oracle:
             (self.first.slow, columns.slow),
         ]
         with np.errstate(all="ignore"):
-            z = self._step(self.first, z, known | {s: row.astype(kind.dtype) for s, row in drawn})
-            return self._rested(z, known, self._number(self.optimizer.effective_rate, rate))
+            z = self._moved(self.first, z, known | {s: row.astype(kind.dtype) for s, row in drawn})
+            for _ in range(depth):
+                z = np.concatenate([self._moved(sample, z, known) for sample in self.samples], axis=1)
+            ends = self._rested(z, known, self._number(self.optimizer.effective_rate, rate))
+        return ends.reshape(self.d, -1, width)
 
-    def _step(self, step: "_Step | _Rest", z: np.ndarray, known: Mapping[sp.Symbol, Any]) -> np.ndarray:
-        moved = step.program.run(self.kind.arithmetic, {**known, **dict(zip(step.state, z, strict=True))})["state"]
-        return np.array([np.broadcast_to(row, z.shape[1:]) for row in moved], dtype=self.kind.dtype)
+    def _moved(self, step: "_Step | _Rest", z: np.ndarray, known: Mapping[sp.Symbol, Any]) -> np.ndarray:
+        moved = np.empty_like(z)
+        self.kind.function(step.program, step.state, known, z.shape[1])(z, moved)
+        return moved
+
+    def _stepper(self, known: Mapping[sp.Symbol, Any], width: int) -> Any:
+        return self.kind.function(self.further.program, self.further.state, known, width)
 
     def _rested(self, z: np.ndarray, known: Mapping[sp.Symbol, Any], memory: float) -> np.ndarray:
         """x where the noiseless iteration is at rest, but for rounding: what it moves in a block no longer becomes less; of the
@@ -208,10 +250,12 @@ class _Oracle:
         left, before = np.arange(z.shape[1]), np.full(z.shape[1], np.inf)
         bound = 1e6 * (1 + float(np.abs(z).max()))
         weight = np.array([1.0] * self.d + [memory] * (len(z) - self.d))[:, None].astype(self.kind.dtype)
+        move, other = self._stepper(known, z.shape[1]), np.empty_like(z)
         for _ in range(MOST // BLOCK):
-            start = z
+            start = z.copy()
             for _ in range(BLOCK):
-                z = self._step(self.further, z, known)
+                move(z, other)
+                z, other = other, z
             size = np.abs(z).max(axis=0).astype(float)
             if not (size < bound).all():
                 raise FlowDidNotConverge(
@@ -222,9 +266,12 @@ class _Oracle:
             )
             rests = (change <= REST * self.kind.epsilon) & (change >= before) | (change <= self.kind.epsilon / REST)
             ends[:, left[rests]] = z[: self.d, rests]
-            left, z, before = left[~rests], z[:, ~rests], change[~rests]
-            if not len(left):
+            if rests.all():
                 return ends
+            before = change
+            if rests.any():
+                left, z, before = left[~rests], np.ascontiguousarray(z[:, ~rests]), change[~rests]
+                move, other = self._stepper(known, len(left)), np.empty_like(z)
         raise FlowDidNotConverge(
             f"the noiseless iteration of {self.optimizer.label} is not at rest after {MOST:,} steps"
         )
@@ -285,8 +332,20 @@ def _step(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Step:
 
 def _rest(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Rest:
     """G without noise and slow fields."""
+    return _noiseless(problem, optimizer, by_sympy.derivatives)
+
+
+def _samples(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> tuple[_Rest, ...]:
+    """G for each of the equally likely samples of which a step draws one; none where it takes the full gradient."""
+    if problem.noise.samples(problem) is None:
+        return ()
+    losses = (by_sympy.function(r**2 / 2) for r in problem.residuals)
+    return tuple(_noiseless(problem, optimizer, loss) for loss in losses)
+
+
+def _noiseless(problem: Problem, optimizer: Optimizer, derivatives: Program) -> _Rest:
     graph = Graph()
-    gradient = _gradient(by_sympy, graph)
+    gradient = derivatives.select("gradient").on(graph)["gradient"].entries
     variables = tuple(map(graph.symbol, problem.parameters))
     move = RandomMove(variables, gradient, (), gradient=gradient, noise=[graph.constant(0)] * len(gradient))
     step = optimizer_move(optimizer, problem, move, slow_fields=False)
@@ -302,6 +361,12 @@ def _atoms(count: int) -> np.ndarray:
     return np.sqrt(count) * np.concatenate([np.eye(count), -np.eye(count)], axis=1)
 
 
+def _mean(shifts: np.ndarray) -> np.ndarray:
+    """Over all but the first axis."""
+    flat = shifts.reshape(len(shifts), -1)
+    return _floats(flat.sum(axis=1) / flat.shape[1])
+
+
 def _floats(values: np.ndarray) -> np.ndarray:
     return values.astype(float)
 
@@ -312,6 +377,31 @@ def _extrapolated(seen: Sequence[Mapping[str, Observation]], rates: Sequence[Fra
     for name in seen[0]:
         found[name] = _to_zero(nodes, [each[name][0] for each in seen], max(each[name][1] for each in seen))
     return found
+
+
+def _summed(seen: Sequence[Mapping[str, Observation]], order: int) -> dict[str, Observation]:
+    """The limit of sequences s_k = s + Σ_j c_j μ_jᵏ with so many μ_j, the same for all: s = Σ_j γ_j s_j for the γ with Σγ_j = 1 and
+    Σ_j γ_j (s_{i+j+1} − s_{i+j}) = 0 for every i (reduced rank extrapolation)."""
+    sequence = np.array([np.concatenate([each[name][0] for name in each]) for each in seen])
+    errors = np.concatenate(
+        [np.full(len(value), max(s[name][1] for s in seen)) for name, (value, _) in seen[0].items()]
+    )
+    signs = np.random.default_rng(0).choice([-1.0, 1.0], (TWINS, *sequence.shape))
+    limit, *twins = (_annihilated(sequence + errors * twin, order) for twin in [0 * signs[0], *signs])
+    apart = np.abs(np.array(twins) - limit).max(axis=0)
+    ends = np.cumsum([len(value) for value, _ in seen[0].values()])
+    parts = zip(seen[0], np.split(limit, ends[:-1]), np.split(apart, ends[:-1]), strict=True)
+    return {name: (value, float(error.max())) for name, value, error in parts}
+
+
+def _annihilated(sequence: np.ndarray, order: int) -> np.ndarray:
+    """s of `_summed`, for all entries of the rows s_k by least squares."""
+    changes = np.diff(sequence, axis=0)
+    system = np.concatenate([changes[i : i + order + 1].T for i in range(len(changes) - order)])
+    size = np.abs(system).max()
+    rows = np.concatenate([system / size if size else system, np.ones((1, order + 1))])
+    weights = np.linalg.lstsq(rows, np.eye(len(rows))[-1], rcond=None)[0]
+    return weights @ sequence[-order - 1 :] / weights.sum()
 
 
 def _to_zero(nodes: Sequence[float], values: Sequence[np.ndarray], error: float = 0.0) -> Observation:

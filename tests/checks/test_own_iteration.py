@@ -7,9 +7,8 @@ import pytest
 import sympy as sp
 
 from symbolic_sgd import SGD, ColouredNoise, GradientNoise, HeavyBall, LabelNoise, LocalSGD, Nesterov, Problem
-from symbolic_sgd.algebra import extended
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.checks import own_iteration
+from symbolic_sgd.checks import extended, own_iteration
 from symbolic_sgd.checks.own_iteration import observed
 from symbolic_sgd.errors import FlowDidNotConverge
 

@@ -1,16 +1,19 @@
 """Numbers with more digits than float64, many at once: NumPy's long double where it has 64 bits, else mpmath's in arrays."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import BY_OPERATORS, FLOAT64, PRECISE, Arithmetic, Operations
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Exact
 from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Instruction, Program
+from symbolic_sgd.numeric.in_place import InPlaceProgram
 
 DIGITS = 30
 """Of mpmath's numbers in arrays."""
@@ -36,6 +39,50 @@ class Extended:
     def number(self, value: Any) -> Any:
         """A number of mpmath, or a float, of this kind."""
         return _long(value) if self.dtype is np.longdouble else mp.mpf(value)
+
+    def function(
+        self, program: Program, state: Sequence[sp.Symbol], known: Mapping[sp.Symbol, Any], width: int
+    ) -> Callable[[np.ndarray, np.ndarray], None]:
+        """The first output of a program as f(z, out) of arrays with one row an entry and so many columns.
+
+        Args:
+            program: what is computed.
+            state: the symbols of the rows of z.
+            known: of all other symbols, numbers of this kind or arrays of columns.
+            width: the number of columns.
+        """
+        if self.dtype is not np.longdouble:
+            return self._evaluated(program, state, known)
+        held, constants = _without_constants(program)
+        others = tuple(s for s in sorted(held.symbols, key=str) if s not in state)
+        values = {**known, **{s: self._value(i) for s, i in constants.items()}}
+        rows = np.array([np.broadcast_to(values[s], (width,)) for s in others], self.dtype).reshape(len(others), width)
+        in_place = InPlaceProgram(held, (*state, *others))
+        return lambda z, out: in_place(z, rows, out)
+
+    def _evaluated(
+        self, program: Program, state: Sequence[sp.Symbol], known: Mapping[sp.Symbol, Any]
+    ) -> Callable[[np.ndarray, np.ndarray], None]:
+        def function(z: np.ndarray, out: np.ndarray) -> None:
+            (entries,) = program.run(self.arithmetic, {**known, **dict(zip(state, z, strict=True))}).values()
+            for row, entry in zip(out, entries, strict=True):
+                row[:] = entry
+
+        return function
+
+    def _value(self, instruction: Instruction) -> Any:
+        exact = instruction.op == "constant"
+        return self.arithmetic.constant(instruction.value) if exact else self.arithmetic.operations[instruction.op]()
+
+
+def _without_constants(program: Program) -> tuple[Program, dict[sp.Symbol, Instruction]]:
+    """The program with symbols in place of its constants, which float64 would round."""
+    constants = {k: sp.Dummy(f"c{k}") for k, i in enumerate(program.instructions) if not i.args and i.op != "symbol"}
+    instructions = (
+        Instruction("symbol", (), constants[k]) if k in constants else i for k, i in enumerate(program.instructions)
+    )
+    held = Program(tuple(instructions), program.outputs)
+    return held, {symbol: program.instructions[k] for k, symbol in constants.items()}
 
 
 def extended(operations: Iterable[str]) -> Extended:
