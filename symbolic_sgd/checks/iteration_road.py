@@ -13,7 +13,6 @@ from symbolic_sgd.checks.own_iteration import SEQUENCES, observed
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import FlowDidNotConverge, ProblemTooLarge
 from symbolic_sgd.simulate.arguments import count
-from symbolic_sgd.theorem.derivation import PLAIN
 
 TOLERANCE = 1e-9
 """At a learning rate that stays."""
@@ -33,7 +32,8 @@ NAMES = {
 
 @dataclass(frozen=True)
 class OwnIteration:
-    """The iteration of the optimizer itself, averaged over the noise exactly; nothing for plain SGD, of which other methods see more.
+    """The iteration of the optimizer itself, averaged over the noise exactly; `verify` takes it in the place of the methods that know
+    plain SGD only.
 
     Args:
         sequences: of samples, that are followed at most, where each step draws one; where more are needed it is not run.
@@ -46,8 +46,6 @@ class OwnIteration:
         count(self.sequences, "sequences")
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
-        if witness.derivation.optimizer == PLAIN:
-            return []
         checks = []
         for number, point in enumerate(witness.points, start=1):
             checks.extend(self._at(witness, point, f"at point {number}"))
@@ -68,6 +66,11 @@ class OwnIteration:
             return [not_run(name, tolerance, str(reason)) for name in names]
         except FlowDidNotConverge as failure:
             return [undecided(name, tolerance, str(failure)) for name in names]
+        if drawn and seen["drift"][1] > tolerance * size:
+            reason = (
+                f"so few steps with samples tell the limit to {seen['drift'][1] / size:.1e} only, at this learning rate"
+            )
+            return [not_run(name, tolerance, reason) for name in names]
         pairs = [(terms[term].ravel(), *seen[term], size) for term in compared]
         pairs.append((covariance(terms["tangent_noise"]), *seen["covariance"], diffusion_size))
         return [

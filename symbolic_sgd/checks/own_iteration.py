@@ -55,7 +55,7 @@ BLOCK = 64
 MOST = 2**18
 """Steps, at most."""
 
-SEQUENCES = 100
+SEQUENCES = 20
 """Of samples, that are followed at most."""
 
 TWINS = 8

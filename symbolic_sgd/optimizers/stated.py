@@ -8,7 +8,9 @@ from symbolic_sgd.errors import BadInput, ProblemFileError
 from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
-from symbolic_sgd.problems.problem_file import StatedOptimizer
+from symbolic_sgd.problems.as_data import problem_document
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.problem_file import StatedOptimizer, file_from_document
 
 
 def keys() -> dict[str, tuple[str, ...]]:
@@ -70,6 +72,23 @@ def optimizer_document(optimizer: Optimizer) -> dict[str, Any]:
         raise BadInput(f"an optimizer of type {type(optimizer).__name__} cannot be written to a file")
     values = {field.name: (getattr(optimizer, field.name), field.default) for field in _fields(kind)}
     return {"kind": kind, **{key: str(value) for key, (value, default) in values.items() if value != default}}
+
+
+def stated_document(problem: Problem, optimizer: Optimizer) -> dict[str, Any]:
+    """The content of a problem file that states a problem and an optimizer (nothing for plain SGD), whose symbols are the problem's
+    constants.
+
+    Raises:
+        BadInput: one of them cannot be written so that the reader gives it back.
+    """
+    document = problem_document(problem)
+    if optimizer == SGD():
+        return document
+    document["optimizer"] = optimizer_document(optimizer)
+    again = optimizer_of(file_from_document(document, source="the optimizer's own document").optimizer)
+    if repr(again) != repr(optimizer):
+        raise BadInput("the optimizer cannot be written to a file: its text reads as another optimizer")
+    return document
 
 
 def _fields(kind: str) -> tuple[Field[Any], ...]:
