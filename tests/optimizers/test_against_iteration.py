@@ -28,7 +28,7 @@ from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.optimizers import catalogue
 from symbolic_sgd.optimizers.kernel import A, B, Kernel
-from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Iteration, Optimizer, stated_rate
+from symbolic_sgd.optimizers.optimizer import Iteration, Optimizer, stated_rate
 from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.problems.problem_file import StatedOptimizer
 
@@ -96,10 +96,11 @@ def test_wrong_formulas_are_rejected_without_randomness(name):
             problem.residuals, parameters=(u, v, w), noise=LabelNoise(sp.sqrt(2), batch_size=2)
         )
         wrong = derive_limiting_sde(full, optimizer=optimizer).program
+        wrong = _with(wrong, right.program, "tangent_noise")  # whose columns are others
     else:
         wrong = derive_limiting_sde(problem, optimizer=other).program
         if "imposed_drift" in right.program.names and "imposed_drift" not in wrong.names:
-            wrong = _with_zero_imposed(wrong, right.program.select("imposed_drift"))
+            wrong = _with(wrong, right.program, "imposed_drift", factor=0)
     mutant = LimitingSDE(replace(right.derivation, program=wrong))
     # At this rate samples are forgotten too slowly for their sequences to be followed: that method says so, and does not run.
     for method in (LiteralRoad(),) if other is None else (OwnIteration(), LiteralRoad()):
@@ -107,10 +108,11 @@ def test_wrong_formulas_are_rejected_without_randomness(name):
         assert failed(verify(mutant, checks=(method,), rng=0)), type(method).__name__
 
 
-def _with_zero_imposed(program, imposed):
+def _with(program, other, name, factor=1):
+    """The program with a term of another."""
     graph = Graph()
     terms = program.on(graph)
-    terms["imposed_drift"] = imposed.on(graph)["imposed_drift"].map(lambda entry: 0 * entry)
+    terms[name] = other.select(name).on(graph)[name].map(lambda entry: factor * entry)
     return Program.of(terms)
 
 
@@ -125,9 +127,6 @@ class AveragedNoise(Optimizer):
     def __post_init__(self):
         object.__setattr__(self, "learning_rate", stated_rate(self.learning_rate))
 
-    is_finite = True
-    rate = property(lambda self: self.learning_rate)
-    time_unit = property(lambda self: self.rate**2 * NOISE_SCALE**2)
     kernel = property(lambda self: Kernel.of("half of SGD's", 1 / (2 * (A + B - self.rate * A * B))))
     edge = property(lambda self: 2 / self.rate)
     tangent_factor = property(lambda self: sp.Rational(1, 2))
