@@ -21,7 +21,7 @@ from symbolic_sgd import (
 )
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.errors import BadInput, BadSymbol, SingularPoint
+from symbolic_sgd.errors import BadInput, BadSymbol, SingularPoint, Unstable
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B
 
 OPTIMIZERS = {
@@ -230,6 +230,15 @@ def test_numbers_beyond_the_edge_are_refused_in_batches_and_alone():
     for points in (outside, [inside, outside], [[1, 1]] * 50 + [outside]):
         with pytest.raises(SingularPoint, match=r"u\*\*2 \+ v\*\*2 < 8"):
             f.drift(points)
+
+
+def test_a_learning_rate_beyond_the_edge_everywhere_is_refused():
+    """λ ≥ 2 on uv = 1, so that no point of it is stable for η ≥ 1; a flat part may be named."""
+    with pytest.raises(Unstable, match="at every one of the"):
+        derive_limiting_sde(HYPERBOLA, optimizer=SGD(learning_rate=1.5))
+    valley = Problem(loss=(1 + u**2) ** 2 * v**2 / 2, parameters=(u, v), noise=sp.eye(2), near={u: 0, v: 0})
+    derive_limiting_sde(valley, optimizer=SGD(learning_rate=1.5))  # λ = (1 + u²)² is below 4/3 near u = 0
+    derive_limiting_sde(HYPERBOLA, optimizer=SGD(learning_rate=eta))
 
 
 REFUSED = [
