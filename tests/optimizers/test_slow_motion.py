@@ -232,6 +232,17 @@ def test_numbers_beyond_the_edge_are_refused_in_batches_and_alone():
             f.drift(points)
 
 
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS.values(), SGD(eta)], ids=str)
+def test_what_is_said_of_the_edge(optimizer):
+    """Label noise descends an R that is infinite there; with noise along Γ, or a force of one's own, nothing is promised."""
+    never, ends = "never reaches the edge", "it ends"
+    assert never in derive_limiting_sde(HYPERBOLA, optimizer=optimizer).explain()
+    moving = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(1))
+    assert ends in derive_limiting_sde(moving, optimizer=optimizer).explain()
+    assert ends in derive_limiting_sde(HYPERBOLA, optimizer=SGD(0.25, slow_potential=u)).explain()
+    assert "edge" not in derive_limiting_sde(HYPERBOLA).explain()
+
+
 def test_a_learning_rate_beyond_the_edge_everywhere_is_refused():
     """λ ≥ 2 on uv = 1, so that no point of it is stable for η ≥ 1; a flat part may be named."""
     with pytest.raises(Unstable, match="at every one of the"):
