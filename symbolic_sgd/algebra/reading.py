@@ -45,52 +45,127 @@ def reading_cost(expression: Expression) -> int:
 
 
 def positive_first(terms: Sequence[Expression]) -> list[Expression]:
-    """The terms of a sum in their order, but that a positive one leads where there is one.
+    """The terms of a sum in their order; where a negative one would lead, the positive ones before the negative ones.
 
     >>> x = sp.Symbol("x"); positive_first([-x**2, sp.S(1)])
     [1, -x**2]
     """
-    leader = next((k for k, term in enumerate(terms) if not _is_negative(term)), 0)
-    return [terms[leader], *terms[:leader], *terms[leader + 1 :]]
+    return sorted(terms, key=is_negative) if is_negative(terms[0]) else list(terms)
 
 
 def with_common_factors(expression: Expression | SymbolicMatrix) -> Expression | SymbolicMatrix:
-    """A sum, or each sum of a matrix, as a number times a bracket where that is less to read: for printing, SymPy multiplies it out.
+    """The number that the terms of a sum share, or of the sums in a product, before the bracket where that is less to read.
 
-    >>> u, v = sp.symbols("u v"); with_common_factors(u**2/4 + v**2/4)
-    (u**2 + v**2)/4
+    For printing: SymPy multiplies it out again. Of a matrix, each entry.
+
+    >>> u, v = sp.symbols("u v"); with_common_factors(u**2/4 + v**2/4), with_common_factors(u*(u/2 + v/2))
+    ((u**2 + v**2)/4, u*(u + v)/2)
     """
     if isinstance(expression, sp.MatrixBase):
         return expression.applyfunc(with_common_factors)
+    if expression.is_Mul:
+        return _without_contents(expression)
     if not expression.is_Add:
         return expression
     content, primitive = _common_number(expression)
-    if _product(content, [primitive]) >= _sum(expression):
+    nested = _has_fractions(primitive) and not content.is_Integer
+    if nested or _product(content, [primitive]) >= _sum(expression):
         return expression
     return sp.Mul(content, primitive, evaluate=False)
 
 
+def _without_contents(product: Any) -> Expression:
+    """A product whose sums share no numbers: these stand before it."""
+    number, rest = product.as_coeff_Mul()
+    powers: dict[Any, Any] = {}
+    for factor in sp.Mul.make_args(rest):
+        base, exponent = factor.as_base_exp()
+        if base.is_Add and exponent.is_Integer:
+            content, base = (sp.S.One, base) if _has_fractions(base) else _common_number(base)
+            opposite = -base in powers
+            number *= (-content if opposite else content) ** exponent
+            base = -base if opposite else base
+        powers[base] = powers.get(base, 0) + exponent
+    factors = [base**exponent for base, exponent in powers.items()]
+    if factors == list(sp.Mul.make_args(rest)):
+        return product
+    return sp.Mul(*([] if number == 1 else [number]), *factors, evaluate=False)
+
+
+def over_one_denominator(matrix: SymbolicMatrix) -> tuple[Expression, SymbolicMatrix]:
+    """A factor c/d and the matrix that it multiplies, where all entries but zeros have one denominator, but for numbers.
+
+    c holds the numbers that the entries share, and a sign that all have. Of other matrices, 1 and the matrix.
+
+    >>> u, v = sp.symbols("u v"); over_one_denominator(sp.ImmutableMatrix([u/(2*v), -1/v]))
+    (1/(2*v), Matrix([
+    [ u],
+    [-2]]))
+    """
+    ratios = {k: _ratio(entry) for k, entry in enumerate(matrix.flat()) if entry != 0}
+    numbers, denominators = [n for n, _, _ in ratios.values()], {below for _, _, below in ratios.values()}
+    shared = len(ratios) > 1 and len(denominators) == 1 and all(number.is_Rational for number in numbers)
+    if not shared or any(_is_ratio(term) for _, above, _ in ratios.values() for term in sp.Add.make_args(above)):
+        return sp.S.One, matrix
+    (below,) = denominators
+    whole = [number.q == 1 for number in numbers]
+    if below == 1 and any(whole) and not all(whole):
+        return sp.S.One, matrix
+    common = sp.igcd(*(number.p for number in numbers)) * (-1 if max(numbers) < 0 else 1)
+    number = sp.Rational(common, sp.ilcm(*(number.q for number in numbers)))
+    constants = set.intersection(
+        *({f for f in sp.Mul.make_args(above) if f.is_number} for _, above, _ in ratios.values())
+    )
+    constant = sp.Mul(*constants - {sp.S.One})
+    entries = {k: (n / number) * (above / constant) for k, (n, above, _) in ratios.items()}
+    listed = [entries.get(k, sp.S.Zero) for k in range(len(matrix))]
+    return number * constant / below, sp.ImmutableDenseMatrix(*matrix.shape, listed)
+
+
+def _ratio(entry: Any) -> tuple[Any, Any, Any]:
+    """A number, and what stands above and below the fraction bar beside it."""
+    written: Any = with_common_factors(entry)
+    number, rest = written.as_coeff_Mul()
+    above, below = sp.fraction(rest, exact=True)
+    return number, above, below
+
+
+def _is_ratio(term: Any) -> bool:
+    number = term.as_coeff_Mul()[0]
+    return any(exponent.is_negative for _, exponent in _powers(term)) or not number.is_Integer
+
+
 def _sum(total: Any) -> int:
     """Its terms and the signs between them; one more where none is positive."""
-    negative = [_is_negative(term) for term in total.args]
+    negative = [is_negative(term) for term in total.args]
     signs = len(total.args) - 1 + all(negative)
-    split = any(exponent.is_negative for term in total.args for _, exponent in _powers(term))
     shared = set.intersection(*({base for base, _ in _powers(term) if base.is_Symbol} for term in total.args))
-    return sum(map(reading_cost, total.args)) - sum(negative) + signs + SPLIT * split + SHARED * bool(shared)
+    return (
+        sum(map(reading_cost, total.args))
+        - sum(negative)
+        + signs
+        + SPLIT * _has_fractions(total)
+        + SHARED * bool(shared)
+    )
+
+
+def _has_fractions(total: Any) -> bool:
+    return any(exponent.is_negative for term in total.args for _, exponent in _powers(term))
 
 
 def _powers(term: Any) -> Iterator[tuple[Any, Any]]:
     return (factor.as_base_exp() for factor in sp.Mul.make_args(term) if not factor.is_Number)
 
 
-def _is_negative(term: Any) -> bool:
+def is_negative(term: Any) -> bool:
+    """Whether a minus sign stands before a term."""
     return bool(term.as_coeff_Mul()[0].is_negative)
 
 
 def _common_number(total: Any) -> tuple[Any, Any]:
     """The number that all terms of a sum share, and what is left: negative where all terms are."""
     content, primitive = total.primitive()
-    return (-content, -primitive) if all(map(_is_negative, total.args)) else (content, primitive)
+    return (-content, -primitive) if all(map(is_negative, total.args)) else (content, primitive)
 
 
 def _product(content: Any, factors: Iterable[Any]) -> int:

@@ -6,6 +6,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.as_read import ReadersText
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.arrays import FamilyArrays
@@ -19,7 +20,7 @@ from symbolic_sgd.printing.blocks import one_output, snippet
 
 @dataclass(frozen=True)
 class FamilySDE:
-    """dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ = {f_1 = … = f_n = 0}, with n and d as symbols.
+    """dY = ½∂²Φ[Σ] dt + ∂Φ σ dW on Γ = {f_1 = … = f_n = 0}, with n and d as symbols.
 
     Each term is an `IndexedVector`: its entries at coordinate j, as sums over samples and coordinates, for each parameter of
     a coordinate. Matrices are SymPy matrix expressions in J = (∇f_1 … ∇f_n)ᵀ, n×D, and σ, D×Ξ.
@@ -162,11 +163,11 @@ class FamilySDE:
 
     def __repr__(self) -> str:
         """The SDE, a line for each parameter of a coordinate."""
-        i, drift = self.family.i, self.drift
-        noise = "" if self.summand.proportion is not None else "∂Φ σ dW + "
-        lines = [f"dY = {noise}b dt on Γ = {{f_{i} = 0}}, f_{i} = {self.family.residual}"]
+        i, drift, write = self.family.i, self.drift, ReadersText().written
+        noise = "" if self.summand.proportion is not None else " + ∂Φ σ dW"
+        lines = [f"dY = b dt{noise} on Γ = {{f_{i} = 0}}, f_{i} = {write(self.family.residual)}"]
         entries = zip(drift.bases, drift.components, strict=True)
-        lines.extend(f"  b_{base[self.family.j]} = {entry}" for base, entry in entries)
+        lines.extend(f"  b_{base[self.family.j]} = {write(entry)}" for base, entry in entries)
         if self._terms.regularizer is not None:
-            lines.append(f"  R = {self._terms.regularizer}")
+            lines.append(f"  R = {write(self._terms.regularizer)}")
         return "\n".join(lines)

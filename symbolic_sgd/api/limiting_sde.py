@@ -12,6 +12,7 @@ import sympy as sp
 from sympy.printing.defaults import Printable
 
 from symbolic_sgd import api, charts, documents, families, flow, numeric, printing, regularizer
+from symbolic_sgd.algebra.as_read import reading
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.api.term_sizes import TermSize
@@ -80,7 +81,7 @@ class ManifoldSummary:
 
 @dataclass(frozen=True, repr=False)
 class LimitingSDE(Printable):
-    """dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ: the limit of SGD at t = kη² (Li, Wang & Arora 2022, main theorem, corrected).
+    """dY = ½∂²Φ[Σ] dt + ∂Φ σ dW on Γ: the limit of SGD at t = kη² (Li, Wang & Arora 2022, main theorem, corrected).
 
     Matrices are exact, in the user's symbols, and valid on Γ. They are expanded when asked for. SymPy's printers (str,
     `sympy.latex`, `pprint`, Jupyter) show dY = …, in the settings they are given.
@@ -469,32 +470,35 @@ class LimitingSDE(Printable):
     # --- what SymPy's printers call -----------------------------------------------------------
 
     def _latex(self, printer: Any) -> str:
-        return printing.one_formula.display_latex(self._coefficients, self._shortest_program, printer._print)
+        return printing.one_formula.display_latex(self._coefficients, self._shortest_program, reading(printer).written)
 
     def _sympystr(self, printer: Any) -> str:
-        return printer._print(self._shown)
+        write, shown = reading(printer)._print, self._shown
+        return " = ".join(map(write, shown.args)) if isinstance(shown, sp.Eq) else write(shown)
 
-    _pretty = _sympystr
+    def _pretty(self, printer: Any) -> Any:
+        return reading(printer)._print(self._shown)
 
     @property
     def _coefficients(self) -> dict[str, SymbolicMatrix | None]:
-        return {name: self._matrix(name) for name in printing.theorem.COEFFICIENTS}
+        return {name: self._matrix(name) for name in printing.one_formula.DIFFERENTIALS}
 
     @property
     def _shown(self) -> sp.Basic:
         """The equation, or where it is too large its sizes."""
         m, d = self.derivation.codimension, self.problem.dimension
         size = self.program.select("drift").operations
-        diffusion, drift = self._coefficients.values() if size <= SHOWN else (None, None)
-        if diffusion is not None and drift is not None and all(map(printing.one_formula.fits, (diffusion, drift))):
-            return printing.one_formula.equation(diffusion, drift)
+        matrices = self._coefficients if size <= SHOWN else {}
+        short = {name: m for name, m in matrices.items() if m is not None and printing.one_formula.fits(m)}
+        if len(short) == len(printing.one_formula.DIFFERENTIALS):
+            return printing.one_formula.equation(short)
         return sp.Symbol(f"LimitingSDE(D={d}, M={m}, drift of {size} operations)")
 
     def document(
         self,
         writer: "Callable[[Document], str] | None" = None,
         *,
-        title: str = "The limit of SGD on a manifold of minimizers",
+        title: str | None = None,
         certificate: "Certificate | None" = None,
         figures: "Sequence[Figure]" = (),
         line: int | None = None,
@@ -507,21 +511,17 @@ class LimitingSDE(Printable):
 
         Args:
             writer: `latex`, `markdown` (None) or `html` of `symbolic_sgd.documents.writers`.
-            title: the heading; any text.
+            title: the heading; any text (None: the limit of the optimizer on a manifold of minimizers).
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
             line: characters of a line (default 90; 45 for LaTeX in two columns).
             seconds: of processor time for the search for the regularizer.
             progress: told in words what is being done.
         """
-        if self.optimizer != PLAIN:
-            raise BadInput(
-                "documents are written for SGD at a learning rate that tends to 0: sde.latex() prints the limit of other optimizers"
-            )
         chosen = printing.layout.layout_of(None, line, self.problem.symbols, default=printing.layout.PAGE)
         tell, budget = checked_progress(progress), checked_seconds(seconds)
         findings = documents.findings.Findings(
-            title=title,
+            title=f"The limit of {self.optimizer.label} on a manifold of minimizers" if title is None else title,
             derivation=self.derivation,
             structure=self.structure,
             matrices={term.name: self._matrix(term.name) for term in self.derivation.terms},

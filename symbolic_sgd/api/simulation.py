@@ -123,7 +123,7 @@ def simulate_sde(
     scheme: Scheme | None = None,
     **recording: Any,
 ) -> Run:
-    """The limiting SDE dY = ∂Φ σ dW + ½∂²Φ[Σ] dt on Γ; each step ends with Newton steps back to Γ.
+    """The limiting SDE dY = ½∂²Φ[Σ] dt + ∂Φ σ dW on Γ; each step ends with Newton steps back to Γ.
 
     A step that is long beside the curvature of Γ may lead a path to another branch of Γ: halve it, and compare.
 

@@ -23,7 +23,7 @@ from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, Symb
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.printing.layout import checked_labels, layout_of
-from symbolic_sgd.printing.plain import plain, wrapped
+from symbolic_sgd.printing.plain import plain, plainly_zero, wrapped
 from symbolic_sgd.problems.problem_file import ProblemFile, read_problem_file
 from symbolic_sgd.regularizer.regularizer import Regularizer
 
@@ -232,5 +232,5 @@ def _flow_report(phi: GradientFlowLimit) -> str:
     if phi.expression is not None:
         names = zip(phi.problem.parameters, phi.expression.flat(), strict=True)
         lines.extend(f"  Φ_{plain(name)}(x) = {plain(entry)}" for name, entry in names)
-    lines.extend(f"  {plain(equation)} = 0" for equation in phi.equations)
+    lines.extend(f"  {plainly_zero(equation)}" for equation in phi.equations)
     return "\n".join(piece for line in lines for piece in wrapped(line, indent="    "))

@@ -9,7 +9,7 @@ from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.printing.one_formula import DIFFERENTIALS
-from symbolic_sgd.printing.plain import SUBSCRIPTS, WIDTH, filled, plain, wrapped
+from symbolic_sgd.printing.plain import SUBSCRIPTS, WIDTH, filled, plain, plainly_zero, wrapped
 from symbolic_sgd.printing.structural import WRITTEN
 from symbolic_sgd.printing.theorem import NAMED
 from symbolic_sgd.problems.noise import GradientNoise
@@ -22,6 +22,9 @@ LABELLED = ("tangent_noise", *DRIFT_TERMS, "drift")
 
 LABELS = 42
 """Characters of these lines that are kept free for them."""
+
+LEFT = len("Γ = {}, , with")
+"""Characters that stand on the line of Γ beside its equations and its sizes."""
 
 FEW = 8
 """Rows of a matrix, and lines of an expression, that a screen has room for."""
@@ -70,12 +73,13 @@ def _loss(sde: LimitingSDE) -> Iterator[str]:
 
 
 def _manifold(sde: LimitingSDE) -> Iterator[str]:
-    """Γ by f_1 … f_M where these vanish on it, else by its equations; and what the f_i are."""
+    """Γ by its equations, or by f_1 … f_M where these vanish on it and are long; and what the f_i are."""
     levels = _levels(sde)
     manifold = sde.manifold
     sizes = f"dimension {manifold.dimension}, codimension {manifold.codimension}"
-    vanish = bool(levels) and set(levels.values()) == set(manifold.equations)
-    zeros = " = ".join([*levels, "0"]) if vanish else ", ".join(f"{plain(e)} = 0" for e in manifold.equations)
+    zeros = ", ".join(map(plainly_zero, manifold.equations))
+    if set(levels.values()) == set(manifold.equations) and len(zeros) + len(sizes) > WIDTH - LEFT:
+        zeros = " = ".join([*levels, "0"])
     lines = wrapped(f"Γ = {{{zeros}}}, {sizes}", indent="    ")
     if levels:
         lines[-1] += ", with"

@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from typing import Any, TypeGuard
 
+from symbolic_sgd.algebra.as_read import ReadersText
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.reading import is_negative, positive_first, with_common_factors
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.printing.blocks import Block, Inline, Math, paragraph
 from symbolic_sgd.printing.displays import chained, expression_latex, matrix_displays
@@ -48,14 +50,16 @@ def printed(matrix: SymbolicMatrix | None) -> TypeGuard[SymbolicMatrix]:
 
 def inline(expression: Any) -> Math:
     """An expression in a line of text."""
-    return Math(expression_latex(expression), str(expression))
+    return Math(expression_latex(expression), ReadersText().written(expression))
 
 
 def in_text(expression: Any) -> list[Inline]:
-    """A sum in a line of text, term by term, so that it can be broken."""
+    """A sum in a line of text, term by term, so that it can be broken; with a number before its bracket it is one formula."""
+    if expression.is_Add and with_common_factors(expression) != expression:
+        return [inline(expression)]
     parts: list[Inline] = []
-    for term in expression.as_ordered_terms():
-        negative = bool(parts) and term.could_extract_minus_sign()
+    for term in positive_first(expression.as_ordered_terms()):
+        negative = bool(parts) and is_negative(term)
         parts += [" − " if negative else " + "] if parts else []
         parts.append(inline(-term if negative else term))
     return parts

@@ -5,6 +5,7 @@ from itertools import groupby
 
 import sympy as sp
 
+from symbolic_sgd.algebra.as_read import ReadersLatex
 from symbolic_sgd.families.terms import Definition, FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import Block, aligned, display, paragraph
 from symbolic_sgd.printing.displays import broken_sum, equation_lines
@@ -27,7 +28,7 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
         rf"\qquad \ell({written(r)}) = {written(family.loss.expr)}",
         *equation_lines(f"f_{{{index}}}", broken_sum(family.residual, written)),
         r"\partial\Phi &= I - J^{\top} G^{-1} J,\qquad J = (\nabla f_1, \dots, \nabla f_n)^{\top},\qquad G = J J^{\top}",
-        r"dY &= \partial\Phi\,\sigma\,dW + (b^{\parallel} + b^{\perp\parallel} + b^{\perp})\,dt",
+        r"dY &= (b^{\parallel} + b^{\perp\parallel} + b^{\perp})\,dt + \partial\Phi\,\sigma\,dW",
     ]
     yield aligned(lines)
     if terms.regularizer is not None:
@@ -52,7 +53,7 @@ def vector_blocks(vector: IndexedVector) -> Iterator[Block]:
 
 def written(expression: sp.Basic) -> str:
     """SymPy's LaTeX, which knows sums and indices."""
-    return sp.latex(expression, long_frac_ratio=2, ln_notation=True)
+    return ReadersLatex({"long_frac_ratio": 2, "ln_notation": True}).written(expression)
 
 
 def _entries(symbol: str, vector: IndexedVector, terms: FamilyTerms) -> Iterator[str]:

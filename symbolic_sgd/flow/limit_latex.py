@@ -18,6 +18,7 @@ from symbolic_sgd.printing.displays import (
     filled,
     room,
     where,
+    zeros,
 )
 from symbolic_sgd.printing.fitting import Fitted, with_common_parts
 from symbolic_sgd.printing.width import visible_length
@@ -40,7 +41,7 @@ def limit_blocks(limit: FlowLimit) -> Iterator[Block]:
     yield from _conserved(limit)
     if isinstance(limit.form, ImplicitLimit):
         yield paragraph("and")
-        yield from equations([("0", e) for e in limit.form.equations[: limit.codimension]])
+        yield from zeros(limit.form.equations[: limit.codimension])
 
 
 def _formula(images: Sequence[sp.Symbol], matrix: SymbolicMatrix) -> Iterator[Block]:

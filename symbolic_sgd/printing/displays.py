@@ -7,6 +7,8 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.as_read import ReadersLatex, equated_to_zero
+from symbolic_sgd.algebra.reading import is_negative, over_one_denominator, positive_first
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.printing.blocks import Block, Formula, aligned, display, paragraph
 from symbolic_sgd.printing.fitting import Fitted, Write, fitted, with_common_parts
@@ -32,7 +34,7 @@ LARGEST_MATRIX = 10
 def expression_latex(expression: Any) -> str:
     """LaTeX with names as `symbol_latex` writes them."""
     names = {s: symbol_latex(s.name) for s in expression.free_symbols}
-    return sp.latex(expression, symbol_names=names, ln_notation=True)
+    return ReadersLatex({"symbol_names": names, "ln_notation": True}).written(expression)
 
 
 # --- lines ----------------------------------------------------------------------------------------
@@ -65,10 +67,14 @@ def broken_sum(expression: Any, write: Write = expression_latex, widest: float |
     >>> broken_sum(u - v)
     ['u - v']
     """
-    terms: Any = expression.as_ordered_terms()
-    negative = [term.could_extract_minus_sign() for term in terms]
+    widest = room() if widest is None else widest
+    whole = write(expression)
+    if not expression.is_Add or visible_length(whole) <= widest:
+        return [whole]
+    terms = positive_first(expression.as_ordered_terms())
+    negative = list(map(is_negative, terms))
     texts = (write(-term if minus else term) for term, minus in zip(terms, negative, strict=True))
-    return filled(signed(texts, negative), room() if widest is None else widest)
+    return filled(signed(texts, negative), widest)
 
 
 def signed(terms: Iterable[str], negative: Iterable[bool]) -> list[str]:
@@ -125,17 +131,56 @@ def equations(pairs: Sequence[tuple[str, Any]], write: Write = expression_latex)
     return [*displays(lines), *where(found.parts, write)]
 
 
+def zeros(expressions: Iterable[Any], write: Write = expression_latex) -> list[Block]:
+    """expression = 0 for each, with its constant on the right, and with names for what does not fit a line.
+
+    >>> u, v = sp.symbols("u v")
+    >>> zeros([u*v - 1, u - v])[0].lines
+    ('&u v = 1', '&u = v')
+    """
+    sides = [equated_to_zero(e) for e in expressions]
+    found = fitted([side for pair in sides for side in pair], room(), write)
+    lines = [_equated(*pair, write) for pair in zip(found.entries[::2], found.entries[1::2], strict=True)]
+    return [*displays(lines), *where(found.parts, write)]
+
+
+def equated(expression: Any) -> str:
+    """expression = 0 on one line."""
+    return " = ".join(map(expression_latex, equated_to_zero(expression)))
+
+
+def _equated(left: Any, right: Any, write: Write) -> list[str]:
+    *others, last = broken_sum(left, write)
+    first, *further = [*others, f"{last} = {write(right)}"]
+    return [f"&{first}", *(rf"&\quad {piece}" for piece in further)]
+
+
 # --- matrices -------------------------------------------------------------------------------------
 
 
 def matrix_latex(matrix: SymbolicMatrix, write: Write = expression_latex) -> str:
-    """A matrix, its rows apart where they hold fractions, and further apart where these hold fractions."""
+    """A matrix over one denominator, its rows apart where they hold fractions, and further apart where these hold fractions."""
+    factor, matrix = over_one_denominator(matrix)
+    before = "" if factor == 1 else f"{write(factor)} "
     rows = [" & ".join(write(matrix[i, j]) for j in range(matrix.cols)) for i in range(matrix.rows)]
     gap = "[12pt]" if any(map(_nests, matrix.flat())) else "[6pt]" if any(map(is_high, rows)) else ""
     body = rf"\\{gap}".join(rows)
     if matrix.cols <= LARGEST_MATRIX:
-        return rf"\left[\begin{{matrix}}{body}\end{{matrix}}\right]"
-    return rf"\left[\begin{{array}}{{{'c' * matrix.cols}}}{body}\end{{array}}\right]"
+        return rf"{before}\left[\begin{{matrix}}{body}\end{{matrix}}\right]"
+    return rf"{before}\left[\begin{{array}}{{{'c' * matrix.cols}}}{body}\end{{array}}\right]"
+
+
+def _over_a_name(matrix: SymbolicMatrix, widest: float, write: Write) -> Fitted | None:
+    """With a name for the one denominator of a matrix, if it then fits a line."""
+    factor, numerators = over_one_denominator(matrix)
+    number, rest = factor.as_coeff_Mul()
+    constant, below = sp.fraction(rest, exact=True)
+    if not below.is_Add:
+        return None
+    name = sp.Dummy("t_1")
+    entries = [number * constant * entry / name for entry in numerators.flat()]
+    whole = matrix_latex(sp.ImmutableDenseMatrix(*matrix.shape, entries), write)
+    return fitted(entries, widest, write, [(name, below)]) if visible_length(whole) <= widest else None
 
 
 def _nests(entry: Expression) -> bool:
@@ -168,12 +213,12 @@ def matrix_displays(
     whole = matrix_latex(matrix, write)
     if visible_length(whole) <= room(symbol):
         return [chained(symbol, [*chain, whole])]
-    common = with_common_parts(matrix, room(symbol), write)
-    whole = matrix_latex(sp.ImmutableDenseMatrix(*matrix.shape, common.entries), write)
+    found = _over_a_name(matrix, room(symbol), write) or with_common_parts(matrix, room(symbol), write)
+    whole = matrix_latex(sp.ImmutableDenseMatrix(*matrix.shape, found.entries), write)
     if visible_length(whole) <= room(symbol):
-        return [chained(symbol, [*chain, whole]), *where(common.parts, write)]
+        return [chained(symbol, [*chain, whole]), *where(found.parts, write)]
     stated = [chained(symbol, chain)] if chain else []
-    return [*stated, *entry_displays(symbol, matrix.shape, common, write)]
+    return [*stated, *entry_displays(symbol, matrix.shape, found, write)]
 
 
 def chained(symbol: str, chain: Sequence[str]) -> Formula:

@@ -7,8 +7,8 @@ from typing import Any
 
 import sympy as sp
 from sympy.printing.precedence import PRECEDENCE
-from sympy.printing.str import StrPrinter
 
+from symbolic_sgd.algebra.as_read import ReadersText, equated_to_zero
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.algebra.vector_expressions import SUPERSCRIPTS
 from symbolic_sgd.printing.signs import LETTERS, UPRIGHT
@@ -32,7 +32,17 @@ def plain(expression: Any) -> str:
     >>> plain(2*u1**2*v - v/(3*theta) + sp.log(u1*v)), plain(sp.sqrt(3)*v/2 >= 1), plain(v**theta)
     ('2u₁²v + ln(u₁v) - v/(3θ)', '√3 v/2 ≥ 1', 'v^θ')
     """
-    return _Plain(_names(expression.free_symbols)).doprint(expression)
+    return _Plain(_names(expression.free_symbols)).written(expression)
+
+
+def plainly_zero(expression: Any) -> str:
+    """expression = 0, with its constant on the right.
+
+    >>> u, v = sp.symbols("u v")
+    >>> plainly_zero(u*v - 1)
+    'uv = 1'
+    """
+    return " = ".join(map(plain, equated_to_zero(expression)))
 
 
 def _inverted(factor: Any) -> bool:
@@ -55,8 +65,8 @@ def _symbol(name: str) -> str:
     return letter + found[2].translate(SUBSCRIPTS) if len(letter) == 1 else name
 
 
-class _Plain(StrPrinter):
-    """SymPy's order of terms and factors, in other characters."""
+class _Plain(ReadersText):
+    """A reader's order of terms, SymPy's of factors, in other characters."""
 
     def __init__(self, names: dict[sp.Symbol, str]):
         super().__init__()
@@ -68,8 +78,8 @@ class _Plain(StrPrinter):
     def _print_Mul(self, expr: Any) -> str:
         number, rest = expr.as_coeff_Mul()
         if number.could_extract_minus_sign():
-            positive = self._print(-expr)
-            return f"-({positive})" if (-expr).is_Add else f"-{positive}"
+            positive = rest if number == -1 else sp.Mul(-number, rest, evaluate=False)
+            return f"-({self._print(positive)})" if positive.is_Add else f"-{self._print(positive)}"
         above: list[Expression] = [sp.Integer(number.p)] if number.p != 1 else []
         below: list[Expression] = [sp.Integer(number.q)] if number.q != 1 else []
         for factor in sp.Mul.make_args(rest):

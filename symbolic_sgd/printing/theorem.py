@@ -13,6 +13,7 @@ from symbolic_sgd.printing.blocks import Block, Code, Formula, Inline, Math, Par
 from symbolic_sgd.printing.displays import (
     LINES,
     entry_displays,
+    equated,
     equation,
     equation_lines,
     expression_latex,
@@ -21,12 +22,14 @@ from symbolic_sgd.printing.displays import (
     matrix_displays,
     room,
     where,
+    zeros,
 )
 from symbolic_sgd.printing.fitting import fitted
 from symbolic_sgd.printing.layout import layout, on_trial
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import WRITTEN, structural
+from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.theorem.derivation import IMPOSED, PLAIN, Derivation, Term
 from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
 
@@ -38,9 +41,6 @@ NAMED = 2000
 
 SHORT = 150
 """Operations of a matrix whose entries are printed unasked, if they take no more than LINES lines."""
-
-COEFFICIENTS = ("tangent_noise", "drift")
-"""What the SDE is made of."""
 
 
 def theorem(
@@ -61,7 +61,7 @@ def theorem(
         entries: whether all terms are printed entry by entry, in named parts where they are large.
     """
     yield from _statement(derivation)
-    yield _manifold(derivation, structure)
+    yield from _manifold(derivation, structure)
     yield from structural(structure)
     yield from _noise(derivation, structure)
     yield from _validity(derivation)
@@ -71,7 +71,7 @@ def theorem(
 
 def _statement(derivation: Derivation) -> Iterator[Block]:
     optimizer, unit = derivation.optimizer, expression_latex(derivation.optimizer.time_unit)
-    motion = [r"\sigma_{\parallel}(Y)\,dW + b(Y)\,dt", r"\quad\text{on } \Gamma,", rf"\quad t = k\,{unit}"]
+    motion = [r"b(Y)\,dt + \sigma_{\parallel}(Y)\,dW", r"\quad\text{on } \Gamma,", rf"\quad t = k\,{unit}"]
     motion[-1] = r"\quad t = k\eta^2" if optimizer == PLAIN else motion[-1]
     drift = [r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}", *_totals(optimizer)]
     stated = {"dY": motion, "b": drift}
@@ -93,17 +93,22 @@ def _totals(optimizer: Optimizer) -> list[str]:
     return own if own or optimizer.kernel is not LYAPUNOV else [r"= \tfrac12\,\partial^2\Phi[\Sigma]"]
 
 
-def _manifold(derivation: Derivation, structure: StructuralFormulas) -> Formula:
+def _manifold(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Block]:
     """Γ by its equations, which are f_i = 0 where the formulas in vectors state the f_i."""
     d, m = derivation.problem.dimension, derivation.codimension
-    rank = filled([rf"\quad \dim\Gamma = {d - m},", rf"\quad \mathrm{{rank}}\,\nabla^2 L = {m}"], room(r"\Gamma"))
+    sizes = [rf"\quad \dim\Gamma = {d - m},", rf"\quad \mathrm{{rank}}\,\nabla^2 L = {m}"]
     vanishing, levels = derivation.equations.expand("printed").flat(), structure.levels(WRITTEN)
-    if set(vanishing) == set(levels):
+    stated, free = list(map(equated, vanishing)), room(r"\Gamma = \{x:\},")
+    if set(vanishing) == set(levels) and visible_length(", ".join(stated)) > free:
         f = structure.level.tex
-        vanish = rf"{f}_i = 0,\ 1 \leq i \leq {len(levels)}" if structure.bends else f"{f} = 0"
-        return aligned(equation_lines(r"\Gamma", filled([rf"\{{x : {vanish}\}},", *rank], room(r"\Gamma"))))
-    zeros = [line for e in vanishing for line in equation("0", e)]
-    return aligned([rf"\Gamma &: {rank[0]}", *(f"& {piece}" for piece in rank[1:]), *zeros])
+        stated = [rf"{f}_i = 0", rf"\ 1 \leq i \leq {len(levels)}"] if structure.bends else [f"{f} = 0"]
+    if max(map(visible_length, stated)) <= free:
+        pieces = [*(f"{piece}," for piece in stated[:-1]), rf"{stated[-1]}\}},"]
+        yield aligned(equation_lines(r"\Gamma", filled([rf"\{{x : {pieces[0]}", *pieces[1:], *sizes], room(r"\Gamma"))))
+    else:
+        first, *further = filled(sizes, room(r"\Gamma"))
+        yield aligned([rf"\Gamma &: {first}", *(f"& {piece}" for piece in further)])
+        yield from zeros(vanishing)
 
 
 def _noise(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Block]:
@@ -125,8 +130,9 @@ def _validity(derivation: Derivation) -> Iterator[Block]:
     if conditions:
         yield from _listed(r"\text{valid where }", list(map(expression_latex, conditions)))
     if derivation.component is not None and derivation.component.equations:
-        zeros = [f"{expression_latex(e)} = 0" for e in derivation.component.equations]
-        yield from _listed(r"\text{on the part of }\Gamma\text{ where }", zeros)
+        yield from _listed(
+            r"\text{on the part of }\Gamma\text{ where }", list(map(equated, derivation.component.equations))
+        )
 
 
 def _listed(words: str, formulas: Sequence[str]) -> Iterator[Block]:

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.as_read import ReadersLatex, ReadersText
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -69,14 +70,16 @@ class Regularizer:
     cuts: tuple[tuple[float, ...], ...] = ()
 
     def __str__(self) -> str:
-        return f"no regularizer: {self.words}" if self.expression is None else f"R = {self.expression}: {self.words}"
+        if self.expression is None:
+            return f"no regularizer: {self.words}"
+        return f"R = {ReadersText().written(self.expression)}: {self.words}"
 
     def __repr__(self) -> str:
         return f"Regularizer({self})"
 
     def _repr_latex_(self) -> str | None:
         """R; None, for which notebooks show the words, where there is none."""
-        return None if self.expression is None else rf"$\displaystyle R = {sp.latex(self.expression)}$"
+        return None if self.expression is None else rf"$\displaystyle R = {ReadersLatex().written(self.expression)}$"
 
 
 ALONG_ARCS = (

@@ -14,6 +14,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A
+from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
 
@@ -33,7 +34,7 @@ class Spectrum:
         for program in (self.derivation.blocks, self.derivation.guard):
             hessian = program.select("hessian").on(Graph())["hessian"]
             written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
-        return min(reversed(written), key=sp.count_ops)
+        return with_complete_squares(min(reversed(written), key=sp.count_ops))
 
     def volume(self) -> Expression:
         """|∇²L|₊, up to a factor that is constant on Γ: det K det FᵀF where ∇²L = F K Fᵀ is known, else det(Fᵀ∇²L F)/det FᵀF, or

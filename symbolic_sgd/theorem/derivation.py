@@ -15,7 +15,6 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.effort import Progress, silent
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
-from symbolic_sgd.optimizers.kernel import LYAPUNOV
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
@@ -130,23 +129,33 @@ IMPOSED = Term(
 )
 """Of optimizers that have a slow field g of their own."""
 
-DEFINITIONS = {
-    "lyapunov_solution": r"\Sigma_{\perp} \circ k",
-    "tangent_noise": r"\sqrt{\tau}\,\partial\Phi\,\sigma",
-    "tangent_noise_compensation": r"-\tfrac{1}{2}\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\tau\,\Sigma_{\parallel}]",
-    "mixed_regularization": r"-\partial\Phi\,\partial^2(\nabla L)[\Sigma_{\perp\parallel} \circ k]",
+BY_KERNEL = {
+    "lyapunov_solution": r"\Sigma_{\perp} \circ \kappa",
+    "mixed_regularization": r"-\partial\Phi\,\partial^2(\nabla L)[\Sigma_{\perp\parallel} \circ \kappa]",
 }
-"""How terms are defined for an optimizer with another kernel k, or another factor τ, than plain SGD's."""
+"""How terms are defined for an optimizer with another kernel κ than plain SGD's."""
+
+BY_SAMPLES = {"lyapunov_solution": r"\mathcal{M}^{-1}[\Sigma_{\perp}]"}
+"""For SGD on samples: 𝓜[S] = ∇²L S + S ∇²L − η E[H_i S H_i]."""
+
+BY_FACTOR = {
+    "tangent_noise": r"\sqrt{\tau}\,\partial\Phi\,\sigma",
+    "tangent_noise_compensation": r"-\tfrac12\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\tau\,\Sigma_{\parallel}]",
+}
+"""With another factor τ than 1."""
 
 
-def terms_of(optimizer: Optimizer) -> list[Term]:
+def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
     """The terms of the limit of an optimizer."""
-    plain = optimizer.kernel is LYAPUNOV and optimizer.tangent_factor == 1
-    terms = TERMS if plain else [replace(t, definition=DEFINITIONS.get(t.name, t.definition)) for t in TERMS]
-    *parts, total = terms
+    others = {} if optimizer.tangent_factor == 1 else BY_FACTOR
+    if not response.is_lyapunov:
+        others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
+    terms = [replace(t, definition=others[t.name]) if t.name in others else t for t in TERMS]
     if not optimizer.has_slow_field:
         return terms
-    return [*parts, IMPOSED, replace(total, definition=rf"{total.definition} + {IMPOSED.symbol}")]
+    place = [t.name for t in terms].index("drift")
+    total = replace(terms[place], definition=rf"{terms[place].definition} + {IMPOSED.symbol}")
+    return [*terms[:place], IMPOSED, total, *terms[place + 1 :]]
 
 
 def _stated(matrix: Matrix | None) -> Matrix:
@@ -212,7 +221,7 @@ class Derivation:
     @property
     def terms(self) -> list[Term]:
         """The named parts of the result."""
-        return terms_of(self.optimizer)
+        return terms_of(self.optimizer, self.response)
 
     def __repr__(self) -> str:
         size = self.program.select("drift").operations
@@ -305,7 +314,7 @@ def _collect(
                 "defining": Matrix.column(manifold.equations.defining),
             }
         ),
-        program=Program.of({term.name: term.matrix(normal, noise, drift) for term in terms_of(optimizer)}),
+        program=Program.of({term.name: term.matrix(normal, noise, drift) for term in terms_of(optimizer, response)}),
         guard=Program.of(_guard(frame, noise) | ({} if stable is None else {"stability": stable.matrix})),
         blocks=Program.of(_blocks(normal, noise)),
         normal_space=_normal_space(normal),

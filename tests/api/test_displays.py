@@ -196,10 +196,10 @@ def test_fixed_points_and_what_is_known_of_others():
 def test_a_family_shows_its_equation():
     """Was: its constructor."""
     first, *lines = repr(objects()["family's SDE"]).splitlines()
-    assert first.startswith("dY = b dt on Γ = {f_i = 0}, f_i = -y[i] + Sum(")
+    assert first.startswith("dY = b dt on Γ = {f_i = 0}, f_i = Sum(")
     assert [line.split(" = ")[0] for line in lines] == ["  b_a[j]", "  b_b[j]", "  R"]
     noisy = repr(derive_limiting_sde(family(AnyNoise())))
-    assert noisy.startswith("dY = ∂Φ σ dW + b dt") and "  R = " not in noisy
+    assert noisy.startswith("dY = b dt + ∂Φ σ dW") and "  R = " not in noisy
 
 
 def test_no_regularizer_and_unguarded_callables():

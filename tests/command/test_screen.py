@@ -50,7 +50,7 @@ def test_the_overparametrised_model():
 def test_the_noise_and_that_there_is_no_regularizer():
     text = shown("quadric_dense")
     assert "  σ = [u/3 + 1, v/2 - 1/5, w/4, 1/2]\n" in text
-    assert "dY = σ_∥ dW + b dt on Γ" in text and "There is no R with b_⊥∥ + b_⊥ = -∂Φ∇R:" in text
+    assert "dY = b dt + σ_∥ dW on Γ" in text and "There is no R with b_⊥∥ + b_⊥ = -∂Φ∇R:" in text
 
 
 def test_entries_follow_where_they_are_short():
@@ -61,7 +61,7 @@ def test_entries_follow_where_they_are_short():
 
 
 def test_equations_where_the_formulas_are_in_the_hessian():
-    assert "Γ = {k₁q₁ - 1 = 0, k₁q₂ - 2 = 0, k₂q₁ - 2 = 0}, dimension 1, codimension 3\n" in shown("attention")
+    assert "Γ = {k₁q₁ = 1, k₁q₂ = 2, k₂q₁ = 2}, dimension 1, codimension 3\n" in shown("attention")
 
 
 def test_a_coefficient_that_is_too_large_says_what_to_do(monkeypatch):

@@ -115,7 +115,7 @@ def test_every_section_and_every_term_is_there(suffix):
 
 def test_markdown_is_the_default_and_the_result_comes_first():
     page = hyperbola().document()
-    assert page.startswith("<!-- result: The regularization descends R = u**2/4 + v**2/4; no noise along Γ. -->\n")
+    assert page.startswith("<!-- result: The regularization descends R = (u**2 + v**2)/4; no noise along Γ. -->\n")
 
 
 def test_sections_with_nothing_to_say_are_left_out():
