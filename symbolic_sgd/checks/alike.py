@@ -28,6 +28,9 @@ LARGEST = float(np.finfo(float).max)
 SPREAD = 10.0
 """Ratio of two sizes of rounding errors, or of accuracies, that two processors may show."""
 
+SPENT = re.compile(r"[0-9.e+-]+ s of processor time were used")
+"""What a search took, which is another each time."""
+
 NUMBER = re.compile(r"[-+]?\d+(?:\.(\d+))?(?:e([-+]?\d+))?( ulp)?")
 """A number in a detail: its decimals, its exponent, and whether it counts in units of the last place of float64."""
 
@@ -77,10 +80,16 @@ def _rounding_alike(old: float, new: float, resolved: float) -> bool:
 
 
 def same_words(old: Check, new: Check) -> bool:
-    """Whether the details say the same: word for word, and number by number."""
-    if NUMBER.sub("#", old.detail) != NUMBER.sub("#", new.detail):
+    """Whether the details say the same: word for word, and number by number, but for what it took.
+
+    >>> early, late = (Check("R", None, None, 0, 0, "not run", f"none found; {s} s of processor time were used") for s in (2, 3.5))
+    >>> same_words(early, late)
+    True
+    """
+    before, after = (SPENT.sub("", check.detail) for check in (old, new))
+    if NUMBER.sub("#", before) != NUMBER.sub("#", after):
         return False
-    pairs = zip(NUMBER.finditer(old.detail), NUMBER.finditer(new.detail), strict=True)
+    pairs = zip(NUMBER.finditer(before), NUMBER.finditer(after), strict=True)
     return all(a[0] == b[0] or (a[3] == b[3] and _same_in_words(a, b, new)) for a, b in pairs)
 
 

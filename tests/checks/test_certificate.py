@@ -62,8 +62,9 @@ def again(text, known, monkeypatch):
             known[key] = work()
         return known[key]
 
-    def derive_once(problem):
-        return once(json.dumps(problem_document(problem)), lambda: derive(problem))
+    def derive_once(problem, optimizer):
+        key = json.dumps(problem_document(problem)), optimizer
+        return once(key, lambda: derive(problem, optimizer=optimizer))
 
     def verify_once(derivation, methods, seed, progress):
         key = (derivation.program.fingerprint, repr(methods), seed)
@@ -120,7 +121,7 @@ def test_a_changed_problem_or_formula_voids_it(text, monkeypatch):
     # a package that derives something else
     derive = recheck.__globals__["derive"]
     wrong = derive(read_problem(DERIVATIONS / "sphere.toml"))
-    monkeypatch.setitem(recheck.__globals__, "derive", lambda problem: wrong)
+    monkeypatch.setitem(recheck.__globals__, "derive", lambda problem, **_: wrong)
     assert "hash of the program" in recheck(text).void[0]
 
 

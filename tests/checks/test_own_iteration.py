@@ -10,7 +10,7 @@ from symbolic_sgd import SGD, ColouredNoise, GradientNoise, HeavyBall, LabelNois
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.checks import extended, own_iteration
 from symbolic_sgd.checks.own_iteration import observed
-from symbolic_sgd.errors import FlowDidNotConverge
+from symbolic_sgd.errors import FlowDidNotConverge, ProblemTooLarge
 
 u, v, w = sp.symbols("u v w")
 eta, beta = sp.symbols("eta beta", positive=True)
@@ -124,6 +124,46 @@ def test_coloured_noise_of_a_constant_factor():
     np.testing.assert_allclose(seen["covariance"][0], 4 * plain["covariance"][0], atol=1e-10)
     compensation = "tangent_noise_compensation"
     np.testing.assert_allclose(seen[compensation][0], 4 * plain[compensation][0], atol=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("residuals", "rank", "accurate"),
+    [((u * v - 1, 2 * (u * v - 1)), 1, 1e-9), ((u * v - 1, u * v**2 - 1 + w - 1), 2, 1e-6)],
+)
+def test_samples_that_are_drawn_multiply_the_second_moments(residuals, rank, accurate):
+    """Beside HC + CH − ηE[HᵢCHᵢ] = Σ, which is off by more than 1 % without the samples' own variance."""
+    parameters = (u, v, w)[: rank + 1]
+    problem = Problem.least_squares(residuals, parameters=parameters, noise=LabelNoise(1))
+    point = {u: mp.mpf(2), v: mp.mpf(1) / 2, w: mp.mpf(3) / 2}
+    exact, rate = {s: sp.Rational(str(a)) for s, a in point.items()}, 0.125
+    number = lambda matrix: np.array(sp.Matrix(matrix).subs(exact).tolist(), dtype=float)  # noqa: E731
+    hessian = number(sp.hessian(problem.loss, parameters))
+    third = np.array([number(sp.hessian(sp.diff(problem.loss, s), parameters)) for s in parameters])
+    normal = np.linalg.eigh(hessian)[1][:, -rank:]
+    slopes = [normal.T @ number([sp.diff(r, s) for s in parameters]).ravel() for r in residuals]
+    across, identity = normal.T @ hessian @ normal, np.eye(rank)
+
+    def drift(samples):
+        square = sum(np.kron(h, h) for h in samples) / len(samples)
+        system = np.kron(across, identity) + np.kron(identity, across) - rate * square
+        covariance = normal @ np.linalg.solve(system, across.ravel()).reshape(rank, rank) @ normal.T
+        along = np.eye(rank + 1) - normal @ normal.T
+        return -along @ np.einsum("kij,ij->k", third, covariance) / 2
+
+    seen = observed(problem, SGD(learning_rate=rate), point, rank, length=0.5, sequences=64)
+    known = drift([np.outer(a, a) for a in slopes])
+    value, accuracy = seen["normal_regularization"]
+    np.testing.assert_allclose(value, known, rtol=accurate)
+    assert accuracy < 1e-6 * np.abs(known).max()
+    assert np.abs(drift([across]) - known).max() > 0.01 * np.abs(known).max()
+
+
+def test_more_sequences_of_samples_than_are_followed_are_refused():
+    problem = Problem.least_squares([u * v - 1, 2 * (u * v - 1)], parameters=(u, v), noise=LabelNoise(1))
+    with pytest.raises(ProblemTooLarge, match="one of 2 samples, and there are 4 sequences, more than 3"):
+        observed(problem, SGD(learning_rate=0.125), AT, 1, sequences=3)
+    with pytest.raises(ProblemTooLarge, match="a memory beside them"):
+        observed(problem, HeavyBall(momentum=0.5, learning_rate=0.0625), AT, 1)
 
 
 def test_symbols_take_the_values_of_the_point():

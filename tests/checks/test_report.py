@@ -8,7 +8,7 @@ from derived import DERIVATIONS, gallery_sde
 
 from symbolic_sgd import Certificate, verify
 from symbolic_sgd.checks.certificate import Check, not_run, undecided
-from symbolic_sgd.checks.methods import FULL, QUICK
+from symbolic_sgd.checks.methods import ALL, QUICK
 from symbolic_sgd.checks.report import NAMES, groups
 from symbolic_sgd.command.main import main
 from symbolic_sgd.printing.plain import WIDTH
@@ -41,7 +41,7 @@ def test_a_line_for_each_method(certificate):
 
 
 def test_every_method_has_words():
-    assert len(set(NAMES.values())) == len(FULL)
+    assert len(set(NAMES.values())) == len(ALL)
     assert max(map(len, NAMES.values())) <= 41  # the line is a terminal's
 
 
