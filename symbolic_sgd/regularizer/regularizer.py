@@ -14,6 +14,7 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.effort import REGULARIZER, Effort
@@ -31,6 +32,9 @@ from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
 
 SEED = 20221
 """The decision is the same in every run."""
+
+MUCH = 2
+"""How many times less to read another form of tr ∇²L has to be than the one that comes first."""
 
 LARGEST_DETERMINANT = 4
 """Rows of a determinant that is written out."""
@@ -306,12 +310,19 @@ class _Decision:
 
 
 def _trace(derivation: Derivation) -> Expression:
-    """tr ∇²L, where that is shorter without what vanishes on Γ."""
+    """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
     written = []
-    for program in (derivation.blocks, derivation.guard):
+    space = derivation.normal_space
+    if isinstance(space, ComposedFrame):
+        with suppress(ExpressionTooLarge):
+            frame = space.frame.expand("frame")
+            written.append(sp.expand((space.curvature.expand("curvature") * frame.T * frame).trace()))
+    for program in (derivation.guard, derivation.blocks):
         hessian = program.select("hessian").on(Graph())["hessian"]
         written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
-    return with_complete_squares(min(reversed(written), key=sp.count_ops))
+    shortest = [min(with_complete_squares(e), sp.factor_terms(e), key=reading_cost) for e in written]
+    least = min(shortest, key=reading_cost)
+    return shortest[0] if reading_cost(shortest[0]) <= MUCH * reading_cost(least) else least
 
 
 def _volume(derivation: Derivation) -> Expression:
