@@ -3,6 +3,8 @@
 from symbolic_sgd.api.family_sde import FamilySDE as FamilySDE
 from symbolic_sgd.api.gradient_flow_limit import GradientFlowLimit as GradientFlowLimit
 from symbolic_sgd.api.gradient_flow_limit import gradient_flow_limit as gradient_flow_limit
+from symbolic_sgd.api.iteration_limit import IterationLimit as IterationLimit
+from symbolic_sgd.api.iteration_limit import iteration_limit as iteration_limit
 from symbolic_sgd.api.limiting_sde import LimitingSDE as LimitingSDE
 from symbolic_sgd.api.limiting_sde import derive_limiting_sde as derive_limiting_sde
 from symbolic_sgd.api.simulation import simulate_canonical_sde as simulate_canonical_sde
@@ -29,6 +31,11 @@ from symbolic_sgd.numeric.backends import TorchSDE as TorchSDE
 from symbolic_sgd.numeric.backends import diffrax_terms as diffrax_terms
 from symbolic_sgd.numeric.fused import FusedSDE as FusedSDE
 from symbolic_sgd.numeric.fused import FusedSGD as FusedSGD
+from symbolic_sgd.optimizers.coloured_noise import ColouredNoise as ColouredNoise
+from symbolic_sgd.optimizers.local_sgd import LocalSGD as LocalSGD
+from symbolic_sgd.optimizers.momentum import HeavyBall as HeavyBall
+from symbolic_sgd.optimizers.momentum import Nesterov as Nesterov
+from symbolic_sgd.optimizers.sgd import SGD as SGD
 from symbolic_sgd.problems.exact import exact as exact
 from symbolic_sgd.problems.noise import GradientNoise as GradientNoise
 from symbolic_sgd.problems.noise import IsotropicNoise as IsotropicNoise

@@ -135,7 +135,7 @@ class BadCertificate(BadInput):
 
 
 class FlowDidNotConverge(SymbolicSGDError):
-    """The gradient flow from a point was not seen to reach Γ."""
+    """The gradient flow, or an optimizer's noiseless iteration, from a point was not seen to reach Γ."""
 
 
 class MissingExtra(SymbolicSGDError, ImportError):

@@ -4,8 +4,8 @@ from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 from symbolic_sgd.algebra.graph import Graph, Node
-from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
-from symbolic_sgd.algebra.solvers import by_cramers_rule
+from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.solvers import Solver, by_cramers_rule, by_elimination
 
 CLOSED_FORM = 3
 """The largest M for the closed form: beyond it the coefficients lose too many digits in float64."""
@@ -134,12 +134,82 @@ def _acted(c: Matrix, polynomial: Mapping[tuple[int, int], Node], unit: Matrix) 
     return total
 
 
-def solve_lyapunov(w: Matrix, g: tuple[Node, ...], v: Matrix) -> Matrix:
-    """The symmetric Z with W Z G + G Z W = V, for W > 0, G = diag(g) > 0 and V symmetric.
+def rational_function(
+    b: Matrix, e: Sequence[Node], right: Matrix, numerator: Sequence[Node], denominator: Sequence[Node]
+) -> Matrix:
+    """den(B)⁻¹ num(B) right as Σ_{i<M} c_i Bⁱ right, where B has M ≤ 3 nonzero eigenvalues and right lies in its range.
 
-    On the packed entries z_ab (a ≤ b) the operator is symmetric and positive definite in the trace inner product, so
-    that its pivots are positive wherever W and G are: ½⟨E_ab, W E_cd G + G E_cd W⟩ = Σ W_qr G_sp over the orderings
-    (p, q) of (a, b) and (r, s) of (c, d).
+    Args:
+        b, e: as for `closed_form`.
+        numerator, denominator: coefficients of 1, t, t², …
+    """
+    m, graph = len(e), b[0, 0].graph
+    companion = _companion(e)
+    unit = Matrix.column(graph.constant(int(i == 0)) for i in range(m))
+    images, power = [_polynomial(companion, denominator, unit)], companion
+    for k in range(1, m):
+        images.append(_polynomial(companion, denominator, power @ unit))
+        power = companion @ power if k + 1 < m else power
+    system = Matrix.of(zip(*(image.entries for image in images), strict=True))
+    solution = by_cramers_rule(system, _polynomial(companion, numerator, unit))
+    *lower, last = solution.numerators.entries
+    result = right.scaled(last)
+    for c in reversed(lower):  # Horner's rule
+        result = right.scaled(c) + b @ result
+    return solution.over(result)
+
+
+def _polynomial(a: Matrix, coefficients: Sequence[Node], right: Matrix) -> Matrix:
+    """Σ c_i Aⁱ right."""
+    *lower, last = coefficients
+    result = right.scaled(last)
+    for c in reversed(lower):
+        result = right.scaled(c) + a @ result
+    return result
+
+
+PairTerm = tuple[Node | Fraction | None, Matrix, Matrix]
+"""(c, P, Q) with symmetric P and Q: the map Z ↦ c(PZQ + QZP), c = 1 where it is None."""
+
+
+def solve_pairs(terms: Sequence[PairTerm], right: Matrix, solve: Solver = by_elimination) -> Matrix:
+    """The symmetric Z with Σ c(PZQ + QZP) = V, for a map that is positive definite in the trace inner product.
+
+    On the packed entries z_ab (a ≤ b) the map is a symmetric and positive definite matrix, so that its pivots are positive:
+    ½⟨E_ab, PE_cdQ + QE_cdP⟩ = Σ P_qr Q_sp over the orderings (p, q) of (a, b) and (r, s) of (c, d).
+
+    Args:
+        terms: of the map.
+        right: V, M×M and symmetric.
+        solve: how the system of the packed entries is solved.
+    """
+    packed, system = pair_system(terms, right.shape[0])
+    right_side = Matrix.column(Fraction(1, 2) * right[a, b] if a == b else right[a, b] for a, b in packed)
+    solution = dict(zip(packed, solve(system, right_side).value.entries, strict=True))
+    n = range(right.shape[0])
+    return Matrix.of([solution[min(i, j), max(i, j)] for j in n] for i in n)
+
+
+def pair_system(terms: Sequence[PairTerm], n: int) -> tuple[list[tuple[int, int]], Matrix]:
+    """The packed entries (a, b), a ≤ b, and the matrix of Z ↦ Σ c(PZQ + QZP) in them: it is positive definite where the map is."""
+    packed = [(a, b) for a in range(n) for b in range(a, n)]
+    orderings = {pair: dict.fromkeys([pair, pair[::-1]]) for pair in packed}
+    graph = terms[0][1][0, 0].graph
+
+    def entry(left: tuple[int, int], right: tuple[int, int]) -> Node:
+        total = graph.constant(0)
+        for c, x, y in terms:
+            found = [(x[q, r], y[s, p]) for p, q in orderings[left] for r, s in orderings[right]]
+            found = [(a, b) for a, b in found if not b.is_zero]
+            part = dot([a for a, _ in found], [b for _, b in found]) if found else graph.constant(0)
+            total = total + (part if c is None else c * part)
+        return total
+
+    return packed, Matrix.of([entry(left, right) for right in packed] for left in packed)
+
+
+def solve_lyapunov(w: Matrix, g: tuple[Node, ...], v: Matrix) -> Matrix:
+    """The symmetric Z with W Z G + G Z W = V, for W > 0, G = diag(g) > 0 and V symmetric: with positive pivots.
 
     >>> import sympy as sp
     >>> from symbolic_sgd.algebra.graph import Graph
@@ -150,14 +220,4 @@ def solve_lyapunov(w: Matrix, g: tuple[Node, ...], v: Matrix) -> Matrix:
     n = len(g)
     if not any(entry.op == "constant" for entry in w.entries):  # else elimination may find most of it at once
         g[0].graph.expect((n * (n + 1) / 2) ** 3 / 3, f"the Lyapunov equation of {n} normal directions")
-    packed = [(a, b) for a in range(n) for b in range(a, n)]
-    orderings = {pair: dict.fromkeys([pair, pair[::-1]]) for pair in packed}
-
-    def entry(left: tuple[int, int], right: tuple[int, int]) -> Node:
-        terms = [(w[q, r], g[p]) for p, q in orderings[left] for r, s in orderings[right] if s == p]
-        return dot([a for a, _ in terms], [b for _, b in terms]) if terms else 0 * g[0]
-
-    system = Matrix.of([entry(left, right) for right in packed] for left in packed)
-    right_side = Matrix.column(Fraction(1, 2) * v[a, b] if a == b else v[a, b] for a, b in packed)
-    solution = dict(zip(packed, PositiveDefinite.factor(system).solve(right_side).entries, strict=True))
-    return Matrix.of([solution[min(i, j), max(i, j)] for j in range(n)] for i in range(n))
+    return solve_pairs([(None, w, Matrix.diagonal(g[0].graph, g))], v)

@@ -310,12 +310,43 @@ def _pseudo_inverse(h: Value, rank: Value) -> Value:
 
 def _lyapunov(h: Value, rank: Value, c: Value) -> Value:
     """X = QXQ with HX + XH = QCQ."""
+    return _by_pairs(h, rank, lambda a, b: 1 / (a + b), c)
+
+
+def _by_pairs(h: Value, rank: Value, kernel: Value, c: Value) -> Value:
+    """X = QXQ with X_ij = k(λ_i, λ_j)C_ij in H's eigenvectors."""
     values, vectors = _spectrum(h, rank)
     turned = vectors.T * c * vectors
     for i, a in enumerate(values):
         for j, b in enumerate(values):
-            turned[i, j] = turned[i, j] / (a + b) if a and b else mp.mpf(0)
+            turned[i, j] = kernel(a, b) * turned[i, j] if a and b else mp.mpf(0)
     return vectors * turned * vectors.T
+
+
+def _function(h: Value, rank: Value, kernel: Value, right: Value) -> Value:
+    """λk(λ, 0) of H on its range, applied."""
+    values, vectors = _spectrum(h, rank)
+    return vectors * mp.diag([v * kernel(v, mp.mpf(0)) if v else mp.mpf(0) for v in values]) * vectors.T * right
+
+
+def _by_samples(h: Value, rank: Value, samples: Value, c: Value) -> Value:
+    """X = QXQ with HX + XH − ηE[H_iXH_i] = QCQ, from samples = (η, weights, the matrix of the a_i with H_i = a_i a_iᵀ)."""
+    rate, weights, slopes = samples
+    values, vectors = _spectrum(h, rank)
+    normal, m = vectors[:, vectors.cols - int(rank) :], int(rank)
+    steep, across, y = values[-m:], normal.T * slopes, normal.T * c * normal
+    places = [(i, j) for i in range(m) for j in range(m)]
+    entry = lambda i, j, p, q: mp.fsum(  # noqa: E731
+        w * across[i, a] * across[p, a] * across[q, a] * across[j, a] for a, w in enumerate(weights)
+    )
+    system = mp.matrix(
+        [
+            [(steep[i] + steep[j] if (i, j) == (p, q) else 0) - rate * entry(i, j, p, q) for p, q in places]
+            for i, j in places
+        ]
+    )
+    x = mp.lu_solve(system, mp.matrix([y[i, j] for i, j in places]))
+    return normal * mp.matrix([[x[i * m + j] for j in range(m)] for i in range(m)]) * normal.T
 
 
 def _bent(bends: Sequence[Value], w: Value) -> Value:
@@ -348,10 +379,14 @@ FUNCTIONS: dict[str, Rule] = {
     "pseudo_inverse": Rule("{0}†", r"{0}^{{\dagger}}", _pseudo_inverse, tight=True),
     "product": Rule("|{0}|₊", "|{0}|_+", lambda h, rank: mp.fprod(v for v in _spectrum(h, rank)[0] if v), scalar=True),
     "lyapunov": Rule("𝓛⁻¹[{2}]", r"\mathcal{{L}}_{{{0}}}^{{-1}}[{2}]", _lyapunov, linear=True),
+    "by_pairs": Rule("{2}[{3}]", "{2}[{3}]", _by_pairs, linear=True),
+    "function": Rule("h({0}) {3}", "h({0})\\,{3}", _function, linear=True),
+    "by_samples": Rule("{2}[{3}]", "{2}[{3}]", _by_samples, linear=True),
+    "root": Rule("√{0}", r"\sqrt{{{0}}}", lambda a: mp.sqrt(a), scalar=True, tight=True),
     "third": Rule("{0}[{1}]", "{0}[{1}]", lambda third, b: third(b), linear=True),
 }
 """Adding a function means adding a row. H comes with its rank; `bent` is Σ_i A_i W e_i for a family A and a matrix W,
-`traces` (tr A_i B)_i."""
+`traces` (tr A_i B)_i; `by_pairs` and `function` take a kernel."""
 
 
 def apply(kind: str, *arguments: VectorExpression) -> VectorExpression:
@@ -361,6 +396,20 @@ def apply(kind: str, *arguments: VectorExpression) -> VectorExpression:
         return Function(kind, arguments)
     bare = Product(Fraction(1), factors=last.factors)
     return Product(last.number, last.above, last.below).times(_product(Function(kind, (*others, bare))))
+
+
+def parts_of(expression: VectorExpression) -> Iterable[VectorExpression]:
+    """The expression, and all that it is made of."""
+    yield expression
+    inner: tuple[VectorExpression, ...] = ()
+    if isinstance(expression, Sum):
+        inner = expression.terms
+    elif isinstance(expression, Product):
+        inner = (*expression.above, *expression.below, *expression.factors)
+    elif isinstance(expression, Function):
+        inner = expression.arguments
+    for part in inner:
+        yield from parts_of(part)
 
 
 # --- small things -----------------------------------------------------------------------------

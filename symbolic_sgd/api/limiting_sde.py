@@ -22,9 +22,10 @@ from symbolic_sgd.families.family import Family
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.numeric.backend import Backend
 from symbolic_sgd.numeric.backends.register_machine import NumPy
+from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, Derivation, derive
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, Derivation, derive
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
 from symbolic_sgd.theorem.structural import StructuralFormulas
 from symbolic_sgd.theorem.structural_lines import structural_formulas
@@ -95,6 +96,49 @@ class LimitingSDE(Printable):
     def problem(self) -> Problem:
         """What was stated."""
         return self.derivation.stated
+
+    @property
+    def optimizer(self) -> Optimizer:
+        """Whose limit it is."""
+        return self.derivation.optimizer
+
+    @property
+    def learning_rate(self) -> sp.Expr:
+        """η as stated, or its symbol where it tends to 0 (γ, for HeavyBall(friction=…))."""
+        return self.optimizer.rate
+
+    @property
+    def noise_scale(self) -> sp.Symbol:
+        """The symbol ε of the scale of the noise, which tends to 0 where the learning rate stays."""
+        return NOISE_SCALE
+
+    @property
+    def time_unit(self) -> sp.Expr:
+        """What one step adds to t, in `learning_rate` and `noise_scale`: η² for plain SGD.
+
+        >>> from symbolic_sgd import SGD, LabelNoise, Problem
+        >>> u, v = sp.symbols("u v")
+        >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+        >>> derive_limiting_sde(problem, optimizer=SGD(learning_rate=sp.Rational(1, 4))).time_unit
+        epsilon**2/16
+        """
+        return self.optimizer.time_unit
+
+    @property
+    def slow_variables(self) -> tuple[sp.Symbol, ...]:
+        """What drift and diffusion are over: the parameters."""
+        return self.problem.parameters
+
+    @property
+    def covariance_kernel(self) -> sp.Lambda | None:
+        """k(a, b) with the stationary covariance Σ∘k in the eigenvectors of ∇²L; None where it is no function of pairs of curvatures."""
+        kernel = self.derivation.response.kernel
+        return None if kernel is None else kernel.function
+
+    @property
+    def joint_potential(self) -> None:
+        """A potential in the parameters and the optimizer's slow memory; None, as these optimizers have no slow memory."""
+        return None
 
     @property
     def manifold(self) -> ManifoldSummary:
@@ -179,12 +223,24 @@ class LimitingSDE(Printable):
         return self._form("drift").matrix
 
     @property
+    def imposed_drift(self) -> sp.ImmutableDenseMatrix:
+        """−∂Φg for the optimizer's weight decay and slow potential, g = wx + ∇R, D×1; it is part of the drift."""
+        if self.optimizer.has_slow_field:
+            return self._form("imposed_drift").matrix
+        return sp.ImmutableDenseMatrix.zeros(self.problem.dimension, 1)
+
+    @property
+    def noise_curvature_drift(self) -> sp.ImmutableDenseMatrix:
+        """½∂Φ G_ξξ[V], D×1: zero, as the noise enters the optimizers here linearly."""
+        return sp.ImmutableDenseMatrix.zeros(self.problem.dimension, 1)
+
+    @property
     def diffusion(self) -> sp.ImmutableDenseMatrix:
         """∂Φ σ, D×Ξ."""
         return self.tangent_noise
 
     def term(self, name: str) -> sp.ImmutableDenseMatrix:
-        """Any term of `symbolic_sgd.theorem.derivation.TERMS`, by its name.
+        """Any term of `sde.derivation.terms`, by its name.
 
         Raises:
             BadInput: there is no such term.
@@ -401,7 +457,7 @@ class LimitingSDE(Printable):
             BadInput: a name that is no such LaTeX; a length of no use; labels that are none.
         """
         prefix = printing.layout.checked_labels(labels)
-        matrices = {term.name: self._matrix(term.name) for term in TERMS}
+        matrices = {term.name: self._matrix(term.name) for term in self.derivation.terms}
         with printing.layout.laid_out(printing.layout.layout_of(names, line, self.problem.symbols)):
             blocks = printing.theorem.theorem(
                 self.derivation, self.structure, matrices, self._shortest_program, entries=entries
@@ -442,7 +498,7 @@ class LimitingSDE(Printable):
         self,
         writer: "Callable[[Document], str] | None" = None,
         *,
-        title: str = "The limit of SGD on a manifold of minimizers",
+        title: str | None = None,
         certificate: "Certificate | None" = None,
         figures: "Sequence[Figure]" = (),
         line: int | None = None,
@@ -455,7 +511,7 @@ class LimitingSDE(Printable):
 
         Args:
             writer: `latex`, `markdown` (None) or `html` of `symbolic_sgd.documents.writers`.
-            title: the heading; any text.
+            title: the heading; any text (None: the limit of the optimizer on a manifold of minimizers).
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
             line: characters of a line (default 90; 45 for LaTeX in two columns).
@@ -465,10 +521,10 @@ class LimitingSDE(Printable):
         chosen = printing.layout.layout_of(None, line, self.problem.symbols, default=printing.layout.PAGE)
         tell, budget = checked_progress(progress), checked_seconds(seconds)
         findings = documents.findings.Findings(
-            title=title,
+            title=f"The limit of {self.optimizer.label} on a manifold of minimizers" if title is None else title,
             derivation=self.derivation,
             structure=self.structure,
-            matrices={term.name: self._matrix(term.name) for term in TERMS},
+            matrices={term.name: self._matrix(term.name) for term in self.derivation.terms},
             hessian=documents.findings.hessian_or_none(self.derivation),
             regularizer=documents.findings.attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
             limit=documents.findings.attempt(
@@ -504,7 +560,7 @@ class LimitingSDE(Printable):
     @property
     def sizes(self) -> tuple[TermSize, ...]:
         """How large each term is, and in what form it is written out."""
-        return tuple(self.size(term.name) for term in TERMS)
+        return tuple(self.size(term.name) for term in self.derivation.terms)
 
     def size(self, name: str) -> TermSize:
         """How large a term is, and in what form it is written out."""
@@ -555,25 +611,32 @@ class PointReport:
 
 
 @overload
-def derive_limiting_sde(problem: Problem, *, progress: Progress | None = None) -> LimitingSDE: ...
+def derive_limiting_sde(
+    problem: Problem, *, optimizer: Optimizer = PLAIN, progress: Progress | None = None
+) -> LimitingSDE: ...
 
 
 @overload
 def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) -> "FamilySDE": ...
 
 
-def derive_limiting_sde(problem: Problem | Family, *, progress: Progress | None = None) -> "LimitingSDE | FamilySDE":
+def derive_limiting_sde(
+    problem: Problem | Family, *, optimizer: Optimizer = PLAIN, progress: Progress | None = None
+) -> "LimitingSDE | FamilySDE":
     """The limiting SDE of a problem, or of a family of problems for every n and d.
 
     Γ's codimension, a frame of its normal space and every rank are decided here; formulas are written out later.
 
     Args:
         problem: a loss and the noise of SGD, or a `Family` of them.
+        optimizer: SGD() at a learning rate η → 0 (default), or SGD(learning_rate=η), HeavyBall(…), Nesterov(…), LocalSGD(…),
+            ColouredNoise(…); its symbols become constants of the problem.
         progress: told in words what is being done, for large problems.
 
     Raises:
         ProblemTooLarge: more operations would be needed than a derivation may have; where that is foreseen, at once.
         NoManifold: (and subclasses) the loss has no manifold of minimizers to which the theorem applies.
+        BadInput: no Problem, no Optimizer, or a noise that the limit of this optimizer is not known for.
 
     >>> from symbolic_sgd import LabelNoise
     >>> u, v = sp.symbols("u v")
@@ -584,11 +647,15 @@ def derive_limiting_sde(problem: Problem | Family, *, progress: Progress | None 
     array([-0.882353,  0.220588])
     """
     tell = checked_progress(progress)
+    if not isinstance(optimizer, Optimizer):
+        raise BadInput(f"optimizer is {optimizer!r}; give one such as SGD(learning_rate=…) or HeavyBall(momentum=…)")
     if isinstance(problem, Family):
+        if optimizer != PLAIN:
+            raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")
         return api.family_sde.FamilySDE(families.summand.Summand.of(problem))
     if not isinstance(problem, Problem):
         raise BadInput(f"derive_limiting_sde takes a Problem or a Family, not a {type(problem).__name__}")
-    return LimitingSDE(derive(problem, tell))
+    return LimitingSDE(derive(with_symbols_of(optimizer, problem), tell, optimizer))
 
 
 __all__ = [

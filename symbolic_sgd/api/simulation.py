@@ -9,13 +9,17 @@ import numpy as np
 from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.errors import BadInput, OffManifold
 from symbolic_sgd.numeric.guard import check_starts
+from symbolic_sgd.numeric.optimizer_move import with_own_symbols
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import count, learning_rate_of, positive, steps_of
 from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo
+from symbolic_sgd.simulate.optimizers import Tuned
 from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.sgd import GaussianLaw, Law, StatedLaw, TrueLaw, canonical_sde
-from symbolic_sgd.simulate.stability import check_basin_and_stability
+from symbolic_sgd.simulate.stability import Bounds, check_basin_and_stability
 
 
 @recorded
@@ -23,46 +27,63 @@ def simulate_sgd(
     problem: Problem,
     start: Any,
     *,
-    learning_rate: float,
+    learning_rate: float | None = None,
     steps: int,
+    optimizer: Optimizer | None = None,
+    noise_scale: float = 1.0,
     law: Law | None = None,
     **recording: Any,
 ) -> Run:
-    """SGD itself: x(k+1) = x(k) − η(∇L(x(k)) + noise), many replicas at once.
+    """SGD itself, x(k+1) = x(k) − η(∇L(x(k)) + ε·noise), or another optimizer; many replicas at once.
 
     Args:
         problem: the loss and the noise.
-        start: x(0), shape (D,), or (replicas, D) for one each; in the basin of Γ.
-        learning_rate: η.
-        steps: how many.
+        start: x(0), shape (D,), or (replicas, D) for one each; in the basin of Γ. A memory of the optimizer is 0 there.
+        learning_rate: η, unless the optimizer has one of its own (γ of HeavyBall(friction=c)).
+        steps: how many; of Local SGD those of a worker, whole rounds.
+        optimizer: SGD() (default), HeavyBall(momentum, …), Nesterov(…), LocalSGD(…), ColouredNoise(…); every draw is by the same law.
+        noise_scale: ε. Labels move by ±εδ, of the sample that is drawn; any other noise is ε times the stated one.
         law: TrueLaw() (default; uniform samples, signs of labels), GaussianLaw(), or StatedLaw(steps, probabilities).
         recording: see `Recording`.
 
     Returns:
-        A `Run`: `times` (t = kη²), `mean`, `covariance`, `final`, `paths`.
+        A `Run`: `times` (t = k times the optimizer's unit: kη² of SGD, kη²ε² at a learning rate of its own), `mean`, `covariance`,
+        `final`, `paths`, of x alone.
 
     Raises:
-        BadInput: a learning rate, number or start that makes no sense; a law with another covariance than the problem's.
+        BadInput: a learning rate, number or start that makes no sense; a learning rate too many or too few; a law with another
+            covariance than the problem's.
         FlowDidNotConverge: a start outside the basin of Γ.
         BadCheckpoint: the file belongs to another run.
         Diverged: a replica left the range of float64.
 
     Warns:
-        StabilityWarning: η is above 2/(the largest curvature of a single sample).
+        StabilityWarning: η is above 2/(the largest curvature of a single sample), or beyond the optimizer's edge.
 
     >>> import sympy as sp
-    >>> from symbolic_sgd import LabelNoise
+    >>> from symbolic_sgd import HeavyBall, LabelNoise
     >>> u, v = sp.symbols("u v")
     >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
     >>> run = simulate_sgd(problem, [2, 0.5], learning_rate=0.05, steps=400, replicas=2000, rng=0)
     >>> run.final.shape, run.mean[-1].round(1)
     ((2000, 2), array([1.3, 0.7]))
+    >>> ball = HeavyBall(momentum=0.9, learning_rate=0.05)
+    >>> run = simulate_sgd(problem, [2, 0.5], optimizer=ball, noise_scale=0.1, steps=1000, replicas=100, rng=0)
+    >>> float(run.times[-1].round(6))
+    2.5
     """
-    plan = Plan.of(simulate_sgd, problem, start, recording)
-    rate, total, chosen = learning_rate_of(learning_rate), count(steps, "steps"), _law(law)
-    descent = chosen.descent(problem, Fraction(rate), plan.values)
-    check_basin_and_stability(plan, descent, rate)
-    return plan.run(descent, total, lambda k: k * rate**2, "SGD", chosen.identity, rate, steps)
+    chosen, moved = _optimizer(optimizer), _law(law)
+    stated = with_own_symbols(problem, chosen) if isinstance(problem, Problem) else problem
+    plan = Plan.of(simulate_sgd, stated, start, recording)
+    tuned = Tuned.of(chosen, learning_rate, Fraction(positive(noise_scale, "noise_scale")), plan.values)
+    total, local = count(steps, "steps"), chosen.iteration.local_steps
+    if total % local:
+        raise BadInput(f"steps is {total}, and a round of {chosen.label} has {local}: give a multiple of {local}")
+    check_basin_and_stability(plan, tuned.bounds(plan.problem, moved))
+    stepper, unit = tuned.stepper(plan.problem, moved), tuned.time_unit
+    identity = moved.identity, float(tuned.rate), steps, *tuned.identity
+    run = plan.run(stepper, total // local, lambda k: k * local * unit, "SGD", *identity)
+    return replace(run, steps=total)
 
 
 @recorded
@@ -88,7 +109,7 @@ def simulate_canonical_sde(
     rate, pieces = learning_rate_of(learning_rate), count(substeps, "substeps")
     total = count(count(steps, "steps") * pieces, "steps")
     stepper = canonical_sde(problem, Fraction(rate), Fraction(1, pieces), plan.values)
-    check_basin_and_stability(plan, stepper, rate / pieces)
+    check_basin_and_stability(plan, Bounds("SGD", rate / pieces, stepper))
     return plan.run(stepper, total, lambda k: k * rate**2 / pieces, "canonical SDE", rate, steps, pieces)
 
 
@@ -157,6 +178,12 @@ def _repeated(run: Run, replicas: int) -> Run:
         final=np.repeat(run.final, replicas, axis=0),
         paths=None if run.paths is None else np.repeat(run.paths, replicas, axis=1),
     )
+
+
+def _optimizer(optimizer: Any) -> Optimizer:
+    if optimizer is not None and not isinstance(optimizer, Optimizer):
+        raise BadInput(f"optimizer is {optimizer!r}; give SGD(), HeavyBall(momentum=…) or another optimizer")
+    return SGD() if optimizer is None else optimizer
 
 
 def _law(law: Any) -> Law:

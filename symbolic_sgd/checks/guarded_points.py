@@ -19,6 +19,7 @@ from symbolic_sgd.checks.certificate import Check, not_run
 from symbolic_sgd.checks.fresh_points import floats, shown
 from symbolic_sgd.checks.literal_road import drift_size, sizes
 from symbolic_sgd.checks.singular_points import singular_points
+from symbolic_sgd.checks.stability import stays
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import OffManifold, SingularPoint
 from symbolic_sgd.numeric.callables import NumericFunctions
@@ -102,11 +103,12 @@ class _Callables:
 
 
 def _on_manifold(callables: _Callables, rng: np.random.Generator) -> Check:
-    """The points for which the formulas were derived, and points as close to Γ as rounding elsewhere leaves them."""
+    """The points for which the formulas were derived, and points as close to Γ as rounding elsewhere leaves them; those that the
+    optimizer leaves are to be refused."""
     derivation, name = callables.derivation, "callables: points of Γ accepted"
     rows = [floats(derivation.problem.symbols, p) for p in (*derivation.points, *callables.witness.points)]
     rows += [callables.moved(row, CLOSE, rng) for row in rows]
-    refused = [row for row in rows if callables.drift(row) is None]
+    refused = [row for row in rows if (callables.drift(row) is not None) != stays(callables.witness, row)]
     steep = [callables.normal(row)[0] for row in refused]
     blind = bool(refused) and all(curvature[0] < DECADES * curvature[-1] for curvature in steep)
     detail = f"{len(derivation.points)} points that were derived from, and {len(callables.witness.points)} others"

@@ -9,11 +9,15 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.checks.by_sympy import DIGITS
 from symbolic_sgd.checks.certificate import Check
 from symbolic_sgd.checks.witness import Witness
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.theorem.derivation import PLAIN
 
 TOLERANCE = 1e-40
 
@@ -41,6 +45,36 @@ IDENTITIES: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms],
 )
 """(name, left, right): adding an identity is adding a row."""
 
+OF_PLAIN_SGD = ("∇²L S + S ∇²L = Σ_⊥", "tangent noise = ∂Φ σ", "drift = sum of its terms")
+"""Those that other optimizers do not have."""
+
+OF_OTHERS: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], PreciseMatrix]], ...] = (
+    (
+        "covariance of the tangent noise = τ ∂Φ Σ ∂Φ",
+        lambda t: t["tangent_noise"] * t["tangent_noise"].T,
+        lambda t: t["τ"][0] * t["P"] * t["Σ"] * t["P"],
+    ),
+    (
+        "drift = sum of its terms and of what is imposed",
+        lambda t: (
+            t["tangent_noise_compensation"]
+            + t["mixed_regularization"]
+            + t["normal_regularization"]
+            + t.get("imposed_drift", 0 * t["drift"])
+        ),
+        lambda t: t["drift"],
+    ),
+)
+"""Those that they have instead; their S is held against its definition by `LiteralRoad`."""
+
+
+def identities(optimizer: Optimizer) -> tuple[tuple[str, Any, Any], ...]:
+    """Those of an optimizer."""
+    if optimizer == PLAIN:
+        return IDENTITIES
+    return (*(row for row in IDENTITIES if row[0] not in OF_PLAIN_SGD), *OF_OTHERS)
+
+
 SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
     "∇L = 0": lambda t: _size(t["H"]) * t["extent"],
     "∂Φ ∇²L = 0": lambda t: _size(t["H"]),
@@ -51,6 +85,8 @@ SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
     "∇²L S + S ∇²L = Σ_⊥": lambda t: t["noise"] ** 2,
     "(I − ∂Φ) S (I − ∂Φ) = S": lambda t: t["noise"] ** 2 * _size(t["H†"]),
     "tangent noise = ∂Φ σ": lambda t: t["noise"],
+    "covariance of the tangent noise = τ ∂Φ Σ ∂Φ": lambda t: t["noise"] ** 2,
+    "drift = sum of its terms and of what is imposed": lambda t: _drift_size(t),
 }
 """The natural size of both sides, where the sides themselves may vanish."""
 
@@ -78,7 +114,8 @@ class Identities:
         proved = _proved(witness.derivation.program)
         with mp.workdps(DIGITS):
             at_points = [_terms(witness, point) for point in witness.points]
-            checks = [_check(name, left, right, at_points) for name, left, right in IDENTITIES]
+            rows = identities(witness.derivation.optimizer)
+            checks = [_check(name, left, right, at_points) for name, left, right in rows]
         return [
             _as_proved(check) if check.name in proved and check.verdict == "measured" else check for check in checks
         ]
@@ -101,7 +138,9 @@ def _terms(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[s
     terms |= witness.precise(witness.stated.derivatives, point) | witness.precise(witness.stated.noise, point)
     projection, sigma = terms["tangent_projection"], terms["noise_factor"]
     extent = 1 + max(abs(point[s]) for s in derivation.problem.parameters)
+    factor = Matrix.column([from_sympy(derivation.optimizer.tangent_factor, Graph())])
     return terms | {
+        "τ": witness.precise(Program.of({"τ": factor}), point)["τ"],
         "P": projection,
         "Q": mp.eye(projection.rows) - projection,
         "H": terms["hessian"],

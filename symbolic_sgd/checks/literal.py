@@ -5,21 +5,31 @@ With ∇²L = V diag(λ) Vᵀ on Γ, λ_a = 0 for the D − M tangent axes, and 
     ∂Φ = Σ_{λ_a = 0} v_a v_aᵀ,   H† = Σ_{λ_a > 0} v_a v_aᵀ/λ_a,   S = Σ_{λ_a, λ_b > 0} v_a (v_aᵀ Σ v_b) v_bᵀ/(λ_a + λ_b),
     b_∥ = −½ H† T[∂ΦΣ∂Φ],   b_⊥∥ = −∂Φ T[H†Σ∂Φ],   b_⊥ = −½ ∂Φ T[S],   A = ∂Φ σ.
 
+For another optimizer k(λ_a, λ_b) takes the place of 1/(λ_a + λ_b), k(H, 0) that of H† beside Σ∂Φ, τΣ_∥ that of Σ_∥, and −∂Φg is
+added; for SGD on samples S is the solution of its own linear equation.
+
 Source: the theorem of Li, Wang and Arora (ICLR 2022), the mixed coefficient corrected from −½ to −1.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from symbolic_sgd.algebra.arithmetic import PreciseMatrix
+from symbolic_sgd.algebra.arithmetic import PRECISE as PRECISE_NUMBERS
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix, PreciseNumber
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.algebra.program import evaluate
+from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, precise
 from symbolic_sgd.checks.fresh_points import Point, shown
 from symbolic_sgd.errors import Undecided
+from symbolic_sgd.optimizers.kernel import A, B
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.theorem.derivation import PLAIN
 
 STEP = 1e-15
 """Of central differences along Γ, relative to 1 + |x|: they err by its square, and rounding divided by it is far below."""
@@ -45,6 +55,7 @@ class LiteralTerms:
     tangent_noise_compensation: Any
     mixed_regularization: Any
     normal_regularization: Any
+    imposed_drift: Any
 
     @property
     def regularization(self) -> Any:
@@ -54,7 +65,7 @@ class LiteralTerms:
     @property
     def drift(self) -> Any:
         """b."""
-        return self.tangent_noise_compensation + self.regularization
+        return self.tangent_noise_compensation + self.regularization + self.imposed_drift
 
 
 @dataclass(frozen=True)
@@ -64,19 +75,45 @@ class Matrices:
     Args:
         of: rows of numbers → a matrix.
         eigenvectors: a symmetric matrix → (λ_1 ≤ … ≤ λ_D, the matrix of columns v_a).
+        solve: (A, b) ↦ A⁻¹b.
     """
 
     of: Callable[[list[list[Any]]], Any]
     eigenvectors: Callable[[Any], tuple[Any, Any]]
+    solve: Callable[[Any, Any], Any]
 
 
-PRECISE = Matrices(lambda rows: mp.matrix(rows), lambda h: mp.eigsy(h))
+PRECISE = Matrices(lambda rows: mp.matrix(rows), lambda h: mp.eigsy(h), lambda a, b: mp.lu_solve(a, b))
 """mpmath's, at the working precision of the thread."""
 
-FLOAT64 = Matrices(np.array, np.linalg.eigh)
+FLOAT64 = Matrices(np.array, np.linalg.eigh, np.linalg.solve)
 
 
-def literal_terms(kind: Matrices, hessian: Any, sigma: Any, third: Callable[[Any], Any], rank: int) -> LiteralTerms:
+@dataclass(frozen=True)
+class LiteralResponse:
+    """An optimizer in numbers, at a point.
+
+    Args:
+        kernel: k(a, b) of two curvatures, one of which may be 0.
+        tangent_factor: τ.
+        slow: g, D×1, or None.
+        samples: (η, the weights, the D×n matrix of a_i with H_i = a_i a_iᵀ), or None.
+    """
+
+    kernel: Callable[[Any, Any], Any] = lambda a, b: 1 / (a + b)
+    tangent_factor: Any = 1
+    slow: Any = None
+    samples: tuple[Any, Sequence[Any], Any] | None = None
+
+
+def literal_terms(
+    kind: Matrices,
+    hessian: Any,
+    sigma: Any,
+    third: Callable[[Any], Any],
+    rank: int,
+    response: LiteralResponse = LiteralResponse(),
+) -> LiteralTerms:
     """The formulas at the head of this file.
 
     Args:
@@ -85,34 +122,66 @@ def literal_terms(kind: Matrices, hessian: Any, sigma: Any, third: Callable[[Any
         sigma: σ, D×Ξ.
         third: B ↦ T[B] for symmetric B, D×1.
         rank: M.
+        response: of the optimizer.
     """
     curvatures, axes = kind.eigenvectors(hessian)
-    d = len(curvatures)
+    d, k = len(curvatures), response.kernel
     normal = range(d - rank, d)
     spectral = lambda weight: axes @ kind.of(_diagonal([weight(a) for a in range(d)])) @ axes.T  # noqa: E731
     projection = spectral(lambda a: 1 if a not in normal else 0)
     pinv = spectral(lambda a: 1 / curvatures[a] if a in normal else 0)
     covariance = sigma @ sigma.T
     turned = axes.T @ covariance @ axes
-    weighted = [
-        [turned[a, b] / (curvatures[a] + curvatures[b]) if a in normal and b in normal else 0 for b in range(d)]
-        for a in range(d)
-    ]
+    if response.samples is None:
+        weighted = [
+            [turned[a, b] * k(curvatures[a], curvatures[b]) if a in normal and b in normal else 0 for b in range(d)]
+            for a in range(d)
+        ]
+    else:
+        weighted = _by_samples(kind, curvatures, axes, turned, normal, response.samples)
     solution = axes @ kind.of(weighted) @ axes.T
-    across = pinv @ covariance @ projection
+    across = spectral(lambda a: k(curvatures[a], 0) if a in normal else 0) @ covariance @ projection
+    compensation = -(pinv @ third(projection @ covariance @ projection)) / 2
+    nothing = 0 * compensation
     return LiteralTerms(
         tangent_projection=projection,
         hessian_pinv=pinv,
         lyapunov_solution=solution,
-        tangent_noise=projection @ sigma,
-        tangent_noise_compensation=-(pinv @ third(projection @ covariance @ projection)) / 2,
+        tangent_noise=(projection @ sigma) * response.tangent_factor**0.5,
+        tangent_noise_compensation=compensation * response.tangent_factor,
         mixed_regularization=-(projection @ third((across + across.T) / 2)),
         normal_regularization=-(projection @ third(solution)) / 2,
+        imposed_drift=nothing if response.slow is None else -(projection @ response.slow),
     )
+
+
+def _by_samples(
+    kind: Matrices, curvatures: Any, axes: Any, turned: Any, normal: range, samples: tuple[Any, Sequence[Any], Any]
+) -> list[list[Any]]:
+    """S in the eigenvectors, with (λ_a + λ_b)S_ab − η Σ_i w_i c_ia c_ib (c_iᵀSc_i) = Σ_ab for the coordinates c_i of a_i."""
+    rate, weights, slopes = samples
+    inner, places = axes.T @ slopes, [(a, b) for a in normal for b in normal]
+    entry = lambda a, b, p, q: sum(  # noqa: E731
+        w * inner[a, i] * inner[b, i] * inner[p, i] * inner[q, i] for i, w in enumerate(weights)
+    )
+    rows = [
+        [(curvatures[a] + curvatures[b] if (a, b) == (p, q) else 0) - rate * entry(a, b, p, q) for p, q in places]
+        for a, b in places
+    ]
+    found = kind.solve(kind.of(rows), kind.of([[turned[a, b]] for a, b in places]))
+    values = {place: found[n, 0] for n, place in enumerate(places)}
+    d = range(len(curvatures))
+    return [[values.get((a, b), 0) for b in d] for a in d]
 
 
 def _diagonal(entries: list[Any]) -> list[list[Any]]:
     return [[a if i == j else 0 for j in range(len(entries))] for i, a in enumerate(entries)]
+
+
+def _number(expression: Any, point: Mapping[Any, Any]) -> PreciseNumber:
+    """An expression at a point, at the working precision."""
+    program = Program.of({"value": Matrix.column([from_sympy(expression, Graph())])})
+    return program.run(PRECISE_NUMBERS, point)["value"][0]
 
 
 @dataclass(frozen=True)
@@ -122,24 +191,51 @@ class LiteralTheorem:
     Args:
         stated: the problem, in SymPy's derivatives.
         rank: M.
+        optimizer: whose limit it is.
     """
 
     stated: BySymPy
     rank: int
+    optimizer: Optimizer = PLAIN
 
     def terms(self, point: Point) -> LiteralTerms:
         """Every term at a point of Γ, to 60 digits."""
         with mp.workdps(DIGITS):
             return literal_terms(
-                PRECISE, self._hessian(point), self._sigma(point), lambda b: self._third(point, b), self.rank
+                PRECISE,
+                self._hessian(point),
+                self._sigma(point),
+                lambda b: self._third(point, b),
+                self.rank,
+                self._response(point),
             )
+
+    def _response(self, point: Point) -> LiteralResponse:
+        """The optimizer at a point, in mpmath's numbers."""
+        optimizer, problem = self.optimizer, self.stated.problem
+        if optimizer == PLAIN:
+            return LiteralResponse()
+        drawn = problem.noise.samples(problem) if optimizer.is_finite else None
+        samples = None
+        if drawn is not None:
+            slopes = [precise(self.stated.function(r), point)["gradient"] for r in problem.residuals]
+            columns = mp.matrix([[slope[i] for slope in slopes] for i in range(problem.dimension)])
+            samples = (_number(optimizer.rate, point), [mp.mpf(w.numerator) / w.denominator for w in drawn], columns)
+        slow = optimizer.slow_field(problem)
+        return LiteralResponse(
+            kernel=lambda a, b: _number(optimizer.kernel.function(A, B), {**point, A: mp.mpf(a), B: mp.mpf(b)}),
+            tangent_factor=_number(optimizer.tangent_factor, point),
+            slow=mp.matrix([_number(g, point) for g in slow]) if optimizer.has_slow_field else None,
+            samples=samples,
+        )
 
     def diffusion(self, point: Point) -> PreciseMatrix:
         """∂Φ σ, D×Ξ."""
         with mp.workdps(DIGITS):
             _, axes = PRECISE.eigenvectors(self._hessian(point))
             normal, sigma = axes[:, axes.cols - self.rank :], self._sigma(point)
-            return sigma - normal @ (normal.T @ sigma)
+            root = mp.sqrt(_number(self.optimizer.tangent_factor, point))
+            return (sigma - normal @ (normal.T @ sigma)) * root
 
     def tangent_axes(self, point: Point) -> PreciseMatrix:
         """An orthonormal basis of the tangent space, D×(D − M)."""
@@ -152,7 +248,24 @@ class LiteralTheorem:
         loss, symbols = self.stated.smooth_loss, self.stated.problem.symbols
         sigma = evaluate(self.stated.noise, symbols, row[None])["noise_factor"].reshape(loss.dimension, -1)
         third = lambda b: loss.third(row[None], b[None])[0][:, None]  # noqa: E731
-        return literal_terms(FLOAT64, loss.hessian(row[None])[0], sigma, third, self.rank)
+        return literal_terms(FLOAT64, loss.hessian(row[None])[0], sigma, third, self.rank, self._float_response(row))
+
+    def _float_response(self, row: np.ndarray) -> LiteralResponse:
+        """The same at a row, in float64."""
+        if self.optimizer == PLAIN:
+            return LiteralResponse()
+        with mp.workdps(DIGITS):
+            precise_response = self._response(dict(zip(self.stated.problem.symbols, map(mp.mpf, row), strict=True)))
+        numbers = lambda m: np.array(m.tolist(), dtype=float)  # noqa: E731
+        known, samples = dict(zip(self.stated.problem.symbols, row, strict=True)), precise_response.samples
+        return LiteralResponse(
+            kernel=lambda a, b: float(self.optimizer.kernel.weight(float(a), float(b), known)),
+            tangent_factor=float(precise_response.tangent_factor),
+            slow=None if precise_response.slow is None else numbers(precise_response.slow),
+            samples=None
+            if samples is None
+            else (float(samples[0]), [float(w) for w in samples[1]], numbers(samples[2])),
+        )
 
     def onto(self, point: Point) -> Point:
         """The foot on Γ of a point close by, by Newton steps −∇²L†∇L in which only the gradient is precise.

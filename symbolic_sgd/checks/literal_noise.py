@@ -24,9 +24,12 @@ def _isotropic(problem: Problem, gradient: Gradient) -> sp.Matrix:
 
 
 def _labels(problem: Problem, gradient: Gradient) -> sp.Matrix:
-    """((r_i ± δ)∇r_i − ∇L)/√(2n): one residual of n, and one sign, are drawn with equal odds."""
+    """((r_i ± δ)∇r_i − ∇L)/√(2n): one residual of n, and one sign, are drawn with equal odds; δ∇r_i/n where all are taken."""
     noise: Any = problem.noise
     amplitude, slopes = sp.sympify(noise.amplitude), [gradient(r) for r in problem.residuals]
+    n = len(slopes)
+    if noise.batch_size == n > 1:
+        return sp.Matrix([[amplitude * g / n for g in slope] for slope in slopes]).T
     samples = [
         [(residual + sign * amplitude) * g for g in slope]
         for residual, slope in zip(problem.residuals, slopes, strict=True)

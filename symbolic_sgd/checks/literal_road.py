@@ -18,7 +18,7 @@ from symbolic_sgd.checks.fresh_points import Point, shown
 from symbolic_sgd.checks.literal import LiteralTerms
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import ComplexValue
-from symbolic_sgd.theorem.derivation import THEOREM
+from symbolic_sgd.theorem.derivation import IMPOSED, THEOREM
 
 TOLERANCE = 1e-30
 
@@ -50,11 +50,12 @@ class LiteralRoad:
 
 def _at(witness: Witness, point: Point, count: int) -> list[Check]:
     where = f"the worst of {count} points of Γ, x = {shown(witness.derivation.problem.symbols, point)}"
+    names = (*THEOREM, *((IMPOSED.name,) if witness.derivation.optimizer.has_slow_field else ()))
     try:
         predicted, literal = witness.precise(witness.derivation.program, point), witness.literal.terms(point)
     except (ComplexValue, ZeroDivisionError) as error:
         reason = f"{where}, where a formula is no number although the callables accept it: {error}"
-        return [Check(f"literal: {name}", None, None, float("inf"), TOLERANCE, "failed", reason) for name in THEOREM]
+        return [Check(f"literal: {name}", None, None, float("inf"), TOLERANCE, "failed", reason) for name in names]
     with mp.workdps(DIGITS):
         noise, extent = sizes(witness, point)
         return [
@@ -66,7 +67,7 @@ def _at(witness: Witness, point: Point, count: int) -> list[Check]:
                 TOLERANCE,
                 where,
             )
-            for name in THEOREM
+            for name in names
         ]
 
 
@@ -97,7 +98,12 @@ def sizes(witness: Witness, point: Point) -> tuple[PreciseNumber, PreciseNumber]
 
 def drift_size(terms: LiteralTerms, noise: PreciseNumber, extent: PreciseNumber) -> PreciseNumber:
     """The natural size of a drift."""
-    parts = (terms.tangent_noise_compensation, terms.mixed_regularization, terms.normal_regularization)
+    parts = (
+        terms.tangent_noise_compensation,
+        terms.mixed_regularization,
+        terms.normal_regularization,
+        terms.imposed_drift,
+    )
     return max(*map(size, parts), noise**2 / extent)
 
 

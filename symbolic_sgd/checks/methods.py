@@ -15,6 +15,7 @@ from symbolic_sgd.checks.float_errors import FloatErrors
 from symbolic_sgd.checks.flow_road import SecondRoad
 from symbolic_sgd.checks.guarded_points import GuardedPoints
 from symbolic_sgd.checks.identities import Identities
+from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.checks.one_step import OneStep
 from symbolic_sgd.checks.regularizer_road import RegularizerRoad
@@ -23,9 +24,11 @@ from symbolic_sgd.checks.stratonovich_road import StratonovichRoad
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.numeric.lowering import lower
-from symbolic_sgd.problems.as_data import document_hash, problem_document
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.stated import stated_document
+from symbolic_sgd.problems.as_data import document_hash
 from symbolic_sgd.regularizer.regularizer import Regularizer
-from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.derivation import PLAIN, Derivation
 
 SOURCES = ("drift", "tangent_noise")
 """Terms whose compiled source is named in the certificate."""
@@ -62,8 +65,13 @@ QUICK: tuple[Method, ...] = (
 FULL: tuple[Method, ...] = (*QUICK, ExactSteps(), SchemeOrders(), FloatErrors(), Enclosures(), Ensembles())
 """Everything."""
 
-METHODS: dict[str, Callable[..., Method]] = {type(method).__name__: type(method) for method in FULL}
+ALL: tuple[Method, ...] = (*FULL, OwnIteration())
+
+METHODS: dict[str, Callable[..., Method]] = {type(method).__name__: type(method) for method in ALL}
 """Every method, by the name that stands in certificates."""
+
+OF_PLAIN_SGD = (SecondRoad, OneStep, ExactSteps, Ensembles)
+"""Those that know what SGD does at a learning rate that tends to 0; for any other optimizer `OwnIteration` takes their place."""
 
 
 def verify(
@@ -84,7 +92,7 @@ def verify(
     """
     progress("random points of Γ")
     witness = Witness.of(derivation, np.random.default_rng(seed), POINTS, regularizer)
-    done: list[Check] = []
+    methods, done = _for(derivation.optimizer, methods), list[Check]()
     for number, method in enumerate(methods):
         progress(method.name)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
@@ -97,10 +105,18 @@ def verify(
     )
 
 
+def _for(optimizer: Optimizer, methods: Sequence[Method]) -> tuple[Method, ...]:
+    if optimizer == PLAIN:
+        return tuple(methods)
+    others = tuple(method for method in methods if not isinstance(method, OF_PLAIN_SGD))
+    replaced = len(others) < len(methods) and not any(isinstance(method, OwnIteration) for method in methods)
+    return (OwnIteration(), *others) if replaced else others
+
+
 def stated(derivation: Derivation) -> dict[str, Any]:
     """What a certificate says of the problem and of the formulas."""
     try:
-        document: dict[str, Any] | None = problem_document(derivation.stated)
+        document: dict[str, Any] | None = stated_document(derivation.stated, derivation.optimizer)
     except BadInput:
         document = None
     return {

@@ -10,8 +10,10 @@ from symbolic_sgd.checks.alike import same_claims, same_numbers, same_words
 from symbolic_sgd.checks.certificate import FORMAT, HOLDS, Certificate, Check, digest, versions, written
 from symbolic_sgd.checks.methods import Method, methods_named, stated, verify
 from symbolic_sgd.errors import BadCertificate, SymbolicSGDError
+from symbolic_sgd.optimizers.optimizer import with_symbols_of
+from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.problems.as_data import document_hash
-from symbolic_sgd.problems.problem_file import problem_from_document
+from symbolic_sgd.problems.problem_file import file_from_document
 from symbolic_sgd.theorem.derivation import derive
 
 MAX_CHARACTERS = 1 << 26
@@ -69,9 +71,10 @@ def recheck(text: str, progress: Callable[[str], None] = lambda _: None) -> Rech
     if document_hash(problem_data) != content["problem_hash"]:
         return Recheck(("the problem was changed after the certificate was made (its hash differs)",), None)
     try:
-        problem = problem_from_document(problem_data, source="the certificate's problem")
+        file = file_from_document(problem_data, source="the certificate's problem")
+        optimizer = optimizer_of(file.optimizer)
         progress("deriving")
-        derivation = derive(problem)
+        derivation = derive(with_symbols_of(optimizer, file.problem), optimizer=optimizer)
     except SymbolicSGDError as error:
         return Recheck((f"the problem can no longer be derived: {error}",), None)
     if derivation.program.fingerprint != content["formula_hash"]:

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from math import isfinite
 
 from symbolic_sgd.checks.certificate import BROKEN, HOLDS, Certificate, Check
-from symbolic_sgd.checks.methods import FULL
+from symbolic_sgd.checks.methods import ALL
 from symbolic_sgd.printing.prose import sentence
 from symbolic_sgd.printing.tables import Table, html_table
 
 NOT_RUN = "not run"
 
-NAMES = {type(method).__name__: method.name for method in FULL}
+NAMES = {type(method).__name__: method.name for method in ALL}
 """What the methods of certificates look at."""
 
 

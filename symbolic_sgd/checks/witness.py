@@ -59,7 +59,7 @@ class Witness:
     @cached_property
     def literal(self) -> LiteralTheorem:
         """The theorem without a formula of the derivation's."""
-        return LiteralTheorem(self.stated, self.derivation.codimension)
+        return LiteralTheorem(self.stated, self.derivation.codimension, self.derivation.optimizer)
 
     @property
     def smooth_loss(self) -> SmoothLoss:

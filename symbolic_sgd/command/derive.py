@@ -2,31 +2,35 @@
 
 import argparse
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
 from importlib import import_module
 from pathlib import Path
+from typing import Any
 
 from symbolic_sgd.api.gradient_flow_limit import GradientFlowLimit, gradient_flow_limit
 from symbolic_sgd.api.limiting_sde import LimitingSDE, derive_limiting_sde
 from symbolic_sgd.api.verification import verify
 from symbolic_sgd.command.console import progress, say
 from symbolic_sgd.command.exits import CHECK_FAILED, DONE
+from symbolic_sgd.command.optimizers import add_optimizer, stated_optimizer
 from symbolic_sgd.command.screen import screen
 from symbolic_sgd.command.targets import GLANCE, add_document, add_problem_file, check_places, document_writer, write
 from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.documents.findings import attempt
 from symbolic_sgd.effort import REGULARIZER
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, SymbolicSGDError
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.printing.layout import checked_labels, layout_of
 from symbolic_sgd.printing.plain import plain, plainly_zero, wrapped
-from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.problems.problem_file import ProblemFile, read_problem_file
 from symbolic_sgd.regularizer.regularizer import Regularizer
-from symbolic_sgd.theorem.derivation import TERMS
 
 EXAMPLES = (
     "symbolic-sgd derive my_loss.toml",
     "symbolic-sgd derive my_loss.toml --latex my_loss.tex --symbols u=\\theta_1",
+    "symbolic-sgd derive my_loss.toml --optimizer heavy_ball --momentum 9/10 --learning-rate 1/8",
     "symbolic-sgd derive my_loss.toml --flow --json > my_loss.json",
     "symbolic-sgd derive my_loss.toml --document my_loss.html --plots --checks",
 )
@@ -62,6 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
     )
     add_document(parser, "the whole derivation")
+    add_optimizer(parser)
 
 
 @dataclass(frozen=True)
@@ -80,11 +85,13 @@ class Wanted:
     plots: bool = False
     checks: bool = False
     seconds: float | None = None
+    optimizer: Callable[[ProblemFile], Optimizer] = lambda file: optimizer_of(file.optimizer)
 
 
 def run(options: argparse.Namespace) -> int:
     """Derive, and write what was asked for."""
-    return derived(Wanted(**{field.name: getattr(options, field.name) for field in fields(Wanted)}))
+    wishes: dict[str, Any] = {field.name: getattr(options, field.name) for field in fields(Wanted)}
+    return derived(Wanted(**{**wishes, "optimizer": lambda file: stated_optimizer(options, file)}))
 
 
 def derived(wanted: Wanted) -> int:
@@ -104,9 +111,10 @@ def derived(wanted: Wanted) -> int:
     stated, names = read_problem_file(wanted.file), _names(wanted.symbols)
     layout_of(names, wanted.line_length, stated.problem.symbols)  # refused before anything is derived
     checked_labels(wanted.labels)
+    optimizer = wanted.optimizer(stated)
     progress("deriving")
     certificate = None
-    sde = derive_limiting_sde(stated.problem, progress=progress)
+    sde = derive_limiting_sde(stated.problem, optimizer=optimizer, progress=progress)
     if wanted.document is not None and writer is not None:
         certificate = verify(sde, progress=progress) if wanted.checks else None
         figures = _figures(sde) if wanted.plots else ()
@@ -174,7 +182,7 @@ def _summary(sde: LimitingSDE, found: Regularizer | SymbolicSGDError) -> dict:
         "regularizer": _regularizer_summary(found),
         "terms": {
             term.name: {"operations": sde.program.select(term.name).operations, "matrix": _written_out(sde, term.name)}
-            for term in TERMS
+            for term in sde.derivation.terms
         },
     }
 

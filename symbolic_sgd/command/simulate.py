@@ -3,6 +3,7 @@
 import argparse
 import warnings
 from collections.abc import Callable, Mapping
+from fractions import Fraction
 from functools import partial
 from io import BytesIO
 from pathlib import Path
@@ -15,13 +16,21 @@ from symbolic_sgd.api.limiting_sde import derive_limiting_sde
 from symbolic_sgd.api.simulation import simulate_canonical_sde, simulate_sde, simulate_sgd
 from symbolic_sgd.command.console import complain, progress, say, status, workers
 from symbolic_sgd.command.exits import DONE
+from symbolic_sgd.command.optimizers import add_optimizer, stated_optimizer
 from symbolic_sgd.command.targets import add_problem_file
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric.optimizer_move import with_own_symbols
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import read_problem_file
 from symbolic_sgd.simulate.arguments import learning_rate_of, positive, steps_of, writable_place
+from symbolic_sgd.simulate.optimizers import Tuned
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.stability import StabilityWarning
+
+RATE = 0.01
+"""η of a run that states none."""
 
 ROWS = 11
 """Moments that are printed."""
@@ -37,6 +46,7 @@ EXAMPLES = (
     "symbolic-sgd simulate my_loss.toml --start u=2,v=1",
     "symbolic-sgd simulate my_loss.toml --start u=2,v=0.5 --process limit --time 2",
     "symbolic-sgd simulate my_loss.toml --constants s=0.1 --seed 0 --output my_run.npz",
+    "symbolic-sgd simulate my_loss.toml --optimizer heavy_ball --momentum 9/10 --learning-rate 1/8 --noise-scale 0.1",
 )
 
 
@@ -44,8 +54,20 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     add_problem_file(parser)
     parser.add_argument("--process", choices=tuple(PROCESSES), default="sgd", help="what is run (default: sgd)")
-    parser.add_argument("--time", type=float, default=1.0, help="T, on the scale t = kη² (default 1)")
-    parser.add_argument("--learning-rate", type=float, default=0.01, metavar="η", help="of SGD (default 0.01)")
+    parser.add_argument(
+        "--time", type=float, default=1.0, help="T, on the scale t = kη², or the optimizer's own (default 1)"
+    )
+    parser.add_argument(
+        "--learning-rate",
+        metavar="η",
+        help=f"of the run, where the optimizer of the file leaves it open (default {RATE:g}); with --optimizer, its own",
+    )
+    parser.add_argument(
+        "--rate",
+        metavar="η",
+        help=f"with --optimizer: of the run, where the optimizer leaves it open (default {RATE:g})",
+    )
+    parser.add_argument("--noise-scale", type=float, default=1.0, metavar="ε", help="of the noise (default 1)")
     parser.add_argument("--step", type=float, metavar="h", help="of the limiting SDE (default T/100)")
     parser.add_argument("--start", metavar="u=1,v=1", help="where all replicas start (default: near of the file)")
     parser.add_argument("--constants", default="", metavar="s=0.1", help="values of the constants (default: none)")
@@ -64,11 +86,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="F.npz",
         help="write times, mean, covariance and final positions (default: they are not kept)",
     )
+    add_optimizer(parser, "learning_rate")
 
 
 def run(options: argparse.Namespace) -> int:
     """Run the process, and show its moments."""
-    problem = read_problem_file(options.file).problem
+    stated = read_problem_file(options.file)
+    own = options.learning_rate if options.optimizer is not None else None
+    optimizer = stated_optimizer(options, stated, learning_rate=own)
+    problem = with_own_symbols(stated.problem, optimizer)
     if options.processes < 1:
         raise BadInput(f"--processes is {options.processes}; it has to be at least 1")
     if options.output is not None:
@@ -76,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     with workers(options.processes) as executor, warnings.catch_warnings():
         warnings.simplefilter("always", StabilityWarning)
         warnings.showwarning = _show_warning
-        done = _run(options, problem, executor)
+        done = _run(options, problem, optimizer, executor)
     status("")
     say(_table(problem, done))
     if options.output is not None:
@@ -91,39 +117,66 @@ def _show_warning(message: Any, *_: Any, **__: Any) -> None:
     complain(f"warning: {message}")
 
 
-def _run(options: argparse.Namespace, problem: Problem, executor: Any) -> Run:
+def _run(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, executor: Any) -> Run:
+    constants = _numbers(options.constants, {s.name for s in problem.constants}, "--constants")
+    missing = [s.name for s in problem.constants if s.name not in constants]
+    if missing:
+        raise BadInput(
+            f"no value for the constant {missing[0]}: give --constants {','.join(f'{name}=1' for name in missing)}"
+        )
     wishes = {
         "replicas": options.replicas,
         "rng": options.seed,
         "executor": executor,
         "progress": _bar,
         "checkpoint": options.checkpoint,
-        **_numbers(options.constants, {s.name for s in problem.constants}, "--constants"),
+        **constants,
     }
     start = _start(options, problem)
-    return PROCESSES[options.process](options, problem)(start, **wishes)
+    return PROCESSES[options.process](options, problem, optimizer)(start, **wishes)
 
 
-def _sgd(options: argparse.Namespace, problem: Problem) -> Simulation:
-    return partial(simulate_sgd, problem, **_steps(options))
+def _sgd(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> Simulation:
+    named = _numbers(options.constants, {s.name for s in problem.constants}, "--constants")
+    values = {s: Fraction(named[s.name]) for s in problem.constants}
+    rate, scale = _rate(options, optimizer), positive(options.noise_scale, "--noise-scale")
+    local = optimizer.iteration.local_steps
+    unit = Tuned.of(optimizer, rate, Fraction(scale), values).time_unit * local
+    steps = local * steps_of(positive(options.time, "time"), unit, "the unit of time")
+    return partial(simulate_sgd, problem, optimizer=optimizer, learning_rate=rate, noise_scale=scale, steps=steps)
 
 
-def _canonical(options: argparse.Namespace, problem: Problem) -> Simulation:
-    return partial(simulate_canonical_sde, problem, **_steps(options))
+def _canonical(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> Simulation:
+    if optimizer != SGD() or options.noise_scale != 1:
+        raise BadInput(
+            "--process canonical is the SDE of plain SGD: leave --optimizer and --noise-scale out, or run --process sgd"
+        )
+    rate = learning_rate_of(_rate(options, optimizer))
+    steps = steps_of(positive(options.time, "time"), rate**2, "η²")
+    return partial(simulate_canonical_sde, problem, learning_rate=rate, steps=steps)
 
 
-def _steps(options: argparse.Namespace) -> dict[str, Any]:
-    rate = learning_rate_of(options.learning_rate)
-    return {"learning_rate": rate, "steps": steps_of(positive(options.time, "time"), rate**2, "η²")}
+def _rate(options: argparse.Namespace, optimizer: Optimizer) -> float | None:
+    """η of the run; None where the optimizer has its own."""
+    given = {"--rate": options.rate} | (
+        {} if options.optimizer is not None else {"--learning-rate": options.learning_rate}
+    )
+    stated = {option: text for option, text in given.items() if text is not None}
+    if len(stated) > 1 or (stated and optimizer.is_finite):
+        raise BadInput(f"{' and '.join(stated)}: the learning rate is given twice; {optimizer.label} has one")
+    try:
+        return None if optimizer.is_finite else float(next(iter(stated.values()), RATE))
+    except ValueError:
+        raise BadInput(f"{next(iter(stated))}: {next(iter(stated.values()))!r} is not a number") from None
 
 
-def _limit(options: argparse.Namespace, problem: Problem) -> Simulation:
+def _limit(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> Simulation:
     step = positive(options.time, "time") / 100 if options.step is None else options.step
-    sde = derive_limiting_sde(problem, progress=progress)
+    sde = derive_limiting_sde(problem, optimizer=optimizer, progress=progress)
     return partial(simulate_sde, sde, time=options.time, step=step)
 
 
-PROCESSES: Mapping[str, Callable[[argparse.Namespace, Problem], Simulation]] = {
+PROCESSES: Mapping[str, Callable[[argparse.Namespace, Problem, Optimizer], Simulation]] = {
     "sgd": _sgd,
     "canonical": _canonical,
     "limit": _limit,

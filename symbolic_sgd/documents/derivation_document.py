@@ -46,6 +46,8 @@ def result(findings: Findings) -> list[Inline]:
     if findings.constant:
         return in_words("Nothing moves on Γ: noise and drift vanish.")
     noise = "no noise along Γ" if findings.vanishes("tangent_noise") else "noise along Γ"
+    if findings.derivation.optimizer.has_slow_field:
+        noise += ", and a drift that the optimizer imposes"
     if isinstance(found, NoRegularizerFormula):
         return in_words(
             f"The regularization descends a function along every arc of Γ, a curve; no formula of it was found; {noise}."

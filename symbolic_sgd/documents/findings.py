@@ -15,7 +15,7 @@ from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.canonical import hessian_on_manifold
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.structural import StructuralFormulas
 
 Part = TypeVar("Part")
@@ -57,7 +57,7 @@ class Findings:
     @property
     def constant(self) -> bool:
         """Whether nothing moves on Γ."""
-        return self.vanishes("tangent_noise") and all(map(self.vanishes, DRIFT_TERMS))
+        return self.vanishes("tangent_noise") and self.vanishes("drift")
 
     @property
     def potential(self) -> sp.Expr | None:

@@ -10,25 +10,37 @@ from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
 from symbolic_sgd.manifold.precise import DIGITS
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.printing.blocks import Formula, Math, Paragraph, display, paragraph
 from symbolic_sgd.printing.displays import equation_lines, equations, filled, room, zeros
 from symbolic_sgd.printing.prose import in_words, sentence
+from symbolic_sgd.theorem.derivation import PLAIN
+
+PLAIN_STEP: tuple[Block, ...] = (
+    paragraph("Stochastic gradient descent with learning rate ", Math(r"\eta"), ","),
+    display(r"x(k+1) = x(k) - \eta\,\bigl(\nabla L(x(k)) + \text{noise}\bigr)"),
+)
+
+
+def sentence_case(words: str) -> str:
+    """With a capital letter at the beginning."""
+    return words[:1].upper() + words[1:]
 
 
 def problem(findings: Findings) -> tuple[Block, ...]:
     """The loss, its parameters, and the noise of SGD."""
-    stated = findings.derivation.stated
-    step = r"x(k+1) = x(k) - \eta\,\bigl(\nabla L(x(k)) + \text{noise}\bigr)"
+    stated, optimizer = findings.derivation.stated, findings.derivation.optimizer
     further: list[Block] = []
     if stated.constants:
         further.append(paragraph("Constants, which stay symbolic: ", *listed(stated.constants), "."))
     if stated.conditions:
         further.append(paragraph(*in_words("On the part of Γ that is meant, "), *listed(stated.conditions), "."))
     return (
-        paragraph("Stochastic gradient descent with learning rate ", Math(r"\eta"), ","),
-        display(step),
+        *(PLAIN_STEP if optimizer == PLAIN else ()),
         paragraph(
-            *in_words(f"runs over D = {stated.dimension} parameters x"),
+            *in_words(
+                f"{'' if optimizer == PLAIN else sentence_case(optimizer.label) + ' '}runs over D = {stated.dimension} parameters x"
+            ),
             " = (",
             *listed(stated.parameters),
             "), with loss",
@@ -99,7 +111,16 @@ def gradient_flow(findings: Findings) -> tuple[Block, ...]:
         Formula(tuple(equation_lines(r"\Phi(x)", filled(pieces, room(r"\Phi(x)"))))),
         *_conserved(limit),
         *_form(limit),
-        sentence("SGD reaches Γ near Φ(x(0)), and the limiting equation starts there."),
+        sentence(_where_it_starts(findings.derivation.optimizer)),
+    )
+
+
+def _where_it_starts(optimizer: Optimizer) -> str:
+    if not optimizer.is_finite:
+        return "SGD reaches Γ near Φ(x(0)), and the limiting equation starts there."
+    return (
+        f"At a learning rate that stays, {optimizer.label} without noise does not follow this flow: the limiting equation starts where its "
+        "own iteration ends, symbolic_sgd.iteration_limit(problem, optimizer)(x)."
     )
 
 

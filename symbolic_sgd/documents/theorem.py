@@ -1,27 +1,38 @@
-"""The middle sections: the theorem, its operators, its four terms, and the equation they add up to. They walk TERMS."""
+"""The middle sections: the theorem, its operators, its four terms, and the equation they add up to. They walk the terms."""
 
+import re
+from collections.abc import Iterator
 from math import inf
 
 from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import IN_VECTORS, matrix_equation, program_matrix
-from symbolic_sgd.printing.blocks import Formula, Math, Paragraph, display, paragraph
-from symbolic_sgd.printing.displays import equation_lines, filled, room
-from symbolic_sgd.printing.prose import sentence
+from symbolic_sgd.optimizers.kernel import A, B
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.printing.blocks import Formula, Inline, Math, Paragraph, display, paragraph
+from symbolic_sgd.printing.displays import equation_lines, expression_latex, filled, room
+from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import structural
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, TERMS, THEOREM, Term
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, PLAIN, THEOREM, Term
+from symbolic_sgd.theorem.response import Response
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"
 FOUR = ("tangent_noise", *DRIFT_TERMS)
 
-_BY_NAME = {term.name: term for term in TERMS}
+
+def _by_name(findings: Findings) -> dict[str, Term]:
+    """The terms as they are defined for the optimizer."""
+    return {term.name: term for term in findings.derivation.terms}
 
 
 def theorem(findings: Findings) -> tuple[Block, ...]:
     """The limiting SDE as it is proved, before anything is filled in."""
-    noise, drift = _BY_NAME["tangent_noise"], _BY_NAME["drift"]
-    parts = [_BY_NAME[name] for name in DRIFT_TERMS]
+    if findings.derivation.optimizer != PLAIN:
+        return _theorem_of_optimizer(findings)
+    by_name = _by_name(findings)
+    noise, drift = by_name["tangent_noise"], by_name["drift"]
+    parts = [by_name[name] for name in DRIFT_TERMS]
     total, named = drift.definition.split(" = ")
     left = room(r"\tfrac12\,\partial^2\Phi[\Sigma]")
     return (
@@ -37,7 +48,7 @@ def theorem(findings: Findings) -> tuple[Block, ...]:
                 r"\Sigma_{\parallel} &= \partial\Phi\,\Sigma\,\partial\Phi",
                 r"\Sigma_{\perp\parallel} &= (I-\partial\Phi)\,\Sigma\,\partial\Phi",
                 r"\Sigma_{\perp} &= (I-\partial\Phi)\,\Sigma\,(I-\partial\Phi)",
-                rf"{_BY_NAME[INVERSE].symbol} &= {_BY_NAME[INVERSE].definition}",
+                rf"{by_name[INVERSE].symbol} &= {by_name[INVERSE].definition}",
             )
         ),
         sentence("where S solves ∇²L S + S ∇²L = Σ_⊥ on the normal space."),
@@ -46,6 +57,52 @@ def theorem(findings: Findings) -> tuple[Block, ...]:
             "both off-diagonal blocks of Σ contribute."
         ),
     )
+
+
+def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
+    """The theorem for an optimizer whose slow motion follows from a kernel, or from the second moments of sampled steps."""
+    optimizer, response, by_name = findings.derivation.optimizer, findings.derivation.response, _by_name(findings)
+    noise, unit = by_name["tangent_noise"], expression_latex(optimizer.time_unit)
+    parts = [by_name[name] for name in (*DRIFT_TERMS, IMPOSED.name) if name in by_name]
+    total = [parts[0].symbol, *(f"+ {part.symbol}" for part in parts[1:])]
+    step = filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())
+    return (
+        sentence(f"One step of {optimizer.label} is"),
+        Formula(tuple(f"& {piece}" for piece in step)),
+        paragraph(*_limit(optimizer), *in_words(" it converges, at the time "), Math(rf"t = k\,{unit}"), " after ", Math("k"),
+                  *in_words(" steps, to the diffusion Y on Γ with")),
+        Formula((rf"dY &= b\,dt + {noise.symbol}\,dW, \quad {noise.symbol} = {noise.definition}",
+                 *equation_lines("b", filled(total, room("b"))))),
+        sentence("where W is a Brownian motion and"),
+        Formula(tuple(line for term in parts for line in _part(term))),
+        *_stationary(response, by_name[INVERSE]),
+        sentence(
+            "This is exact in that limit: at this learning rate, as the noise tends to 0. It is proved from two derivatives of "
+            "Φ∘G = Φ, where G is the step without noise and Φ the limit of its own iteration."
+            if optimizer.is_finite
+            else "It is proved from two derivatives of Φ∘G = Φ, where G is the step without noise and Φ the limit of its iteration."
+        ),
+    )  # fmt: skip
+
+
+def _limit(optimizer: Optimizer) -> list[Inline]:
+    if not optimizer.is_finite:
+        return in_words("As its learning rate tends to 0")
+    return ["As the scale ", Math(r"\epsilon"), " of the noise tends to 0"]
+
+
+def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
+    """What S is, and Σ∘k."""
+    if response.kernel is None:
+        yield paragraph(*in_words("where each step draws a sample, with S from "),
+                        Math(r"\Sigma_{\perp} = \nabla^2 L\,S + S\,\nabla^2 L - \eta\,\mathbb{E}[H_i S H_i]"),
+                        *in_words(" and the Hessians of the samples "), Math("H_i"), ".")  # fmt: skip
+        return
+    kernel = expression_latex(response.kernel.function(A, B))
+    where = Math(r"\kappa(\lambda_i, \lambda_j)\,\Sigma_{ij}")
+    yield paragraph(*in_words("Σ = σσᵀ is the covariance of the noise, and "), Math(r"\Sigma \circ \kappa"),
+                    *in_words(" has in the eigenvectors of ∇²L the entries "), where, ":")  # fmt: skip
+    yield Formula((rf"{inverse.symbol} &= {inverse.definition}", rf"\kappa(a, b) &= {kernel}"))
 
 
 def _with_signs(total: str) -> list[str]:
@@ -73,7 +130,7 @@ def operators(findings: Findings) -> tuple[Block, ...]:
     written = findings.structure.written_hessian
     chain = [] if written is None else [written.latex()]
     hessian = () if findings.hessian is None else matrix_equation(r"\nabla^2 L", chain, findings.hessian)
-    return (*hessian, *(block for name in OPERATORS for block in _term(findings, _BY_NAME[name])))
+    return (*hessian, *(block for name in OPERATORS for block in _term(findings, _by_name(findings)[name])))
 
 
 def noise_on_manifold(findings: Findings) -> tuple[Block, ...]:
@@ -83,15 +140,17 @@ def noise_on_manifold(findings: Findings) -> tuple[Block, ...]:
     return (
         *((sentence("On Γ the factor of the noise, Σ = σσᵀ, is"), *noise) if noise else ()),
         sentence(f"{derivation.structure}."),
-        *_term(findings, _BY_NAME[INVERSE]),
+        *_term(findings, _by_name(findings)[INVERSE]),
     )
 
 
 def terms(findings: Findings) -> tuple[Block, ...]:
     """The four terms, each with its source; and what else the list of terms has."""
-    others = [term for term in TERMS if term.name not in THEOREM]
+    others = [term for term in findings.derivation.terms if term.name not in THEOREM]
     return tuple(
-        block for term in (*(_BY_NAME[name] for name in FOUR), *others) for block in _named_term(findings, term)
+        block
+        for term in (*(_by_name(findings)[name] for name in FOUR), *others)
+        for block in _named_term(findings, term)
     )
 
 
@@ -117,7 +176,7 @@ def _bare(tex: str) -> str:
 
 def equation(findings: Findings) -> tuple[Block, ...]:
     """dY = b dt + σ_∥ dW with the drift filled in."""
-    noise, drift = _BY_NAME["tangent_noise"], _BY_NAME["drift"]
+    noise, drift = _by_name(findings)["tangent_noise"], _by_name(findings)["drift"]
     if findings.constant:
         return (display("dY = 0"), paragraph("Nothing moves on ", Math(r"\Gamma", "Γ"), " at this time scale."))
     moving = "" if findings.vanishes(noise.name) else rf" + {noise.symbol}\,dW"
@@ -132,7 +191,7 @@ def _sense(findings: Findings, moving: bool) -> Paragraph:
     """In which sense the equation is meant, and what keeps its solution on Γ."""
     if not moving:
         return sentence("No noise is left along Γ: the limit is an ordinary differential equation.")
-    compensation = _BY_NAME[DRIFT_TERMS[0]]
+    compensation = _by_name(findings)[DRIFT_TERMS[0]]
     if findings.vanishes(compensation.name):
         return sentence("The equation is in Itô's sense.")
     return paragraph(

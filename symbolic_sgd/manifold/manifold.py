@@ -76,7 +76,8 @@ class Manifold:
     def interpolating(self) -> bool:
         """Whether the loss has residuals, and all of them vanish on Γ."""
         residuals = [from_sympy(r, self.landscape.graph) for r in self.problem.residuals]
-        return bool(residuals) and set(residuals) <= set(self.equations.vanishing)
+        further = [r for r in residuals if r not in self.equations.vanishing]
+        return bool(residuals) and all(self.proved_zero(further))
 
     def proved_zero(self, nodes: Sequence[Node]) -> list[bool]:
         """Which nodes are proved to vanish on Γ: as an identity, or modulo equations of Γ."""

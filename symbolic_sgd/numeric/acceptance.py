@@ -65,6 +65,7 @@ def doubt_program(derivation: Derivation) -> Program | None:
         *_satisfied(derivation, guard["conditions"].entries),
         *(_ratio(graph.constant(_exact(2 * KINK)), kink) for kink in guard["kinks"].entries),
         *(_frame_doubts(guard["frame"], normal) if isinstance(derivation.normal_space, Framed) else ()),
+        *(() if derivation.stable is None else _stable_doubts(guard["stability"])),
     ]
     return Program.of({"doubt": Matrix.column([graph.total(terms)])})
 
@@ -125,6 +126,11 @@ def _frame_doubts(frame: Matrix, normal: _Normal) -> list[Node]:
         _ratio(weakest, graph.constant(_exact(0.01 / INDEPENDENT**2))),
         *(_squares(graph, row) / (gram[i, i] * _square(ROUNDING)) for i, row in enumerate(along.rows)),
     ]
+
+
+def _stable_doubts(matrix: Matrix) -> list[Node]:
+    """Whether the matrix of the optimizer's stability is safely positive definite."""
+    return _rounded(PositiveDefinite.factor(matrix), matrix, PIVOT)
 
 
 def _on_equations(equations: Matrix, slopes: Matrix, extent: Node) -> list[Node]:

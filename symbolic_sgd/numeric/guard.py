@@ -1,7 +1,9 @@
 """Is a point one where the formulas hold? The full examination, which says why a point is refused."""
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from math import isqrt
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -196,6 +198,23 @@ def _check_part(derivation: Derivation, points: np.ndarray, here: Stance) -> Non
     off = np.abs(equations) > (ON_MANIFOLD * extent)[:, None] * np.linalg.norm(slopes, axis=2) + np.finfo(float).tiny
     _refuse(off.any(axis=1), points, ELSEWHERE)
     _check_smooth(here.values["kinks"], points)
+    _check_stable(derivation, here.values, points)
+
+
+def _check_stable(derivation: Derivation, values: Mapping[str, np.ndarray], points: np.ndarray) -> None:
+    """Raise where the optimizer does not stay near Γ: where the matrix of its stability is not positive definite."""
+    if derivation.stable is None:
+        return
+    matrices = values["stability"]
+    size = isqrt(matrices.shape[1])
+    lowest = np.linalg.eigvalsh(matrices.reshape(-1, size, size))[:, 0]
+    unstable = ~(lowest > 0)
+    if unstable.any():
+        where = _named(derivation, points[np.argmax(unstable)])
+        raise SingularPoint(
+            f"{derivation.optimizer.label} does not stay near Γ at {where}: its learning rate is beyond the edge of stability there. "
+            f"The formulas hold where {_shown_conditions(derivation) or 'it is stable'}; make the learning rate smaller"
+        )
 
 
 def _foot(derivation: Derivation, point: np.ndarray, curvature: np.ndarray) -> Foot:
@@ -209,6 +228,8 @@ def _foot(derivation: Derivation, point: np.ndarray, curvature: np.ndarray) -> F
     symbols = derivation.problem.symbols
     row = np.array([[float(foot[s]) for s in symbols]])
     _check_smooth(evaluate(derivation.guard.select("kinks"), symbols, row)["kinks"], point[None])
+    if derivation.stable is not None:
+        _check_stable(derivation, evaluate(derivation.guard.select("stability"), symbols, row), point[None])
     return foot
 
 
@@ -264,14 +285,19 @@ def _has_frame(rank: int, here: Stance) -> np.ndarray:
 
 
 def _singular(derivation: Derivation, point: np.ndarray) -> SingularPoint:
-    try:
-        condition = "; ".join(map(str, derivation.conditions(budget=SHOWN)))
-    except ExpressionTooLarge:
-        condition = ""
+    condition = _shown_conditions(derivation)
     return SingularPoint(
         f"the formulas are singular at {_named(derivation, point)}: they hold where "
         f"{condition or 'the gradients that span the normal space are independent'}. Derive the SDE with near= there"
     )
+
+
+def _shown_conditions(derivation: Derivation) -> str:
+    """The conditions under which the formulas hold, where they are short."""
+    try:
+        return "; ".join(map(str, derivation.conditions(budget=SHOWN)))
+    except ExpressionTooLarge:
+        return ""
 
 
 def _named(derivation: Derivation, row: np.ndarray) -> str:

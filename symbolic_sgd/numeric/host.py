@@ -52,7 +52,8 @@ class HostBackend(Backend):
         return BLOCK
 
     def compile(self, part: Part) -> Evaluation:
-        if part.program.operations > LONGEST and part.output.name in THEOREM:
+        by_linear_algebra = part.output.name in THEOREM and part.derivation.response.kernel is not None
+        if part.program.operations > LONGEST and by_linear_algebra:
             structured = Structured(part.derivation, part.output.name, self.function)
             return HostFunction(part, structured, examined=False, block=self.block)
         doubt = doubt_program(part.derivation) if part.check else None

@@ -46,7 +46,8 @@ class InPlaceProgram:
     """A program as a function f(x, …, out) of arrays with one row an entry and one column a replica.
 
     The calls are prepared once for each set of arrays, so that a loop over the same arrays costs the arithmetic alone.
-    It may be pickled, and called from several threads at a time.
+    It may be pickled, and called from several threads at a time. Arrays of long doubles are computed in long doubles, but for the
+    program's own constants, which are rounded to float64.
 
     Args:
         program: what is computed.
@@ -82,7 +83,7 @@ class InPlaceProgram:
     def _bound(self, *arrays: np.ndarray) -> list[tuple[Callable[..., Any], tuple[Any, ...]]]:
         lowered, calls = self._code
         # Each register by itself: rows that lie a multiple of 4096 bytes apart evict one another from the cache.
-        registers = [np.empty(arrays[-1].shape[1]) for _ in range(lowered.registers)]
+        registers = [np.empty(arrays[-1].shape[1], arrays[-1].dtype) for _ in range(lowered.registers)]
         slots = [*chain(*arrays[:-1]), *lowered.constants, *registers, *arrays[-1]]
         return [(function, operands(slots)) for function, operands in calls]
 

@@ -19,12 +19,16 @@ from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.numeric.shared_terms import Column, SharedTerms, unit_columns
+from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
 from symbolic_sgd.problems.noise import LabelNoise, SamplingNoise
 from symbolic_sgd.problems.problem import Problem
 
 SIGN, BOTH = sp.Dummy("sign"), (1, -1)
 """The symbol of the sign, and what it is with equal odds."""
+
+ALL = Fraction(1)
+"""ε of the noise as it is stated."""
 
 Rate = Fraction | sp.Symbol
 """η, a number or a symbol of the programs."""
@@ -64,6 +68,8 @@ class RandomMove:
         columns: of the table, with their symbols.
         odds: c_1 … c_n, whole numbers: the row ξ is drawn with probability c_ξ/Σc.
         signs: those that the sign takes, with equal odds.
+        gradient: ∇L, on the same graph; an optimizer other than plain SGD may use it by itself.
+        noise: m without η∇L (ηh∇L).
     """
 
     variables: tuple[Node, ...]
@@ -73,6 +79,8 @@ class RandomMove:
     columns: Mapping[Column, sp.Symbol] = field(default_factory=dict)
     odds: tuple[int, ...] = ()
     signs: tuple[int, ...] = (1,)
+    gradient: Sequence[Node] = ()
+    noise: Sequence[Node] = ()
 
     @cached_property
     def program(self) -> Program:
@@ -80,71 +88,90 @@ class RandomMove:
         return Program.of({"move": Matrix.column(self.entries)})
 
 
-def sgd_moves(problem: Problem, rate: Rate) -> Iterable[RandomMove]:
+def sgd_moves(problem: Problem, rate: Rate, scale: Fraction = ALL) -> Iterable[RandomMove]:
     """SGD by the law of the problem: a uniform (or weighted) sample, a label's sign, a column of σ and its sign.
 
     Samples are written as sums of shared terms, and each by itself: which costs less depends on them and on the simulator.
+
+    Args:
+        problem: the loss and the noise.
+        rate: η.
+        scale: ε: of labels the amplitude is εδ, and the sample that is drawn stays; of all else the noise is ε times what it was.
     """
-    if isinstance(problem.noise, LabelNoise):
-        return _label_moves(problem, problem.noise, rate)
-    if isinstance(problem.noise, SamplingNoise):
+    if isinstance(problem.noise, LabelNoise) and problem.noise.draws_residuals(problem):
+        return _label_moves(problem, problem.noise, rate, scale)
+    if isinstance(problem.noise, SamplingNoise) and scale == ALL:
         return _sample_moves(problem, problem.noise, rate)
-    return (drawn_move(problem, noise_law(problem), rate),)
+    return (drawn_move(problem, noise_law(problem), rate, scale),)
 
 
-def _label_moves(problem: Problem, noise: LabelNoise, rate: Rate) -> Iterator[RandomMove]:
-    """m = η(r_ξ ± δ)∇r_ξ for residuals r_k = Σ_m A_km φ_m + e_k: a holds A_ξ1 … A_ξT and e_ξ ± δ."""
-    for variables, sums in _decompositions(problem.residuals, problem):
-        graph, symbols = variables[0].graph, _symbols(len(sums.terms) + 1)
+def _label_moves(problem: Problem, noise: LabelNoise, rate: Rate, scale: Fraction) -> Iterator[RandomMove]:
+    """m = η(r_ξ ± εδ)∇r_ξ for residuals r_k = Σ_m A_km φ_m + e_k: a holds A_ξ1 … A_ξT and e_ξ ± εδ."""
+    for landscape, sums in _decompositions(problem.residuals, problem):
+        variables, graph = landscape.variables, landscape.graph
+        symbols = _symbols(len(sums.terms) + 1)
         *chosen, offset = (graph.symbol(a) for a in symbols)
         residual = _node(rate, graph) * (dot(chosen, sums.terms) + offset)
         move = pull_back(sums.terms, [residual * a for a in chosen], variables)
-        table, amplitude = Table(graph), from_sympy(sp.sympify(noise.amplitude, strict=True), graph)
+        table, amplitude = Table(graph), scale * from_sympy(sp.sympify(noise.amplitude, strict=True), graph)
         drawn = [*map(table.column, sums.columns), table.combination(sums.offsets) + graph.symbol(SIGN) * amplitude]
-        yield RandomMove(variables, move, symbols, drawn, table.columns, (1,) * len(problem.residuals), BOTH)
+        parts = _parts(move, landscape, rate)
+        odds = (1,) * len(problem.residuals)
+        yield RandomMove(variables, move, symbols, drawn, table.columns, odds, BOTH, *parts)
 
 
 def _sample_moves(problem: Problem, noise: SamplingNoise, rate: Rate) -> Iterator[RandomMove]:
     """m = η∇ℓ_ξ for sample losses ℓ_k = Σ_m A_km φ_m + e_k: a holds A_ξ1 … A_ξT."""
-    for variables, sums in _decompositions(noise.losses, problem):
-        graph, symbols = variables[0].graph, _symbols(len(sums.terms))
+    for landscape, sums in _decompositions(noise.losses, problem):
+        variables, graph = landscape.variables, landscape.graph
+        symbols = _symbols(len(sums.terms))
         move = pull_back(sums.terms, [_node(rate, graph) * graph.symbol(a) for a in symbols], variables)
         table = Table(graph)
         drawn = [table.column(c) for c in sums.columns]
-        yield RandomMove(variables, move, symbols, drawn, table.columns, _odds(noise.weights))
+        parts = _parts(move, landscape, rate)
+        yield RandomMove(variables, move, symbols, drawn, table.columns, _odds(noise.weights), (1,), *parts)
 
 
-def _decompositions(functions: Sequence[Any], problem: Problem) -> Iterator[tuple[tuple[Node, ...], SharedTerms]]:
-    """x and the functions on a graph, by shared terms, and then each by itself."""
+def _parts(move: Sequence[Node], landscape: Landscape, rate: Rate) -> tuple[Sequence[Node], Sequence[Node]]:
+    """∇L, and what is left of m without η∇L."""
+    slope = landscape.gradient.entries
+    return slope, [m - _node(rate, m.graph) * g for m, g in zip(move, slope, strict=True)]
+
+
+def _decompositions(functions: Sequence[Any], problem: Problem) -> Iterator[tuple[Landscape, SharedTerms]]:
+    """The loss and the functions on a graph, by shared terms, and then each by itself."""
     landscape = problem.landscape()
-    yield landscape.variables, SharedTerms.of(functions, problem.parameters, landscape.graph)
+    yield landscape, SharedTerms.of(functions, problem.parameters, landscape.graph)
     landscape = problem.landscape()
-    yield landscape.variables, SharedTerms.separate(functions, landscape.graph)
+    yield landscape, SharedTerms.separate(functions, landscape.graph)
 
 
-def drawn_move(problem: Problem, law: NoiseLaw, rate: Rate) -> RandomMove:
-    """m = η(∇L + Σ_k a_k s_k) with a the unit vector of the outcome drawn (its sign, where −s_k is an outcome too)."""
+def drawn_move(problem: Problem, law: NoiseLaw, rate: Rate, scale: Fraction = ALL) -> RandomMove:
+    """m = η(∇L + ε Σ_k a_k s_k) with a the unit vector of the outcome drawn (its sign, where −s_k is an outcome too)."""
     landscape = problem.landscape()
     graph, steps = landscape.graph, law.program.on(landscape.graph)["steps"]
     # Where the law is symmetric, the second half of the outcomes is the first with the other sign.
     count = steps.shape[1] // 2 if law.symmetric else steps.shape[1]
     symbols, table = _symbols(count), Table(graph)
-    noise = [_combined(row, range(count), symbols) for row in steps.rows]
-    move = [_node(rate, graph) * (g + s) for g, s in zip(landscape.gradient.entries, noise, strict=True)]
+    noise = [scale * _combined(row, range(count), symbols) for row in steps.rows]
+    slope = landscape.gradient.entries
+    move = [_node(rate, graph) * (g + s) for g, s in zip(slope, noise, strict=True)]
     sign, signs = (graph.symbol(SIGN), BOTH) if law.symmetric else (graph.constant(1), (1,))
     drawn = [sign * table.column(unit) for unit in unit_columns(count)]
-    return RandomMove(landscape.variables, move, symbols, drawn, table.columns, _odds(law.probabilities[:count]), signs)
+    odds, part = _odds(law.probabilities[:count]), [_node(rate, graph) * s for s in noise]
+    return RandomMove(landscape.variables, move, symbols, drawn, table.columns, odds, signs, slope, part)
 
 
-def canonical_move(problem: Problem, rate: Rate, step: Fraction) -> RandomMove:
-    """m = ηh∇L + η√h σa with a ~ N(0, I), Euler–Maruyama for dX = −η∇L dt + ησ dW in steps h; h = 1 is SGD with Gaussian noise."""
+def canonical_move(problem: Problem, rate: Rate, step: Fraction, scale: Fraction = ALL) -> RandomMove:
+    """m = ηh∇L + η√h εσa with a ~ N(0, I), Euler–Maruyama for dX = −η∇L dt + ηεσ dW in steps h; h = 1 is SGD with Gaussian noise."""
     landscape = problem.landscape()
     graph = landscape.graph
-    root = graph.power(graph.constant(step), graph.constant(Fraction(1, 2)))
+    root = scale * graph.power(graph.constant(step), graph.constant(Fraction(1, 2)))
     symbols, driven = driven_by(problem.noise.columns(problem, landscape).factor)
     slope = [step * entry for entry in landscape.gradient.entries]
     move = [_node(rate, graph) * (g + root * s) for g, s in zip(slope, driven, strict=True)]
-    return RandomMove(landscape.variables, move, symbols)
+    noise = [_node(rate, graph) * (root * s) for s in driven]
+    return RandomMove(landscape.variables, move, symbols, gradient=landscape.gradient.entries, noise=noise)
 
 
 def driven_by(factor: Matrix) -> tuple[tuple[sp.Symbol, ...], list[Node]]:

@@ -9,7 +9,7 @@ T(v, w) = ∇(vᵀ H w) is the program of two directional derivatives of ∇L, a
 derivative is never formed.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
@@ -20,9 +20,11 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix, dot
-from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.numeric.lowering import Lowered, lower
-from symbolic_sgd.optimizers.kernel import LYAPUNOV
+from symbolic_sgd.optimizers.kernel import A
+from symbolic_sgd.theorem.composed import slow_field
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
@@ -138,9 +140,11 @@ class Eigenspaces(Geometry[np.ndarray, Pairs]):
 class _Local:
     """Every term at B points, by the names of `TERMS`; and the blocks of Σ, by columns."""
 
-    kernel = LYAPUNOV
-
     def __init__(self, points: np.ndarray, hessian: np.ndarray, owner: Structured):
+        self.derivation, self.points = owner.derivation, points
+        # The optimizer's symbols are among the problem's, a number a point.
+        columns = zip(owner.derivation.problem.symbols, points.T, strict=True)
+        self.known = {s: column[:, None, None] for s, column in columns}
         d, m = owner.derivation.problem.dimension, owner.derivation.codimension
         curvature, axes = np.linalg.eigh(hessian)
         third = owner.third
@@ -159,11 +163,13 @@ class _Local:
 
     @property
     def tangent_covariance(self) -> Pairs:
-        return Pairs(self.along, self.along)
+        return Pairs(self._number(self.derivation.optimizer.tangent_factor) * self.along, self.along)
 
     @property
     def cross(self) -> Pairs:
-        return Pairs(self.space.normal @ (self.across / self.space.steep[:, :, None]), self.along)
+        steep = self.space.steep[:, :, None]
+        weight = self._number(self.derivation.response.mixed, {A: steep}) / steep
+        return Pairs(self.space.normal @ (weight * self.across), self.along)
 
     @property
     def stationary(self) -> Pairs:
@@ -174,7 +180,15 @@ class _Local:
     @property
     def _inner(self) -> np.ndarray:
         covariance = self.across @ np.swapaxes(self.across, 1, 2)
-        return covariance * self.kernel.weight(self.space.steep[:, :, None], self.space.steep[:, None])
+        kernel = self.derivation.response.kernel
+        assert kernel is not None, "a response to samples is evaluated by its program"
+        return covariance * kernel.weight(self.space.steep[:, :, None], self.space.steep[:, None], self.known)
+
+    def _number(self, expression: Expression, further: Mapping[sp.Symbol, Any] | None = None) -> Any:
+        """An expression in the optimizer's symbols, at every point."""
+        known = self.known | dict(further or {})
+        names = sorted(expression.free_symbols, key=str)
+        return sp.lambdify(names, expression, "numpy")(*(known[s] for s in names))
 
     # --- the terms --------------------------------------------------------------------------
 
@@ -189,13 +203,17 @@ class _Local:
         return (self.space.normal / self.space.steep[:, None]) @ np.swapaxes(self.space.normal, 1, 2)
 
     def _tangent_noise(self) -> np.ndarray:
-        return self.along
+        return np.sqrt(self._number(self.derivation.optimizer.tangent_factor)) * self.along
 
     def _lyapunov_solution(self) -> np.ndarray:
         return self.space.normal @ self._inner @ np.swapaxes(self.space.normal, 1, 2)
 
     def _drift(self) -> np.ndarray:
-        return sum((getattr(self.lines, name) for name in DRIFT_TERMS), start=np.zeros(()))
+        total = sum((getattr(self.lines, name) for name in DRIFT_TERMS), start=np.zeros(()))
+        if not self.derivation.optimizer.has_slow_field:
+            return total
+        field = Program.of({"g": slow_field(self.derivation, Graph())})
+        return total - self.space.tangent_part(evaluate(field, self.derivation.problem.symbols, self.points)["g"])
 
 
 def _apply(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:

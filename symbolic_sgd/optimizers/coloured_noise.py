@@ -75,6 +75,10 @@ class ColouredNoise(Optimizer):
         return 1 / (1 - self.correlation) ** 2
 
     @property
+    def letters(self) -> dict[str, Expression]:
+        return super().letters | {"r": self.correlation}
+
+    @property
     def equation(self) -> str:
         return r"n_{k+1} = r\,n_k + \text{noise}, \quad x_{k+1} = x_k - \eta\,(\nabla L(x_k) + n_{k+1})"
 

@@ -12,6 +12,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 
 Polynomial = Mapping[tuple[int, int], Expression]
@@ -43,9 +44,11 @@ class Kernel:
     function: sp.Lambda
 
     @staticmethod
-    def of(name: str, expression: Expression) -> "Kernel":
-        """The kernel of an expression in the letters `A` and `B`."""
-        return Kernel(name, sp.Lambda((A, B), sp.cancel(expression)))
+    def of(name: str, expression: Any) -> "Kernel":
+        """The kernel of an expression in the letters `A` and `B`: as it is given, or in lowest terms where that is less to read."""
+        given = Kernel(name, sp.Lambda((A, B), expression))
+        above, below = given._fraction
+        return min(given, Kernel(name, sp.Lambda((A, B), above / below)), key=lambda k: reading_cost(k.function(A, B)))
 
     @property
     def symbols(self) -> frozenset[sp.Symbol]:
@@ -65,12 +68,12 @@ class Kernel:
     @cached_property
     def diagonal(self) -> Expression:
         """k(a, a), in lowest terms."""
-        return sp.factor(sp.cancel(self.function(A, A)))
+        return with_positive_factors(self.function(A, A))
 
     @cached_property
     def mixed(self) -> Expression:
         """a k(a, 0), in lowest terms: 1 for SGD at any learning rate. It weights what is correlated with the noise along Γ."""
-        return sp.factor(sp.cancel(A * self.function(A, 0)))
+        return with_positive_factors(A * self.function(A, 0))
 
     def on(self, graph: Graph) -> tuple[Coefficients, Coefficients]:
         """The coefficients of numerator and denominator as nodes of a graph."""
@@ -89,11 +92,28 @@ class Kernel:
     @cached_property
     def _fraction(self) -> tuple[Expression, Expression]:
         """With a denominator that is positive near (0, 0), as k is: it grows there like a + b times a number of constant sign."""
-        above, below = sp.fraction(sp.together(self.function(A, B)))
+        above, below = sp.fraction(sp.cancel(self.function(A, B)))
         slope = sp.diff(below, A).subs({A: 0, B: 0})
         constant = below.subs({A: 0, B: 0})
         sign = (constant if constant != 0 else slope).subs(dict.fromkeys(self.symbols, ONE_THIRD))
         return (-above, -below) if sign < 0 else (above, below)
+
+
+def with_positive_factors(expression: Expression) -> Expression:
+    """A rational function of `A` that is positive near 0, in lowest terms, in factors that are positive there.
+
+    >>> with_positive_factors(-4 / (A - 8))
+    4/(8 - a)
+    """
+    turned = (_turned(factor) for factor in sp.Mul.make_args(sp.factor(sp.cancel(expression))))
+    return sp.Mul(*turned)
+
+
+def _turned(factor: Expression) -> Expression:
+    base, exponent = factor.as_base_exp()
+    lowest = sp.Poly(base, A).coeffs()[-1]  # of the lowest power
+    negative = lowest.subs(dict.fromkeys(lowest.free_symbols, ONE_THIRD)) < 0
+    return (-base) ** exponent if negative else factor
 
 
 def _polynomial(expression: Expression) -> Polynomial:

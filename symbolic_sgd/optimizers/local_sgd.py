@@ -75,6 +75,10 @@ class LocalSGD(Optimizer):
         return sp.Rational(1, self.workers)
 
     @property
+    def letters(self) -> dict[str, Expression]:
+        return super().letters | {"K": sp.Integer(self.workers), "n": sp.Integer(self.steps)}
+
+    @property
     def equation(self) -> str:
         return (
             r"y^{(w)}_0 = x_k, \quad y^{(w)}_{j+1} = y^{(w)}_j - \eta\,(\nabla L(y^{(w)}_j) + \text{noise}), "

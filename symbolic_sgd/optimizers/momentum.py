@@ -53,6 +53,10 @@ class Momentum(Optimizer):
         return self._finite_kernel if self.is_finite else LYAPUNOV
 
     @property
+    def letters(self) -> dict[str, Expression]:
+        return super().letters | {r"\beta": self.momentum}
+
+    @property
     @abstractmethod
     def _finite_kernel(self) -> Kernel:
         """k at a learning rate that stays."""
@@ -118,6 +122,10 @@ class HeavyBall(Momentum):
         return Kernel.of("the kernel 2c/(2c(a + b) + (a − b)²)", 2 * c / (2 * c * (A + B) + (A - B) ** 2))
 
     @property
+    def letters(self) -> dict[str, Expression]:
+        return super().letters if self.friction is None else {"c": self.friction}
+
+    @property
     def _finite_kernel(self) -> Kernel:
         beta, gamma = self.momentum, self.effective_rate
         sum_of_both = (1 - beta**2) * (A + B)
@@ -128,13 +136,24 @@ class HeavyBall(Momentum):
     def edge(self) -> Expression | None:
         return 2 * (1 + self.momentum) / self.rate if self.is_finite else None
 
+    def at(self, rate: Expression) -> Optimizer:
+        if self.friction is None:
+            return super().at(rate)
+        gap = self.friction * rate
+        if gap >= 2:
+            raise BadInput(
+                f"at γ = {rate} the friction {self.friction} makes β = 1 − cγ = {1 - gap}: make γ smaller than 2/c"
+            )
+        return HeavyBall(momentum=1 - gap, learning_rate=gap * rate, weight_decay=self.weight_decay)
+
     @property
     def decay(self) -> Expression:
         return self.weight_decay
 
     @property
     def equation(self) -> str:
-        return r"m_{k+1} = \beta m_k + \nabla L(x_k) + \text{noise}, \quad x_{k+1} = x_k - \eta\,m_{k+1}"
+        step = r"m_{k+1} = \beta m_k + \nabla L(x_k) + \text{noise}, \quad x_{k+1} = x_k - \eta\,m_{k+1}"
+        return step if self.friction is None else rf"{step}, \quad \beta = 1 - c\gamma, \quad \eta = c\gamma^2"
 
     @property
     def iteration(self) -> Iteration:

@@ -10,7 +10,7 @@ where Σ∘k is taken over all pairs of eigenvalues that are not both zero.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from numbers import Rational, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -20,8 +20,9 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.errors import BadInput, InexactNumber
+from symbolic_sgd.errors import BadInput, BadSymbol, InexactNumber
 from symbolic_sgd.optimizers.kernel import Kernel
+from symbolic_sgd.problems.symbols import check_expression
 
 if TYPE_CHECKING:
     from symbolic_sgd.problems.problem import Problem
@@ -101,6 +102,22 @@ class Optimizer(ABC):
         """LaTeX of one step."""
 
     @property
+    def letters(self) -> "dict[str, Expression]":
+        """What the letters of `equation` are, in LaTeX."""
+        return {r"\eta": self.rate} if self.is_finite else {}
+
+    @property
+    def stated_equation(self) -> str:
+        """LaTeX of one step, with the slow field, and of the numbers in it."""
+        decay = sp.latex(self.effective_rate * (NOISE_SCALE**2 if self.is_finite else 1))
+        force = r"\nabla L(x_k)"
+        driven = self.equation.replace(force, rf"{force} + {decay}\,g(x_k)") if self.has_slow_field else self.equation
+        numbers = [
+            rf"{letter} = {sp.latex(value)}" for letter, value in self.letters.items() if letter != sp.latex(value)
+        ]
+        return r", \quad ".join([driven, *numbers])
+
+    @property
     @abstractmethod
     def iteration(self) -> Iteration:
         """Its map."""
@@ -130,6 +147,16 @@ class Optimizer(ABC):
         """w."""
         return sp.S.Zero
 
+    @property
+    def has_slow_field(self) -> bool:
+        """Whether it moves without noise, too."""
+        return self.decay != 0 or self.slow_potential != 0
+
+    def at(self, rate: Expression) -> "Optimizer":
+        """The same at a learning rate that stays, where its own tends to 0."""
+        at_rate: Any = replace(self, learning_rate=rate)  # type: ignore[type-var]  (optimizers are dataclasses)
+        return at_rate
+
     def slow_field(self, problem: "Problem") -> tuple[Expression, ...]:
         """g = wx + ∇R, D entries: γε²g is added to the gradient (γg where the learning rate tends to 0)."""
         return tuple(self.decay * x + sp.diff(self.slow_potential, x) for x in problem.parameters)
@@ -140,6 +167,23 @@ class Optimizer(ABC):
         stated = [self.kernel.function, self.tangent_factor, self.decay, self.edge or sp.S.Zero]
         found: set[Any] = set().union(*(e.free_symbols for e in stated))
         return tuple(sorted(found, key=str))
+
+
+def with_symbols_of(optimizer: Optimizer, problem: "Problem") -> "Problem":
+    """The problem with the optimizer's symbols among its constants.
+
+    Raises:
+        BadSymbol: a symbol of the optimizer is a parameter, or its slow potential holds one that is not declared.
+    """
+    for s in optimizer.symbols:
+        if s in problem.parameters:
+            raise BadSymbol(
+                f"{s} is a parameter of the problem and a constant of the optimizer: give one of them another name"
+            )
+    further = tuple(s for s in optimizer.symbols if s not in problem.constants)
+    stated = replace(problem, constants=(*problem.constants, *further)) if further else problem
+    check_expression(optimizer.slow_potential, stated.symbols, where="optimizer: slow_potential")
+    return stated
 
 
 def stated_number(value: Any, name: str, *, least: int | None = None, below: int | None = None) -> Expression:

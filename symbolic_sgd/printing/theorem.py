@@ -1,11 +1,14 @@
 """The theorem with every block filled in, as paragraphs and displays."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import sympy as sp
 
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.optimizers.kernel import LYAPUNOV
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.printing.blocks import Block, Code, Formula, Inline, Math, Paragraph, aligned, display, paragraph
 from symbolic_sgd.printing.displays import (
     LINES,
@@ -27,7 +30,7 @@ from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import WRITTEN, structural
 from symbolic_sgd.printing.width import visible_length
-from symbolic_sgd.theorem.derivation import TERMS, Derivation, Term
+from symbolic_sgd.theorem.derivation import IMPOSED, PLAIN, Derivation, Term
 from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
 
 PRINTED = 1500
@@ -62,18 +65,32 @@ def theorem(
     yield from structural(structure)
     yield from _noise(derivation, structure)
     yield from _validity(derivation)
-    yield from _all_entries(matrices, program) if entries else _short_entries(matrices, program)
+    shown = _all_entries if entries else _short_entries
+    yield from shown(derivation.terms, matrices, program)
 
 
 def _statement(derivation: Derivation) -> Iterator[Block]:
-    motion = [r"b(Y)\,dt + \sigma_{\parallel}(Y)\,dW", r"\quad\text{on } \Gamma,", r"\quad t = k\eta^2"]
-    drift = [r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}", r"= \tfrac12\,\partial^2\Phi[\Sigma]"]
-    solution = [r"\nabla^2 L\,S + S\,\nabla^2 L,", r"\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)"]
-    stated = {"dY": motion, "b": drift, r"\Sigma_{\perp}": solution}
-    yield aligned(line for left, pieces in stated.items() for line in equation_lines(left, filled(pieces, room())))
+    optimizer, unit = derivation.optimizer, expression_latex(derivation.optimizer.time_unit)
+    motion = [r"b(Y)\,dt + \sigma_{\parallel}(Y)\,dW", r"\quad\text{on } \Gamma,", rf"\quad t = k\,{unit}"]
+    motion[-1] = r"\quad t = k\eta^2" if optimizer == PLAIN else motion[-1]
+    drift = [r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}", *_totals(optimizer)]
+    stated = {"dY": motion, "b": drift}
+    if derivation.response.is_lyapunov:
+        solution = [r"\nabla^2 L\,S + S\,\nabla^2 L,", r"\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)"]
+        stated[r"\Sigma_{\perp}"] = solution
+    lines = [line for left, pieces in stated.items() for line in equation_lines(left, filled(pieces, room()))]
+    if optimizer != PLAIN:
+        lines[:0] = [f"& {piece}" for piece in filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())]
+    yield aligned(lines)
     found = fitted([derivation.stated.loss], room("L"), expression_latex, letter="r")
     yield aligned(equation("L", found.entries[0]))
     yield from where(found.parts)
+
+
+def _totals(optimizer: Optimizer) -> list[str]:
+    """What the drift is beside the sum of its three terms: ½∂²Φ[Σ] for SGD at a learning rate that tends to 0; what is imposed."""
+    own = [rf"+ {IMPOSED.symbol}"] if optimizer.has_slow_field else []
+    return own if own or optimizer.kernel is not LYAPUNOV else [r"= \tfrac12\,\partial^2\Phi[\Sigma]"]
 
 
 def _manifold(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Block]:
@@ -127,12 +144,14 @@ def _listed(words: str, formulas: Sequence[str]) -> Iterator[Block]:
 # --- entries --------------------------------------------------------------------------------------
 
 
-def _short_entries(matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]) -> Iterator[Block]:
+def _short_entries(
+    terms: Sequence[Term], matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]
+) -> Iterator[Block]:
     """The terms that are short and not zero, each once, and how long the others are."""
     blocks: list[Block] = []
     long: list[tuple[Term, int]] = []
     shown: list[SymbolicMatrix] = []
-    for term in TERMS:
+    for term in terms:
         matrix = matrices[term.name]
         if matrix is not None and (matrix.is_zero_matrix or matrix in shown):
             continue
@@ -160,9 +179,11 @@ def written_out(symbols: Sequence[str], most: int) -> Paragraph:
     return paragraph(*listed, f" {verb} what stands above in vectors; {whose} operations, are not printed.")
 
 
-def _all_entries(matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]) -> Iterator[Block]:
+def _all_entries(
+    terms: Sequence[Term], matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]
+) -> Iterator[Block]:
     yield paragraph("Entry by entry:")
-    for term in TERMS:
+    for term in terms:
         matrix = matrices[term.name]
         if matrix is not None and size(matrix) <= PRINTED:
             yield from _named(matrix_displays(term.symbol, [], matrix), f"{term.name}_entries")

@@ -100,6 +100,19 @@ class Noise(ABC):
         """
         return KnownCovariance()
 
+    def samples(self, problem: "Problem") -> tuple[Fraction, ...] | None:
+        """The probabilities of the samples of which each step draws one, so that even ∇L is a random field; None, the default, where
+        noise is added to the full gradient.
+
+        Raises:
+            BadInput: steps draw samples whose gradients do not vanish where that of L does.
+        """
+        return None
+
+    def sample_slopes(self, problem: "Problem", landscape: Landscape) -> Matrix | None:
+        """a_1 … a_n with H_i = a_i a_iᵀ for the samples, where their losses rest, D×n; None where there are no samples."""
+        return None
+
     @property
     def expressions(self) -> tuple[Expression, ...]:
         """What is stated in the parameters beside the loss: its functions may stand in a regularizer; nothing by default."""
@@ -245,17 +258,26 @@ class IsotropicNoise(Noise, FamilyNoise):
 class LabelNoise(Noise, FamilyNoise):
     """Label noise on a least-squares problem: each step draws one residual i and one sign, r_i → r_i ± δ.
 
-    s_{i,±} = (r_i ± δ)∇r_i − ∇L with probability 1/(2n), Ξ = 2n. Where all residuals vanish, Σ = δ²∇²L.
+    s_{i,±} = (r_i ± δ)∇r_i − ∇L with probability 1/(2n), Ξ = 2n. Where all residuals vanish, Σ = δ²∇²L. With batch_size=n every
+    step takes the full gradient and moves all n labels, each by its own sign: σ = (δ/n)(∇r_1 … ∇r_n), and Σ = (δ²/n)∇²L
+    where all residuals vanish. (A simulation of it draws one of the n columns, with the same Σ.)
 
     Args:
         amplitude: δ, an exact expression without parameters (default 1); Var(label) = δ².
+        batch_size: 1 (None, the default), or n.
     """
 
     amplitude: Any = 1
+    batch_size: int | None = None
 
     @property
     def statement(self) -> str:
-        return f"label noise: each step draws one residual and one sign, and moves its label by ±δ with δ = {self.amplitude}."
+        moved = (
+            "each step draws one residual and one sign, and moves its label by ±δ"
+            if self.batch_size is None
+            else "each step takes all residuals and moves every label by ±δ, with signs of their own,"
+        )
+        return f"label noise: {moved} with δ = {self.amplitude}."
 
     @property
     def latex(self) -> str:
@@ -273,19 +295,54 @@ class LabelNoise(Noise, FamilyNoise):
                 f"noise: amplitude depends on the parameter {trained[0]}: labels do not know the parameters; "
                 "use a number or a constant, or state σ(x) as a matrix"
             )
+        count = len(problem.residuals)
+        if self.batch_size is not None and (isinstance(self.batch_size, bool) or self.batch_size not in (1, count)):
+            raise BadInput(
+                f"noise: batch_size is {self.batch_size!r}; it can be 1 (one residual a step) or {count} (all of them)"
+            )
+
+    def draws_residuals(self, problem: "Problem") -> bool:
+        """Whether each step draws one residual, whatever n is; else it adds noise to the full gradient."""
+        return self.batch_size is None or not self.takes_all(problem)
+
+    def takes_all(self, problem: "Problem") -> bool:
+        """Whether each step takes the full gradient."""
+        return (self.batch_size or 1) == len(problem.residuals)
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
-        return KnownCovariance(proportion=self._amplitude**2 if interpolating else None)
+        return KnownCovariance(proportion=self._variance(problem) if interpolating else None)
 
     def variances(self, problem: "Problem") -> tuple[Expression, ...]:
-        return (self._amplitude**2,)
+        return (self._variance(problem),)
+
+    def _variance(self, problem: "Problem") -> Expression:
+        """Σ/∇²L where all residuals vanish."""
+        return self._amplitude**2 / (self.batch_size or 1)
+
+    def samples(self, problem: "Problem") -> tuple[Fraction, ...] | None:
+        n = len(problem.residuals)
+        return None if self.takes_all(problem) else (Fraction(1, n),) * n
+
+    def sample_slopes(self, problem: "Problem", landscape: Landscape) -> Matrix | None:
+        """∇r_1 … ∇r_n."""
+        return None if self.takes_all(problem) else self._slopes(problem, landscape)
+
+    def _slopes(self, problem: "Problem", landscape: Landscape) -> Matrix:
+        residuals = (from_sympy(r, landscape.graph) for r in problem.residuals)
+        return Matrix.of(gradient(r, landscape.variables) for r in residuals).T
 
     @property
     def stated(self) -> tuple[Expression, ...]:
         return (self._amplitude,)
 
     def laws_of(self, loss: sp.Lambda) -> tuple[LabelLaw, ...]:
-        """(½, ℓ(r + δ)) and (½, ℓ(r − δ))."""
+        """(½, ℓ(r + δ)) and (½, ℓ(r − δ)).
+
+        Raises:
+            BadInput: the number of samples is stated, which a family leaves open.
+        """
+        if self.batch_size is not None:
+            raise BadInput("noise: a family of losses has no number of samples: leave batch_size= out")
         (r,) = loss.variables
         half = sp.Rational(1, 2)
         return tuple((half, sp.Lambda(r, loss(r + sign * self._amplitude))) for sign in (1, -1))
@@ -297,6 +354,10 @@ class LabelNoise(Noise, FamilyNoise):
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         graph = landscape.graph
         amplitude = from_sympy(self._amplitude, graph)
+        if not self.draws_residuals(problem):
+            n = len(problem.residuals)
+            slopes = self._slopes(problem, landscape).map(lambda d: amplitude * d / n)
+            return NoiseColumns(slopes, (Fraction(1),) * n, drawn=False)
         columns = []
         for expression in problem.residuals:
             residual = from_sympy(expression, graph)
@@ -329,6 +390,13 @@ class SamplingNoise(Noise):
 
     def map(self, f: Callable[[Expression], Expression]) -> Noise:
         return SamplingNoise(tuple(map(f, self.losses)), self.weights)
+
+    def samples(self, problem: "Problem") -> tuple[Fraction, ...] | None:
+        raise BadInput(
+            "each step draws a sample loss whose gradient does not vanish on Γ: at a learning rate that stays, SGD does not come near Γ "
+            "then. For labels that are drawn anew state Problem.least_squares(…, noise=LabelNoise(δ)), in which δ is what tends to 0; "
+            "for noise that is added to the full gradient state σ(x) as a matrix: problem.noise_factor is that of these samples"
+        )
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         slopes = [gradient(from_sympy(loss, landscape.graph), landscape.variables) for loss in self.losses]

@@ -56,20 +56,37 @@ _KINDS = {
 
 
 @dataclass(frozen=True)
+class StatedOptimizer:
+    """The table [optimizer], whose kinds and keys `optimizers.stated` knows.
+
+    Args:
+        kind: the name of the optimizer.
+        values: of its other keys, exact expressions in the file's symbols.
+        place: words for where it stands, for messages.
+    """
+
+    kind: str
+    values: Mapping[str, sp.Expr]
+    place: str
+
+
+@dataclass(frozen=True)
 class ProblemFile:
     """What a problem file states.
 
     Args:
         title: one line for headings, "" if the file gives none.
         problem: the problem.
+        optimizer: None if the file states none.
     """
 
     title: str
     problem: Problem
+    optimizer: StatedOptimizer | None = None
 
 
 def read_problem(path: str | Path) -> Problem:
-    """The problem stated in the TOML file at `path`.
+    """The problem stated in the TOML file at `path`, without its optimizer.
 
     Raises:
         ProblemFileError: the file cannot be read, is not TOML, has an unknown or a missing key, or a value of the wrong
@@ -83,7 +100,7 @@ def read_problem(path: str | Path) -> Problem:
 
 
 def read_problem_file(path: str | Path) -> ProblemFile:
-    """The problem at `path` with its title; raises what `read_problem` raises."""
+    """The problem at `path` with its title and its optimizer; raises what `read_problem` raises."""
     return _translated(_text_of(path), str(path))
 
 
@@ -126,7 +143,12 @@ def _text_of(path: str | Path) -> str:
 
 def problem_from_document(content: Mapping[str, Any], *, source: str) -> Problem:
     """The problem that the content of a problem file states; raises what `read_problem` raises."""
-    return _stated(content, source).problem
+    return file_from_document(content, source=source).problem
+
+
+def file_from_document(content: Mapping[str, Any], *, source: str) -> ProblemFile:
+    """All that the content of a problem file states; raises what `read_problem` raises."""
+    return _stated(content, source)
 
 
 def _translated(text: str, source: str) -> ProblemFile:
@@ -142,7 +164,8 @@ def _stated(content: Mapping[str, Any], source: str) -> ProblemFile:
     statement = _the_statement(document)
     if statement != "sample_losses" and "weights" in document.content:
         raise document.error("weights", f"goes with sample_losses only, not with {statement}")
-    return ProblemFile(document.get("title", str, ""), _STATEMENTS[statement](reader, _further(reader)))
+    problem = _STATEMENTS[statement](reader, _further(reader))
+    return ProblemFile(document.get("title", str, ""), problem, _optimizer(reader))
 
 
 def _parsed(text: str, source: str) -> dict[str, Any]:
@@ -319,6 +342,15 @@ def _further(reader: _Reader) -> dict[str, Any]:
     }
 
 
+def _optimizer(reader: _Reader) -> StatedOptimizer | None:
+    if "optimizer" not in reader.document.content:
+        return None
+    table = reader.document.table("optimizer")
+    kind = table.need("kind", str, 'kind = "heavy_ball", or another optimizer')
+    values = {key: reader.one(table, key) for key in table.content if key != "kind"}
+    return StatedOptimizer(kind, values, table.place)
+
+
 def _near(reader: _Reader) -> dict[sp.Symbol, Any] | None:
     if "near" not in reader.document.content:
         return None
@@ -352,7 +384,18 @@ _STATEMENTS: dict[str, Callable[[_Reader, dict[str, Any]], Problem]] = {
     "sample_losses": _from_sample_losses,
 }
 
-_KEYS = (*_STATEMENTS, "parameters", "weights", "manifold", "domain", "near", "title", "constants", "noise")
+_KEYS = (
+    *_STATEMENTS,
+    "parameters",
+    "weights",
+    "manifold",
+    "domain",
+    "near",
+    "title",
+    "constants",
+    "noise",
+    "optimizer",
+)
 
 
 # --- noise --------------------------------------------------------------------------------------
@@ -388,7 +431,17 @@ def _noise(reader: _Reader) -> Noise:
 def _label_noise(reader: _Reader, table: _Table) -> Noise:
     if "residuals" not in reader.document.content:
         raise table.error("kind", "is 'label', which needs residuals; state residuals = [...] in place of the loss")
-    return LabelNoise(reader.one(table, "amplitude", "1"))
+    batch = (
+        table.need("batch_size", int, "batch_size = 1, or the number of residuals")
+        if "batch_size" in table.content
+        else None
+    )
+    return LabelNoise(reader.one(table, "amplitude", "1"), batch)
+
+
+def _label_table(noise: LabelNoise) -> dict[str, Any]:
+    batch = {} if noise.batch_size is None else {"batch_size": noise.batch_size}
+    return {"amplitude": str(noise.amplitude), **batch}
 
 
 def _isotropic_noise(reader: _Reader, table: _Table) -> Noise:
@@ -411,7 +464,7 @@ def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
 
 
 NOISE_KINDS: dict[str, NoiseKind] = {
-    "label": NoiseKind(LabelNoise, ("amplitude",), _label_noise, lambda noise: {"amplitude": str(noise.amplitude)}),
+    "label": NoiseKind(LabelNoise, ("amplitude", "batch_size"), _label_noise, _label_table),
     "isotropic": NoiseKind(IsotropicNoise, ("scale",), _isotropic_noise, lambda noise: {"scale": str(noise.scale)}),
     "matrix": NoiseKind(
         GradientNoise,

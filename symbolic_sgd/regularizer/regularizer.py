@@ -11,33 +11,23 @@ import sympy as sp
 
 from symbolic_sgd.algebra.as_read import ReadersLatex, ReadersText
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.reading import reading_cost
-from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.effort import REGULARIZER, Effort
 from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, NoRegularizerFormula, Undecided
 from symbolic_sgd.manifold.critical_equations import component_equations
 from symbolic_sgd.manifold.inner_functions import sums_on_component
 from symbolic_sgd.manifold.precise import PrecisePoint
-from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.regularizer.loops import CurveTracer, Loop
 from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
 from symbolic_sgd.regularizer.scatter import FloatManifold
+from symbolic_sgd.regularizer.spectral import Spectrum, spectral_potential
 from symbolic_sgd.theorem.derivation import Derivation
-from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
 
 SEED = 20221
 """The decision is the same in every run."""
-
-MUCH = 2
-"""How many times less to read another form of tr ∇²L has to be than the one that comes first."""
-
-LARGEST_DETERMINANT = 4
-"""Rows of a determinant that is written out."""
 
 PROBED = 4
 """Points of Γ, beside those of the derivation, at which the curl is computed."""
@@ -103,11 +93,12 @@ VANISHING = Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
 
 
 def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Regularizer:
-    """R by the structure of the noise or by a verified ansatz, or None where there is none.
+    """R by the structure of the noise or by an ansatz that is proved, or None where there is none.
 
-    Σ_⊥ = cH gives R = (c/4) tr ∇²L, Σ_⊥ = s²Q gives R = (s²/4) ln|∇²L|₊ (the product of the nonzero eigenvalues); both
-    where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S], Li, Wang & Arora 2022). There is none where the 1-form
-    ⟨mixed + normal, dY⟩ on Γ is not closed, or where its integral round a closed curve on Γ is not zero.
+    Σ_⊥ = cH gives R = (c/4) tr ∇²L, Σ_⊥ = s²Q gives R = (s²/4) ln|∇²L|₊ (the product of the nonzero eigenvalues), and for other
+    optimizers a sum over the curvatures (regularizer/spectral.py), where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S],
+    Li, Wang & Arora 2022). There is none where the 1-form ⟨mixed + normal, dY⟩ on Γ is not closed, or where its integral round a
+    closed curve on Γ is not zero.
 
     Args:
         derivation: the finished derivation.
@@ -138,10 +129,14 @@ def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regulariz
         return VANISHING
     if not all(entry.is_zero for entry in mixed.entries):
         return None
+    if not derivation.response.is_lyapunov:
+        found = spectral_potential(derivation)
+        return None if found is None else Regularizer(*found)
+    spectrum = Spectrum(derivation)
     if derivation.proportion is not None:
-        return Regularizer(derivation.proportion / 4 * _trace(derivation), "R = (c/4) tr ∇²L")
+        return Regularizer(derivation.proportion / 4 * spectrum.trace(), "R = (c/4) tr ∇²L")
     if derivation.isotropy is not None:
-        return Regularizer(derivation.isotropy / 4 * sp.log(_volume(derivation)), "R = (s²/4) ln|∇²L|₊")
+        return Regularizer(derivation.isotropy / 4 * sp.log(spectrum.volume()), "R = (s²/4) ln|∇²L|₊")
     return None
 
 
@@ -200,9 +195,10 @@ class _Decision:
     def _by_hessian(self, search: PotentialSearch) -> Regularizer | None:
         """A multiple of tr ∇²L or of ln|∇²L|₊, whatever their size."""
         self.effort.begin("R as a multiple of tr ∇²L or of ln|∇²L|₊")
-        for quantity in (_trace, lambda derivation: sp.log(_volume(derivation))):
+        spectrum = Spectrum(self.derivation)
+        for quantity in (spectrum.trace, lambda: sp.log(spectrum.volume())):
             with suppress(ExpressionTooLarge):
-                found = search.multiple(quantity(self.derivation))
+                found = search.multiple(quantity())
                 accepted = None if found is None else self._accepted(found)
                 if accepted is not None:
                     return accepted
@@ -307,43 +303,3 @@ class _Decision:
         )
         planes = tuple(map(tuple, cuts.tolist()))
         return Regularizer(None, words, None, abs(float(loop.integral)), float(loop.error), point, planes)
-
-
-def _trace(derivation: Derivation) -> Expression:
-    """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
-    written = []
-    space = derivation.normal_space
-    if isinstance(space, ComposedFrame):
-        with suppress(ExpressionTooLarge):
-            frame = space.frame.expand("frame")
-            written.append(sp.expand((space.curvature.expand("curvature") * frame.T * frame).trace()))
-    for program in (derivation.guard, derivation.blocks):
-        hessian = program.select("hessian").on(Graph())["hessian"]
-        written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
-    shortest = [min(with_complete_squares(e), sp.factor_terms(e), key=reading_cost) for e in written]
-    least = min(shortest, key=reading_cost)
-    return shortest[0] if reading_cost(shortest[0]) <= MUCH * reading_cost(least) else least
-
-
-def _volume(derivation: Derivation) -> Expression:
-    """|∇²L|₊, up to a factor that is constant on Γ: det K det FᵀF where ∇²L = F K Fᵀ is known, else det(Fᵀ∇²L F)/det FᵀF, or e_M
-    without a frame."""
-    space = derivation.normal_space
-    if isinstance(space, Frameless):
-        return space.symmetric.expand("symmetric")[-1, 0]
-    frame = space.frame.expand("frame")
-    if frame.cols > LARGEST_DETERMINANT:
-        raise ExpressionTooLarge(
-            f"ln|∇²L|₊ is the logarithm of a {frame.cols}×{frame.cols} determinant, too large to be written out: "
-            "use sde.lambdify() for the regularization itself"
-        )
-    gram = _determinant(frame.T * frame)
-    if isinstance(space, ComposedFrame):
-        curvature = _determinant(space.curvature.expand("curvature"))
-        constant = space.rigid and curvature.free_symbols & set(derivation.problem.parameters)
-        return gram if constant else curvature * gram
-    return _determinant(frame.T * derivation.blocks.expand("hessian") * frame) / gram
-
-
-def _determinant(matrix: SymbolicMatrix) -> Expression:
-    return sp.factor_terms(matrix.applyfunc(sp.expand).det(method="berkowitz"))

@@ -70,7 +70,14 @@ def save(path: Path, ensemble: Ensemble, *, fingerprint: str, seed: str) -> None
 
 
 def load(
-    path: Path, *, fingerprint: str, start: np.ndarray, marks: Sequence[int], seed: np.random.SeedSequence, stated: bool
+    path: Path,
+    *,
+    fingerprint: str,
+    start: np.ndarray,
+    marks: Sequence[int],
+    seed: np.random.SeedSequence,
+    stated: bool,
+    memory: int = 0,
 ) -> tuple[Ensemble, str]:
     """The ensemble in a file, and the seed of its run.
 
@@ -81,6 +88,7 @@ def load(
         marks: where it is recorded.
         seed: of the run that is wanted.
         stated: whether it was the caller's; else a file with any seed will do.
+        memory: rows of a replica that are no positions.
 
     Raises:
         BadCheckpoint: not a checkpoint, of another version, of another run, or one that does not agree with itself.
@@ -95,7 +103,7 @@ def load(
             Chunk(arrays[f"x{i}"], entry["generator"], int(entry["done"])) for i, entry in enumerate(head["chunks"])
         )
         moments = Moments(int(head["count"]), arrays["mean"], arrays["scatter"]) if head["count"] else None
-        ensemble = Ensemble(chunks, moments, arrays.get("paths"))
+        ensemble = Ensemble(chunks, moments, arrays.get("paths"), memory)
         _check_shapes(ensemble, start.shape, marks)
         _check_streams(ensemble, start, _seed_of(head["seed"], seed, stated))
         _check_moments(ensemble, start, marks)
@@ -148,7 +156,7 @@ def digest_of(head: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> str:
 def _check_shapes(ensemble: Ensemble, shape: tuple[int, ...], marks: Sequence[int]) -> None:
     replicas, dimension = shape
     sizes = [min(CHUNK, replicas - first) for first in range(0, replicas, CHUNK)]
-    if [chunk.x.shape for chunk in ensemble.chunks] != [(dimension, size) for size in sizes]:
+    if [chunk.x.shape for chunk in ensemble.chunks] != [(dimension + ensemble.memory, size) for size in sizes]:
         raise ValueError("its replicas have other shapes than the run's")
     done = {chunk.done for chunk in ensemble.chunks}
     if len(done) != 1 or not done <= set(marks) or ensemble.moments is None:

@@ -26,7 +26,8 @@ SEGMENTS = 20
 
 @dataclass(frozen=True)
 class Chunk:
-    """Some replicas on their way: x (D×N), their generator's state at the last multiple of BLOCK steps, the steps done."""
+    """Some replicas on their way: x (D×N, with the rows of a memory below), their generator's state at the last multiple of BLOCK
+    steps, the steps done."""
 
     x: np.ndarray
     generator: dict[str, Any]
@@ -41,27 +42,34 @@ class Ensemble:
         chunks: where they are.
         moments: at the marks passed; None before the first.
         paths: the positions at the marks passed, T×R×D; None unless they are kept.
+        memory: how many of the rows of chunks are no positions.
     """
 
     chunks: tuple[Chunk, ...]
     moments: Moments | None
     paths: np.ndarray | None
+    memory: int = 0
 
     @property
     def final(self) -> np.ndarray:
         """The positions, R×D."""
-        return np.concatenate([chunk.x for chunk in self.chunks], axis=1).T.copy()
+        return np.concatenate([positions(chunk.x, self.memory) for chunk in self.chunks], axis=1).T.copy()
 
 
-def started(start: np.ndarray, seed: np.random.SeedSequence, *, keep_paths: bool) -> Ensemble:
-    """Replicas at their starts (R×D), in chunks with seeds spawned from one."""
+def positions(x: np.ndarray, memory: int) -> np.ndarray:
+    """The rows of a state that are no memory."""
+    return x[: len(x) - memory]
+
+
+def started(start: np.ndarray, seed: np.random.SeedSequence, *, keep_paths: bool, memory: int = 0) -> Ensemble:
+    """Replicas at their starts (R×D) with an empty memory of so many rows, in chunks with seeds spawned from one."""
     pieces = [start[i : i + CHUNK] for i in range(0, len(start), CHUNK)]
     seeds = seed.spawn(len(pieces))
     chunks = tuple(
-        Chunk(np.ascontiguousarray(piece.T), np.random.PCG64(own).state, 0)  # type: ignore[arg-type]
+        Chunk(np.concatenate([piece.T, np.zeros((memory, len(piece)))]), np.random.PCG64(own).state, 0)  # type: ignore[arg-type]
         for piece, own in zip(pieces, seeds, strict=True)
     )
-    return Ensemble(chunks, None, np.empty((0, *start.shape)) if keep_paths else None)
+    return Ensemble(chunks, None, np.empty((0, *start.shape)) if keep_paths else None, memory)
 
 
 def advanced(
@@ -86,7 +94,7 @@ def advanced(
     """
     keep = ensemble.paths is not None
     chunks, moments, pieces = [], None, []
-    for chunk, recorded, path in _results(stepper, ensemble.chunks, marks, keep, executor):
+    for chunk, recorded, path in _results(stepper, ensemble, marks, keep, executor):
         chunks.append(chunk)
         moments = recorded if moments is None else moments.merged(recorded)
         pieces.append(path)
@@ -94,23 +102,24 @@ def advanced(
     assert moments is not None
     joined = moments if ensemble.moments is None else Moments.joined([ensemble.moments, moments])
     paths = np.concatenate([ensemble.paths, np.concatenate(pieces, axis=1)]) if ensemble.paths is not None else None
-    return Ensemble(tuple(chunks), joined, paths)
+    return Ensemble(tuple(chunks), joined, paths, ensemble.memory)
 
 
 Result = tuple[Chunk, Moments, np.ndarray | None]
 
 
 def _results(
-    stepper: Stepper, chunks: Sequence[Chunk], marks: Sequence[int], keep: bool, executor: Executor | None
+    stepper: Stepper, ensemble: Ensemble, marks: Sequence[int], keep: bool, executor: Executor | None
 ) -> Iterator[Result]:
+    chunks, told = ensemble.chunks, (marks, keep, ensemble.memory)
     if executor is None:
         for chunk in chunks:
-            yield advance_chunk(stepper, chunk, marks, keep)
+            yield advance_chunk(stepper, chunk, *told)
         return
     futures: list[Any] = []
     with suppress(BrokenExecutor):  # its workers are gone: what was not handed over is computed here
         try:
-            futures.extend(executor.submit(advance_chunk, stepper, chunk, marks, keep) for chunk in chunks)
+            futures.extend(executor.submit(advance_chunk, stepper, chunk, *told) for chunk in chunks)
         except BrokenExecutor:
             raise
         except RuntimeError as error:
@@ -125,13 +134,13 @@ def _results(
                 Exception
             ):  # however an executor says that it lost a chunk: computed here it gives its bits, or its error
                 result = None
-            yield advance_chunk(stepper, chunk, marks, keep) if result is None else result
+            yield advance_chunk(stepper, chunk, *told) if result is None else result
     finally:
         for future in futures:
             future.cancel()
 
 
-def advance_chunk(stepper: Stepper, chunk: Chunk, marks: Sequence[int], keep: bool) -> Result:
+def advance_chunk(stepper: Stepper, chunk: Chunk, marks: Sequence[int], keep: bool, memory: int = 0) -> Result:
     """One chunk up to the last mark, with its moments (and on request its positions) at each."""
     x, done, replicas = chunk.x.copy(), chunk.done, chunk.x.shape[1]
     bits = np.random.PCG64()
@@ -140,7 +149,8 @@ def advance_chunk(stepper: Stepper, chunk: Chunk, marks: Sequence[int], keep: bo
     increments, step = np.empty((stepper.increments.rows, replicas)), stepper.bind(replicas, done)
     for _ in range(done % BLOCK):  # what the steps already done have used of the block
         fill(increments)
-    moments, positions = [], []
+    moments, passed = [], []
+    place = positions(x, memory)
     with np.errstate(all="ignore"):
         for mark in marks:
             for number in range(done, mark):
@@ -150,12 +160,12 @@ def advance_chunk(stepper: Stepper, chunk: Chunk, marks: Sequence[int], keep: bo
                 step(x, increments)
             done = mark
             _check_finite(x, mark)
-            moments.append(Moments.of(x))
-            positions.extend([x.T.copy()] if keep else [])
+            moments.append(Moments.of(place))
+            passed.extend([place.T.copy()] if keep else [])
     if done % BLOCK == 0:
         block_start = bits.state
     after = replace(chunk, x=x, generator=dict(block_start), done=done)
-    return after, Moments.joined(moments), np.stack(positions) if keep else None
+    return after, Moments.joined(moments), np.stack(passed) if keep else None
 
 
 def _check_finite(x: np.ndarray, mark: int) -> None:

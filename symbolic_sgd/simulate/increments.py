@@ -85,6 +85,31 @@ class Normals(Increments):
         return fill
 
 
+@dataclass(frozen=True, eq=False)
+class Repeated(Increments):
+    """Several independent draws of one law in each step, one below the other."""
+
+    law: Increments
+    times: int
+
+    @property
+    def rows(self) -> int:
+        return self.times * self.law.rows
+
+    def same_law(self, other: Increments) -> bool:
+        return isinstance(other, Repeated) and self.times == other.times and self.law.same_law(other.law)
+
+    def stream(self, rng: np.random.Generator, replicas: int) -> Callable[[np.ndarray], None]:
+        fills = [self.law.stream(rng, replicas) for _ in range(self.times)]
+        rows = self.law.rows
+
+        def fill(out: np.ndarray) -> None:
+            for k, draw in enumerate(fills):
+                draw(out[k * rows : (k + 1) * rows])
+
+        return fill
+
+
 @dataclass(frozen=True)
 class FairSignAndNormals(Increments):
     """A fair sign ±1 in the first row, and independent standard normals in the others."""

@@ -24,7 +24,7 @@ class Run:
     """The record of a simulation of R replicas.
 
     Args:
-        times: t at the T recorded moments, from 0; of SGD t = kη².
+        times: t at the T recorded moments, from 0; of SGD t = kη², of another optimizer k times its unit of time.
         mean: T×D.
         covariance: T×D×D, unbiased (nan of a single replica).
         final: the positions at the end, R×D.
@@ -91,15 +91,16 @@ def simulated(
         bool(recording.paths),
         recording.rng is not None,
     )
+    memory = stepper.dimension - start.shape[1]
     entropy = str(recording.entropy)
     print_of_run = _fingerprint([*identity, entropy if stated else "any"], start, marks, keep_paths)
     checkpoint = None if recording.checkpoint is None else Path(recording.checkpoint)
     if checkpoint is not None and checkpoint.exists():
         ensemble, entropy = load(
-            checkpoint, fingerprint=print_of_run, start=start, marks=marks, seed=seed, stated=stated
+            checkpoint, fingerprint=print_of_run, start=start, marks=marks, seed=seed, stated=stated, memory=memory
         )
     else:
-        ensemble = started(start, seed, keep_paths=keep_paths)
+        ensemble = started(start, seed, keep_paths=keep_paths, memory=memory)
     left = [mark for mark in marks if mark > ensemble.chunks[0].done or ensemble.moments is None]
     for part in _segments(left, SEGMENTS if checkpoint is not None or recording.progress is not None else 1):
         ensemble = _segment(stepper, ensemble, part, marks[-1], recording)

@@ -1,4 +1,4 @@
-"""SGD of a problem, and its canonical SDE, as the simulators take them: x ← x − m(x, a) with the law of a."""
+"""SGD of a problem, its canonical SDE, and other optimizers, as the simulators take them: a map of the state and of a, with a's law."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +14,13 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Instruction, Program, evaluate
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.in_place import InPlaceProgram
-from symbolic_sgd.numeric.random_move import SIGN, RandomMove, canonical_move, drawn_move, sgd_moves
+from symbolic_sgd.numeric.optimizer_move import optimizer_move
+from symbolic_sgd.numeric.random_move import ALL, SIGN, RandomMove, canonical_move, drawn_move, sgd_moves
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.law import check_law
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.simulate.increments import Normals, Outcomes
-from symbolic_sgd.simulate.steps import Descent
+from symbolic_sgd.simulate.increments import Normals, Outcomes, Repeated
+from symbolic_sgd.simulate.steps import Descent, Iterated
 
 GATHER = 4
 """What picking one number by a random index costs, in operations."""
@@ -38,20 +40,24 @@ class Law(ABC):
         return repr(self)
 
     @abstractmethod
-    def moves(self, problem: Problem, rate: Fraction) -> Iterable[RandomMove]:
-        """The ways to write one step of SGD with learning rate η."""
+    def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
+        """The ways to write one step of SGD with learning rate η and noise scale ε."""
 
-    def descent(self, problem: Problem, rate: Fraction, values: Values) -> Descent:
+    def descent(self, problem: Problem, rate: Fraction, values: Values, scale: Fraction = ALL) -> Descent:
         """SGD with learning rate η and these values of the constants."""
-        return _descent(problem, min(self.moves(problem, rate), key=_cost), values)
+        return _descent(problem, self.move(problem, rate, scale), values)
+
+    def move(self, problem: Problem, rate: Fraction, scale: Fraction) -> RandomMove:
+        """The cheapest of `moves`."""
+        return min(self.moves(problem, rate, scale), key=_cost)
 
 
 @dataclass(frozen=True)
 class TrueLaw(Law):
     """The problem's own law: a uniform (or weighted) sample, a label's sign, a column of σ and its sign."""
 
-    def moves(self, problem: Problem, rate: Fraction) -> Iterable[RandomMove]:
-        return sgd_moves(problem, rate)
+    def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
+        return sgd_moves(problem, rate, scale)
 
 
 @dataclass(frozen=True)
@@ -70,21 +76,48 @@ class StatedLaw(Law):
     def identity(self) -> str:
         return f"StatedLaw({sp.srepr(sp.Matrix(self.steps))}, {[str(p) for p in self.probabilities]})"
 
-    def moves(self, problem: Problem, rate: Fraction) -> Iterable[RandomMove]:
-        return (drawn_move(problem, check_law(problem, self.steps, self.probabilities), rate),)
+    def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
+        return (drawn_move(problem, check_law(problem, self.steps, self.probabilities), rate, scale),)
 
 
 @dataclass(frozen=True)
 class GaussianLaw(Law):
     """Noise σ(x)a with a ~ N(0, I): Gaussian with the stated Σ."""
 
-    def moves(self, problem: Problem, rate: Fraction) -> Iterable[RandomMove]:
-        return (canonical_move(problem, rate, Fraction(1)),)
+    def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
+        return (canonical_move(problem, rate, Fraction(1), scale),)
 
 
 def canonical_sde(problem: Problem, rate: Fraction, step: Fraction, values: Values) -> Descent:
     """Euler–Maruyama for dX = −η∇L dt + ησ dW, in steps h of time (one step of SGD takes time 1)."""
     return _descent(problem, canonical_move(problem, rate, step), values)
+
+
+def iterated(
+    optimizer: Optimizer,
+    problem: Problem,
+    law: Law,
+    rate: Fraction | None,
+    scale: Fraction,
+    values: Values,
+) -> Iterated:
+    """Any optimizer, whose every draw is one of SGD's.
+
+    Args:
+        optimizer: which.
+        problem: the loss and the noise.
+        law: by which each draw is made.
+        rate: η, where the optimizer has none of its own.
+        scale: ε.
+        values: of the constants, the optimizer's own symbols among them.
+    """
+    draw = law.move(problem, ALL, scale)
+    move = optimizer_move(optimizer, problem, draw, rate, scale)
+    drawn = tuple(a for symbols in move.draws for a in symbols)
+    program = InPlaceProgram(with_values(move.program, values), (*move.state, *drawn))
+    increments = _increments(draw, values)
+    repeated = increments if len(move.draws) == 1 else Repeated(increments, len(move.draws))
+    return Iterated(len(move.state), program, repeated)
 
 
 # --- in columns of replicas ---------------------------------------------------------------------
@@ -96,8 +129,12 @@ def _cost(move: RandomMove) -> int:
 
 def _descent(problem: Problem, move: RandomMove, values: Values) -> Descent:
     program, symbols = with_values(move.program, values), move.symbols
-    increments = _outcomes(move, values) if move.drawn else Normals(len(symbols))
-    return Descent(problem.dimension, InPlaceProgram(program, (*problem.parameters, *symbols)), increments)
+    in_place = InPlaceProgram(program, (*problem.parameters, *symbols))
+    return Descent(problem.dimension, in_place, _increments(move, values))
+
+
+def _increments(move: RandomMove, values: Values) -> Outcomes | Normals:
+    return _outcomes(move, values) if move.drawn else Normals(len(move.symbols))
 
 
 def _outcomes(move: RandomMove, values: Values) -> Outcomes:

@@ -1,6 +1,7 @@
-"""How large a learning rate SGD bears: the curvatures of single samples."""
+"""How large a learning rate SGD bears: the curvatures of single samples, and the edge of stability of other optimizers."""
 
 import warnings
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -23,7 +24,7 @@ LOOKED_AT = 16
 
 
 class StabilityWarning(UserWarning):
-    """A learning rate above the stability bound of SGD."""
+    """A learning rate above the stability bound of SGD, or beyond the edge of another optimizer."""
 
 
 def sample_curvature(descent: Descent, rate: float, points: np.ndarray) -> float:
@@ -61,8 +62,25 @@ def _differences(descent: Descent, point: np.ndarray, column: np.ndarray, shift:
         return (moved[:, :d] - moved[:, d:]) / (2 * shift)
 
 
-def check_basin_and_stability(plan: Plan, descent: Descent, rate: float) -> None:
-    """Refuse starts from which the gradient flow does not lead to Γ; warn of a learning rate that throws SGD out."""
+@dataclass(frozen=True)
+class Bounds:
+    """What a learning rate is held against.
+
+    Args:
+        label: what the optimizer is called.
+        rate: η.
+        descent: a step of SGD, whose single samples have their own bound; None of other optimizers.
+        edge: the curvature of ∇²L beyond which steps lead away from Γ; inf where there is none.
+    """
+
+    label: str
+    rate: float
+    descent: Descent | None
+    edge: float = np.inf
+
+
+def check_basin_and_stability(plan: Plan, bounds: Bounds) -> None:
+    """Refuse starts from which the gradient flow does not lead to Γ; warn of a learning rate that throws the optimizer out."""
     problem, values = plan.problem, plan.values
     manifold = find_manifold(problem, inside_cell=False)
     distinct = np.unique(plan.start, axis=0)
@@ -77,9 +95,23 @@ def check_basin_and_stability(plan: Plan, descent: Descent, rate: float) -> None
     points = np.concatenate([distinct[:LOOKED_AT], flow.points[:LOOKED_AT]])
     with np.errstate(all="ignore"):
         mean = max(map(_largest, loss.hessian(rows_of(problem, points, values))))
-        words = _above_the_bound(rate, sample_curvature(descent, rate, points), mean)
+        words = _words(bounds, points, mean)
     if words is not None:
         warnings.warn(StabilityWarning(words), stacklevel=3)
+
+
+def _words(bounds: Bounds, points: np.ndarray, mean: float) -> str | None:
+    if bounds.descent is not None:
+        words = _above_the_bound(bounds.rate, sample_curvature(bounds.descent, bounds.rate, points), mean)
+        if words is not None:
+            return words
+    if not mean > bounds.edge:
+        return None
+    return (
+        f"at the learning rate {bounds.rate:g} the edge of stability of {bounds.label} is the curvature {bounds.edge:.4g}, and near a "
+        f"start, or where the gradient flow leads from it, ∇²L has the curvature λ = {mean:.4g}: steps lead away from Γ there; make the "
+        "learning rate smaller"
+    )
 
 
 def _above_the_bound(rate: float, sample: float, mean: float) -> str | None:

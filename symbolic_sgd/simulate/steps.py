@@ -34,7 +34,7 @@ class Stepper(Protocol):
 
     @property
     def dimension(self) -> int:
-        """D."""
+        """Rows of the state: those of the starts, and then a memory that is 0 at the start and is not recorded."""
         ...
 
     @property
@@ -67,6 +67,30 @@ class Descent:
         def step(x: np.ndarray, a: np.ndarray) -> None:
             self.move(x, a, moved)
             np.subtract(x, moved, out=x)
+
+        return step
+
+
+@dataclass(frozen=True)
+class Iterated:
+    """z ← G(z, a), z = (x, memory): a step of any optimizer.
+
+    Args:
+        dimension: of z.
+        move: G.
+        increments: the law of a.
+    """
+
+    dimension: int
+    move: DrivenField
+    increments: Increments
+
+    def bind(self, replicas: int, done: int = 0) -> Step:
+        moved = np.empty((self.dimension, replicas))
+
+        def step(z: np.ndarray, a: np.ndarray) -> None:
+            self.move(z, a, moved)
+            z[:] = moved
 
         return step
 

@@ -10,6 +10,7 @@ because h_i‴, and the third derivatives of f_i, meet P∇f_i = 0 or f_i = 0. T
 it ∂²h(f), are constant along Γ.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property, lru_cache
@@ -17,17 +18,25 @@ from functools import cached_property, lru_cache
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Exact, Graph, Node
 from symbolic_sgd.algebra.linear_forms import combined, content, linear_forms
-from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, closed_form, elementary_symmetric
+from symbolic_sgd.algebra.lyapunov import (
+    CLOSED_FORM,
+    closed_form,
+    elementary_symmetric,
+    rational_form,
+    rational_function,
+    solve_pairs,
+)
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.solvers import Solution, Solver
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, THEOREM, Derivation
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, THEOREM, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry, symmetrised
 from symbolic_sgd.theorem.normal_space import ComposedFrame
 from symbolic_sgd.theorem.rational_forms import shortest_on
+from symbolic_sgd.theorem.response import Coordinates, Response, coefficients
 
 HALF = Fraction(1, 2)
 
@@ -49,6 +58,10 @@ class ComposedFormulas:
         curvature: K on Γ.
         rigid: whether it is constant along Γ even where it is written with parameters; else it is diagonal.
         noise: σ on Γ, D×Ξ.
+        samples: a_i with H_i = a_i a_iᵀ on Γ, D×n, for a response to samples; else None.
+        response: how the optimizer turns Σ_⊥ into S.
+        tangent_factor: τ.
+        slow: g on Γ, D×1, where the optimizer has a slow field; else None.
         proportion: c where Σ_⊥ = cH on Γ, else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ, else None.
         zeros: the terms that are zero on Γ.
@@ -64,6 +77,10 @@ class ComposedFormulas:
     curvature: Matrix
     rigid: bool
     noise: Matrix
+    samples: Matrix | None
+    response: Response
+    tangent_factor: Node
+    slow: Matrix | None
     proportion: Node | None
     isotropy: Node | None
     zeros: frozenset[str]
@@ -76,7 +93,7 @@ class ComposedFormulas:
             KeyError: the theorem's own words have no such term.
             ExpressionTooLarge: it needs the Lyapunov equation, and M is too large for its closed form.
         """
-        if name not in THEOREM:
+        if name not in THEOREM and name != IMPOSED.name:
             raise KeyError(name)
         matrix: Matrix = getattr(self, name)
         if name in self.zeros:
@@ -129,14 +146,22 @@ class ComposedFormulas:
 
     @cached_property
     def tangent_noise(self) -> Matrix:
+        """√τ Pσ."""
+        tau = self.tangent_factor
+        return self.noise_along if tau.op == "constant" and tau.value == 1 else self.noise_along.scaled(_root(tau))
+
+    @cached_property
+    def noise_along(self) -> Matrix:
         """Pσ."""
         return self.tangent_part(self.noise)
 
     @cached_property
     def tangent_covariance(self) -> Matrix:
-        """Σ_∥, which is s²P where Σ = s²I."""
-        scale = self._scale
-        return self.tangent_noise @ self.tangent_noise.T if scale is None else self.tangent_projection.scaled(scale)
+        """τΣ_∥, which is τs²P where Σ = s²I."""
+        scale, tau = self._scale, self.tangent_factor
+        if scale is None:
+            return (self.noise_along @ self.noise_along.T).scaled(tau)
+        return self.tangent_projection.scaled(tau * scale)
 
     @cached_property
     def normal_noise(self) -> Matrix:
@@ -145,19 +170,55 @@ class ComposedFormulas:
 
     @cached_property
     def lyapunov_coordinates(self) -> Matrix:
-        """Z, by the closed form in B = KG."""
-        if len(self.levels) > CLOSED_FORM:
+        """Z, by the closed form in B = KG; for a response to samples by the system of its entries."""
+        m, response = len(self.levels), self.response
+        if m > CLOSED_FORM:
             raise ExpressionTooLarge("the Lyapunov equation has no closed form of moderate size")
-        b = self.curvature @ self.gram
         y = self.normal_noise @ self.normal_noise.T
-        return closed_form(b, elementary_symmetric(b, len(self.levels)), y)
+        if response.kernel is None:
+            samples = () if self.samples is None else self.samples.T.rows
+            across = tuple(self.normal.T @ Matrix.column(a) for a in samples)
+            space = Coordinates(self.gram, self.curvature, across)
+            return solve_pairs(response.pairs(space), response.right(space, y), self.solve)
+        if response.is_lyapunov:
+            return closed_form(self.across, self.symmetric, y)
+        return rational_form(self.across, self.symmetric, y, *response.kernel.on(self.gram[0, 0].graph))
+
+    @cached_property
+    def across(self) -> Matrix:
+        """B = KG, with H F = F KG: it acts on columns of F as H does."""
+        return self.curvature @ self.gram
+
+    @cached_property
+    def symmetric(self) -> tuple[Node, ...]:
+        """e_1 … e_M of the eigenvalues of H."""
+        return elementary_symmetric(self.across, len(self.levels))
+
+    def function(self, h: Expression, right: Matrix) -> Matrix:
+        """h(KG) right, M×w: h(H)F = F h(KG)."""
+        if len(self.levels) > CLOSED_FORM:
+            raise ExpressionTooLarge("functions of ∇²L have no closed form of moderate size")
+        return rational_function(self.across, self.symmetric, right, *coefficients(h, right[0, 0].graph))
+
+    @cached_property
+    def _factor_and_function(self) -> tuple[Node, Expression] | None:
+        """(c, g) with S = c g(H)(I − P) for another optimizer than plain SGD, where Σ_⊥ is a multiple of H or of I − P."""
+        if self.proportion is not None and self.response.of_proportion() is not None:
+            return self.proportion, self.response.of_proportion()
+        if self.isotropy is not None and self.response.of_isotropy() is not None:
+            return self.isotropy, self.response.of_isotropy()
+        return None
 
     @cached_property
     def lyapunov_solution(self) -> Matrix:
-        if self.proportion is not None:
-            return combined(self.normal, self.dual).scaled(HALF * self.proportion)
-        if self.isotropy is not None:
-            return self.hessian_pinv.scaled(HALF * self.isotropy)
+        if self.response.is_lyapunov:
+            if self.proportion is not None:
+                return combined(self.normal, self.dual).scaled(HALF * self.proportion)
+            if self.isotropy is not None:
+                return self.hessian_pinv.scaled(HALF * self.isotropy)
+        elif self._factor_and_function is not None:
+            factor, h = self._factor_and_function
+            return combined(self.normal, self.function(h, self.dual)).scaled(factor)
         return self.normal @ self.lyapunov_coordinates @ self.normal.T
 
     # --- the drift --------------------------------------------------------------------------
@@ -182,13 +243,24 @@ class ComposedFormulas:
     @cached_property
     def drift(self) -> Matrix:
         total = Matrix.column([self._zero] * len(self.variables))
-        for name in DRIFT_TERMS:
+        for name in (*DRIFT_TERMS, *(() if self.slow is None else ("imposed_drift",))):
             total = total if name in self.zeros else total + getattr(self, name)
         return total
 
+    @cached_property
+    def imposed_drift(self) -> Matrix:
+        """−Pg."""
+        assert self.slow is not None
+        return -self.tangent_part(self.slow)
+
     @property
     def solution_on_normals(self) -> Matrix:
-        """S F K, D×M; where Σ_⊥ = cH it is (c/2)FK, where Σ_⊥ = s²(I − P) it is (s²/2)Aᵀ."""
+        """S F K, D×M; for plain SGD (c/2)FK where Σ_⊥ = cH, and (s²/2)Aᵀ where Σ_⊥ = s²(I − P)."""
+        if not self.response.is_lyapunov:
+            if self._factor_and_function is None:
+                return self.normal @ (self.lyapunov_coordinates @ self.gram @ self.curvature)
+            factor, h = self._factor_and_function
+            return (self.normal @ self.function(h, self.curvature)).scaled(factor)
         if self.isotropy is not None:
             return self.dual.T.scaled(HALF * self.isotropy)
         if self.proportion is not None:
@@ -314,8 +386,10 @@ class _ComposedBlocks:
 
     @property
     def cross(self) -> Across:
-        """(B + Bᵀ)FK = PΣAᵀ for B = H†Σ_⊥∥, and FᵀBF = 0."""
-        return Across(self.formulas.tangent_noise @ self.formulas.normal_noise.T, 1, level=False)
+        """(B + Bᵀ)FK = PΣAᵀ for B = H†Σ_⊥∥, and FᵀBF = 0; PΣAᵀh(GK) for B = H†h(H)Σ_⊥∥."""
+        f = self.formulas
+        weighted = f.normal_noise if f.response.mixed == 1 else f.function(f.response.mixed, f.normal_noise)
+        return Across(f.noise_along @ weighted.T, 1, level=False)
 
     @property
     def stationary(self) -> Across:
@@ -357,11 +431,25 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
         ),
         rigid=space.rigid,
         noise=blocks["noise_factor"],
+        samples=blocks.get("samples"),
+        response=derivation.response,
+        tangent_factor=from_sympy(derivation.optimizer.tangent_factor, graph),
+        slow=slow_field(derivation, graph, zero) if derivation.optimizer.has_slow_field else None,
         proportion=constant(derivation.proportion),
         isotropy=constant(derivation.isotropy),
         zeros=zero_terms(derivation.program),
         solve=solve,
     )
+
+
+def slow_field(derivation: Derivation, graph: Graph, zero: Mapping[Node, Node] | None = None) -> Matrix:
+    """g of the optimizer, with what is known to vanish on Γ left out."""
+    field = derivation.optimizer.slow_field(derivation.problem)
+    return Matrix.column(from_sympy(g, graph) for g in field).replace(dict(zero or {}))
+
+
+def _root(node: Node) -> Node:
+    return node.graph.power(node, node.graph.constant(HALF))
 
 
 def zero_terms(program: Program) -> frozenset[str]:

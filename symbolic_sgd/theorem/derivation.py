@@ -1,7 +1,7 @@
 """The theorem as a pipeline: a problem in, its limiting SDE out, as straight-line programs."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import sympy as sp
@@ -11,17 +11,24 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
-from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.effort import Progress, silent
 from symbolic_sgd.manifold.equations import Component
-from symbolic_sgd.manifold.manifold import find_manifold
+from symbolic_sgd.manifold.manifold import Manifold, find_manifold
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
 from symbolic_sgd.theorem.geometry import FramelessGeometry, NodeGeometry, geometry_of
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
+from symbolic_sgd.theorem.response import Response, response_of
 from symbolic_sgd.theorem.size import check_expected_size, check_size
+from symbolic_sgd.theorem.stability import stability
+
+PLAIN = SGD()
+"""SGD at a learning rate that tends to 0, the optimizer of the poster's theorem."""
 
 
 @dataclass(frozen=True)
@@ -103,9 +110,7 @@ TERMS: list[Term] = [
         r"b",
         r"\tfrac12\,\partial^2\Phi[\Sigma] = b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
         "main theorem",
-        lambda normal, noise, drift: (
-            drift.tangent_noise_compensation + drift.mixed_regularization + drift.normal_regularization
-        ),
+        lambda normal, noise, drift: drift.total,
     ),
 ]
 """Every named part of the limiting SDE, in the order of the theorem: formulas, LaTeX, numbers, documents and tests walk this
@@ -114,6 +119,49 @@ list, and what else is to be shown of every derivation is a further row."""
 THEOREM = tuple(term.name for term in TERMS)
 """The terms of the theorem itself, which have shorter formulas for composed losses, are evaluated by linear algebra where they
 are long, and are checked by the theorem's own words."""
+
+IMPOSED = Term(
+    "imposed_drift",
+    r"b_{\mathrm{own}}",
+    r"-\partial\Phi\,g",
+    "weight decay and the slow potential of the optimizer",
+    lambda normal, noise, drift: _stated(drift.imposed),
+)
+"""Of optimizers that have a slow field g of their own."""
+
+BY_KERNEL = {
+    "lyapunov_solution": r"\Sigma_{\perp} \circ \kappa",
+    "mixed_regularization": r"-\partial\Phi\,\partial^2(\nabla L)[\Sigma_{\perp\parallel} \circ \kappa]",
+}
+"""How terms are defined for an optimizer with another kernel κ than plain SGD's."""
+
+BY_SAMPLES = {"lyapunov_solution": r"\mathcal{M}^{-1}[\Sigma_{\perp}]"}
+"""For SGD on samples: 𝓜[S] = ∇²L S + S ∇²L − η E[H_i S H_i]."""
+
+BY_FACTOR = {
+    "tangent_noise": r"\sqrt{\tau}\,\partial\Phi\,\sigma",
+    "tangent_noise_compensation": r"-\tfrac12\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\tau\,\Sigma_{\parallel}]",
+}
+"""With another factor τ than 1."""
+
+
+def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
+    """The terms of the limit of an optimizer."""
+    others = {} if optimizer.tangent_factor == 1 else BY_FACTOR
+    if not response.is_lyapunov:
+        others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
+    terms = [replace(t, definition=others[t.name]) if t.name in others else t for t in TERMS]
+    if not optimizer.has_slow_field:
+        return terms
+    place = [t.name for t in terms].index("drift")
+    total = replace(terms[place], definition=rf"{terms[place].definition} + {IMPOSED.symbol}")
+    return [*terms[:place], IMPOSED, total, *terms[place + 1 :]]
+
+
+def _stated(matrix: Matrix | None) -> Matrix:
+    assert matrix is not None
+    return matrix
+
 
 DRIFT_TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")
 
@@ -139,11 +187,15 @@ class Derivation:
             and of a framed normal space the `frame`, of full rank.
         blocks: the program of the matrices from which the terms are composed: σ and H on Γ.
         normal_space: what spans it, and what is known of H there.
+        stable: the program of `positive`, numbers that are all positive exactly where the optimizer stays near Γ; None where it does at
+            every learning rate that is small enough.
         minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
         frame_origin: in words, what spans the normal space.
         proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ with a constant s²; else None.
         structure: in words, what was recognised of the noise.
+        optimizer: whose limit it is.
+        response: how it turns the noise into a stationary covariance.
     """
 
     stated: Problem
@@ -157,11 +209,19 @@ class Derivation:
     guard: Program
     blocks: Program
     normal_space: NormalSpace
+    stable: Program | None
     minor: Program | None
     frame_origin: str
     proportion: Expression | None
     isotropy: Expression | None
     structure: str
+    optimizer: Optimizer
+    response: Response
+
+    @property
+    def terms(self) -> list[Term]:
+        """The named parts of the result."""
+        return terms_of(self.optimizer, self.response)
 
     def __repr__(self) -> str:
         size = self.program.select("drift").operations
@@ -173,46 +233,72 @@ class Derivation:
         Raises:
             ExpressionTooLarge: they hold more than `budget` operations.
         """
+        return (*self.cell, *self._regular(budget), *self._stable(budget))
+
+    def _regular(self, budget: int) -> tuple[sp.Basic, ...]:
         if self.minor is None:
-            return self.cell
+            return ()
         minor = self.minor.expand("minor", budget=budget)
         determinant: Any = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
-        return self.cell if determinant.is_zero is False else (*self.cell, sp.Ne(determinant, 0))
+        return () if determinant.is_zero is False else (sp.Ne(determinant, 0),)
+
+    def _stable(self, budget: int) -> tuple[sp.Basic, ...]:
+        if self.stable is None:
+            return ()
+        positive = self.stable.expand("positive", budget=budget).flat()
+        return tuple(condition for e in positive if (condition := _positive(e, self.problem.parameters)) is not sp.true)
 
 
-def derive(problem: Problem, progress: Progress = silent) -> Derivation:
+def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer = PLAIN) -> Derivation:
     """The limiting SDE of a problem.
 
     Args:
-        problem: what is stated.
+        problem: what is stated, with the optimizer's symbols among its constants.
         progress: told in words what is being done.
+        optimizer: whose limit it is.
 
     Raises:
         NoManifold: the loss has no manifold of minimizers that the theorem speaks of.
         ProblemTooLarge: more operations would be needed than a graph may have.
+        BadInput: the optimizer's limit on this noise is not covered.
     """
     progress("foreseeing the size of the derivation")
     check_expected_size(problem)
     # Γ first: how many normal directions there are decides the size of everything that follows.
     manifold = find_manifold(problem, progress)
+    response = response_of(optimizer, problem, interpolating=manifold.interpolating)
     progress(f"the normal space (D = {problem.dimension}, M = {manifold.codimension})")
     # A frame of the normal space, because H is singular on Γ and only its normal part can be inverted.
-    frame = normal_frame(manifold)
+    frame = normal_frame(manifold, framed=response.kernel is None)
     check_size(frame)
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
     normal = geometry_of(frame)
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
     progress("the noise on Γ")
-    noise = noise_on_manifold(normal)
+    noise = noise_on_manifold(normal, optimizer.tangent_factor, sampled=response.kernel is None)
     # The blocks of ½∂²Φ[Σ].
     progress("the drift")
-    drift = drift_terms(normal, noise)
+    drift = drift_terms(normal, noise, response, _slow_field(optimizer, manifold))
     progress("collecting the terms")
-    return _collect(frame, normal, noise, drift)
+    return _collect(frame, normal, noise, drift, optimizer, response)
 
 
-def _collect(frame: NormalFrame, normal: NodeGeometry, noise: NoiseOnManifold, drift: DriftTerms) -> Derivation:
+def _slow_field(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
+    if not optimizer.has_slow_field:
+        return None
+    return Matrix.column(from_sympy(g, manifold.landscape.graph) for g in optimizer.slow_field(manifold.problem))
+
+
+def _collect(
+    frame: NormalFrame,
+    normal: NodeGeometry,
+    noise: NoiseOnManifold,
+    drift: DriftTerms,
+    optimizer: Optimizer,
+    response: Response,
+) -> Derivation:
     manifold = frame.manifold
+    stable = stability(normal, noise, optimizer, response)
     return Derivation(
         stated=manifold.stated,
         problem=manifold.problem,
@@ -228,15 +314,18 @@ def _collect(frame: NormalFrame, normal: NodeGeometry, noise: NoiseOnManifold, d
                 "defining": Matrix.column(manifold.equations.defining),
             }
         ),
-        program=Program.of({term.name: term.matrix(normal, noise, drift) for term in TERMS}),
-        guard=Program.of(_guard(frame, noise)),
+        program=Program.of({term.name: term.matrix(normal, noise, drift) for term in terms_of(optimizer, response)}),
+        guard=Program.of(_guard(frame, noise) | ({} if stable is None else {"stability": stable.matrix})),
         blocks=Program.of(_blocks(normal, noise)),
         normal_space=_normal_space(normal),
+        stable=None if stable is None else Program.of({"positive": Matrix.column(stable.positive)}),
         minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
         frame_origin=frame.origin,
         proportion=drift.normal_noise.proportion,
         isotropy=drift.normal_noise.isotropy,
         structure=drift.normal_noise.words,
+        optimizer=optimizer,
+        response=response,
     )
 
 
@@ -256,7 +345,18 @@ def _guard(frame: NormalFrame, noise: NoiseOnManifold) -> dict[str, Matrix]:
 
 def _blocks(normal: NodeGeometry, noise: NoiseOnManifold) -> dict[str, Matrix]:
     manifold = normal.frame.manifold
-    return {"noise_factor": noise.stated.factor, "hessian": manifold.restrict(manifold.landscape.hessian)}
+    samples = {} if noise.samples is None else {"samples": noise.samples}
+    hessian = manifold.restrict(manifold.landscape.hessian)
+    return {"noise_factor": noise.stated.factor, "hessian": hessian, **samples}
+
+
+def _positive(expression: Expression, parameters: Sequence[sp.Symbol]) -> sp.Basic:
+    """expression > 0, as "what depends on x < a number" where a positive number stands in it."""
+    constant, rest = expression.as_independent(*parameters, as_Add=True)
+    content, primitive = sp.factor_terms(-rest).as_coeff_Mul()
+    if not constant.is_positive or not content.is_positive:
+        return sp.StrictGreaterThan(expression, 0)
+    return sp.StrictLessThan(primitive, constant / content)
 
 
 def _normal_space(normal: NodeGeometry) -> NormalSpace:

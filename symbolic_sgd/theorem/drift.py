@@ -5,9 +5,9 @@ from functools import cached_property
 from typing import Any, Generic, Protocol, TypeVar
 
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.optimizers.kernel import LYAPUNOV, Kernel
 from symbolic_sgd.theorem.geometry import Bilinear, Geometry, NodeGeometry, Vector
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.theorem.response import PLAIN_RESPONSE, Response
 from symbolic_sgd.theorem.structure import NormalNoise, normal_noise
 
 Block = TypeVar("Block", covariant=True)
@@ -23,12 +23,12 @@ class Blocks(Protocol[Block]):
 
     @property
     def cross(self) -> Block:
-        """H†Σ_⊥∥."""
+        """H†Σ_⊥∥, or k(H, 0)Σ_⊥∥."""
         ...
 
     @property
     def stationary(self) -> Block:
-        """S = 𝓛_H⁻¹(Σ_⊥), or any B with P T[B] = P T[S]."""
+        """S = 𝓛_H⁻¹(Σ_⊥), or what takes its place, or any B with P T[B] = P T[S]."""
         ...
 
 
@@ -72,13 +72,21 @@ class DriftTerms:
     Args:
         tangent_noise_compensation, mixed_regularization, normal_regularization: as `DriftLines` says, without what is proved
             to vanish on Γ.
-        normal_noise: 𝓛_H⁻¹(Σ_⊥), and what structure of Σ_⊥ it was found by.
+        normal_noise: S, and what structure of Σ_⊥ it was found by.
+        imposed: −∂Φg for a slow field g of the optimizer's own, None where it has none.
     """
 
     tangent_noise_compensation: Matrix
     mixed_regularization: Matrix
     normal_regularization: Matrix
     normal_noise: NormalNoise
+    imposed: Matrix | None
+
+    @property
+    def total(self) -> Matrix:
+        """The drift."""
+        drift = self.tangent_noise_compensation + self.mixed_regularization + self.normal_regularization
+        return drift if self.imposed is None else drift + self.imposed
 
 
 @dataclass(frozen=True)
@@ -88,10 +96,22 @@ class _NodeBlocks:
     stationary: Matrix
 
 
-def drift_terms(normal: NodeGeometry, noise: NoiseOnManifold, kernel: Kernel = LYAPUNOV) -> DriftTerms:
-    """The blocks of ½∂²Φ[Σ] for a derivation, S by a kernel."""
-    across = normal_noise(normal, noise, kernel)
-    lines = DriftLines(normal, _NodeBlocks(noise.tangent_covariance, normal.inverse(noise.cross), across.source))
+def drift_terms(
+    normal: NodeGeometry,
+    noise: NoiseOnManifold,
+    response: Response = PLAIN_RESPONSE,
+    slow_field: Matrix | None = None,
+) -> DriftTerms:
+    """The blocks of ½∂²Φ[Σ] for a derivation, with S by the response of an optimizer, and −∂Φg for its slow field."""
+    manifold, across = normal.frame.manifold, normal_noise(normal, noise, response)
+    cross = normal.inverse(noise.cross)
+    # A function of H would be computed for nothing where it is applied to zero, or is 1.
+    if response.mixed != 1 and not all(entry.is_zero for entry in cross.entries):
+        cross = normal.function(response.mixed, cross)
+    lines = DriftLines(normal, _NodeBlocks(noise.tangent_covariance, cross, across.source))
     terms = (lines.tangent_noise_compensation, lines.mixed_regularization, lines.normal_regularization)
-    compensation, mixed, normal_term = map(normal.frame.manifold.without_zeros, terms)
-    return DriftTerms(compensation, mixed, normal_term, across)
+    compensation, mixed, normal_term = map(manifold.without_zeros, terms)
+    imposed = None if slow_field is None else -normal.tangent_part(manifold.restrict(slow_field))
+    if imposed is not None:
+        imposed = manifold.without_zeros(imposed)
+    return DriftTerms(compensation, mixed, normal_term, across, imposed)

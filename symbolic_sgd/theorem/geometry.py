@@ -6,16 +6,24 @@ batches of points in NumPy (numeric/structured.py), and for families (families/a
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Generic, TypeVar
 
 from symbolic_sgd.algebra.graph import Node
-from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, closed_form, elementary_symmetric, rational_form, solve_lyapunov
+from symbolic_sgd.algebra.lyapunov import (
+    closed_form,
+    elementary_symmetric,
+    rational_form,
+    rational_function,
+    solve_lyapunov,
+    solve_pairs,
+)
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, PositiveDefinite
-from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.optimizers.kernel import LYAPUNOV, Kernel
+from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.theorem.normal_frame import NormalFrame
+from symbolic_sgd.theorem.response import Coordinates, Response, coefficients
 
 Vector = TypeVar("Vector")
 """What stands for a vector of ℝᴰ: it can be negated, and multiplied by a number."""
@@ -68,13 +76,18 @@ class NodeGeometry(Geometry[Matrix, Matrix]):
         """H† right, from A right."""
 
     @abstractmethod
-    def stationary(self, covariance: Matrix, kernel: Kernel) -> Matrix:
-        """S = QSQ with S_ij = k(λ_i, λ_j)(Σ_⊥)_ij in H's eigenvectors, from the coordinates of Σ_⊥: for plain SGD
-        𝓛_H⁻¹(Σ_⊥), the solution of HS + SH = Σ_⊥.
+    def stationary(self, covariance: Matrix, response: Response, samples: Matrix | None = None) -> Matrix:
+        """S = QSQ from the coordinates of Σ_⊥: for plain SGD 𝓛_H⁻¹(Σ_⊥), the solution of HS + SH = Σ_⊥.
 
-        Raises:
-            ExpressionTooLarge: M > 3, for another kernel than that.
+        Args:
+            covariance: of Σ_⊥.
+            response: how the optimizer turns Σ_⊥ into S.
+            samples: a_1 … a_n, D×n, for a response that is made of them.
         """
+
+    @abstractmethod
+    def function(self, h: Expression, right: Matrix) -> Matrix:
+        """h(H) right for a rational h in the letter `A` of kernels, with no pole at the eigenvalues, and Q right = right."""
 
     @abstractmethod
     def commuting_inverse(self, covariance: Matrix) -> Matrix:
@@ -127,16 +140,28 @@ class FramedGeometry(NodeGeometry):
     def inverse(self, coordinates: Matrix) -> Matrix:
         return self.dual @ self.factor.solve(coordinates)
 
-    def stationary(self, covariance: Matrix, kernel: Kernel) -> Matrix:
-        """S = N̂ X N̂ᵀ, where C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹; or NZNᵀ, with B = C diag(d)."""
-        if kernel is not LYAPUNOV:
-            columns, m = self.orthogonal.columns, len(self.orthogonal.lengths)
-            b = Matrix.of(
-                [c * d for c, d in zip(row, self.orthogonal.lengths, strict=True)] for row in self.matrix.rows
-            )
-            return columns @ _by_kernel(b, m, covariance, kernel) @ columns.T
+    def stationary(self, covariance: Matrix, response: Response, samples: Matrix | None = None) -> Matrix:
+        """S = N̂ X N̂ᵀ, where C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹; for other optimizers S = N Z Nᵀ."""
+        if not response.is_lyapunov:
+            columns, space = self.orthogonal.columns, self.space(samples)
+            return columns @ solve_pairs(response.pairs(space), response.right(space, covariance)) @ columns.T
         inverse_lengths = tuple(1 / d for d in self.orthogonal.lengths)
         return self.dual @ solve_lyapunov(self.matrix, inverse_lengths, covariance) @ self.dual.T
+
+    def space(self, samples: Matrix | None = None) -> Coordinates:
+        """H and the samples in the coordinates of N."""
+        lengths, columns = self.orthogonal.lengths, self.orthogonal.columns
+        rows = () if samples is None else samples.T.rows
+        across = tuple(columns.T @ Matrix.column(a) for a in rows)
+        return Coordinates(Matrix.diagonal(lengths[0].graph, lengths), self.matrix, across)
+
+    def function(self, h: Expression, right: Matrix) -> Matrix:
+        """N w, where (Σ d_i M_i)w = (Σ n_i M_i)N̂ᵀright for h = Σ n_i λⁱ/Σ d_i λⁱ, whose denominator is positive at all eigenvalues."""
+        above, below = coefficients(h, right[0, 0].graph)
+        powers = self.space().powers(max(len(above), len(below)))
+        weighted = lambda c: _total(m.scaled(a) for m, a in zip(powers, c, strict=False))  # noqa: E731
+        solved = PositiveDefinite.factor(symmetrised(weighted(below))).solve(weighted(above) @ self.coordinates(right))
+        return self.orthogonal.columns @ solved
 
     def commuting_inverse(self, covariance: Matrix) -> Matrix:
         half = self.inverse(covariance @ self.orthogonal.columns.T).scaled(Fraction(1, 2))
@@ -183,10 +208,14 @@ class FramelessGeometry(NodeGeometry):
             result = coordinates.scaled(e) - self.hessian @ result
         return result.map(lambda entry: entry / last)
 
-    def stationary(self, covariance: Matrix, kernel: Kernel) -> Matrix:
-        if kernel is not LYAPUNOV:
-            return rational_form(self.hessian, self.symmetric, covariance, *kernel.on(self.symmetric[0].graph))
-        return closed_form(self.hessian, self.symmetric, covariance)
+    def stationary(self, covariance: Matrix, response: Response, samples: Matrix | None = None) -> Matrix:
+        if response.is_lyapunov:
+            return closed_form(self.hessian, self.symmetric, covariance)
+        assert response.kernel is not None, "responses to samples are computed in a frame"
+        return rational_form(self.hessian, self.symmetric, covariance, *response.kernel.on(self.symmetric[0].graph))
+
+    def function(self, h: Expression, right: Matrix) -> Matrix:
+        return rational_function(self.hessian, self.symmetric, right, *coefficients(h, right[0, 0].graph))
 
     def commuting_inverse(self, covariance: Matrix) -> Matrix:
         return symmetrised(self.inverse(covariance).scaled(Fraction(1, 2)))
@@ -203,12 +232,11 @@ class FramelessGeometry(NodeGeometry):
         return self.hessian @ covariance
 
 
-def _by_kernel(b: Matrix, m: int, y: Matrix, kernel: Kernel) -> Matrix:
-    if m > CLOSED_FORM:
-        raise ExpressionTooLarge(
-            f"{kernel.name} has a closed form for M ≤ {CLOSED_FORM} normal directions, and here M = {m}"
-        )
-    return rational_form(b, elementary_symmetric(b, m), y, *kernel.on(b[0, 0].graph))
+def _total(matrices: Iterable[Matrix]) -> Matrix:
+    first, *others = matrices
+    for other in others:
+        first = first + other
+    return first
 
 
 def geometry_of(frame: NormalFrame) -> NodeGeometry:

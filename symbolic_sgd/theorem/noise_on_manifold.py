@@ -2,8 +2,11 @@
 
 from dataclasses import dataclass
 
+import sympy as sp
+
 from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import NotSmooth
 from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
@@ -21,10 +24,11 @@ class NoiseOnManifold:
     Args:
         stated: σ on Γ, D×Ξ, as columns and weights.
         known: what the noise model tells of Σ.
-        tangent: Pσ, likewise.
-        tangent_covariance: Σ_∥ = PΣP, D×D.
+        tangent: √τ Pσ, likewise.
+        tangent_covariance: τΣ_∥ = τPΣP, D×D.
         cross: AΣP, the coordinates of Σ_⊥∥.
         normal_covariance: AΣAᵀ, the coordinates of Σ_⊥.
+        samples: a_1 … a_n with H_i = a_i a_iᵀ on Γ, D×n, where the model has them.
     """
 
     stated: NoiseColumns
@@ -33,12 +37,21 @@ class NoiseOnManifold:
     tangent_covariance: Matrix
     cross: Matrix
     normal_covariance: Matrix
+    samples: Matrix | None
 
 
-def noise_on_manifold(hessian: NodeGeometry) -> NoiseOnManifold:
-    """The blocks of Σ, without what is proved to vanish on Γ."""
+def noise_on_manifold(
+    hessian: NodeGeometry, tangent_factor: Expression = sp.S.One, *, sampled: bool = False
+) -> NoiseOnManifold:
+    """The blocks of Σ, without what is proved to vanish on Γ.
+
+    Args:
+        hessian: the geometry of Γ.
+        tangent_factor: τ, by which an optimizer multiplies Σ_∥.
+        sampled: whether the response is one to the samples.
+    """
     manifold = hessian.frame.manifold
-    problem = manifold.problem
+    problem, graph = manifold.problem, manifold.landscape.graph
     stated = problem.noise.columns(problem, manifold.landscape)
     _check_finite(manifold, stated.columns)
     known = problem.noise.known_covariance(problem, interpolating=manifold.interpolating)
@@ -54,7 +67,16 @@ def noise_on_manifold(hessian: NodeGeometry) -> NoiseOnManifold:
     # Where Σ has no block across, PΣ = PΣP; for isotropic noise that makes Σ_∥ = s²P at no cost.
     across = any(not entry.is_zero for entry in cross.entries)
     parallel = tangent.weighted @ (along if across else stated.columns).T
-    return NoiseOnManifold(stated, known, tangent, parallel, cross, within)
+    samples = problem.noise.sample_slopes(problem, manifold.landscape) if sampled else None
+    return NoiseOnManifold(
+        stated,
+        known,
+        tangent if tangent_factor == 1 else tangent.map(lambda m: m.scaled(from_sympy(sp.sqrt(tangent_factor), graph))),
+        parallel if tangent_factor == 1 else parallel.scaled(from_sympy(tangent_factor, graph)),
+        cross,
+        within,
+        None if samples is None else manifold.restrict(samples),
+    )
 
 
 def _tangent(hessian: NodeGeometry, columns: Matrix) -> Matrix:

@@ -45,11 +45,16 @@ class NormalFrame:
     component: Component | None
 
 
-def normal_frame(manifold: Manifold) -> NormalFrame:
-    """The gradients of M levels of Γ where the loss contains them, else H itself or, where that is too large, M columns."""
+def normal_frame(manifold: Manifold, *, framed: bool = False) -> NormalFrame:
+    """The gradients of M levels of Γ where the loss contains them, else H itself or, where that is too large, M columns.
+
+    Args:
+        manifold: Γ.
+        framed: whether columns are needed in any case.
+    """
     frame = _from_levels(manifold) if manifold.equations.levels else _from_hessian(manifold)
     small = manifold.codimension <= FRAMELESS_CODIMENSION and manifold.landscape.dimension <= FRAMELESS_DIMENSION
-    if manifold.equations.curvature is None and small:
+    if manifold.equations.curvature is None and small and not framed:
         component = _component(manifold, everywhere=manifold.equations.everywhere)
         return NormalFrame(manifold, None, frame.equations, None, "powers of the Hessian, without a frame", component)
     return frame

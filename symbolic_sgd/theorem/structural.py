@@ -20,16 +20,20 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.algebra.vector_expressions import (
     IDENTITY,
+    Function,
     Name,
     Product,
     VectorExpression,
+    parts_of,
 )
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.precise import HIGH
+from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.response import MinibatchResponse, Response
 
 ZERO = Product(Fraction(0))
 
@@ -55,6 +59,9 @@ COMPENSATION, MIXED, ACROSS = (
     Name("b_⊥∥", r"b_{\perp\parallel}"),
     Name("b_⊥", r"b_{\perp}"),
 )
+FIELD, OWN = Name("g", "g"), Name("b_own", r"b_{\mathrm{own}}")
+TANGENT_FACTOR = Name("τ", r"\tau", number=True)
+KERNEL, SAMPLES = Name("κ", r"\kappa"), Name("𝓜⁻¹", r"\mathcal{M}^{-1}")
 DRIFT, REGULARIZER = Name("b", "b"), Name("R", "R", number=True)
 
 
@@ -107,6 +114,7 @@ class StructuralFormulas:
         third: the program of ∂²(∇L)[B] in the parameters and in symbols B_ij, where a line holds it.
         bends: how many matrices A_1 … A_M stand one below the other in the entries of A; 0 where A is one matrix.
         lines: the equations, in an order in which they can be computed.
+        response: how the optimizer turns Σ_⊥ into S.
         hessian: ∇²L on Γ, where L = Σ h_i(f_i).
     """
 
@@ -116,6 +124,7 @@ class StructuralFormulas:
     third: "ThirdDerivative | None"
     bends: int
     lines: tuple[Line, ...]
+    response: Response
     hessian: VectorExpression | None = None
 
     @property
@@ -151,10 +160,22 @@ class StructuralFormulas:
             values[BEND.name] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
         if self.third is not None:
             values[THIRD.name] = self.third.at(point)
+        values |= self._of_response(values, point)
         for line in self.lines:
             zero = line.term is not None and line.value is ZERO
             values[line.name.name] = mp.zeros(*self._shape(line.term)) if zero else line.value.at(values)
         return values
+
+    def _of_response(self, values: Mapping[str, Any], point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, Any]:
+        """The kernel, or what the map of second moments is made of, at a point."""
+        if isinstance(self.response, MinibatchResponse):
+            rate = _number(self.response.rate, point)
+            weights = [mp.mpf(w.numerator) / w.denominator for w in self.response.weights]
+            return {SAMPLES.name: (rate, weights, values[SAMPLES.name])} if SAMPLES.name in values else {}
+        if self.response.kernel is None:
+            return {}
+        function = self.response.kernel.function
+        return {KERNEL.name: lambda a, b: _number(function(A, B), {**point, A: a, B: b})}
 
     def _shape(self, term: str | None) -> tuple[int, int]:
         d = len(self.parameters)
@@ -193,11 +214,39 @@ class StructuralFormulas:
         meant = [words.with_letters(self._letters) for name, words in kinds if name.name in used]
         if CURVATURES.name in used:
             meant.extend(self._numbers(CURVATURES))
+        meant.extend(self._of_optimizer(used))
         for name in (PROPORTION, VARIANCE):
             if name.name in self.entries.names and not self._is_itself(name):
                 letter, value = self._letters.get(name.name, name), self.entries.expand(name.name)[0, 0]
                 meant.append(Given(letter.name, letter.tex, str(value), sp.latex(value)))
         return tuple(meant)
+
+    def _of_optimizer(self, used: frozenset[str]) -> Iterable[Given]:
+        """What the optimizer brings: κ, h, the map of second moments, τ, g."""
+        kernel = self.response.kernel
+        if KERNEL.name in used and kernel is not None:
+            k = kernel.function(A, B)
+            yield Given("κ(a, b)", r"\kappa(a, b)", str(k), sp.latex(k))
+            if any(
+                isinstance(e, Function) and e.kind == "function" for line in self.lines for e in parts_of(line.value)
+            ):
+                h = self.response.mixed.subs(A, sp.Symbol("lambda"))
+                yield Given("h(λ)", r"h(\lambda)", str(h).replace("lambda", "λ"), sp.latex(h))
+        if SAMPLES.name in used and isinstance(self.response, MinibatchResponse):
+            eta = self.response.rate
+            yield Given(
+                "𝓜[S]",
+                r"\mathcal{M}[S]",
+                f"∇²L S + S ∇²L - {eta} E[aᵢaᵢᵀ S aᵢaᵢᵀ], aᵢ = ∇rᵢ",
+                rf"\nabla^2 L\,S + S\,\nabla^2 L - {sp.latex(eta)}\,"
+                r"\mathbb{E}[a_i a_i^{\top} S\,a_i a_i^{\top}],\quad a_i = \nabla r_i",
+            )
+        for name, left in ((TANGENT_FACTOR, "τ"), (FIELD, "g")):
+            if name.name in used and name.name in self.entries.names:
+                value = self.entries.expand(name.name)
+                single = value.shape == (1, 1)
+                text = str(value[0, 0]) if single else f"({', '.join(map(str, value.flat()))})"
+                yield Given(left, name.tex, text, sp.latex(value[0, 0] if single else value))
 
     def _numbers(self, name: Name) -> list[Given]:
         """The entries of a matrix that is one of numbers, if it is small."""
@@ -332,6 +381,11 @@ class ThirdDerivative:
             return _matrix(self.program.run(PRECISE, {**point, **given})["third"], 1)
 
         return third
+
+
+def _number(expression: Expression, point: Mapping[sp.Symbol, PreciseNumber]) -> PreciseNumber:
+    """An expression at a point, at the working precision."""
+    return Program.of({"value": Matrix.column([from_sympy(expression, Graph())])}).run(PRECISE, point)["value"][0]
 
 
 def _matrix(entries: Iterable[PreciseNumber], columns: int) -> PreciseMatrix:

@@ -24,8 +24,8 @@ from symbolic_sgd.algebra.vector_expressions import (
 )
 from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
-from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, zero_terms
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_field, zero_terms
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, Derivation
 from symbolic_sgd.theorem.structural import (
     ACROSS,
     BEND,
@@ -35,23 +35,28 @@ from symbolic_sgd.theorem.structural import (
     CURVATURES,
     DRIFT,
     DUAL,
+    FIELD,
     FRAME,
     GRAM,
     HESSIAN,
+    KERNEL,
     LEVEL,
     MIXED,
     NOISE,
     NORMAL,
+    OWN,
     PROPORTION,
     PSEUDO_INVERSE,
     RANK,
     REGULARIZER,
+    SAMPLES,
     SIGMA,
     SLOPES,
     SQUARE,
     STATIONARY,
     TANGENT,
     TANGENT_COVARIANCE,
+    TANGENT_FACTOR,
     THIRD,
     VARIANCE,
     ZERO,
@@ -124,7 +129,9 @@ class _Parts:
         across: I − ∂Φ, as it is shortest.
         compensation: Σ_∥ ↦ −½H†T[Σ_∥].
         mixed: b_⊥∥ from Σ.
-        normal: S ↦ −½∂ΦT[S] for any S across Γ.
+        mixed_by: h ↦ b_⊥∥ from h(H)Σ, for the function h of another optimizer.
+        normal: b_⊥ from Σ, with S written out where that is short.
+        pushed: b_⊥ from S.
         label: −(1/4)∂Φ∇tr H.
         isotropic: −(1/4)∂Φ∇ln|H|₊.
         trace, logarithm: tr H and ln|H|₊.
@@ -135,7 +142,9 @@ class _Parts:
     across: VectorExpression
     compensation: Callable[[VectorExpression], VectorExpression]
     mixed: VectorExpression
+    mixed_by: Callable[[Callable[[VectorExpression], VectorExpression]], VectorExpression]
     normal: VectorExpression
+    pushed: VectorExpression
     label: VectorExpression
     isotropic: VectorExpression
     trace: VectorExpression
@@ -181,7 +190,14 @@ def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple
     zero = zero_terms(derivation.program)
     c, s = noise.proportion, noise.isotropy
     regularizer: VectorExpression | None = None
-    if c is not None:
+    mixed, response = parts.mixed, derivation.response
+    if not response.is_lyapunov:
+        kind, operator = ("by_samples", SAMPLES) if response.kernel is None else ("by_pairs", KERNEL)
+        stationary = apply(kind, HESSIAN, RANK, operator, parts.across @ COVARIANCE @ parts.across)
+        normal = parts.pushed
+        if response.mixed != 1:
+            mixed = parts.mixed_by(lambda right: apply("function", HESSIAN, RANK, KERNEL, right))
+    elif c is not None:
         stationary, normal, regularizer = HALF * (c @ parts.across), c @ parts.label, QUARTER * (c @ parts.trace)
     elif s is not None:
         stationary, normal, regularizer = (
@@ -191,16 +207,20 @@ def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple
         )
     else:
         stationary, normal = parts.solution, parts.normal
-    lines = [*parts.start, Line(COVARIANCE, SIGMA @ SIGMA.T), Line(TANGENT_COVARIANCE, TANGENT @ COVARIANCE @ TANGENT)]
+    along, moving = TANGENT @ COVARIANCE @ TANGENT, TANGENT @ SIGMA
+    if derivation.optimizer.tangent_factor != 1:
+        along, moving = TANGENT_FACTOR @ along, apply("root", TANGENT_FACTOR) @ moving
+    lines = [*parts.start, Line(COVARIANCE, SIGMA @ SIGMA.T), Line(TANGENT_COVARIANCE, along)]
     values = {
         "lyapunov_solution": (STATIONARY, stationary),
-        "tangent_noise": (NOISE, TANGENT @ SIGMA),
+        "tangent_noise": (NOISE, moving),
         "tangent_noise_compensation": (COMPENSATION, parts.compensation(TANGENT_COVARIANCE)),
-        "mixed_regularization": (MIXED, parts.mixed),
+        "mixed_regularization": (MIXED, mixed),
         "normal_regularization": (ACROSS, normal),
+        **({IMPOSED.name: (OWN, -(TANGENT @ FIELD))} if derivation.optimizer.has_slow_field else {}),
     }
     lines.extend(Line(name, ZERO if term in zero else value, term) for term, (name, value) in values.items())
-    shown = [values[term][0] for term in DRIFT_TERMS if term not in zero]
+    shown = [name for term, (name, _) in values.items() if term in (*DRIFT_TERMS, IMPOSED.name) and term not in zero]
     total: VectorExpression = ZERO if not shown else shown[0]
     for name in shown[1:]:
         total = total + name
@@ -236,6 +256,7 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         for row, c in zip(formulas.curvature.rows, contents, strict=True)
     )
     entries = {LEVEL.name: Matrix.column(formulas.levels), SIGMA.name: formulas.noise, **noise.entries}
+    entries |= _of_optimizer(formulas.samples, formulas.tangent_factor, formulas.slow)
     slopes = [gradient(k, formulas.variables) for k in known.diagonal_entries]
     bent = not formulas.rigid and any(not slope.is_zero for row in slopes for slope in row)
     if bent:
@@ -256,8 +277,15 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         third=None,
         bends=m if m > 1 else 0,
         lines=lines,
+        response=derivation.response,
         hessian=hessian,
     )
+
+
+def _of_optimizer(samples: Matrix | None, tangent_factor: Node, slow: Matrix | None) -> dict[str, Matrix]:
+    """What an optimizer brings: a_1 … a_n, τ, g."""
+    brought = {SAMPLES.name: samples, FIELD.name: slow, TANGENT_FACTOR.name: Matrix.column([tangent_factor])}
+    return {name: matrix for name, matrix in brought.items() if matrix is not None}
 
 
 def _used(entries: Mapping[str, Matrix], lines: Sequence[Line]) -> Program:
@@ -283,21 +311,26 @@ def _one_level(k: VectorExpression, bent: bool) -> _Parts:
     outer, pushed = NORMAL @ NORMAL.T, TANGENT @ BEND @ NORMAL
     across = apply("number", NORMAL.T @ COVARIANCE @ NORMAL)
     normal = -HALF * (across @ pushed / (SQUARE @ SQUARE))
+    by_solution = -(k @ (TANGENT @ BEND @ STATIONARY @ NORMAL))
     label, isotropic = -HALF * (k @ pushed), -HALF * (pushed / SQUARE)
     if bent:
         slope = TANGENT @ SLOPES
         normal = normal - QUARTER * (across @ slope / (k @ SQUARE))
+        by_solution = by_solution - HALF * (apply("number", NORMAL.T @ STATIONARY @ NORMAL) @ slope)
         label, isotropic = label - QUARTER * (SQUARE @ slope), isotropic - QUARTER * (slope / k)
     return _Parts(
         start=(
             Line(SQUARE, apply("number", NORMAL.T @ NORMAL)),
             Line(TANGENT, IDENTITY - outer / SQUARE, "tangent_projection"),
             Line(PSEUDO_INVERSE, outer / (k @ SQUARE @ SQUARE), "hessian_pinv"),
+            Line(HESSIAN, k @ outer),
         ),
         across=outer / SQUARE,
         compensation=lambda covariance: -HALF * (apply("trace", BEND @ covariance) @ NORMAL / SQUARE),
         mixed=-(TANGENT @ BEND @ TANGENT @ COVARIANCE @ NORMAL / SQUARE),
+        mixed_by=lambda h: -(TANGENT @ BEND @ TANGENT @ COVARIANCE @ h(NORMAL) / SQUARE),
         normal=normal,
+        pushed=by_solution,
         label=label,
         isotropic=isotropic,
         trace=k @ SQUARE,
@@ -329,7 +362,9 @@ def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
         across=DUAL @ FRAME.T,
         compensation=lambda covariance: -HALF * (DUAL @ apply("traces", BEND, covariance)),
         mixed=-(TANGENT @ bend(TANGENT @ COVARIANCE @ DUAL)),
+        mixed_by=lambda h: -(TANGENT @ bend(TANGENT @ COVARIANCE @ h(DUAL))),
         normal=normal,
+        pushed=normal,
         label=label,
         isotropic=isotropic,
         trace=apply("trace", weighted(GRAM)),
@@ -349,6 +384,11 @@ def _general(derivation: Derivation) -> StructuralFormulas:
     blocks = derivation.blocks.on(graph)
     noise = _NoiseScalars.of(derivation, graph)
     entries = {SIGMA.name: blocks["noise_factor"], HESSIAN.name: blocks["hessian"], **noise.entries}
+    entries |= _of_optimizer(
+        blocks.get("samples"),
+        from_sympy(derivation.optimizer.tangent_factor, graph),
+        slow_field(derivation, graph) if derivation.optimizer.has_slow_field else None,
+    )
     third = lambda b: apply("third", THIRD, b)  # noqa: E731
     across = IDENTITY - TANGENT
     parts = _Parts(
@@ -359,7 +399,9 @@ def _general(derivation: Derivation) -> StructuralFormulas:
         across=HESSIAN @ PSEUDO_INVERSE,
         compensation=lambda covariance: -HALF * (PSEUDO_INVERSE @ third(covariance)),
         mixed=-(TANGENT @ third(PSEUDO_INVERSE @ COVARIANCE @ TANGENT)),
+        mixed_by=lambda h: -(TANGENT @ third(PSEUDO_INVERSE @ h(COVARIANCE @ TANGENT))),
         normal=-HALF * (TANGENT @ third(STATIONARY)),
+        pushed=-HALF * (TANGENT @ third(STATIONARY)),
         label=-QUARTER * (TANGENT @ third(IDENTITY)),
         isotropic=-QUARTER * (TANGENT @ third(PSEUDO_INVERSE)),
         trace=apply("trace", HESSIAN),
@@ -374,4 +416,5 @@ def _general(derivation: Derivation) -> StructuralFormulas:
         third=ThirdDerivative.of(derivation),
         bends=0,
         lines=lines,
+        response=derivation.response,
     )

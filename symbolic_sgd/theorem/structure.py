@@ -13,16 +13,20 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.manifold.precise import DIGITS, HIGH
-from symbolic_sgd.optimizers.kernel import LYAPUNOV, Kernel
+from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.rational.recognition import rational
 from symbolic_sgd.theorem.geometry import NodeGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.theorem.response import Response
 
 LARGEST_DENOMINATOR = 10**12
 """A constant is recognised as a rational up to this denominator: 50 digits are known."""
 
 POWERS = (0, 1, 2, -1, -2, 4)
 """Powers of the problem's constants that c in Σ_⊥ = c∇²L is tried with."""
+
+CURVATURE = sp.Symbol("lambda")
+"""The letter of an eigenvalue in sentences."""
 
 MOST_CONSTANTS = 3
 """Constants whose powers are tried together."""
@@ -47,21 +51,20 @@ class NormalNoise:
     words: str
 
 
-def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, kernel: Kernel = LYAPUNOV) -> NormalNoise:
-    """S by the first structure that Σ_⊥ has, else by the Lyapunov equation; by another kernel, whatever Σ_⊥ is.
+def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, response: Response) -> NormalNoise:
+    """S by the first structure that Σ_⊥ has, else by the optimizer's own equation.
 
-    Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ), or HΣ_⊥ = Σ_⊥H.
+    Σ_⊥ = 0, Σ_⊥ = cH, Σ_⊥ = s²(I − ∂Φ), or, for plain SGD, HΣ_⊥ = Σ_⊥H.
     """
     y, manifold = noise.normal_covariance, normal.frame.manifold
     graph, d = manifold.landscape.graph, manifold.landscape.dimension
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
         return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
-    if kernel is not LYAPUNOV:
-        solution = normal.stationary(y, kernel)
-        return NormalNoise(solution, solution, None, None, f"S is by {kernel.name}")
     isotropy = _isotropy(manifold, normal, noise)
     proportion = _proportion(manifold, normal, noise)
+    if not response.is_lyapunov:
+        return _by_response(normal, noise, response, proportion, isotropy)
     if proportion is not None:
         half = from_sympy(proportion, graph) / 2
         words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
@@ -79,10 +82,42 @@ def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, kernel: Kernel = 
     if y.shape[0] > 1 and all(manifold.proved_zero(_asymmetry(normal.product(y)))):
         solution = normal.commuting_inverse(y)
         return NormalNoise(solution, solution, None, None, "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L† Σ_⊥")
-    solution = normal.stationary(y, LYAPUNOV)
+    solution = normal.stationary(y, response)
     return NormalNoise(
         solution, solution, None, None, "No structure of Σ_⊥ was recognised: S solves the Lyapunov equation"
     )
+
+
+def _by_response(
+    normal: NodeGeometry,
+    noise: NoiseOnManifold,
+    response: Response,
+    proportion: Expression | None,
+    isotropy: Expression | None,
+) -> NormalNoise:
+    """S of an optimizer: a function of H where Σ_⊥ is a multiple of H or of I − ∂Φ, and the response has such a function."""
+    across = [
+        (
+            proportion,
+            response.of_proportion(),
+            "Σ_⊥ = c∇²L on Γ with c = {}: S = c·g(∇²L)(I − ∂Φ), g(λ) = λk(λ, λ) = {}",
+        ),
+        (
+            isotropy,
+            response.of_isotropy(),
+            "Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {}: S = s²·g(∇²L)(I − ∂Φ), g(λ) = k(λ, λ) = {}",
+        ),
+    ]
+    for factor, function, words in across:
+        if factor is not None and function is not None:
+            graph, d = normal.frame.manifold.landscape.graph, normal.frame.manifold.landscape.dimension
+            identity = Matrix.identity(graph, d)
+            solution = normal.function(function, identity - normal.tangent_part(identity))
+            solution = solution.scaled(from_sympy(factor, graph))
+            shown = words.format(factor, function.subs(A, CURVATURE))
+            return NormalNoise(solution, solution, proportion, isotropy, f"{shown}; k is that of {response.words}")
+    solution = normal.stationary(noise.normal_covariance, response, noise.samples)
+    return NormalNoise(solution, solution, None, None, f"S is by {response.words}")
 
 
 def _proportion(manifold: Manifold, normal: NodeGeometry, noise: NoiseOnManifold) -> Expression | None:

@@ -4,7 +4,9 @@ from functools import cache
 from pathlib import Path
 
 from symbolic_sgd import LimitingSDE, Problem, derive_limiting_sde
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd.theorem.derivation import PLAIN
 
 DERIVATIONS = Path(__file__).parents[2] / "derivations"
 NAMES = sorted(path.stem for path in DERIVATIONS.glob("*.toml"))
@@ -20,7 +22,8 @@ def gallery_sde(name: str) -> LimitingSDE:
     return derive_limiting_sde(gallery_problem(name))
 
 
-def shared_derivation(problem: Problem, progress: object = None) -> LimitingSDE:
+def shared_derivation(problem: Problem, optimizer: Optimizer = PLAIN, progress: object = None) -> LimitingSDE:
     """`derive_limiting_sde`, but that problems of the gallery are not derived twice."""
-    name = next((name for name in NAMES if gallery_problem(name) == problem), None)
-    return derive_limiting_sde(problem) if name is None else gallery_sde(name)
+    known = (name for name in NAMES if gallery_problem(name) == problem and optimizer == PLAIN)
+    name = next(known, None)
+    return derive_limiting_sde(problem, optimizer=optimizer) if name is None else gallery_sde(name)

@@ -14,7 +14,6 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.lyapunov import closed_form, elementary_symmetric, rational_form
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.manifold import find_manifold
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.momentum import HeavyBall
@@ -23,6 +22,7 @@ from symbolic_sgd.theorem.drift import drift_terms
 from symbolic_sgd.theorem.geometry import FramelessGeometry, geometry_of
 from symbolic_sgd.theorem.noise_on_manifold import noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import normal_frame
+from symbolic_sgd.theorem.response import KernelResponse
 
 ETA, BETA = Fraction(1, 4), Fraction(1, 2)
 STEP = SGD(learning_rate=ETA).kernel
@@ -76,7 +76,7 @@ def test_a_kernel_is_added_at_run_time(kernel):
         point = {s: mpmath.mpf(a) for s, a in manifold.points[-1].assignment.items()}
         found = []
         for geometry in (framed, frameless):
-            terms = drift_terms(geometry, noise_on_manifold(geometry), kernel)
+            terms = drift_terms(geometry, noise_on_manifold(geometry), KernelResponse(kernel))
             assert kernel.name in terms.normal_noise.words
             program = Program.of({"S": terms.normal_noise.solution, "b": terms.normal_regularization})
             values = program.run(PRECISE, point)
@@ -93,10 +93,25 @@ def test_a_kernel_is_added_at_run_time(kernel):
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-12 * np.abs(found[0][1]).max())
 
 
-def test_too_many_normal_directions_are_refused():
+def test_four_normal_directions_by_elimination():
+    """S of M = 4, for which there is no closed form: by a system with positive pivots, against eigenvectors of H."""
     a = sp.symbols("a1:9")
-    residuals = [a[2 * i] * a[2 * i + 1] - 1 for i in range(4)]
-    problem = Problem.least_squares(residuals, parameters=a, noise=sp.eye(8) + sp.ones(8, 8))
+    residuals = [a[2 * i] * a[2 * i + 1] + a[(2 * i + 3) % 8] / 3 - i - 1 for i in range(4)]
+    noise = sp.Matrix(8, 2, lambda i, j: a[(3 * i + j) % 8] + (i - j) / sp.Integer(2))
+    problem = Problem.least_squares(residuals, parameters=a, noise=noise)
     geometry = geometry_of(normal_frame(find_manifold(problem)))
-    with pytest.raises(ExpressionTooLarge, match="M = 4"):
-        drift_terms(geometry, noise_on_manifold(geometry), STEP)
+    for kernel in (STEP, HEAVY_BALL, INJECTION):
+        terms = drift_terms(geometry, noise_on_manifold(geometry), KernelResponse(kernel))
+        with working_digits(50):
+            point = {s: mpmath.mpf(x) for s, x in geometry.frame.manifold.points[-1].assignment.items()}
+            solution = Program.of({"S": terms.normal_noise.solution}).run(PRECISE, point)["S"]
+        numbers = {s: float(x) for s, x in point.items()}
+        h = np.array(sp.hessian(problem.loss, a).subs(numbers), dtype=float)
+        sigma = np.array(noise.subs(numbers), dtype=float)
+        values, vectors = np.linalg.eigh(h)
+        normal, steep = vectors[:, 4:], values[4:]
+        inner = normal.T @ sigma @ sigma.T @ normal * kernel.weight(steep[:, None], steep)
+        expected = normal @ inner @ normal.T
+        np.testing.assert_allclose(
+            np.array(solution, dtype=float).reshape(8, 8), expected, atol=1e-9 * np.abs(expected).max()
+        )

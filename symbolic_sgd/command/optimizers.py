@@ -1,0 +1,67 @@
+"""The optimizer of a command: that of its options, or that of the problem file."""
+
+import argparse
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.stated import keys, optimizer_of
+from symbolic_sgd.problems.expressions import parse_expression
+from symbolic_sgd.problems.problem_file import ProblemFile, StatedOptimizer
+
+PREFIX = "optimizer_"
+"""Of what the options of its keys are stored as."""
+
+
+def add_optimizer(parser: argparse.ArgumentParser, *taken: str) -> None:
+    """The options that state an optimizer, one for each key of each kind.
+
+    Args:
+        parser: of the command.
+        taken: keys whose options the command has itself.
+    """
+    group = parser.add_argument_group("optimizer", "exact numbers, or constants of the problem file")
+    group.add_argument(
+        "--optimizer",
+        metavar="KIND",
+        help=f"{', '.join(OPTIMIZERS)} (default: that of the file's table [optimizer], else SGD at a vanishing learning rate)",
+    )
+    for key, kinds in keys().items():
+        if key not in taken:
+            words = f"of {', '.join(kinds)}"
+            group.add_argument(_option(key), dest=f"{PREFIX}{key}", metavar="X", help=words)
+
+
+def stated_optimizer(options: argparse.Namespace, file: ProblemFile, **further: str | None) -> Optimizer:
+    """The optimizer that is meant.
+
+    Args:
+        options: of the command.
+        file: the problem file.
+        further: keys that the command has itself, as their options were written.
+
+    Raises:
+        BadInput: a key without --optimizer; what `optimizer_of` refuses.
+    """
+    written: dict[str, Any] = {key: getattr(options, f"{PREFIX}{key}", None) for key in keys()} | further
+    given = {key: text for key, text in written.items() if text is not None}
+    if options.optimizer is None:
+        if given:
+            raise BadInput(
+                f"{_option(next(iter(given)))} belongs to an optimizer: give --optimizer {_kinds_of(given)} as well"
+            )
+        return optimizer_of(file.optimizer)
+    names = {s.name: s for s in file.problem.symbols if isinstance(s, sp.Symbol)}
+    values = {key: parse_expression(text, names, where=_option(key)) for key, text in given.items()}
+    return optimizer_of(StatedOptimizer(options.optimizer, values, "--optimizer"))
+
+
+def _kinds_of(given: dict[str, Any]) -> str:
+    return " or ".join(kind for kind in OPTIMIZERS if all(kind in keys()[key] for key in given)) or "KIND"
+
+
+def _option(key: str) -> str:
+    return f"--{key.replace('_', '-')}"

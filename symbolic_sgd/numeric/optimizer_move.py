@@ -1,0 +1,114 @@
+"""One step of an optimizer on a graph: z′ = G(z, a_1 … a_q) with z = (x, memory), each a_k drawn as one step of SGD draws its own."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Node, replace_nodes
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.numeric.random_move import ALL, RandomMove
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.problems.problem import Problem
+
+
+@dataclass(frozen=True)
+class OptimizerMove:
+    """z′ = G(z, a_1 … a_q).
+
+    Args:
+        program: its output `state` is z′, x first.
+        state: the symbols of z, the parameters first.
+        draws: the symbols of a_1 … a_q.
+    """
+
+    program: Program
+    state: tuple[sp.Symbol, ...]
+    draws: tuple[tuple[sp.Symbol, ...], ...]
+
+
+def optimizer_move(
+    optimizer: Optimizer,
+    problem: Problem,
+    move: RandomMove,
+    rate: Fraction | None = None,
+    scale: Fraction = ALL,
+    *,
+    slow_fields: bool = True,
+) -> OptimizerMove:
+    """One step of an optimizer.
+
+    Args:
+        optimizer: whose step it is.
+        problem: the loss.
+        move: ∇L and the noise of one draw, ε in it: a step of SGD at η = 1.
+        rate: η, where the optimizer has none of its own.
+        scale: ε, whose square slow fields have where the learning rate stays.
+        slow_fields: whether weight decay and the like are in it.
+    """
+    graph, iteration = move.variables[0].graph, optimizer.iteration
+    stated = optimizer.rate if rate is None else sp.Rational(rate.numerator, rate.denominator)
+    decay = optimizer.effective_rate.xreplace({optimizer.rate: stated})
+    decay *= sp.Rational(scale.numerator, scale.denominator) ** (2 if optimizer.is_finite else 0)
+    slow = [from_sympy(decay * g if slow_fields else sp.S.Zero, graph) for g in optimizer.slow_field(problem)]
+    draws = tuple(tuple(sp.Dummy(f"{a.name}_{k}") for a in move.symbols) for k in range(iteration.draws))
+    memory = tuple(sp.Dummy(f"m{k}") for k in range(iteration.memory * problem.dimension))
+    state = (*problem.parameters, *memory)
+    parts = [Matrix.column(map(graph.symbol, part)) for part in _parted(state, problem.dimension)]
+    after = iteration.update(parts, _DrivenForces(move, slow, draws), from_sympy(stated, graph))
+    entries = [entry for part in after for entry in part.entries]
+    return OptimizerMove(Program.of({"state": Matrix.column(entries)}), state, draws)
+
+
+def noiseless_move(problem: Problem) -> RandomMove:
+    """m = ∇L."""
+    landscape = problem.landscape()
+    slope = landscape.gradient.entries
+    return RandomMove(landscape.variables, slope, (), gradient=slope, noise=[landscape.graph.constant(0)] * len(slope))
+
+
+def own_symbols(optimizer: Optimizer, problem: Problem) -> tuple[sp.Symbol, ...]:
+    """The symbols of the optimizer's own numbers that are not the problem's, by their names: its iteration takes values of all of
+    them, also where the limit does not depend on them."""
+    stated: list[Any] = [getattr(optimizer, field.name) for field in fields(optimizer)]  # type: ignore[arg-type]
+    found = {s for value in stated if isinstance(value, sp.Basic) for s in value.free_symbols}
+    own = [s for s in found if isinstance(s, sp.Symbol) and s not in problem.symbols]
+    return tuple(sorted(own, key=str))
+
+
+def with_own_symbols(problem: Problem, optimizer: Optimizer) -> Problem:
+    """The problem with the optimizer's symbols among its constants."""
+    own = own_symbols(optimizer, problem)
+    return replace(problem, constants=(*problem.constants, *own)) if own else problem
+
+
+class _DrivenForces:
+    """`Forces` by substitution in the nodes of one draw."""
+
+    def __init__(self, move: RandomMove, slow: Sequence[Node], draws: Sequence[Sequence[sp.Symbol]]):
+        graph = move.variables[0].graph
+        self._variables = move.variables
+        self._gradient = [g + s for g, s in zip(move.gradient, slow, strict=True)]
+        self._noise = move.noise
+        self._force = [m + s for m, s in zip(move.entries, slow, strict=True)]
+        self._draws = [{graph.symbol(a): graph.symbol(b) for a, b in zip(move.symbols, d, strict=True)} for d in draws]
+
+    def gradient(self, x: Matrix) -> Matrix:
+        return self._at(self._gradient, x, {})
+
+    def noise(self, x: Matrix, draw: int) -> Matrix:
+        return self._at(self._noise, x, self._draws[draw])
+
+    def force(self, x: Matrix, draw: int) -> Matrix:
+        return self._at(self._force, x, self._draws[draw])
+
+    def _at(self, nodes: Sequence[Node], x: Matrix, drawn: dict[Node, Node]) -> Matrix:
+        return Matrix.column(replace_nodes(nodes, dict(zip(self._variables, x.entries, strict=True)) | drawn))
+
+
+def _parted(symbols: Sequence[sp.Symbol], size: int) -> list[Sequence[sp.Symbol]]:
+    return [symbols[i : i + size] for i in range(0, len(symbols), size)]

@@ -1,0 +1,138 @@
+"""R where Σ_⊥ is a multiple of ∇²L or of I − ∂Φ, for every optimizer that is a function of ∇²L.
+
+With S = c·g(∇²L)(I − ∂Φ), T[S] = c∇tr G(∇²L) for G′ = g: first derivatives of a spectral function see only the diagonal of the
+kernel. So the normal regularization is −∂Φ∇R with R = (c/2)Σ_i G(λ_i) over the curvatures λ_i > 0.
+"""
+
+from contextlib import suppress
+from dataclasses import dataclass
+
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.reading import reading_cost
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
+from symbolic_sgd.errors import ExpressionTooLarge
+from symbolic_sgd.optimizers.kernel import A
+from symbolic_sgd.rational.squares import with_complete_squares
+from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
+
+MUCH = 2
+"""How many times less to read another form of tr ∇²L has to be than the one that comes first."""
+
+LARGEST_DETERMINANT = 4
+"""Rows of a determinant that is written out."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Sums over the curvatures λ_1 … λ_M > 0 of Γ, as expressions."""
+
+    derivation: Derivation
+
+    def trace(self) -> Expression:
+        """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
+        written = []
+        space = self.derivation.normal_space
+        if isinstance(space, ComposedFrame):
+            with suppress(ExpressionTooLarge):
+                frame = space.frame.expand("frame")
+                written.append(sp.expand((space.curvature.expand("curvature") * frame.T * frame).trace()))
+        for program in (self.derivation.guard, self.derivation.blocks):
+            hessian = program.select("hessian").on(Graph())["hessian"]
+            written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
+        shortest = [min(with_complete_squares(e), sp.factor_terms(e), key=reading_cost) for e in written]
+        least = min(shortest, key=reading_cost)
+        return shortest[0] if reading_cost(shortest[0]) <= MUCH * reading_cost(least) else least
+
+    def volume(self) -> Expression:
+        """|∇²L|₊, up to a factor that is constant on Γ: det K det FᵀF where ∇²L = F K Fᵀ is known, else det(Fᵀ∇²L F)/det FᵀF, or
+        e_M without a frame."""
+        space = self.derivation.normal_space
+        if isinstance(space, Frameless):
+            return space.symmetric.expand("symmetric")[-1, 0]
+        frame = space.frame.expand("frame")
+        gram = self._determinant(frame.T * frame)
+        if isinstance(space, ComposedFrame):
+            curvature = self._determinant(space.curvature.expand("curvature"))
+            constant = space.rigid and curvature.free_symbols & set(self.derivation.problem.parameters)
+            return gram if constant else curvature * gram
+        return self._determinant(frame.T * self.derivation.blocks.expand("hessian") * frame) / gram
+
+    def shifted(self, t: Expression) -> Expression:
+        """Π(1 + tλ_i): det(I + tKFᵀF) where ∇²L = F K Fᵀ is known, a polynomial in e_1 … e_M without a frame, else det(I + t∇²L)."""
+        space = self.derivation.normal_space
+        if self.derivation.codimension == 1:
+            return 1 + t * self.trace()
+        if isinstance(space, Frameless):
+            return 1 + sp.Add(*[t**k * e for k, e in enumerate(space.symmetric.expand("symmetric").flat(), start=1)])
+        if isinstance(space, ComposedFrame):
+            frame = space.frame.expand("frame")
+            turned = space.curvature.expand("curvature") * (frame.T * frame)
+        else:
+            turned = self.derivation.blocks.expand("hessian")
+        return self._determinant(sp.eye(turned.rows) + t * turned)
+
+    def power_sum(self, k: int) -> Expression:
+        """tr (∇²L)ᵏ."""
+        if k == 1:
+            return self.trace()
+        hessian = self.derivation.blocks.select("hessian").on(Graph())["hessian"]
+        power = hessian
+        for _ in range(k - 1):
+            power = power @ hessian
+        return sp.expand(Program.of({"trace": Matrix.column([power.trace])}).expand("trace")[0, 0])
+
+    @staticmethod
+    def _determinant(matrix: SymbolicMatrix) -> Expression:
+        if matrix.rows > LARGEST_DETERMINANT:
+            raise ExpressionTooLarge(
+                f"the regularizer is the logarithm of a {matrix.rows}×{matrix.rows} determinant, too large to be written out: "
+                "use sde.lambdify() for the regularization itself"
+            )
+        return sp.factor_terms(matrix.applyfunc(sp.expand).det(method="berkowitz"))
+
+
+def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
+    """R and its formula in words, where Σ_⊥ = cH or s²(I − ∂Φ) and G is made of powers and logarithms; else None.
+
+    Raises:
+        ExpressionTooLarge: it needs a determinant of more than four rows.
+    """
+    response, spectrum = derivation.response, Spectrum(derivation)
+    choices = [
+        (derivation.proportion, response.of_proportion(), "Σ_⊥ = c∇²L"),
+        (derivation.isotropy, response.of_isotropy(), "Σ_⊥ = s²(I − ∂Φ)"),
+    ]
+    for factor, g, noise in choices:
+        if factor is not None and g is not None:
+            total = _sum_of_integrals(g, spectrum)
+            if total is None:
+                return None
+            shown = str(g.subs(A, sp.Symbol("lambda"))).replace("lambda", "λ")
+            return (
+                factor / 2 * total,
+                f"{noise} on Γ: R is half the factor times Σ ∫g dλ over the curvatures, g = {shown}",
+            )
+    return None
+
+
+def _sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
+    """Σ_i G(λ_i), up to a constant, by partial fractions with linear denominators."""
+    total = sp.S.Zero
+    for term in sp.Add.make_args(sp.apart(g, A)):
+        above, below = sp.fraction(sp.together(term))
+        if not below.has(A):
+            for (power,), c in sp.Poly(term, A).terms():
+                total += c * spectrum.power_sum(power + 1) / (power + 1)
+            continue
+        line = sp.Poly(below, A)
+        if line.degree() != 1 or above.has(A):
+            return None
+        slope, constant = line.all_coeffs()
+        argument = spectrum.volume() if constant == 0 else spectrum.shifted(sp.cancel(slope / constant))
+        total += sp.cancel(above / slope) * sp.log(argument)
+    return total

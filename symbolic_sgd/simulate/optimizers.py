@@ -1,0 +1,111 @@
+"""An optimizer as the simulators take it: its numbers put in, and its steps."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields, replace
+from fractions import Fraction
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric.random_move import ALL
+from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer
+from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.simulate.arguments import learning_rate_of
+from symbolic_sgd.simulate.sgd import Law, iterated
+from symbolic_sgd.simulate.stability import Bounds
+from symbolic_sgd.simulate.steps import Descent, Iterated
+
+Values = Mapping[sp.Symbol, Fraction]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """An optimizer with a number for everything.
+
+    Args:
+        optimizer: which.
+        stated: η where it has none of its own, else None.
+        scale: ε.
+        values: of the problem's constants and of the optimizer's symbols.
+    """
+
+    optimizer: Optimizer
+    stated: Fraction | None
+    scale: Fraction
+    values: Values
+
+    @staticmethod
+    def of(optimizer: Optimizer, learning_rate: Any, noise_scale: Fraction, values: Values) -> "Tuned":
+        """The optimizer, told its learning rate where it has none.
+
+        Raises:
+            BadInput: a learning rate too many, or too few.
+        """
+        if learning_rate is not None and optimizer.is_finite:
+            raise BadInput(
+                f"learning_rate is given twice: {optimizer.label} has its own, {optimizer.rate}; leave learning_rate= out"
+            )
+        if learning_rate is None and not optimizer.is_finite:
+            raise BadInput(
+                f"learning_rate is missing, and {optimizer.label} leaves it open: give learning_rate={optimizer.rate}"
+            )
+        stated = None if learning_rate is None else Fraction(learning_rate_of(learning_rate))
+        return Tuned(optimizer, stated, noise_scale, values)
+
+    @property
+    def rate(self) -> Fraction:
+        """η."""
+        return self._number(self.optimizer.rate)
+
+    @property
+    def time_unit(self) -> float:
+        """What a step adds to t."""
+        known = {**self._known, NOISE_SCALE: self.scale}
+        return float(sp.lambdify(list(known), self.optimizer.time_unit, "math")(*map(float, known.values())))
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether a step is x − m(x, a) with the noise as it is stated, and nothing else."""
+        return isinstance(self.optimizer, SGD) and not self.optimizer.decay and not self.optimizer.slow_potential
+
+    @property
+    def identity(self) -> tuple[object, ...]:
+        """What a checkpoint knows of it beside η."""
+        return () if self.optimizer == SGD() and self.scale == ALL else (self.optimizer, self.scale)
+
+    def stepper(self, problem: Problem, law: Law) -> Descent | Iterated:
+        """Its steps, by a law of the noise."""
+        if self.is_plain:
+            return law.descent(problem, self.rate, self.values, self.scale)
+        return iterated(self.optimizer, problem, law, self.stated, self.scale, self.values)
+
+    def bounds(self, problem: Problem, law: Law) -> Bounds:
+        """What its learning rate is held against."""
+        ours = isinstance(self.optimizer, SGD)
+        descent = law.descent(problem, self.rate, self.values, self.scale) if ours else None
+        edge = at_numbers(self.optimizer, self.values, self.stated).edge
+        return Bounds(self.optimizer.label, float(self.rate), descent, float("inf") if edge is None else float(edge))
+
+    @property
+    def _known(self) -> dict[sp.Symbol, Fraction]:
+        return {**self.values, **({} if self.stated is None else {self.optimizer.rate: self.stated})}
+
+    def _number(self, expression: Expression) -> Fraction:
+        value: Any = expression.xreplace(_rationals(self._known))
+        return Fraction(int(value.p), int(value.q)) if value.is_Rational else Fraction(float(value))
+
+
+def at_numbers(optimizer: Optimizer, values: Values, rate: Fraction | None) -> Optimizer:
+    """The optimizer with numbers for its symbols, at a learning rate that stays."""
+    stated = {field.name: getattr(optimizer, field.name) for field in fields(optimizer)}  # type: ignore[arg-type]
+    known = _rationals(values)
+    numbers = {name: value.xreplace(known) for name, value in stated.items() if isinstance(value, sp.Basic)}
+    numeric: Any = replace(optimizer, **numbers)  # type: ignore[type-var]
+    return numeric if rate is None else numeric.at(sp.Rational(rate.numerator, rate.denominator))
+
+
+def _rationals(values: Values) -> dict[sp.Symbol, Any]:
+    return {s: sp.Rational(value.numerator, value.denominator) for s, value in values.items()}

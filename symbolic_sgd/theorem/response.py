@@ -1,0 +1,204 @@
+"""How an optimizer turns the noise into a stationary covariance across Γ: the seam between an optimizer and the theorem.
+
+C_∞, the stationary covariance with what correlates it to the motion along Γ, solves one linear equation. For functions of H it is
+Σ∘k for a kernel k of pairs of curvatures; where each step draws a sample whose losses all rest on Γ, SGD is a random map and
+HC + CH − ηE[H_iCH_i] = Σ_⊥.
+"""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+
+import sympy as sp
+
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.lyapunov import PairTerm
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, Kernel, with_positive_factors
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.problems.problem import Problem
+
+HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True)
+class Coordinates:
+    """H = N C Nᵀ in some columns N of the normal space.
+
+    Args:
+        gram: NᵀN.
+        curvature: C.
+        samples: Nᵀa_i for a random map with H_i = a_i a_iᵀ, else ().
+    """
+
+    gram: Matrix
+    curvature: Matrix
+    samples: Sequence[Matrix] = ()
+
+    def powers(self, count: int) -> list[Matrix]:
+        """M_i = G(CG)ⁱ for G = NᵀN, i < count: NZNᵀ ↦ HⁱNZNᵀHʲ is Z ↦ M_iZM_j, multiplied by G on both sides."""
+        found = [self.gram]
+        for _ in range(count - 1):
+            found.append(found[-1] @ (self.curvature @ self.gram))
+        return found
+
+
+class Response(ABC):
+    """The stationary covariance that a noise leads to."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """The operator that turns Σ_⊥ into S."""
+
+    @property
+    @abstractmethod
+    def kernel(self) -> Kernel | None:
+        """k, where it is a function of pairs of curvatures."""
+
+    @abstractmethod
+    def pairs(self, space: Coordinates) -> list[PairTerm]:
+        """The map of Z, S = NZNᵀ, multiplied by NᵀN on both sides: positive definite where the optimizer is stable."""
+
+    @abstractmethod
+    def right(self, space: Coordinates, y: Matrix) -> Matrix:
+        """Its right side for Σ_⊥ = NYNᵀ."""
+
+    @property
+    def is_lyapunov(self) -> bool:
+        """Whether it is plain SGD's at a learning rate that tends to 0."""
+        return self.kernel is LYAPUNOV
+
+    @property
+    def mixed(self) -> Expression:
+        """λk(λ, 0), in the letter `A`."""
+        return sp.S.One
+
+    def of_proportion(self) -> Expression | None:
+        """λk(λ, λ) in `A`: S = c·(that of H)(I − ∂Φ) where Σ_⊥ = cH; None where S is not that."""
+        return None
+
+    def of_isotropy(self) -> Expression | None:
+        """k(λ, λ) in `A`, for Σ_⊥ = s²(I − ∂Φ)."""
+        return None
+
+
+@dataclass(frozen=True)
+class KernelResponse(Response):
+    """S = Σ_⊥∘k."""
+
+    of_pairs: Kernel
+
+    @property
+    def kernel(self) -> Kernel:
+        return self.of_pairs
+
+    @property
+    def words(self) -> str:
+        return self.kernel.name
+
+    def pairs(self, space: Coordinates) -> list[PairTerm]:
+        graph = space.gram[0, 0].graph
+        _, below = self.kernel.on(graph)
+        powers = space.powers(1 + max(i for i, _ in below))
+        # (i, j) and (j, i) are one term; a diagonal one is its own mirror image.
+        return [(HALF * c if i == j else c, powers[i], powers[j]) for (i, j), c in below.items() if i >= j]
+
+    def right(self, space: Coordinates, y: Matrix) -> Matrix:
+        above, _ = self.kernel.on(y[0, 0].graph)
+        powers = space.powers(1 + max(i for i, _ in above))
+        total = y.map(lambda entry: 0 * entry)
+        for (i, j), c in above.items():
+            total = total + (powers[i] @ y @ powers[j]).scaled(c)
+        return total
+
+    @property
+    def mixed(self) -> Expression:
+        return self.kernel.mixed
+
+    def of_proportion(self) -> Expression | None:
+        return with_positive_factors(A * self.kernel.diagonal)
+
+    def of_isotropy(self) -> Expression | None:
+        return self.kernel.diagonal
+
+
+PLAIN_RESPONSE = KernelResponse(LYAPUNOV)
+"""Of SGD at a learning rate that tends to 0."""
+
+
+@dataclass(frozen=True)
+class MinibatchResponse(Response):
+    """S with HS + SH − η((1−α)HSH + αE[H_iSH_i]) = Σ_⊥ for samples with H_i = a_i a_iᵀ.
+
+    Args:
+        rate: η.
+        weights: w_i, of the samples: H = Σ w_i a_i a_iᵀ.
+        share: α, 1 for batches of one sample.
+    """
+
+    rate: Expression
+    weights: tuple[Fraction, ...]
+    share: Fraction
+
+    @property
+    def words(self) -> str:
+        return "the inverse of S ↦ HS + SH − ηE[HᵢSHᵢ], of SGD on one sample a step"
+
+    @property
+    def kernel(self) -> None:
+        return None
+
+    def pairs(self, space: Coordinates) -> list[PairTerm]:
+        graph = space.gram[0, 0].graph
+        eta, (first, second) = from_sympy(self.rate, graph), space.powers(2)
+        terms: list[PairTerm] = [(None, second, first)]
+        if self.share != 1:
+            terms.append((-(HALF * (1 - self.share)) * eta, second, second))
+        for weight, column in zip(self.weights, space.samples, strict=True):
+            outer = column @ column.T
+            terms.append((-(HALF * self.share * weight) * eta, outer, outer))
+        return terms
+
+    def right(self, space: Coordinates, y: Matrix) -> Matrix:
+        return space.gram @ y @ space.gram
+
+
+def coefficients(expression: Expression, graph: Graph) -> tuple[list[Node], list[Node]]:
+    """Numerator and denominator of a rational function of the letter `A`, by the coefficients of 1, A, A², …"""
+    above, below = sp.fraction(sp.together(expression))
+    lists = ([from_sympy(c, graph) for c in reversed(sp.Poly(p, A).all_coeffs())] for p in (above, below))
+    first, second = lists
+    return first, second
+
+
+def response_of(optimizer: Optimizer, problem: Problem, *, interpolating: bool) -> Response:
+    """The response of an optimizer to a problem's noise.
+
+    Args:
+        optimizer: whose.
+        problem: whose noise.
+        interpolating: whether all residuals vanish on Γ.
+
+    Raises:
+        BadInput: each step draws a sample, at a learning rate that stays, and the theorem does not speak of that.
+    """
+    drawn = problem.noise.samples(problem) if optimizer.is_finite else None
+    if drawn is None:
+        return KernelResponse(optimizer.kernel)
+    if not interpolating:
+        raise BadInput(
+            "each step draws a sample, and not all of them rest on Γ: at a learning rate that stays, SGD does not come near Γ there "
+            "however small the other noise is. State the noise of the full gradient (LabelNoise(…, batch_size=n), or σ(x) as a "
+            "matrix), or leave learning_rate out"
+        )
+    if not isinstance(optimizer, SGD):
+        raise BadInput(
+            f"each step draws a sample: at a learning rate that stays {optimizer.label} is then a random map, which is derived for SGD "
+            "only. State the noise of the full gradient: LabelNoise(…, batch_size=n), or σ(x) as a matrix"
+        )
+    return MinibatchResponse(optimizer.rate, drawn, Fraction(1))

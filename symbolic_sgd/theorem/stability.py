@@ -1,0 +1,53 @@
+"""Where an optimizer stays near Γ at a learning rate that stays: as a matrix that is positive definite there, and as numbers > 0."""
+
+from dataclasses import dataclass
+from math import comb
+
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, elementary_symmetric, pair_system
+from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry
+from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.theorem.response import Response
+
+
+@dataclass(frozen=True)
+class Stability:
+    """The optimizer is stable where `matrix` is positive definite, which is where all of `positive` are positive."""
+
+    matrix: Matrix
+    positive: tuple[Node, ...]
+
+
+def stability(
+    normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, response: Response
+) -> Stability | None:
+    """I − H/λ* > 0 for an edge λ*; for SGD on samples the map of the second moments, S ↦ HS + SH − ηE[H_iSH_i], is positive
+    definite: that is mean-square stability (its inverse is Σ_k (1 − η·)ᵏη, a sum of maps that keep S ≥ 0)."""
+    if optimizer.edge is None:
+        return None
+    if response.kernel is None:
+        assert isinstance(normal, FramedGeometry)
+        _, system = pair_system(response.pairs(normal.space(noise.samples)), normal.matrix.shape[0])
+        return Stability(system, PositiveDefinite.factor(system).pivots)
+    manifold = normal.frame.manifold
+    hessian = manifold.restrict(manifold.landscape.hessian)
+    graph, d = manifold.landscape.graph, manifold.landscape.dimension
+    slow = 1 / from_sympy(optimizer.edge, graph)
+    below = Matrix.identity(graph, d) - hessian.scaled(slow)
+    return Stability(below, _positive(normal, hessian, slow, below))
+
+
+def _positive(normal: NodeGeometry, hessian: Matrix, slow: Node, below: Matrix) -> tuple[Node, ...]:
+    """e_1 … e_M of the eigenvalues 1 − λ_i/λ*: the eigenvalues are real, so all are positive where all of these are."""
+    m = normal.frame.manifold.codimension
+    if m > CLOSED_FORM:
+        return PositiveDefinite.factor(below).pivots
+    e = normal.symmetric if isinstance(normal, FramelessGeometry) else elementary_symmetric(hessian, m)
+    graph, values = slow.graph, []
+    for k in range(1, m + 1):  # e_k(1 − t) = Σ_j (−1)ʲ C(m − j, k − j) e_j(t)
+        terms = [comb(m - j, k - j) * (-slow) ** j * (e[j - 1] if j else graph.constant(1)) for j in range(k + 1)]
+        values.append(graph.total(terms))
+    return tuple(values)
