@@ -64,6 +64,8 @@ def with_common_factors(expression: Expression | SymbolicMatrix) -> Expression |
     """
     if isinstance(expression, sp.MatrixBase):
         return expression.applyfunc(with_common_factors)
+    if isinstance(expression, sp.MatrixExpr):
+        return expression
     if expression.is_Mul:
         return _without_contents(expression)
     if not expression.is_Add:

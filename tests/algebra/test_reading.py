@@ -63,6 +63,11 @@ def test_a_number_stands_before_the_bracket_where_that_is_less(expression, text)
     assert sp.cancel(written - expression) == 0
 
 
+def test_sums_and_products_of_matrices_stay():
+    symbolic = sp.MatMul(sp.ImmutableMatrix([u, v]), sp.MatrixSymbol("dt", 1, 1)) + sp.MatrixSymbol("dY", 2, 1)
+    assert [with_common_factors(e) for e in (symbolic, *symbolic.args)] == [symbolic, *symbolic.args]
+
+
 def test_a_matrix_entry_by_entry():
     assert str(with_common_factors(sp.ImmutableMatrix([[square / 2, u]]))) == "Matrix([[(u**2 + v**2)/2, u]])"
 
