@@ -13,7 +13,7 @@ from sympy.printing.defaults import Printable
 
 from symbolic_sgd import api, charts, documents, families, flow, numeric, printing, regularizer
 from symbolic_sgd.algebra.as_read import reading
-from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.api.term_sizes import TermSize
 from symbolic_sgd.effort import REGULARIZER, Effort, Progress, checked_progress, checked_seconds
@@ -586,10 +586,8 @@ class LimitingSDE(Printable):
     def _where(self) -> str:
         rank = f"all of Γ (the minimizers where ∇²L has rank {self.derivation.codimension})"
         on = rank if self.component is None else str(self.component)
-        try:
-            conditions = "; ".join(map(str, self.valid_where))
-        except ExpressionTooLarge:
-            conditions = "a minor that is too large to print is not singular"
+        shown, further = self.derivation.conditions_within(EXPANSION_BUDGET)
+        conditions = "; ".join([*map(str, shown), *further])
         if not conditions:
             return f"on {on}"
         return f"where {conditions}" + ("" if self.component is None else f", on {on}")

@@ -6,6 +6,7 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
+from symbolic_sgd.algebra.program import EXPANSION_BUDGET
 from symbolic_sgd.checks.certificate import Certificate, Check
 from symbolic_sgd.checks.drawn_noise import DrawnNoise
 from symbolic_sgd.checks.enclosures import Enclosures
@@ -22,7 +23,7 @@ from symbolic_sgd.checks.regularizer_road import RegularizerRoad
 from symbolic_sgd.checks.scheme_orders import SchemeOrders
 from symbolic_sgd.checks.stratonovich_road import StratonovichRoad
 from symbolic_sgd.checks.witness import Witness
-from symbolic_sgd.errors import BadInput, ExpressionTooLarge
+from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.lowering import lower
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.stated import stated_document
@@ -167,7 +168,5 @@ def _assumptions(derivation: Derivation) -> tuple[str, ...]:
 
 
 def _valid_where(derivation: Derivation) -> tuple[str, ...]:
-    try:
-        return tuple(map(str, derivation.conditions()))
-    except ExpressionTooLarge:
-        return ("a minor that is too large to print is not singular",)
+    shown, further = derivation.conditions_within(EXPANSION_BUDGET)
+    return (*map(str, shown), *further)

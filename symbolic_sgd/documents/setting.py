@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from symbolic_sgd.documents.document import Block, Items
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import listed, matrix_equation
-from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.flow.explicit import ExplicitLimit
 from symbolic_sgd.flow.implicit import ImplicitLimit
 from symbolic_sgd.flow.limit import FlowLimit
@@ -81,13 +81,14 @@ def assumptions(findings: Findings) -> tuple[Block, ...]:
 def _where(findings: Findings) -> Paragraph:
     derivation = findings.derivation
     on = "all of Γ" if derivation.component is None else str(derivation.component)
-    try:
-        conditions = derivation.conditions(budget=200)
-    except ExpressionTooLarge:
-        return sentence(f"The formulas hold on {on}, where a minor of ∇²L, too large to be printed, is not singular.")
-    if not conditions:
+    conditions, further = derivation.conditions_within(200)
+    if not conditions and not further:
         return sentence(f"The formulas hold on {on}.")
-    return paragraph(*in_words(f"The formulas hold on {on}, where "), *listed(conditions), ".")
+    words = " and ".join(further)
+    if not conditions:
+        return sentence(f"The formulas hold on {on}, where {words}.")
+    rest = in_words(f" and where {words}.") if further else ["."]
+    return paragraph(*in_words(f"The formulas hold on {on}, where "), *listed(conditions), *rest)
 
 
 def manifold(findings: Findings) -> tuple[Block, ...]:

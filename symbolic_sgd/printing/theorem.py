@@ -125,10 +125,11 @@ def _noise(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Bl
 
 
 def _validity(derivation: Derivation) -> Iterator[Block]:
-    printed = derivation.minor is None or derivation.minor.expanded_size("minor") <= PRINTED
-    conditions = derivation.conditions() if printed else derivation.cell
+    conditions, further = derivation.conditions_within(PRINTED)
     if conditions:
         yield from _listed(r"\text{valid where }", list(map(expression_latex, conditions)))
+    if further:
+        yield sentence(f"The formulas hold where {' and '.join(further)}.")
     if derivation.component is not None and derivation.component.equations:
         yield from _listed(
             r"\text{on the part of }\Gamma\text{ where }", list(map(equated, derivation.component.equations))

@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.effort import Progress, silent
-from symbolic_sgd.errors import Unstable
+from symbolic_sgd.errors import ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
 from symbolic_sgd.manifold.precise import HIGH
@@ -166,6 +166,9 @@ def _stated(matrix: Matrix | None) -> Matrix:
     return matrix
 
 
+LARGE_MINOR = "a minor of ∇²L, too large to be printed, is not singular"
+LARGE_STABILITY = "the optimizer is stable, which is a condition too large to be printed"
+
 DRIFT_TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")
 
 
@@ -237,6 +240,16 @@ class Derivation:
             ExpressionTooLarge: they hold more than `budget` operations.
         """
         return (*self.cell, *self._regular(budget), *self._stable(budget))
+
+    def conditions_within(self, budget: int) -> tuple[tuple[sp.Basic, ...], tuple[str, ...]]:
+        """The conditions that hold at most so many operations, and the others in words."""
+        shown, words = list(self.cell), []
+        for part, said in ((self._regular, LARGE_MINOR), (self._stable, LARGE_STABILITY)):
+            try:
+                shown.extend(part(budget))
+            except ExpressionTooLarge:
+                words.append(said)
+        return tuple(shown), tuple(words)
 
     def _regular(self, budget: int) -> tuple[sp.Basic, ...]:
         if self.minor is None:
