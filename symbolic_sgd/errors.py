@@ -118,6 +118,10 @@ class OffManifold(SymbolicSGDError):
     """A point that is not on Γ."""
 
 
+class Unstable(NoManifold):
+    """Γ does not attract the optimizer: its learning rate is beyond the edge of stability."""
+
+
 class SingularPoint(SymbolicSGDError):
     """A point of Γ where the condition in `valid_where` fails."""
 

@@ -1,6 +1,7 @@
 """How a person would write an expression: what it costs to read, which term stands first, which number before a bracket."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import sympy as sp
@@ -63,6 +64,8 @@ def with_common_factors(expression: Expression | SymbolicMatrix) -> Expression |
     """
     if isinstance(expression, sp.MatrixBase):
         return expression.applyfunc(with_common_factors)
+    if isinstance(expression, sp.MatrixExpr):
+        return expression
     if expression.is_Mul:
         return _without_contents(expression)
     if not expression.is_Add:
@@ -93,41 +96,55 @@ def _without_contents(product: Any) -> Expression:
 
 
 def over_one_denominator(matrix: SymbolicMatrix) -> tuple[Expression, SymbolicMatrix]:
-    """A factor c/d and the matrix that it multiplies, where all entries but zeros have one denominator, but for numbers.
+    """A factor c/d and the matrix that it multiplies, where all entries but zeros have one denominator.
 
-    c holds the numbers that the entries share, and a sign that all have. Of other matrices, 1 and the matrix.
+    They may differ by numbers, and beside sums by powers of letters; c holds the numbers that the entries share, and a sign that all
+    have. Of other matrices, 1 and the matrix.
 
     >>> u, v = sp.symbols("u v"); over_one_denominator(sp.ImmutableMatrix([u/(2*v), -1/v]))
     (1/(2*v), Matrix([
     [ u],
     [-2]]))
     """
-    ratios = {k: _ratio(entry) for k, entry in enumerate(matrix.flat()) if entry != 0}
-    numbers, denominators = [n for n, _, _ in ratios.values()], {below for _, _, below in ratios.values()}
-    shared = len(ratios) > 1 and len(denominators) == 1 and all(number.is_Rational for number in numbers)
-    if not shared or any(_is_ratio(term) for _, above, _ in ratios.values() for term in sp.Add.make_args(above)):
+    ratios = {k: _Ratio.of(entry) for k, entry in enumerate(matrix.flat()) if entry != 0}
+    listed = list(ratios.values())
+    same = len({(r.sums, r.letters if r.sums == 1 else 1) for r in listed}) == 1
+    if len(listed) < 2 or not same or any(r.nested or not r.number.is_Rational for r in listed):
         return sp.S.One, matrix
-    (below,) = denominators
-    whole = [number.q == 1 for number in numbers]
-    if below == 1 and any(whole) and not all(whole):
+    letters, sums = sp.lcm_list([r.letters for r in listed]), listed[0].sums
+    constants = sp.Mul(*set.intersection(*({f for f in sp.Mul.make_args(r.above) if f.is_number} for r in listed)))
+    whole = [r.number.q == 1 for r in listed]
+    numeric = constants != 1 or all(r.above.is_number for r in listed)
+    if letters * sums == 1 and any(whole) and not all(whole) and not numeric:
         return sp.S.One, matrix
-    common = sp.igcd(*(number.p for number in numbers)) * (-1 if max(numbers) < 0 else 1)
-    number = sp.Rational(common, sp.ilcm(*(number.q for number in numbers)))
-    constants = set.intersection(
-        *({f for f in sp.Mul.make_args(above) if f.is_number} for _, above, _ in ratios.values())
-    )
-    constant = sp.Mul(*constants - {sp.S.One})
-    entries = {k: (n / number) * (above / constant) for k, (n, above, _) in ratios.items()}
-    listed = [entries.get(k, sp.S.Zero) for k in range(len(matrix))]
-    return number * constant / below, sp.ImmutableDenseMatrix(*matrix.shape, listed)
+    common = sp.igcd(*(r.number.p for r in listed)) * (-1 if max(r.number for r in listed) < 0 else 1)
+    number = sp.Rational(common, sp.ilcm(*(r.number.q for r in listed)))
+    entries = {k: (r.number / number) * (r.above / constants) * (letters / r.letters) for k, r in ratios.items()}
+    rows = [entries.get(k, sp.S.Zero) for k in range(len(matrix))]
+    return number * constants / (letters * sums), sp.ImmutableDenseMatrix(*matrix.shape, rows)
 
 
-def _ratio(entry: Any) -> tuple[Any, Any, Any]:
-    """A number, and what stands above and below the fraction bar beside it."""
-    written: Any = with_common_factors(entry)
-    number, rest = written.as_coeff_Mul()
-    above, below = sp.fraction(rest, exact=True)
-    return number, above, below
+@dataclass(frozen=True)
+class _Ratio:
+    """An entry as a number times what is above the fraction bar, over a product of letters and one of sums."""
+
+    number: Any
+    above: Any
+    letters: Any
+    sums: Any
+
+    @classmethod
+    def of(cls, entry: Any) -> "_Ratio":
+        written: Any = with_common_factors(entry)
+        number, rest = written.as_coeff_Mul()
+        above, below = sp.fraction(rest, exact=True)
+        letters = sp.Mul(*(f for f in sp.Mul.make_args(below) if f.as_base_exp()[0].is_Symbol))
+        return cls(number, above, letters, below / letters)
+
+    @property
+    def nested(self) -> bool:
+        """Whether there are fractions above the bar."""
+        return any(map(_is_ratio, sp.Add.make_args(self.above)))
 
 
 def _is_ratio(term: Any) -> bool:

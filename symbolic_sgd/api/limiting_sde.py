@@ -26,6 +26,7 @@ from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer, with_symbo
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, Derivation, derive
+from symbolic_sgd.theorem.stability import never_at_the_edge
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
 from symbolic_sgd.theorem.structural import StructuralFormulas
 from symbolic_sgd.theorem.structural_lines import structural_formulas
@@ -555,7 +556,18 @@ class LimitingSDE(Printable):
             f"The normal space is spanned by {self.derivation.frame_origin}.",
             f"The formulas hold {self._where()}.",
             f"{self.derivation.structure}.",
+            *self._edge(),
         )
+
+    def _edge(self) -> tuple[str, ...]:
+        """What is known of the edge of stability, where the optimizer has one."""
+        if self.derivation.stable is None:
+            return ()
+        still = self._matrix("tangent_noise")
+        descends = never_at_the_edge(self.optimizer, self.derivation.response, self.derivation.proportion)
+        if descends and still is not None and still.is_zero_matrix:
+            return ("Y never reaches the edge of stability: R decreases along Y, and is infinite there.",)
+        return ("Where Y comes to the edge of stability it ends: beyond it the theorem says nothing.",)
 
     @property
     def sizes(self) -> tuple[TermSize, ...]:

@@ -64,10 +64,9 @@ def chart(findings: Findings) -> tuple[Block, ...]:
             *in_words("In the coordinates θ"), " = (", *listed(found.coordinates), *in_words("), with x = ψ(θ),"),
             " the limit reads",
         ),
-        display(rf"d\theta = b_\theta\,dt{moving}"),
+        display(r"d\theta = 0" if findings.constant else rf"d\theta = b_\theta\,dt{moving}"),
         *matrix_equation(r"\psi(\theta)", [], found.embedding),
-        *_coefficients(found, still),
-        *_long_run(found),
+        *(() if findings.constant else (*_coefficients(found, still), *_long_run(found))),
     )  # fmt: skip
 
 

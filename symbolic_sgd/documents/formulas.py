@@ -34,8 +34,8 @@ def matrix_equation(
         return tuple(matrix_displays(symbol, chain, matrix))
     stated = (chained(symbol, chain),) if chain else ()
     long = "more operations than can be written out" if matrix is None else f"{size(matrix)} operations"
-    reason = f", {otherwise}" if otherwise else ""
-    return (*stated, paragraph("The entries of ", Math(symbol), f"{reason}, have {long} and are not printed."))
+    reason = f", {otherwise}," if otherwise else ""
+    return (*stated, paragraph("The entries of ", Math(symbol), f"{reason} have {long} and are not printed."))
 
 
 def program_matrix(symbol: str, program: Program, name: str) -> tuple[Block, ...]:

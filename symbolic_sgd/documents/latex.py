@@ -4,6 +4,8 @@ from textwrap import TextWrapper
 
 from symbolic_sgd.documents.document import Block, Document, Items, Section, Verbatim
 from symbolic_sgd.printing.blocks import Formula, Paragraph, environment, inline_latex
+from symbolic_sgd.printing.layout import layout
+from symbolic_sgd.printing.prose import in_words
 from symbolic_sgd.printing.tables import Cell, Table
 from symbolic_sgd.printing.text import text
 
@@ -20,10 +22,6 @@ PREAMBLE = r"""\documentclass[10pt,a4paper]{article}
 """
 
 
-_WRAPPER = TextWrapper(48, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
-"""For characters of \\footnotesize in a column of an article in two columns."""
-
-
 def latex(document: Document) -> str:
     """The document as LaTeX, from \\documentclass to \\end{document}."""
     parts = [
@@ -36,7 +34,7 @@ def latex(document: Document) -> str:
 
 
 def _section(section: Section) -> str:
-    written = [rf"\section{{{text(section.title)}}}"]
+    written = [rf"\section{{{''.join(map(inline_latex, in_words(section.title)))}}}"]
     for block in section.blocks:
         # A paragraph that begins with a display begins with an empty line.
         written.append(("\n" if isinstance(block, Formula) else "\n\n") + _block(block))
@@ -54,13 +52,14 @@ def _block(block: Block) -> str:
     if isinstance(block, Table):
         return _table(block)
     assert isinstance(block, Verbatim)
-    return f"{{\\footnotesize\n\\begin{{verbatim}}\n{_in_a_column(block)}\n\\end{{verbatim}}\n}}"
+    return f"{{\\footnotesize\n\\begin{{verbatim}}\n{_on_lines(block)}\n\\end{{verbatim}}\n}}"
 
 
-def _in_a_column(block: Verbatim) -> str:
-    """Its lines, broken at spaces where they are longer than a column."""
+def _on_lines(block: Verbatim) -> str:
+    """Its characters, of \\footnotesize, on lines that are broken at spaces where they are longer than those of formulas."""
+    wrapper = TextWrapper(layout().line, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
     whole = block.text.replace(r"\end{verbatim}", "").splitlines()
-    return "\n".join(part for line in whole for part in _WRAPPER.wrap(line) or [""])
+    return "\n".join(part for line in whole for part in wrapper.wrap(line) or [""])
 
 
 def _formula(formula: Formula) -> str:

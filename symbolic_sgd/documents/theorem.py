@@ -162,10 +162,11 @@ def _named_term(findings: Findings, term: Term) -> tuple[Block, ...]:
 def _term(findings: Findings, term: Term) -> tuple[Block, ...]:
     """A term by its definition, in vectors, and entry by entry."""
     matrix = findings.matrices[term.name]
-    links = [term.definition, *(line.value.latex() for line in findings.structure.written if line.term == term.name)]
+    in_vectors = [line.value.latex() for line in findings.structure.written if line.term == term.name]
+    links = [term.definition, *in_vectors]
     zero = matrix is not None and matrix.is_zero_matrix
     chain = [link for k, link in enumerate(links) if _bare(link) not in map(_bare, (term.symbol, *links[:k]))]
-    return matrix_equation(term.symbol, chain[:1] if zero else chain, matrix, IN_VECTORS)
+    return matrix_equation(term.symbol, chain[:1] if zero else chain, matrix, IN_VECTORS if in_vectors else "")
 
 
 def _bare(tex: str) -> str:

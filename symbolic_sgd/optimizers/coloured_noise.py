@@ -9,8 +9,6 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.optimizers.kernel import A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import (
-    LEARNING_RATE,
-    NOISE_SCALE,
     Forces,
     Iteration,
     Optimizer,
@@ -46,18 +44,6 @@ class ColouredNoise(Optimizer):
         correlation = stated_number(self.correlation, "correlation", least=-1, below=1)
         object.__setattr__(self, "correlation", correlation)
         object.__setattr__(self, "learning_rate", stated_rate(self.learning_rate))
-
-    @property
-    def is_finite(self) -> bool:
-        return self.learning_rate is not None
-
-    @property
-    def rate(self) -> Expression:
-        return self.learning_rate if self.is_finite else LEARNING_RATE
-
-    @property
-    def time_unit(self) -> Expression:
-        return self.rate**2 * (NOISE_SCALE**2 if self.is_finite else 1)
 
     @property
     def kernel(self) -> Kernel:

@@ -11,7 +11,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.optimizers.kernel import A, B, Kernel
-from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Forces, Iteration, Optimizer, stated_rate, whole_number
+from symbolic_sgd.optimizers.optimizer import Forces, Iteration, Optimizer, stated_rate, whole_number
 
 
 @dataclass(frozen=True)
@@ -46,18 +46,6 @@ class LocalSGD(Optimizer):
         own(self, "learning_rate", stated_rate(self.learning_rate))
         if self.learning_rate is None:
             raise BadInput("LocalSGD takes a learning rate: give learning_rate=η")
-
-    @property
-    def is_finite(self) -> bool:
-        return True
-
-    @property
-    def rate(self) -> Expression:
-        return self.learning_rate
-
-    @property
-    def time_unit(self) -> Expression:
-        return self.rate**2 * NOISE_SCALE**2
 
     @property
     def kernel(self) -> Kernel:

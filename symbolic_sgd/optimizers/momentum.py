@@ -13,8 +13,6 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import (
-    LEARNING_RATE,
-    NOISE_SCALE,
     Forces,
     Iteration,
     Optimizer,
@@ -30,23 +28,10 @@ class Momentum(Optimizer):
     """m⁺ = βm + g with a fixed β: t = kγ²ε² (kγ² where η tends to 0), γ = η/(1 − β)."""
 
     momentum: Any
-    learning_rate: Any
-
-    @property
-    def is_finite(self) -> bool:
-        return self.learning_rate is not None
-
-    @property
-    def rate(self) -> Expression:
-        return self.learning_rate if self.is_finite else LEARNING_RATE
 
     @property
     def effective_rate(self) -> Expression:
         return self.rate / (1 - self.momentum)
-
-    @property
-    def time_unit(self) -> Expression:
-        return self.effective_rate**2 * (NOISE_SCALE**2 if self.is_finite else 1)
 
     @property
     def kernel(self) -> Kernel:

@@ -76,25 +76,33 @@ class Optimizer(ABC):
     label: ClassVar[str]
     """What it is called in a sentence."""
 
+    learning_rate: Any
+    """η as an exact expression, None where it tends to 0."""
+
     @property
     def is_finite(self) -> bool:
         """Whether the learning rate stays while the noise tends to 0; else the learning rate tends to 0."""
-        return False
+        return self.learning_rate is not None
+
+    @property
+    def rate(self) -> Expression:
+        """η, or the symbol of it where it tends to 0."""
+        return self.learning_rate if self.is_finite else LEARNING_RATE
+
+    @property
+    def effective_rate(self) -> Expression:
+        """γ: a constant force f moves the optimizer by −γf a step."""
+        return self.rate
+
+    @property
+    def time_unit(self) -> Expression:
+        """What one step adds to t."""
+        return self.effective_rate**2 * (NOISE_SCALE**2 if self.is_finite else 1)
 
     @property
     @abstractmethod
     def kernel(self) -> Kernel:
         """k."""
-
-    @property
-    @abstractmethod
-    def rate(self) -> Expression:
-        """η, or the symbol of it where it tends to 0."""
-
-    @property
-    @abstractmethod
-    def time_unit(self) -> Expression:
-        """What one step adds to t."""
 
     @property
     @abstractmethod
@@ -131,11 +139,6 @@ class Optimizer(ABC):
     def tangent_factor(self) -> Expression:
         """τ."""
         return sp.S.One
-
-    @property
-    def effective_rate(self) -> Expression:
-        """γ: a constant force f moves the optimizer by −γf a step."""
-        return self.rate
 
     @property
     def slow_potential(self) -> Expression:

@@ -9,8 +9,6 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import (
-    LEARNING_RATE,
-    NOISE_SCALE,
     Forces,
     Iteration,
     Optimizer,
@@ -50,18 +48,6 @@ class SGD(Optimizer):
         own(self, "learning_rate", stated_rate(self.learning_rate))
         own(self, "weight_decay", stated_number(self.weight_decay, "weight_decay"))
         own(self, "slow_potential", stated_potential(self.slow_potential))
-
-    @property
-    def is_finite(self) -> bool:
-        return self.learning_rate is not None
-
-    @property
-    def rate(self) -> Expression:
-        return self.learning_rate if self.is_finite else LEARNING_RATE
-
-    @property
-    def time_unit(self) -> Expression:
-        return self.rate**2 * (NOISE_SCALE**2 if self.is_finite else 1)
 
     @property
     def kernel(self) -> Kernel:

@@ -159,7 +159,12 @@ def _equated(left: Any, right: Any, write: Write) -> list[str]:
 
 
 def matrix_latex(matrix: SymbolicMatrix, write: Write = expression_latex) -> str:
-    """A matrix over one denominator, its rows apart where they hold fractions, and further apart where these hold fractions."""
+    """A matrix over one denominator, or a single entry without brackets.
+
+    Rows are apart where they hold fractions, and further apart where these hold fractions.
+    """
+    if matrix.shape == (1, 1):
+        return write(matrix[0, 0])
     factor, matrix = over_one_denominator(matrix)
     before = "" if factor == 1 else f"{write(factor)} "
     rows = [" & ".join(write(matrix[i, j]) for j in range(matrix.cols)) for i in range(matrix.rows)]
@@ -185,7 +190,7 @@ def _over_a_name(matrix: SymbolicMatrix, widest: float, write: Write) -> Fitted 
 
 def _nests(entry: Expression) -> bool:
     """Whether a fraction in it holds another, or a root."""
-    quotients = (sp.fraction(term) for term in sp.Add.make_args(entry))
+    quotients = (sp.fraction(part) for part in sp.preorder_traversal(entry) if part.is_Mul or part.is_Pow)
     halves = (half for numerator, below in quotients if below != 1 for half in (numerator, below))
     return any(_is_high(part) for half in halves for part in sp.preorder_traversal(half))
 

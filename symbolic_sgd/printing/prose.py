@@ -34,6 +34,7 @@ def sentence(text: str) -> Paragraph:
 def in_words(text: str) -> list[Inline]:
     """The parts of a sentence: a run of mathematical words is one formula."""
     parts: list[Inline] = []
+    text = re.sub(r"(?<![\w.])oo\b", "∞", re.sub(r"\*\*(1\b|\(1\))", "", text))
     text = re.sub(r"\*\*\(?(-?\d+)\)?", lambda found: found[1].translate(_RAISED), text)
     text = re.sub(r"(?<![\w.])(\d+)\*(?=[A-Za-z(])", r"\1", text)
     text = re.sub(r"(?<=[\w)])\*(?=[\w(])", "·", text)

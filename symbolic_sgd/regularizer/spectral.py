@@ -4,6 +4,7 @@ With S = c·g(∇²L)(I − ∂Φ), T[S] = c∇tr G(∇²L) for G′ = g: first 
 kernel. So the normal regularization is −∂Φ∇R with R = (c/2)Σ_i G(λ_i) over the curvatures λ_i > 0.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 
 import sympy as sp
@@ -11,12 +12,16 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
+
+MUCH = 2
+"""How many times less to read another form of tr ∇²L has to be than the one that comes first."""
 
 LARGEST_DETERMINANT = 4
 """Rows of a determinant that is written out."""
@@ -29,12 +34,19 @@ class Spectrum:
     derivation: Derivation
 
     def trace(self) -> Expression:
-        """tr ∇²L, where that is shorter without what vanishes on Γ."""
+        """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
         written = []
-        for program in (self.derivation.blocks, self.derivation.guard):
+        space = self.derivation.normal_space
+        if isinstance(space, ComposedFrame):
+            with suppress(ExpressionTooLarge):
+                frame = space.frame.expand("frame")
+                written.append(sp.expand((space.curvature.expand("curvature") * frame.T * frame).trace()))
+        for program in (self.derivation.guard, self.derivation.blocks):
             hessian = program.select("hessian").on(Graph())["hessian"]
             written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
-        return with_complete_squares(min(reversed(written), key=sp.count_ops))
+        shortest = [min(with_complete_squares(e), sp.factor_terms(e), key=reading_cost) for e in written]
+        least = min(shortest, key=reading_cost)
+        return shortest[0] if reading_cost(shortest[0]) <= MUCH * reading_cost(least) else least
 
     def volume(self) -> Expression:
         """|∇²L|₊, up to a factor that is constant on Γ: det K det FᵀF where ∇²L = F K Fᵀ is known, else det(Fᵀ∇²L F)/det FᵀF, or

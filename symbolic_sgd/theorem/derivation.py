@@ -6,15 +6,18 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PreciseNumber
+from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.effort import Progress, silent
+from symbolic_sgd.errors import Unstable
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
+from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
@@ -261,6 +264,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
         NoManifold: the loss has no manifold of minimizers that the theorem speaks of.
         ProblemTooLarge: more operations would be needed than a graph may have.
         BadInput: the optimizer's limit on this noise is not covered.
+        Unstable: the optimizer stays near no point of Γ that was found.
     """
     progress("foreseeing the size of the derivation")
     check_expected_size(problem)
@@ -280,7 +284,22 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     progress("the drift")
     drift = drift_terms(normal, noise, response, _slow_field(optimizer, manifold))
     progress("collecting the terms")
-    return _collect(frame, normal, noise, drift, optimizer, response)
+    derivation = _collect(frame, normal, noise, drift, optimizer, response)
+    _check_stable_somewhere(derivation)
+    return derivation
+
+
+def _check_stable_somewhere(derivation: Derivation) -> None:
+    """Refuse a learning rate, given as a number, at which the optimizer stays near none of the points of Γ found."""
+    if derivation.stable is None or derivation.stable.symbols & set(derivation.problem.constants):
+        return
+    with mp.workdps(HIGH):
+        if any(all(a > 0 for a in derivation.stable.run(PRECISE, p)["positive"]) for p in derivation.points):
+            return
+    raise Unstable(
+        f"{derivation.optimizer.label} leaves Γ at every one of the {len(derivation.points)} points of it that were found: the learning "
+        "rate is beyond the edge of stability there. Make it smaller, or name a flatter part of Γ by near=…"
+    )
 
 
 def _slow_field(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:

@@ -3,10 +3,13 @@
 from dataclasses import dataclass
 from math import comb
 
+import sympy as sp
+
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import CLOSED_FORM, elementary_symmetric, pair_system
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
@@ -38,6 +41,17 @@ def stability(
     slow = 1 / from_sympy(optimizer.edge, graph)
     below = Matrix.identity(graph, d) - hessian.scaled(slow)
     return Stability(below, _positive(normal, hessian, slow, below))
+
+
+def never_at_the_edge(optimizer: Optimizer, response: Response, proportion: Expression | None) -> bool:
+    """Whether a limit without noise along Γ, in which Σ_⊥ = cH, stays away from the edge of stability for ever.
+
+    It descends R = (c/2)Σ∫λk(λ, λ)dλ, which is infinite at λ* where λk(λ, λ) > 0 has a pole there.
+    """
+    g = response.of_proportion()
+    if proportion is None or g is None or optimizer.edge is None or optimizer.has_slow_field:
+        return False
+    return sp.cancel(1 / g).subs(A, optimizer.edge).equals(0) is True
 
 
 def _positive(normal: NodeGeometry, hessian: Matrix, slow: Node, below: Matrix) -> tuple[Node, ...]:

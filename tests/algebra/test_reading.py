@@ -63,6 +63,11 @@ def test_a_number_stands_before_the_bracket_where_that_is_less(expression, text)
     assert sp.cancel(written - expression) == 0
 
 
+def test_sums_and_products_of_matrices_stay():
+    symbolic = sp.MatMul(sp.ImmutableMatrix([u, v]), sp.MatrixSymbol("dt", 1, 1)) + sp.MatrixSymbol("dY", 2, 1)
+    assert [with_common_factors(e) for e in (symbolic, *symbolic.args)] == [symbolic, *symbolic.args]
+
+
 def test_a_matrix_entry_by_entry():
     assert str(with_common_factors(sp.ImmutableMatrix([[square / 2, u]]))) == "Matrix([[(u**2 + v**2)/2, u]])"
 
@@ -73,6 +78,9 @@ def test_a_matrix_entry_by_entry():
         ([u**2 / square, -1 / square, 0], 1 / square, [u**2, -1, 0]),
         ([u / (2 * square**2), (v - u) / square**2], 1 / square**2 / 2, [u, 2 * v - 2 * u]),
         ([sp.sqrt(2) * u / 2, sp.sqrt(2) * (v / 2 + w / 2) / 2], sp.sqrt(2) / 4, [2 * u, v + w]),
+        ([v / (u**2 * square), 1 / (u * square)], 1 / (u**2 * square), [v, u]),
+        ([sp.sqrt(2) * u, sp.sqrt(2) * v / 2], sp.sqrt(2) / 2, [2 * u, v]),
+        ([sp.S.Half, 1], sp.S.Half, [1, 2]),
         ([4 * u**2, 4 * u * v, 6 * v], sp.S(2), [2 * u**2, 2 * u * v, 3 * v]),
         ([-u / 10, -v / 5], sp.Rational(-1, 10), [u, 2 * v]),
         ([sp.exp(-u) / v, 1 / v], 1 / v, [sp.exp(-u), 1]),

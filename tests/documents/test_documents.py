@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 import sympy as sp
+from derived import gallery_sde
 from latex_document import compiled_document, needs_tex, overfull
 from motor import motor
 
@@ -15,8 +16,9 @@ from symbolic_sgd.documents.derivation_document import SECTIONS
 from symbolic_sgd.documents.document import Document, Figure, Items, Section, Table, Verbatim
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import Undecided
-from symbolic_sgd.printing.blocks import Formula, Paragraph, paragraph
+from symbolic_sgd.printing.blocks import Formula, Paragraph, inline_latex, paragraph
 from symbolic_sgd.printing.displays import matrix_latex
+from symbolic_sgd.printing.prose import in_words
 from symbolic_sgd.printing.text import text
 from symbolic_sgd.theorem.derivation import TERMS
 
@@ -107,7 +109,7 @@ def test_every_section_and_every_term_is_there(suffix):
         if title == "Pictures" and suffix != ".html":
             assert title not in page
             continue
-        assert (text(title) if suffix == ".tex" else title) in plain
+        assert ("".join(map(inline_latex, in_words(title))) if suffix == ".tex" else title) in plain
     for term in TERMS:
         assert term.symbol in page
     assert "Every check passed" in page
@@ -127,6 +129,30 @@ def test_the_formulas_are_those_of_the_objects():
     page = sde.document()
     for name in ("tangent_projection", "drift", "normal_regularization"):
         assert matrix_latex(getattr(sde, name)) in page
+
+
+def test_letters_in_headings_of_latex_are_formulas():
+    page = hyperbola().document(WRITERS[".tex"])
+    assert r"\section{$\nabla^{2}L$, $\partial \Phi$ and $\nabla^{2}L{}^{\dagger}$ on $\Gamma$}" in page
+
+
+def test_the_source_is_cited_on_lines_as_long_as_those_of_formulas():
+    wide, narrow = (hyperbola().document(WRITERS[".tex"], line=line) for line in (90, 45))
+    assert "  booktitle = {International Conference on Learning Representations}," in wide.splitlines()
+    cited = narrow.split(r"\begin{verbatim}")[1].split(r"\end{verbatim}")[0].splitlines()
+    assert max(len(line) for line in cited if "http" not in line) <= 45
+
+
+def test_where_nothing_moves_the_chart_has_no_coefficients():
+    x, y = sp.symbols("x y")
+    page = derive_limiting_sde(Problem.least_squares([x + 2 * y], parameters=(x, y), noise=LabelNoise())).document()
+    assert r"d\theta = 0" in page and r"b_\theta" not in page and "fixed" not in page
+
+
+def test_a_term_without_a_line_in_vectors_is_not_said_to_have_one():
+    page = gallery_sde("factorisation_rank_one").document()
+    assert r"The entries of $`\nabla^2 L^{\dagger}`$ have 304 operations and are not printed." in page
+    assert r"The entries of $`S`$, which is short in vectors, have" in page
 
 
 def test_no_regularizer_is_said_with_its_evidence():

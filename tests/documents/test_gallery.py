@@ -18,7 +18,7 @@ from symbolic_sgd.command.main import main
 from symbolic_sgd.documents.markdown import REFUSED
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.printing.layout import COLUMN
+from symbolic_sgd.printing.layout import COLUMN, Layout, laid_out
 
 ENTRIES = gallery.entries()
 
@@ -69,7 +69,8 @@ def test_nothing_sticks_out_of_two_columns(entry, tmp_path):
     if isinstance(entry, gallery.Derivation):
         page = gallery_sde(entry.name).document(WRITERS[".tex"], line=COLUMN)
     else:
-        page = entry.document(WRITERS[".tex"])
+        with laid_out(Layout(line=COLUMN)):
+            page = entry.document(WRITERS[".tex"])
     done = compiled_document(page.replace("[10pt,a4paper]", "[10pt,a4paper,twocolumn]"), tmp_path)
     assert done.returncode == 0, done.stdout[-2000:]
     assert overfull(done) == []

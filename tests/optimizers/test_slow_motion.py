@@ -4,6 +4,7 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
+from graph_losses import random_problem
 from map_identity import BETA, CORRELATION, RATE, STEPS, WORKERS, derivatives, maps, slow_motion
 from working_precision import working_digits
 
@@ -20,7 +21,7 @@ from symbolic_sgd import (
 )
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.program import evaluate
-from symbolic_sgd.errors import BadInput, BadSymbol, SingularPoint
+from symbolic_sgd.errors import BadInput, BadSymbol, SingularPoint, Unstable
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B
 
 OPTIMIZERS = {
@@ -35,35 +36,6 @@ u, v, w = sp.symbols("u v w")
 eta, beta, r = (sp.Symbol(name, positive=True) for name in ("eta", "beta", "r"))
 HYPERBOLA = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))
 AT = {u: 2, v: sp.Rational(1, 2)}
-
-
-def random_problem(seed):
-    """A loss of D = 3 or 4 with M = 1 to 3 and a dense σ(x), stated so that the road differs: by residuals, or multiplied out."""
-    rng = np.random.default_rng(seed)
-    m = 1 + seed % 3
-    d = max(3, m + 1) if seed % 2 else m + 2
-    x = sp.symbols(f"x0:{d}")
-    number = lambda: sp.Rational(int(rng.integers(-4, 5)), 4)  # noqa: E731
-    # Γ is a graph over the last D − M coordinates, so that points of it are exact.
-    free = x[m:]
-    equations = []
-    for i in range(m):
-        bend = sum((number() * a * b for a in free for b in free), sp.Integer(0)) + sum(
-            (number() * a for a in free), sp.Integer(0)
-        )
-        equations.append(x[i] - bend)
-    mixed = [
-        (e + sum((number() * other for other in equations[:k]), sp.Integer(0))) * (1 + x[-1] ** 2 / 4)
-        for k, e in enumerate(equations)
-    ]
-    loss = sum(e**2 for e in mixed) / 4
-    sigma = sp.Matrix(d, 2, lambda i, j: number() + number() * x[(i + j) % d])
-    if seed % 4 == 3:
-        loss = sp.expand(loss)
-    point = {a: sp.Rational(int(rng.integers(-3, 4)), 4) for a in free}
-    for a, e in zip(x[:m], equations, strict=True):
-        point[a] = sp.expand(-(e - a).xreplace(point))
-    return Problem(loss=loss, parameters=x, noise=sigma), loss, sigma, x, point, m
 
 
 @pytest.mark.parametrize("name", OPTIMIZERS)
@@ -258,6 +230,26 @@ def test_numbers_beyond_the_edge_are_refused_in_batches_and_alone():
     for points in (outside, [inside, outside], [[1, 1]] * 50 + [outside]):
         with pytest.raises(SingularPoint, match=r"u\*\*2 \+ v\*\*2 < 8"):
             f.drift(points)
+
+
+@pytest.mark.parametrize("optimizer", [*OPTIMIZERS.values(), SGD(eta)], ids=str)
+def test_what_is_said_of_the_edge(optimizer):
+    """Label noise descends an R that is infinite there; with noise along Γ, or a force of one's own, nothing is promised."""
+    never, ends = "never reaches the edge", "it ends"
+    assert never in derive_limiting_sde(HYPERBOLA, optimizer=optimizer).explain()
+    moving = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(1))
+    assert ends in derive_limiting_sde(moving, optimizer=optimizer).explain()
+    assert ends in derive_limiting_sde(HYPERBOLA, optimizer=SGD(0.25, slow_potential=u)).explain()
+    assert "edge" not in derive_limiting_sde(HYPERBOLA).explain()
+
+
+def test_a_learning_rate_beyond_the_edge_everywhere_is_refused():
+    """λ ≥ 2 on uv = 1, so that no point of it is stable for η ≥ 1; a flat part may be named."""
+    with pytest.raises(Unstable, match="at every one of the"):
+        derive_limiting_sde(HYPERBOLA, optimizer=SGD(learning_rate=1.5))
+    valley = Problem(loss=(1 + u**2) ** 2 * v**2 / 2, parameters=(u, v), noise=sp.eye(2), near={u: 0, v: 0})
+    derive_limiting_sde(valley, optimizer=SGD(learning_rate=1.5))  # λ = (1 + u²)² is below 4/3 near u = 0
+    derive_limiting_sde(HYPERBOLA, optimizer=SGD(learning_rate=eta))
 
 
 REFUSED = [

@@ -1,5 +1,7 @@
 """What is printed is a list of values: each format writes the same blocks, and a further block is a further value."""
 
+from itertools import pairwise
+
 import pytest
 import sympy as sp
 from derived import gallery_sde
@@ -8,7 +10,7 @@ from symbolic_sgd import printing
 from symbolic_sgd.documents.document import Document, Section
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.printing.blocks import Code, Formula, Math, aligned, display, inside_math, paragraph, snippet
-from symbolic_sgd.printing.displays import entry_displays
+from symbolic_sgd.printing.displays import entry_displays, matrix_displays, matrix_latex, zeros
 from symbolic_sgd.printing.fitting import Fitted
 from symbolic_sgd.theorem.derivation import TERMS
 
@@ -71,3 +73,30 @@ def test_labels_number_what_has_a_name_and_nothing_else():
         "\\begin{align}\na &= 1 \\notag \\\\\nb &= 2 \\label{eq:drift}\n\\end{align}\n"
         "\\begin{equation*}\nc\n\\end{equation*}\n"
     )
+
+
+def test_a_matrix_is_written_over_its_one_denominator():
+    u, v = sp.symbols("u v")
+    square = u**2 + v**2
+    assert matrix_latex(sp.ImmutableMatrix([u / square, -v / square])) == (
+        r"\frac{1}{u^{2} + v^{2}} \left[\begin{matrix}u\\- v\end{matrix}\right]"
+    )
+    assert matrix_latex(sp.ImmutableMatrix([[u / square]])) == r"\frac{u}{u^{2} + v^{2}}"
+    assert r"\\[12pt]" in matrix_latex(sp.ImmutableMatrix([u * (v - u / sp.sqrt(square)), 1]))
+
+
+def test_a_long_denominator_of_a_matrix_has_a_name():
+    letters = sp.symbols("a:h")
+    long = sum(s**2 * t**2 for s, t in pairwise(letters))
+    wide = sp.ImmutableMatrix([[s * (1 - s) / long for s in letters[:4]]])
+    shown, words, meaning = matrix_displays("b", [], wide)
+    assert shown.lines[0].startswith(r"b = \frac{1}{t_{1}} \left[\begin{matrix}a \left(1 - a\right) &")
+    assert words == paragraph("where") and meaning.lines[0].startswith("t_{1} &= a^{2} b^{2} + ")
+
+
+def test_functions_that_vanish_are_equations_with_names_for_what_is_wide():
+    u, v, w = sp.symbols("u v w")
+    assert zeros([u * v - 1, v - w]) == [Formula(("&u v = 1", "&v = w"))]
+    product = sp.Mul(*(u + k * v - w for k in range(12)))
+    (first, *_), words, *_ = (block if block == paragraph("where") else block.lines for block in zeros([product - 3]))
+    assert first.endswith("= 3") and "t_{1}" in first and words == paragraph("where")

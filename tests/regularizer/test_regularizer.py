@@ -15,6 +15,7 @@ from theorem_literal import literal_terms, point_by_gradient
 from working_precision import working_digits
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
+from symbolic_sgd.algebra.as_read import ReadersText
 from symbolic_sgd.errors import NoRegularizerFormula, OffManifold, Undecided
 
 u, v, w, x, y, z, t = sp.symbols("u v w x y z t")
@@ -470,3 +471,23 @@ def test_what_holds_far_from_a_step_only_is_not_called_a_regularizer():
     sde = sde_of(loss, (x, y), sp.Matrix([0, 1]), near={x: 22, y: sp.tanh(120)})
     with pytest.raises(NoRegularizerFormula, match="was not proved"):
         sde.find_regularizer(seconds=60)
+
+
+@pytest.mark.parametrize(
+    ("residuals", "text"),
+    [
+        ([a * (x + 2 * y + 3 * z) - 1], "(14*a**2 + (x + 2*y + 3*z)**2)/4"),
+        ([x**2 + 2 * y**2 - z**2 - 1], "x**2 + 4*y**2 + z**2"),
+        ([x**2 * y - 1], "x**2*(x**2 + 4*y**2)/4"),
+        ([x**3 - y**3 - 1], "9*(x**4 + y**4)/4"),
+        ([x * y + z - 1, x * z - y], "(2*x**2 + y**2 + z**2 + 2)/8"),
+    ],
+    ids=str,
+)
+def test_the_trace_of_the_hessian_is_written_by_gradients_and_squares(residuals, text):
+    parameters = sorted(set().union(*(f.free_symbols for f in residuals)), key=str)
+    problem = Problem.least_squares(residuals, parameters=parameters, noise=LabelNoise(1))
+    found = derive_limiting_sde(problem).regularizer
+    assert ReadersText().written(found) == text
+    on_manifold = sum(sp.diff(f, s) ** 2 for f in residuals for s in parameters) / len(residuals) / 4
+    assert sp.expand(found - on_manifold) == 0

@@ -49,7 +49,7 @@ def run_python(code, names):
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         exec(compile(code, "<docs>", "exec"), names)
-    promised = [m[1].strip() for m in re.finditer(r"^\s*print\(.*\)\s+# (.*)$", code, re.MULTILINE)]
+    promised = [m[1].strip() for m in re.finditer(r"^\s*(?:print|show)\(.*\)\s+# (.*)$", code, re.MULTILINE)]
     assert shown.getvalue().splitlines() == promised
 
 
@@ -57,6 +57,14 @@ def run_command(line):
     command, *arguments = shlex.split(line)
     assert command == "symbolic-sgd"
     assert main(arguments) == 0, line
+
+
+def test_the_formulas_beside_those_of_papers_are_what_is_printed():
+    page = DOCS / "formulas_from_papers.md"
+    cells = re.findall(r"^\| (\d+) \|.*?\| `([^`]+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+    printed = [m[1] for _, code, _ in blocks(page) for m in re.finditer(r"^show\(.*\)\s+# (.*)$", code, re.MULTILINE)]
+    assert [int(number) for number, _ in cells] == list(range(1, 31))
+    assert sorted(written for _, written in cells) == sorted(printed)
 
 
 def compile_latex(text):
