@@ -26,7 +26,8 @@ def verify(
     Γ to 60 digits, the integrated gradient flow, exact steps of SGD, averaged over their noise without Monte-Carlo error,
     and the theorem's own words at points far away; the regularizer, the Stratonovich drift, which points the callables
     accept, and the noise that the simulators draw. In the full set also the weak orders of the schemes for the limit, what
-    float64 costs, its rigorous enclosure, and ensembles of SGD.
+    float64 costs, its rigorous enclosure, and ensembles of SGD. For an optimizer other than SGD() its own noiseless iteration, averaged
+    over the noise exactly (`OwnIteration`), takes the place of what knows plain SGD only.
 
     Args:
         sde: the formulas to test.

@@ -55,6 +55,9 @@ BLOCK = 64
 MOST = 2**18
 """Steps, at most."""
 
+SOURCES = 400
+"""Independent sources of noise in a step, at most: each is followed by itself, with both signs."""
+
 SEQUENCES = 20
 """Of samples, that are followed at most."""
 
@@ -100,7 +103,7 @@ def observed(
 
     Raises:
         FlowDidNotConverge: an iteration does not come to rest.
-        ProblemTooLarge: more sequences of samples would have to be followed; a random map with a memory.
+        ProblemTooLarge: more sources of noise, or sequences of samples, would have to be followed; a random map with a memory.
     """
     with mp.workdps(DIGITS):
         oracle = _Oracle(problem, optimizer, dict(point), rank, length)
@@ -174,7 +177,10 @@ class _Oracle:
         levels = FEW if self.samples else LEVELS
         noise = precise(self.by_sympy.noise, self.point)["noise_factor"]
         sigma = np.array(noise.tolist(), dtype=float)
-        atoms = _atoms(self.optimizer.iteration.draws * sigma.shape[1])
+        sources = self.optimizer.iteration.draws * sigma.shape[1]
+        if sources > SOURCES:
+            raise ProblemTooLarge(f"{sources:,} independent sources of noise are drawn in a step, more than {SOURCES}")
+        atoms = _atoms(sources)
         size = (
             self._number(self.optimizer.effective_rate, rate)
             * np.linalg.norm(sigma, axis=0).max()

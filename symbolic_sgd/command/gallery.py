@@ -20,6 +20,7 @@ from symbolic_sgd.documents.document import Document
 from symbolic_sgd.documents.markdown import markdown
 from symbolic_sgd.documents.theorem_document import TITLE, checked_theorem
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.problems.problem_file import read_problem_file
 
 PLACES = tuple(Path(__file__).parents[k] / "derivations" for k in (1, 2))
@@ -74,7 +75,8 @@ class Derivation(Entry):
 
     def document(self, writer: Callable[[Document], str] = markdown) -> str:
         stated = read_problem_file(self.path)
-        return derive_limiting_sde(stated.problem).document(writer, title=stated.title)
+        sde = derive_limiting_sde(stated.problem, optimizer=optimizer_of(stated.optimizer))
+        return sde.document(writer, title=stated.title)
 
 
 @dataclass(frozen=True)

@@ -166,6 +166,12 @@ def test_more_sequences_of_samples_than_are_followed_are_refused():
         observed(problem, HeavyBall(momentum=0.5, learning_rate=0.0625), AT, 1)
 
 
+def test_more_sources_of_noise_than_are_followed_are_refused():
+    optimizer = LocalSGD(workers=30, steps=10, learning_rate=0.125)
+    with pytest.raises(ProblemTooLarge, match="600 independent sources of noise are drawn in a step, more than 400"):
+        observed(HYPERBOLA, optimizer, AT, 1)
+
+
 def test_symbols_take_the_values_of_the_point():
     optimizer = HeavyBall(momentum=beta, learning_rate=eta)
     seen = observed(HYPERBOLA, optimizer, AT | {eta: mp.mpf(1) / 8, beta: mp.mpf(1) / 2}, 1)

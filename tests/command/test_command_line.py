@@ -360,7 +360,7 @@ def test_an_interruption_from_the_keyboard_ends_the_workers_without_a_word(tmp_p
 def test_a_fault_of_the_toolkit_is_no_failed_check(monkeypatch, capsys):
     """Was: exit code 1, which says that a check failed."""
 
-    def broken(_, progress):
+    def broken(_, **options):
         raise RuntimeError("the moon")
 
     monkeypatch.setattr(verify_command, "derive_limiting_sde", broken)

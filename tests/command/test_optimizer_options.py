@@ -1,9 +1,11 @@
 """The options that state an optimizer: what they mean, beside the file's own table, and what is said of those that do not fit."""
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
+import sympy as sp
 
 from symbolic_sgd.command.main import main
 
@@ -88,3 +90,29 @@ def test_a_constant_without_a_value_is_named(with_table, capsys):
     file = with_table('kind = "sgd"\nlearning_rate = "eta"', '[constants]\neta = "positive"\n')
     assert main(["simulate", file, *RUN]) == 2
     assert "no value for the constant eta: give --constants eta=1" in capsys.readouterr().err
+
+
+BALL = ("--optimizer", "heavy_ball", "--momentum", "1/2", "--learning-rate", "1/8")
+
+
+def test_derive_and_verify_take_the_same_optimizer(with_table, tmp_path, capsys):
+    """The worked number of the hyperbola, once by options and once by the file."""
+    file = with_table('kind = "heavy_ball"\nmomentum = "1/2"\nlearning_rate = "1/8"')
+    assert main(["derive", str(HYPERBOLA), "--json", *BALL]) == 0
+    by_options = json.loads(capsys.readouterr().out)["terms"]["drift"]["matrix"]
+    assert main(["derive", file, "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["terms"]["drift"]["matrix"] == by_options
+    u, v = sp.symbols("u v")
+    drift = [sp.sympify(entry, {"u": u, "v": v}).subs({u: 2, v: sp.Rational(1, 2)}) for (entry,) in by_options]
+    assert drift == [sp.Rational(-1440, 1343), sp.Rational(360, 1343)]
+    certificate = tmp_path / "c.json"
+    assert main(["verify", str(HYPERBOLA), *BALL, "--certificate", str(certificate)]) == 0
+    assert "the optimizer's own iteration" in capsys.readouterr().out
+    assert main(["check", str(certificate)]) == 0
+
+
+def test_the_limit_of_an_optimizer_is_run_in_its_time(capsys, tmp_path):
+    options = ("--process", "limit", "--optimizer", "nesterov", "--momentum", "1/2", "--learning-rate", "1/8")
+    times, final = simulated(HYPERBOLA, *options, output=tmp_path / "a.npz")
+    slope = (final[0] - [2, 0.5]) / times[-1]
+    np.testing.assert_allclose(slope, [-31200 / 25823, 7800 / 25823], rtol=0.05)
