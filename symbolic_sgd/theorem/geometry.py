@@ -143,7 +143,8 @@ class FramedGeometry(NodeGeometry):
     def stationary(self, covariance: Matrix, response: Response, samples: Matrix | None = None) -> Matrix:
         """S = N̂ X N̂ᵀ, where C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹; for other optimizers S = N Z Nᵀ."""
         if not response.is_lyapunov:
-            columns, space = self.orthogonal.columns, self.space(samples)
+            columns, space, m = self.orthogonal.columns, self.space(samples), len(self.orthogonal.lengths)
+            covariance[0, 0].graph.expect((m * (m + 1) / 2) ** 3 / 3, f"{response.words}, of {m} normal directions")
             return columns @ solve_pairs(response.pairs(space), response.right(space, covariance)) @ columns.T
         inverse_lengths = tuple(1 / d for d in self.orthogonal.lengths)
         return self.dual @ solve_lyapunov(self.matrix, inverse_lengths, covariance) @ self.dual.T

@@ -13,6 +13,7 @@ from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.theorem.normal_frame import FRAMELESS_DIMENSION
 from symbolic_sgd.theorem.response import Response
 
 
@@ -27,7 +28,7 @@ class Stability:
 def stability(
     normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, response: Response
 ) -> Stability | None:
-    """I − H/λ* > 0 for an edge λ*; for SGD on samples the map of the second moments, S ↦ HS + SH − ηE[H_iSH_i], is positive
+    """I − H/λ* > 0 across Γ for an edge λ*; for SGD on samples the map of the second moments, S ↦ HS + SH − ηE[H_iSH_i], is positive
     definite: that is mean-square stability (its inverse is Σ_k (1 − η·)ᵏη, a sum of maps that keep S ≥ 0)."""
     if optimizer.edge is None:
         return None
@@ -36,9 +37,14 @@ def stability(
         _, system = pair_system(response.pairs(normal.space(noise.samples)), normal.matrix.shape[0])
         return Stability(system, PositiveDefinite.factor(system).pivots)
     manifold = normal.frame.manifold
-    hessian = manifold.restrict(manifold.landscape.hessian)
     graph, d = manifold.landscape.graph, manifold.landscape.dimension
     slow = 1 / from_sympy(optimizer.edge, graph)
+    if isinstance(normal, FramedGeometry) and d > FRAMELESS_DIMENSION:
+        # G − GCG/λ* for H = NCNᵀ, G = NᵀN: M×M, where D×D would be large.
+        gram, curvature = normal.space().powers(2)
+        inner = gram - curvature.scaled(slow)
+        return Stability(inner, PositiveDefinite.factor(inner).pivots)
+    hessian = manifold.restrict(manifold.landscape.hessian)
     below = Matrix.identity(graph, d) - hessian.scaled(slow)
     return Stability(below, _positive(normal, hessian, slow, below))
 
