@@ -14,7 +14,7 @@ from symbolic_sgd.printing.structural import WRITTEN
 from symbolic_sgd.printing.theorem import NAMED
 from symbolic_sgd.problems.noise import GradientNoise
 from symbolic_sgd.regularizer.regularizer import Regularizer
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN
 from symbolic_sgd.theorem.structural import REGULARIZER, Line
 
 LABELLED = ("tangent_noise", *DRIFT_TERMS, "drift")
@@ -47,8 +47,8 @@ def screen(title: str | None, sde: LimitingSDE, found: Regularizer | SymbolicSGD
     lines: Terms = {line.term: line for line in sde.structure.written if line.term is not None}
     blocks = (
         [title] if title else [],
-        list(chain(_loss(sde), _manifold(sde), _noise(sde))),
-        list(chain([_equation(lines)], _structure(sde))),
+        list(chain(_loss(sde), _manifold(sde), _noise(sde), _optimizer(sde))),
+        list(chain([_equation(sde, lines)], _structure(sde))),
         list(_regularizer(sde, found, lines)),
         list(chain.from_iterable(_entries(sde, name, lines[name]) for name in DIFFERENTIALS)),
         list(_road(sde)),
@@ -112,11 +112,28 @@ def _within(lines: Sequence[str], otherwise: str) -> Sequence[str]:
 # --- the limiting equation ------------------------------------------------------------------------
 
 
-def _equation(lines: Terms) -> str:
+GREEK = {r"\eta": "η", r"\beta": "β"}
+"""Letters of optimizers in characters."""
+
+
+def _optimizer(sde: LimitingSDE) -> Iterator[str]:
+    """Which optimizer, where it is not plain SGD."""
+    if sde.optimizer != PLAIN:
+        numbers = [f"{GREEK.get(letter, letter)} = {plain(value)}" for letter, value in sde.optimizer.letters.items()]
+        yield from wrapped(f"The optimizer is {', '.join([sde.optimizer.label, *numbers])}.", indent="    ")
+
+
+def _time(sde: LimitingSDE) -> str:
+    """t, in which the limit moves."""
+    return "kη²" if sde.optimizer == PLAIN else f"k {plain(sde.time_unit)}"
+
+
+def _equation(sde: LimitingSDE, lines: Terms) -> str:
+    time = _time(sde)
     moving = [f"{lines[name].name.name} {change}" for name, change in DIFFERENTIALS.items() if not _zero(lines[name])]
     if not moving:
-        return "dY = 0 on Γ: nothing moves in the time t = kη²"
-    return f"dY = {' + '.join(moving)} on Γ, in Itô's sense and the time t = kη²"
+        return f"dY = 0 on Γ: nothing moves in the time t = {time}"
+    return f"dY = {' + '.join(moving)} on Γ, in Itô's sense and the time t = {time}"
 
 
 def _zero(line: Line) -> bool:
@@ -125,7 +142,7 @@ def _zero(line: Line) -> bool:
 
 def _structure(sde: LimitingSDE) -> Iterator[str]:
     """The terms with their names, and what the letters in them stand for."""
-    meant = [f"{given.left} = {given.right}" for given in sde.structure.given]
+    meant = [f"{g.left} = {g.right if g.value is None else plain(g.value)}" for g in sde.structure.given]
     for line in sde.structure.written:
         text = f"{line.name.name} = {line.value}"
         if line.term in LABELLED:

@@ -82,12 +82,13 @@ class Line:
 
 @dataclass(frozen=True)
 class Given:
-    """What a letter stands for, in characters and in LaTeX."""
+    """What a letter stands for, in characters and in LaTeX, and as an expression where it is one."""
 
     left: str
     left_tex: str
     right: str
     right_tex: str
+    value: Expression | None = None
 
     def with_letters(self, letters: Mapping[str, Name]) -> "Given":
         """With other letters for some."""
@@ -223,15 +224,15 @@ class StructuralFormulas:
 
     def _of_optimizer(self, used: frozenset[str]) -> Iterable[Given]:
         """What the optimizer brings: κ, h, the map of second moments, τ, g."""
-        kernel = self.response.kernel
+        kernel, letters = self.response.kernel, self._letters
         if KERNEL.name in used and kernel is not None:
-            k = kernel.function(A, B)
-            yield Given("κ(a, b)", r"\kappa(a, b)", str(k), sp.latex(k))
+            k, letter = kernel.function(A, B), letters.get(KERNEL.name, KERNEL)
+            yield Given(f"{letter.name}(a, b)", rf"{letter.tex}(a, b)", str(k), sp.latex(k), k)
             if any(
                 isinstance(e, Function) and e.kind == "function" for line in self.lines for e in parts_of(line.value)
             ):
                 h = self.response.mixed.subs(A, sp.Symbol("lambda"))
-                yield Given("h(λ)", r"h(\lambda)", str(h).replace("lambda", "λ"), sp.latex(h))
+                yield Given("h(λ)", r"h(\lambda)", str(h).replace("lambda", "λ"), sp.latex(h), h)
         if SAMPLES.name in used and isinstance(self.response, MinibatchResponse):
             eta = self.response.rate
             yield Given(
@@ -241,12 +242,13 @@ class StructuralFormulas:
                 rf"\nabla^2 L\,S + S\,\nabla^2 L - {sp.latex(eta)}\,"
                 r"\mathbb{E}[a_i a_i^{\top} S\,a_i a_i^{\top}],\quad a_i = \nabla r_i",
             )
-        for name, left in ((TANGENT_FACTOR, "τ"), (FIELD, "g")):
+        for name in (TANGENT_FACTOR, FIELD):
             if name.name in used and name.name in self.entries.names:
                 value = self.entries.expand(name.name)
                 single = value.shape == (1, 1)
                 text = str(value[0, 0]) if single else f"({', '.join(map(str, value.flat()))})"
-                yield Given(left, name.tex, text, sp.latex(value[0, 0] if single else value))
+                letter = letters.get(name.name, name)
+                yield Given(letter.name, letter.tex, text, sp.latex(value[0, 0] if single else value))
 
     def _numbers(self, name: Name) -> list[Given]:
         """The entries of a matrix that is one of numbers, if it is small."""
@@ -328,6 +330,7 @@ SEVERAL = {
 LETTERS = (
     *(LEVEL, NORMAL, SQUARE, FRAME, GRAM, DUAL, BEND, CURVATURE, CURVATURES, SLOPES, SIGMA, COVARIANCE),
     *(TANGENT_COVARIANCE, STATIONARY, PROPORTION, VARIANCE, NOISE, COMPENSATION, MIXED, ACROSS, DRIFT, REGULARIZER),
+    *(FIELD, OWN, TANGENT_FACTOR, KERNEL),
 )
 """Names that a symbol of the problem may have as well."""
 

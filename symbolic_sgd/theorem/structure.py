@@ -114,8 +114,8 @@ def _by_response(
             identity = Matrix.identity(graph, d)
             solution = normal.function(function, identity - normal.tangent_part(identity))
             solution = solution.scaled(from_sympy(factor, graph))
-            shown = words.format(factor, function.subs(A, CURVATURE))
-            return NormalNoise(solution, solution, proportion, isotropy, f"{shown}; k is that of {response.words}")
+            shown = words.format(factor, str(function.subs(A, CURVATURE)).replace(str(CURVATURE), "λ"))
+            return NormalNoise(solution, solution, proportion, isotropy, f"{shown}, by {response.words}")
     solution = normal.stationary(noise.normal_covariance, response, noise.samples)
     return NormalNoise(solution, solution, None, None, f"S is by {response.words}")
 
