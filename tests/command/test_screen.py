@@ -117,3 +117,12 @@ def test_json_holds_the_formulas_in_vectors(capsys, monkeypatch):
 
 def test_a_regularization_that_vanishes():
     assert "R = 0: everywhere" in screen(None, gallery_sde("sphere"), Regularizer(sp.S.Zero, "everywhere"))
+
+
+def test_another_optimizer_and_its_time_are_named(capsys):
+    """t = kγ²ε² with γ = η/(1 − β), not kη²."""
+    options = ["--optimizer", "heavy_ball", "--momentum", "1/2", "--learning-rate", "1/8"]
+    assert main(["derive", str(DERIVATIONS / "hyperbola_label.toml"), *options]) == 0
+    shown = capsys.readouterr().out
+    assert "The optimizer is the heavy ball, η = 1/8, β = 1/2." in shown
+    assert "the time t = k ϵ²/16" in shown and "kη²" not in shown
