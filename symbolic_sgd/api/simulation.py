@@ -14,7 +14,7 @@ from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import count, learning_rate_of, positive, steps_of
-from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo
+from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo, within_stability
 from symbolic_sgd.simulate.optimizers import Tuned
 from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
 from symbolic_sgd.simulate.run import Run
@@ -137,7 +137,7 @@ def simulate_sde(
 
     Raises:
         OffManifold: a start that is not on Γ: begin at Φ(start), `gradient_flow_limit(problem)(start)`.
-        BadInput, BadCheckpoint, Diverged: as in `simulate_sgd`.
+        BadInput, BadCheckpoint, Diverged: as in `simulate_sgd`; Diverged also where a path comes to the edge of stability.
 
     >>> import sympy as sp
     >>> from symbolic_sgd import LabelNoise, derive_limiting_sde
@@ -162,7 +162,8 @@ def simulate_sde(
     chosen = WeakOrderTwo() if scheme is None else scheme
     if not isinstance(chosen, Scheme):
         raise BadInput(f"scheme is {scheme!r}; give WeakOrderTwo() or WeakOrderOne()")
-    stepper = chosen.stepper(sde.derivation, duration / steps, plan.values)
+    along = chosen.stepper(sde.derivation, duration / steps, plan.values)
+    stepper = within_stability(along, sde.derivation, plan.values)
     alike = stepper.noise is None and bool((plan.start == plan.start[0]).all())
     # Where nothing is random, one replica stands for all.
     followed = replace(plan, start=plan.start[:1]) if alike else plan

@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.numeric.in_place import InPlaceProgram
 from symbolic_sgd.numeric.random_move import driven_by
 from symbolic_sgd.simulate.sgd import with_values
-from symbolic_sgd.simulate.steps import EulerMaruyama, NinomiyaVictoir
+from symbolic_sgd.simulate.steps import EulerMaruyama, NinomiyaVictoir, Within
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
 
@@ -50,6 +50,14 @@ class WeakOrderTwo(Scheme):
         program = derivation.program.select("drift") if noise is None else stratonovich_program(derivation)
         drift = _field(program, derivation, values)
         return NinomiyaVictoir(derivation.problem.dimension, sources, step, drift, noise, newton(derivation, values))
+
+
+def within_stability(along: AlongManifold, derivation: Derivation, values: Values) -> AlongManifold | Within:
+    """The steps, with an error where a path comes to the edge of stability of the optimizer."""
+    if derivation.stable is None:
+        return along
+    (output,) = derivation.stable.outputs
+    return Within(along, output.shape[0], _field(derivation.stable, derivation, values))
 
 
 def newton(derivation: Derivation, values: Values) -> InPlaceProgram:

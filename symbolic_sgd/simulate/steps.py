@@ -246,6 +246,49 @@ class NinomiyaVictoir:
         return step
 
 
+@dataclass(frozen=True)
+class Within:
+    """Steps along Γ of replicas that have to stay where some numbers are positive: where the optimizer is stable.
+
+    Args:
+        along: the steps.
+        count: of the numbers.
+        positive: x ↦ the numbers.
+    """
+
+    along: EulerMaruyama | NinomiyaVictoir
+    count: int
+    positive: Field
+
+    @property
+    def dimension(self) -> int:
+        return self.along.dimension
+
+    @property
+    def increments(self) -> Increments:
+        return self.along.increments
+
+    @property
+    def noise(self) -> DrivenField | None:
+        """A(x)a."""
+        return self.along.noise
+
+    def bind(self, replicas: int, done: int = 0) -> Step:
+        move, numbers = self.along.bind(replicas, done), np.empty((self.count, replicas))
+
+        def step(x: np.ndarray, a: np.ndarray) -> None:
+            move(x, a)
+            self.positive(x, numbers)
+            lost = int((~(numbers > 0)).any(axis=0).sum())
+            if lost:
+                raise Diverged(
+                    f"{lost} of {replicas} paths of the limit come to the edge of stability, beyond which the theorem says nothing: "
+                    "simulate a shorter time, or a smaller learning rate"
+                )
+
+        return step
+
+
 def heun(field: Field, x: np.ndarray, h: float, stages: list[np.ndarray]) -> None:
     """x ← x + ½h(k₁ + k₂), k₁ = f(x), k₂ = f(x + hk₁), in place."""
     first, second, moved = stages

@@ -8,6 +8,7 @@ import pytest
 import sympy as sp
 
 from symbolic_sgd import SGD, HeavyBall, Nesterov, Problem, derive_limiting_sde, simulate_sde, simulate_sgd
+from symbolic_sgd.errors import Diverged
 
 x, y = sp.symbols("x y")
 VALLEY = Problem(loss=(1 + x**2) * y**2 / 2, parameters=(x, y), noise=sp.Matrix([0, 1]))
@@ -69,3 +70,13 @@ def test_the_edge_is_reached_where_its_dimension_is_below_two_and_not_above():
     many, few = reached(8, coarse), reached(8, fine)
     assert many < 0.06
     assert few < many * 0.7
+
+
+def test_a_path_of_the_limit_that_comes_to_the_edge_is_an_error():
+    """δ = 3/2: about a quarter of the paths reach x = 1 before t = ¼, and no path goes on beyond it."""
+    slope = Problem(loss=(1 + x) * y**2 / 2, parameters=(x, y), noise=sp.eye(2), near={x: 0, y: 0}, domain=[x > -1])
+    sde = derive_limiting_sde(slope, optimizer=SGD(learning_rate=1))
+    with pytest.raises(Diverged, match="edge of stability"):
+        simulate_sde(sde, [0.6, 0], time=0.25, step=0.002, replicas=200, rng=0)
+    early = simulate_sde(sde, [-0.5, 0], time=0.01, step=0.002, replicas=50, rng=0)
+    assert (early.final[:, 0] < 1).all()
