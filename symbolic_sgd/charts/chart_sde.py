@@ -1,5 +1,6 @@
 """The limiting SDE in coordinates of Γ, as users hold it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -199,8 +200,16 @@ class ChartSDE:
         names = ", ".join(map(expression_latex, self.coordinates))
         left = names if len(self.coordinates) == 1 else rf"({names})^{{\top}}"
         statement = display(rf"\theta = {left},\qquad d\theta = b\,dt + \sigma\,dW,\qquad x = \psi(\theta)")
-        matrices = ((r"\psi", self.embedding), ("b", self.drift), (r"\sigma", self.diffusion))
-        return [statement, *(block for s, matrix in matrices for block in matrix_displays(s, [], matrix))]
+        coefficients = (*self._coefficient("b", "drift"), *self._coefficient(r"\sigma", "diffusion"))
+        return [statement, *matrix_displays(r"\psi", [], self.embedding), *coefficients]
+
+    def _coefficient(self, symbol: str, name: str) -> Sequence[Block]:
+        """A coefficient entry by entry, or its size where it is too large to be written out."""
+        try:
+            return matrix_displays(symbol, [], getattr(self, name))
+        except ExpressionTooLarge:
+            operations = self.program.select(name).operations
+            return [display(rf"{symbol}:\quad \text{{a program of {operations} operations}}")]
 
     def explain(self) -> str:
         """How the chart was found, where it holds, and how large its coefficients are."""

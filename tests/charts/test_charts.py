@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import scipy.integrate
 import sympy as sp
+from derived import gallery_sde
 from fixed_losses import FIXED_LOSSES
 from motor import motor
 from theorem_literal import literal_terms
@@ -873,3 +874,12 @@ def test_a_deterministic_limit_has_no_stationary_density():
     still = derive_limiting_sde(Problem.least_squares([u + 2 * v - 1], parameters=(u, v), noise=LabelNoise(1)))
     with pytest.raises(Undecided, match="nothing moves"):
         _ = still.in_chart().fixed_points
+
+
+def test_a_chart_whose_coefficients_are_too_large_is_displayed():
+    """Their sizes take the place of their entries, in notebooks and in LaTeX."""
+    sde = gallery_sde("factorisation_rank_two")
+    chart = sde.in_chart()
+    with pytest.raises(ExpressionTooLarge):
+        _ = chart.drift
+    assert "operations}" in chart._repr_latex_() and "operations}" in chart.latex()
