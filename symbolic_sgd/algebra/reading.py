@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import sympy as sp
@@ -17,7 +18,11 @@ SPLIT = 3
 SHARED = 5
 """What a sum costs more whose terms share a letter, or a number inside a product: a person takes it out."""
 
+REMEMBERED = 1 << 14
+"""Costs that are kept: a sum inside a sum would be read twice at each depth."""
 
+
+@lru_cache(maxsize=REMEMBERED)
 def reading_cost(expression: Expression) -> int:
     """How much there is to read: letters, digits, signs, brackets and fraction bars; an exponent counts by its binary digits.
 
@@ -152,6 +157,7 @@ def _is_ratio(term: Any) -> bool:
     return any(exponent.is_negative for _, exponent in _powers(term)) or not number.is_Integer
 
 
+@lru_cache(maxsize=REMEMBERED)
 def _sum(total: Any) -> int:
     """Its terms and the signs between them; one more where none is positive."""
     negative = [is_negative(term) for term in total.args]
