@@ -9,9 +9,8 @@ import numpy as np
 from symbolic_sgd.errors import BadInput, FlowDidNotConverge
 from symbolic_sgd.flow.iteration import NoiselessIteration
 from symbolic_sgd.manifold.manifold import find_manifold
-from symbolic_sgd.numeric.optimizer_move import with_own_symbols
 from symbolic_sgd.numeric.points import as_points, constant_columns
-from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem
 
 
@@ -86,4 +85,4 @@ def iteration_limit(problem: Problem, optimizer: Optimizer) -> IterationLimit:
             f"the learning rate of {optimizer.label} tends to 0 here, and its iteration to a flow: give it a learning_rate= of its own "
             "(the flow of SGD ends at gradient_flow_limit(problem))"
         )
-    return IterationLimit(with_own_symbols(problem, optimizer), optimizer)
+    return IterationLimit(with_symbols_of(optimizer, problem, iterated=True), optimizer)

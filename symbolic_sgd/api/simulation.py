@@ -9,8 +9,7 @@ import numpy as np
 from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.errors import BadInput, OffManifold
 from symbolic_sgd.numeric.guard import check_starts
-from symbolic_sgd.numeric.optimizer_move import with_own_symbols
-from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import count, learning_rate_of, positive, steps_of
@@ -73,7 +72,7 @@ def simulate_sgd(
     2.5
     """
     chosen, moved = _optimizer(optimizer), _law(law)
-    stated = with_own_symbols(problem, chosen) if isinstance(problem, Problem) else problem
+    stated = with_symbols_of(chosen, problem, iterated=True) if isinstance(problem, Problem) else problem
     plan = Plan.of(simulate_sgd, stated, start, recording)
     tuned = Tuned.of(chosen, learning_rate, Fraction(positive(noise_scale, "noise_scale")), plan.values)
     total, local = count(steps, "steps"), chosen.iteration.local_steps

@@ -28,9 +28,9 @@ from symbolic_sgd.checks.by_sympy import BySymPy, precise
 from symbolic_sgd.checks.extended import DIGITS, extended
 from symbolic_sgd.checks.observation import Observation, extrapolate
 from symbolic_sgd.errors import BadInput, FlowDidNotConverge, ProblemTooLarge
-from symbolic_sgd.numeric.optimizer_move import optimizer_move, with_own_symbols
+from symbolic_sgd.numeric.optimizer_move import optimizer_move
 from symbolic_sgd.numeric.random_move import RandomMove
-from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer
+from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.regular_point import kernel
 from symbolic_sgd.simulate.optimizers import at_numbers
@@ -124,7 +124,7 @@ class _Oracle:
     """One step with every atom, and the noiseless iteration, as programs on many columns of extended numbers."""
 
     def __init__(self, problem: Problem, optimizer: Optimizer, point: dict[sp.Symbol, Any], rank: int, length: float):
-        self.problem, self.optimizer = with_own_symbols(problem, optimizer), optimizer
+        self.problem, self.optimizer = with_symbols_of(optimizer, problem, iterated=True), optimizer
         for s in self.problem.constants:
             point.setdefault(s, mp.mpf(1) / 2)  # of the optimizer; the limit does not depend on it
         self.point, self.length, self.d = point, length, problem.dimension

@@ -19,8 +19,7 @@ from symbolic_sgd.command.exits import DONE
 from symbolic_sgd.command.optimizers import add_optimizer, stated_optimizer
 from symbolic_sgd.command.targets import add_problem_file
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.numeric.optimizer_move import with_own_symbols
-from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import read_problem_file
@@ -94,7 +93,7 @@ def run(options: argparse.Namespace) -> int:
     stated = read_problem_file(options.file)
     own = options.learning_rate if options.optimizer is not None else None
     optimizer = stated_optimizer(options, stated, learning_rate=own)
-    problem = with_own_symbols(stated.problem, optimizer)
+    problem = with_symbols_of(optimizer, stated.problem, iterated=True)
     if options.processes < 1:
         raise BadInput(f"--processes is {options.processes}; it has to be at least 1")
     if options.output is not None:

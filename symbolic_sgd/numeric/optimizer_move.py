@@ -1,9 +1,8 @@
 """One step of an optimizer on a graph: z′ = G(z, a_1 … a_q) with z = (x, memory), each a_k drawn as one step of SGD draws its own."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass
 from fractions import Fraction
-from typing import Any
 
 import sympy as sp
 
@@ -69,21 +68,6 @@ def noiseless_move(problem: Problem) -> RandomMove:
     landscape = problem.landscape()
     slope = landscape.gradient.entries
     return RandomMove(landscape.variables, slope, (), gradient=slope, noise=[landscape.graph.constant(0)] * len(slope))
-
-
-def own_symbols(optimizer: Optimizer, problem: Problem) -> tuple[sp.Symbol, ...]:
-    """The symbols of the optimizer's own numbers that are not the problem's, by their names: its iteration takes values of all of
-    them, also where the limit does not depend on them."""
-    stated: list[Any] = [getattr(optimizer, field.name) for field in fields(optimizer)]  # type: ignore[arg-type]
-    found = {s for value in stated if isinstance(value, sp.Basic) for s in value.free_symbols}
-    own = [s for s in found if isinstance(s, sp.Symbol) and s not in problem.symbols]
-    return tuple(sorted(own, key=str))
-
-
-def with_own_symbols(problem: Problem, optimizer: Optimizer) -> Problem:
-    """The problem with the optimizer's symbols among its constants."""
-    own = own_symbols(optimizer, problem)
-    return replace(problem, constants=(*problem.constants, *own)) if own else problem
 
 
 class _DrivenForces:

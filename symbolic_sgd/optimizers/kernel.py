@@ -100,20 +100,21 @@ class Kernel:
 
 
 def with_positive_factors(expression: Expression) -> Expression:
-    """A rational function of `A` that is positive near 0, in lowest terms, in factors that are positive there.
+    """A rational function of `A` in lowest terms, in factors whose lowest power of `A` has a positive coefficient, and a sign.
 
     >>> with_positive_factors(-4 / (A - 8))
     4/(8 - a)
     """
-    turned = (_turned(factor) for factor in sp.Mul.make_args(sp.factor(sp.cancel(expression))))
-    return sp.Mul(*turned)
+    turned = [_turned(factor) for factor in sp.Mul.make_args(sp.factor(sp.cancel(expression)))]
+    return sp.Mul(*(sign for sign, _ in turned), *(factor for _, factor in turned))
 
 
-def _turned(factor: Expression) -> Expression:
+def _turned(factor: Expression) -> tuple[int, Expression]:
+    """(s, f) with s·f the factor."""
     base, exponent = factor.as_base_exp()
     lowest = sp.Poly(base, A).coeffs()[-1]  # of the lowest power
     negative = lowest.subs(dict.fromkeys(lowest.free_symbols, ONE_THIRD)) < 0
-    return (-base) ** exponent if negative else factor
+    return (-1 if int(exponent) % 2 else 1, (-base) ** exponent) if negative else (1, factor)
 
 
 def _polynomial(expression: Expression) -> Polynomial:

@@ -46,10 +46,6 @@ class Momentum(Optimizer):
     def _finite_kernel(self) -> Kernel:
         """k at a learning rate that stays."""
 
-    @property
-    def symbols(self) -> tuple[sp.Symbol, ...]:
-        return super().symbols if self.is_finite else tuple(s for s in super().symbols if s != self.momentum)
-
 
 @dataclass(frozen=True)
 class HeavyBall(Momentum):

@@ -10,7 +10,7 @@ where Σ∘k is taken over all pairs of eigenvalues that are not both zero.
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from fractions import Fraction
 from numbers import Rational, Real
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
@@ -165,6 +165,13 @@ class Optimizer(ABC):
         return tuple(self.decay * x + sp.diff(self.slow_potential, x) for x in problem.parameters)
 
     @property
+    def own_symbols(self) -> tuple[sp.Symbol, ...]:
+        """The symbols of its own numbers, in the order of their names, also those that the limit does not depend on."""
+        stated: list[Any] = [getattr(self, f.name) for f in fields(self) if f.name != "slow_potential"]  # type: ignore[arg-type]
+        found = {s for value in stated if isinstance(value, sp.Basic) for s in value.free_symbols}
+        return tuple(sorted((s for s in found if isinstance(s, sp.Symbol)), key=str))
+
+    @property
     def symbols(self) -> tuple[sp.Symbol, ...]:
         """The symbols that it brings into formulas, in the order of their names."""
         stated = [self.kernel.function, self.tangent_factor, self.decay, self.edge or sp.S.Zero]
@@ -172,18 +179,24 @@ class Optimizer(ABC):
         return tuple(sorted(found, key=str))
 
 
-def with_symbols_of(optimizer: Optimizer, problem: "Problem") -> "Problem":
+def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool = False) -> "Problem":
     """The problem with the optimizer's symbols among its constants.
+
+    Args:
+        optimizer: whose symbols.
+        problem: what is stated.
+        iterated: whether its iteration is meant, which takes values of all of its symbols, and not only its limit.
 
     Raises:
         BadSymbol: a symbol of the optimizer is a parameter, or its slow potential holds one that is not declared.
     """
-    for s in optimizer.symbols:
+    own = optimizer.own_symbols if iterated else optimizer.symbols
+    for s in own:
         if s in problem.parameters:
             raise BadSymbol(
                 f"{s} is a parameter of the problem and a constant of the optimizer: give one of them another name"
             )
-    further = tuple(s for s in optimizer.symbols if s not in problem.constants)
+    further = tuple(s for s in own if s not in problem.constants)
     stated = replace(problem, constants=(*problem.constants, *further)) if further else problem
     check_expression(optimizer.slow_potential, stated.symbols, where="optimizer: slow_potential")
     return stated

@@ -70,9 +70,9 @@ def theorem(
 
 
 def _statement(derivation: Derivation) -> Iterator[Block]:
-    optimizer, unit = derivation.optimizer, expression_latex(derivation.optimizer.time_unit)
-    motion = [r"b(Y)\,dt + \sigma_{\parallel}(Y)\,dW", r"\quad\text{on } \Gamma,", rf"\quad t = k\,{unit}"]
-    motion[-1] = r"\quad t = k\eta^2" if optimizer == PLAIN else motion[-1]
+    optimizer = derivation.optimizer
+    unit = r"\eta^2" if optimizer == PLAIN else rf"\,{expression_latex(optimizer.time_unit)}"
+    motion = [r"b(Y)\,dt + \sigma_{\parallel}(Y)\,dW", r"\quad\text{on } \Gamma,", rf"\quad t = k{unit}"]
     drift = [r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}", *_totals(optimizer)]
     stated = {"dY": motion, "b": drift}
     if derivation.response.is_lyapunov:

@@ -133,17 +133,15 @@ PLAIN_RESPONSE = KernelResponse(LYAPUNOV)
 
 @dataclass(frozen=True)
 class MinibatchResponse(Response):
-    """S with HS + SH − η((1−α)HSH + αE[H_iSH_i]) = Σ_⊥ for samples with H_i = a_i a_iᵀ.
+    """S with HS + SH − ηE[H_iSH_i] = Σ_⊥ for samples with H_i = a_i a_iᵀ.
 
     Args:
         rate: η.
         weights: w_i, of the samples: H = Σ w_i a_i a_iᵀ.
-        share: α, 1 for batches of one sample.
     """
 
     rate: Expression
     weights: tuple[Fraction, ...]
-    share: Fraction
 
     @property
     def words(self) -> str:
@@ -157,11 +155,9 @@ class MinibatchResponse(Response):
         graph = space.gram[0, 0].graph
         eta, (first, second) = from_sympy(self.rate, graph), space.powers(2)
         terms: list[PairTerm] = [(None, second, first)]
-        if self.share != 1:
-            terms.append((-(HALF * (1 - self.share)) * eta, second, second))
         for weight, column in zip(self.weights, space.samples, strict=True):
             outer = column @ column.T
-            terms.append((-(HALF * self.share * weight) * eta, outer, outer))
+            terms.append((-(HALF * weight) * eta, outer, outer))
         return terms
 
     def right(self, space: Coordinates, y: Matrix) -> Matrix:
@@ -201,4 +197,4 @@ def response_of(optimizer: Optimizer, problem: Problem, *, interpolating: bool) 
             f"each step draws a sample: at a learning rate that stays {optimizer.label} is then a random map, which is derived for SGD "
             "only. State the noise of the full gradient: LabelNoise(…, batch_size=n), or σ(x) as a matrix"
         )
-    return MinibatchResponse(optimizer.rate, drawn, Fraction(1))
+    return MinibatchResponse(optimizer.rate, drawn)

@@ -18,11 +18,13 @@ from symbolic_sgd import (
     Nesterov,
     Problem,
     derive_limiting_sde,
+    iteration_limit,
+    simulate_sgd,
 )
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import BadInput, BadSymbol, SingularPoint, Unstable
-from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
 
 OPTIMIZERS = {
     "sgd": SGD(learning_rate=RATE),
@@ -62,7 +64,9 @@ def test_the_limit_is_that_of_the_optimizers_own_map(seed, name):
         written = np.array(sde.drift.subs(point), dtype=float).ravel()
         np.testing.assert_allclose(written, values["drift"], atol=1e-11 * size)
     np.testing.assert_allclose(sde.lambdify().drift(row[0]), values["drift"], atol=1e-9 * size)
-    assert evaluate(sde.derivation.guard.select("stability"), x, row)["stability"].size
+    stable = evaluate(sde.derivation.guard.select("stability"), x, row)["stability"].reshape(len(x), -1)
+    steepest = np.linalg.eigvalsh(np.array(sp.hessian(loss, x).subs(point), dtype=float))[-1]
+    np.testing.assert_allclose(np.linalg.eigvalsh(stable)[0], 1 - steepest / float(OPTIMIZERS[name].edge), atol=1e-11)
 
 
 WORKED = {
@@ -288,6 +292,18 @@ def test_a_symbol_that_is_a_parameter_is_refused():
     problem = Problem.least_squares([clash * v - 1], parameters=(clash, v), noise=LabelNoise(1))
     with pytest.raises(BadSymbol, match="u is a parameter"):
         derive_limiting_sde(problem, optimizer=SGD(learning_rate=clash))
+    with pytest.raises(BadSymbol, match="u is a parameter"):
+        simulate_sgd(problem, [1, 1], optimizer=SGD(learning_rate=clash), steps=1, replicas=1, rng=0)
+    with pytest.raises(BadSymbol, match="u is a parameter"):
+        iteration_limit(problem, SGD(learning_rate=clash))
+
+
+def test_a_kernel_keeps_its_sign():
+    """Also where it is negative near 0, as no kernel of an optimizer is."""
+    form = (A - 2) ** 3 * (B - 2) ** 3 / ((A - 1) * (B - 1) * (3 + A + B))
+    for kernel in (Kernel.of("one", form), Kernel.of("its negative", -form)):
+        assert sp.cancel(kernel.diagonal - kernel.function(A, A)) == 0
+        assert sp.cancel(kernel.mixed - A * kernel.function(A, 0)) == 0
 
 
 def test_minibatches_that_do_not_rest_on_the_manifold_are_refused():

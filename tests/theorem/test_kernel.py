@@ -41,6 +41,17 @@ def by_eigenvectors(b, y, kernel):
     return (vectors @ inner @ vectors.T).real
 
 
+def by_hessian(problem, noise, point, rank, kernel):
+    """Σ_⊥∘k by the eigenvectors of ∇²L at a point."""
+    numbers = {s: float(a) for s, a in point.items()}
+    h = np.array(sp.hessian(problem.loss, problem.parameters).subs(numbers), dtype=float)
+    sigma = np.array(noise.subs(numbers), dtype=float)
+    values, vectors = np.linalg.eigh(h)
+    normal, steep = vectors[:, -rank:], values[-rank:]
+    inner = normal.T @ sigma @ sigma.T @ normal * kernel.weight(steep[:, None], steep)
+    return normal @ inner @ normal.T
+
+
 def evaluated(matrix):
     return np.array([float(a) for a in Valuation(PRECISE, {})(matrix.entries)]).reshape(matrix.shape)
 
@@ -81,13 +92,7 @@ def test_a_kernel_is_added_at_run_time(kernel):
             program = Program.of({"S": terms.normal_noise.solution, "b": terms.normal_regularization})
             values = program.run(PRECISE, point)
             found.append((np.array(values["S"], dtype=float).reshape(4, 4), np.array(values["b"], dtype=float)))
-    numbers = {s: float(a) for s, a in point.items()}
-    h = np.array(sp.hessian(problem.loss, parameters).subs(numbers), dtype=float)
-    sigma = np.array(noise.subs(numbers), dtype=float)
-    values, vectors = np.linalg.eigh(h)
-    normal, steep = vectors[:, 2:], values[2:]
-    inner = normal.T @ sigma @ sigma.T @ normal * kernel.weight(steep[:, None], steep)
-    expected = normal @ inner @ normal.T
+    expected = by_hessian(problem, noise, point, 2, kernel)
     for solution, _ in found:
         np.testing.assert_allclose(solution, expected, atol=1e-10 * np.abs(expected).max())
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-12 * np.abs(found[0][1]).max())
@@ -105,13 +110,7 @@ def test_four_normal_directions_by_elimination():
         with working_digits(50):
             point = {s: mpmath.mpf(x) for s, x in geometry.frame.manifold.points[-1].assignment.items()}
             solution = Program.of({"S": terms.normal_noise.solution}).run(PRECISE, point)["S"]
-        numbers = {s: float(x) for s, x in point.items()}
-        h = np.array(sp.hessian(problem.loss, a).subs(numbers), dtype=float)
-        sigma = np.array(noise.subs(numbers), dtype=float)
-        values, vectors = np.linalg.eigh(h)
-        normal, steep = vectors[:, 4:], values[4:]
-        inner = normal.T @ sigma @ sigma.T @ normal * kernel.weight(steep[:, None], steep)
-        expected = normal @ inner @ normal.T
+        expected = by_hessian(problem, noise, point, 4, kernel)
         np.testing.assert_allclose(
             np.array(solution, dtype=float).reshape(8, 8), expected, atol=1e-9 * np.abs(expected).max()
         )
