@@ -9,12 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import combinations_with_replacement, product
-from math import prod
 
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.multiplied_out import multiplied_out
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.regularizer.one_form import RegularizationForm
@@ -38,9 +38,6 @@ LARGEST_MINOR = 3
 
 DEGREE = 6
 """Highest degree of a monomial."""
-
-MOST_PRODUCTS = 300
-"""Expressions with more terms, before like ones are collected, are not multiplied out."""
 
 POWERS = (0, 1, 2, -1, -2, 4, 3, -3, -4)
 """Powers of a constant with which a term is multiplied, the first ones where there are several constants."""
@@ -142,26 +139,6 @@ class Ingredients:
                 break
             found.extend(more)
         return found
-
-
-def multiplied_out(expression: Expression) -> Expression:
-    """The expression as a sum, where that is not too long."""
-    return sp.expand(expression) if _products(expression) <= MOST_PRODUCTS else expression
-
-
-def _products(expression: Expression) -> int:
-    """How many terms it has when it is multiplied out, before like ones are collected; `MOST_PRODUCTS` + 1 for more."""
-    count = 1
-    if expression.is_Add:
-        count = sum(map(_products, expression.args))
-    elif expression.is_Mul:
-        count = prod(map(_products, expression.args))
-    elif expression.is_Pow and expression.args[1].is_Integer:
-        inner = _products(expression.args[0])
-        count = 1 if inner == 1 else inner ** min(abs(int(expression.args[1])), 10)
-    elif expression.args:
-        count = max(map(_products, expression.args))
-    return min(count, MOST_PRODUCTS + 1)
 
 
 def _factored(expression: Expression) -> Expression:

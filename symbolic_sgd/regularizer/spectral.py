@@ -11,6 +11,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.multiplied_out import multiplied_out
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
@@ -22,6 +23,9 @@ from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
 
 MUCH = 2
 """How many times less to read another form of tr ∇²L has to be than the one that comes first."""
+
+LARGEST_SUM = 500
+"""Terms of a sum that is multiplied out: nobody reads a larger one, and it takes seconds."""
 
 LARGEST_DETERMINANT = 4
 """Rows of a determinant that is written out."""
@@ -35,16 +39,16 @@ class Spectrum:
 
     def trace(self) -> Expression:
         """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
-        written = []
         space = self.derivation.normal_space
+        written = []
         if isinstance(space, ComposedFrame):
             with suppress(ExpressionTooLarge):
                 frame = space.frame.expand("frame")
-                written.append(sp.expand((space.curvature.expand("curvature") * frame.T * frame).trace()))
+                written.append((space.curvature.expand("curvature") * frame.T * frame).trace())
         for program in (self.derivation.guard, self.derivation.blocks):
             hessian = program.select("hessian").on(Graph())["hessian"]
-            written.append(sp.expand(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0]))
-        shortest = [min(with_complete_squares(e), sp.factor_terms(e), key=reading_cost) for e in written]
+            written.append(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0])
+        shortest = [_short(e) for e in written]
         least = min(shortest, key=reading_cost)
         return shortest[0] if reading_cost(shortest[0]) <= MUCH * reading_cost(least) else least
 
@@ -93,7 +97,24 @@ class Spectrum:
                 f"the regularizer is the logarithm of a {matrix.rows}×{matrix.rows} determinant, too large to be written out: "
                 "use sde.lambdify() for the regularization itself"
             )
-        return sp.factor_terms(matrix.applyfunc(sp.expand).det(method="berkowitz"))
+        return _short(_minor(matrix))
+
+
+def _short(expression: Expression) -> Expression:
+    """What is shortest to read of a sum that is multiplied out: squares of sums, or common factors taken out."""
+    expanded = multiplied_out(expression, LARGEST_SUM)
+    if len(sp.Add.make_args(expanded)) > LARGEST_SUM or sp.count_ops(expanded) > 10 * LARGEST_SUM:
+        return expanded
+    return min(sp.factor_terms(expanded), with_complete_squares(expanded), key=reading_cost)
+
+
+def _minor(matrix: SymbolicMatrix) -> Expression:
+    """The determinant by its first row, nothing multiplied out."""
+    if matrix.rows == 1:
+        return matrix[0, 0]
+    below = matrix[1:, :]
+    rest = [_minor(sp.Matrix.hstack(below[:, :j], below[:, j + 1 :])) for j in range(matrix.cols)]
+    return sp.Add(*[(-1) ** j * matrix[0, j] * minor for j, minor in enumerate(rest)])
 
 
 def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
