@@ -61,6 +61,7 @@ OF_OTHERS: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], 
             + t["mixed_regularization"]
             + t["normal_regularization"]
             + t.get("imposed_drift", 0 * t["drift"])
+            + t.get("noise_curvature_drift", 0 * t["drift"])
         ),
         lambda t: t["drift"],
     ),
@@ -68,11 +69,20 @@ OF_OTHERS: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], 
 """Those that they have instead; their S is held against its definition by `LiteralRoad`."""
 
 
+OF_KERNELS = (
+    "(I − ∂Φ) S (I − ∂Φ) = S",
+    "∂Φ·compensation = 0",
+    "covariance of the tangent noise = τ ∂Φ Σ ∂Φ",
+)
+"""Those that maps do not have, whose projections may be oblique."""
+
+
 def identities(optimizer: Optimizer) -> tuple[tuple[str, Any, Any], ...]:
     """Those of an optimizer."""
     if optimizer == PLAIN:
         return IDENTITIES
-    return (*(row for row in IDENTITIES if row[0] not in OF_PLAIN_SGD), *OF_OTHERS)
+    rows = (*(row for row in IDENTITIES if row[0] not in OF_PLAIN_SGD), *OF_OTHERS)
+    return tuple(row for row in rows if optimizer.kernel is not None or row[0] not in OF_KERNELS)
 
 
 SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {

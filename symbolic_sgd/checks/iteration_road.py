@@ -8,11 +8,14 @@ import numpy as np
 from symbolic_sgd.checks.certificate import Check, not_run, undecided
 from symbolic_sgd.checks.exact_steps import covariance, natural_sizes
 from symbolic_sgd.checks.fresh_points import Point, floats
-from symbolic_sgd.checks.observation import measured
+from symbolic_sgd.checks.map_iteration import observed_of_map
+from symbolic_sgd.checks.observation import Observation, measured
 from symbolic_sgd.checks.own_iteration import SEQUENCES, observed
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import FlowDidNotConverge, ProblemTooLarge
+from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.simulate.arguments import count
+from symbolic_sgd.theorem.derivation import Derivation
 
 TOLERANCE = 1e-9
 """At a learning rate that stays."""
@@ -26,6 +29,7 @@ NAMES = {
     "mixed_regularization": "mixed regularization",
     "normal_regularization": "normal regularization",
     "imposed_drift": "imposed drift",
+    "noise_curvature_drift": "noise-curvature drift",
 }
 """Of the terms, in words; those that the derivation has are compared."""
 
@@ -54,14 +58,15 @@ class OwnIteration:
     def _at(self, witness: Witness, point: Point, where: str) -> list[Check]:
         derivation, terms = witness.derivation, witness.terms(point)
         optimizer, problem = derivation.optimizer, derivation.stated
-        drawn = optimizer.is_finite and problem.noise.samples(problem) is not None
+        source = optimizer.noise_source(problem)
+        drawn = optimizer.is_finite and source.noise.samples(source) is not None
         tolerance = TOLERANCE if optimizer.is_finite and not drawn else VANISHING
         compared = {term: f"own iteration: {words} {where}" for term, words in NAMES.items() if term in terms}
         names = [*compared.values(), f"own iteration: diffusion {where}"]
         size, diffusion_size = natural_sizes(witness, point, [terms[term] for term in compared])
         length = witness.length(floats(derivation.problem.symbols, point))
         try:
-            seen = observed(problem, optimizer, point, derivation.codimension, length, self.sequences)
+            seen = self._observed(derivation, point, length)
         except ProblemTooLarge as reason:
             return [not_run(name, tolerance, str(reason)) for name in names]
         except FlowDidNotConverge as failure:
@@ -77,3 +82,9 @@ class OwnIteration:
             measured(name, predicted, value, scale, accuracy / scale, tolerance)
             for name, (predicted, value, accuracy, scale) in zip(names, pairs, strict=True)
         ]
+
+    def _observed(self, derivation: Derivation, point: Point, length: float) -> dict[str, Observation]:
+        optimizer, problem, rank = derivation.optimizer, derivation.stated, derivation.codimension
+        if isinstance(optimizer, IteratedMap):
+            return observed_of_map(problem, optimizer, point, rank, length)
+        return observed(problem, optimizer, point, rank, length, self.sequences)

@@ -56,6 +56,7 @@ class LiteralTerms:
     mixed_regularization: Any
     normal_regularization: Any
     imposed_drift: Any
+    noise_curvature_drift: Any
 
     @property
     def regularization(self) -> Any:
@@ -65,7 +66,9 @@ class LiteralTerms:
     @property
     def drift(self) -> Any:
         """b."""
-        return self.tangent_noise_compensation + self.regularization + self.imposed_drift
+        return (
+            self.tangent_noise_compensation + self.regularization + self.imposed_drift + self.noise_curvature_drift
+        )
 
 
 @dataclass(frozen=True)
@@ -152,6 +155,7 @@ def literal_terms(
         mixed_regularization=-(projection @ third((across + across.T) / 2)),
         normal_regularization=-(projection @ third(solution)) / 2,
         imposed_drift=nothing if response.slow is None else -(projection @ response.slow),
+        noise_curvature_drift=nothing,
     )
 
 

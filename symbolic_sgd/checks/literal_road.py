@@ -18,7 +18,6 @@ from symbolic_sgd.checks.fresh_points import Point, shown
 from symbolic_sgd.checks.literal import LiteralTerms
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import ComplexValue
-from symbolic_sgd.theorem.derivation import IMPOSED, THEOREM
 
 TOLERANCE = 1e-30
 
@@ -50,7 +49,7 @@ class LiteralRoad:
 
 def _at(witness: Witness, point: Point, count: int) -> list[Check]:
     where = f"the worst of {count} points of Γ, x = {shown(witness.derivation.problem.symbols, point)}"
-    names = (*THEOREM, *((IMPOSED.name,) if witness.derivation.optimizer.has_slow_field else ()))
+    names = [term.name for term in witness.derivation.terms]
     try:
         predicted, literal = witness.precise(witness.derivation.program, point), witness.literal.terms(point)
     except (ComplexValue, ZeroDivisionError) as error:
@@ -103,6 +102,7 @@ def drift_size(terms: LiteralTerms, noise: PreciseNumber, extent: PreciseNumber)
         terms.mixed_regularization,
         terms.normal_regularization,
         terms.imposed_drift,
+        terms.noise_curvature_drift,
     )
     return max(*map(size, parts), noise**2 / extent)
 

@@ -27,6 +27,7 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.checks.by_sympy import BySymPy, precise
 from symbolic_sgd.checks.extended import DIGITS, extended
 from symbolic_sgd.checks.observation import Observation, extrapolate
+from symbolic_sgd.checks.settling import Settling
 from symbolic_sgd.errors import BadInput, FlowDidNotConverge, ProblemTooLarge
 from symbolic_sgd.numeric.optimizer_move import optimizer_move
 from symbolic_sgd.numeric.random_move import RandomMove
@@ -49,12 +50,6 @@ RATES = 6
 MODERATE = 0.125
 """The largest of these times the largest curvature, at most."""
 
-BLOCK = 64
-"""Steps between two looks at where the iterations are."""
-
-MOST = 2**18
-"""Steps, at most."""
-
 SOURCES = 400
 """Independent sources of noise in a step, at most: each is followed by itself, with both signs."""
 
@@ -66,9 +61,6 @@ TWINS = 8
 
 FEW = 4
 """Noise scales where sequences of samples are followed."""
-
-REST = 16
-"""Roundings of 1 + |x| that an iteration at rest may move in a block, and parts of a rounding that are nothing."""
 
 BLOCKS = {
     "tangent_noise_compensation": lambda d: d["Pσ"],
@@ -180,11 +172,11 @@ class _Oracle:
         sources = self.optimizer.iteration.draws * sigma.shape[1]
         if sources > SOURCES:
             raise ProblemTooLarge(f"{sources:,} independent sources of noise are drawn in a step, more than {SOURCES}")
-        atoms = _atoms(sources)
+        drawn = atoms(sources)
         size = (
             self._number(self.optimizer.effective_rate, rate)
             * np.linalg.norm(sigma, axis=0).max()
-            * np.abs(atoms).max()
+            * np.abs(drawn).max()
         )
         scales = REACH * self.length / size / 2.0 ** np.arange(levels) if size else 2.0 ** -np.arange(4, 4 + levels)
         unit = self._number(self.optimizer.time_unit.subs(NOISE_SCALE, 1), rate) * self.optimizer.iteration.local_steps
@@ -192,14 +184,14 @@ class _Oracle:
         parts = {"σ": identity, "Pσ": self.along, "Qσ": identity - self.along, "(P−Q)σ": 2 * self.along - identity}
         drifts: dict[str, list[np.ndarray]] = {name: [] for name in (*parts, "slow fields")}
         covariances: list[np.ndarray] = []
-        ends = self._ends(self._columns(atoms, scales, list(parts.values())), rate, depth)
+        ends = self._ends(self._columns(drawn, scales, list(parts.values())), rate, depth)
         shifts = ends[:, :, 1:] - ends[:, :, :1]  # D × sequences of samples × columns
         slow, moved = shifts[:, :, :levels], shifts[:, :, levels:].reshape(*shifts.shape[:2], levels, len(parts), -1)
         for level, scale in enumerate(scales):
             per = unit * float(scale) ** 2
-            drifts["slow fields"].append(_mean(slow[:, :, level]) / per)
+            drifts["slow fields"].append(mean(slow[:, :, level]) / per)
             for k, name in enumerate(parts):
-                drifts[name].append(_mean(moved[:, :, level, k]) / per)
+                drifts[name].append(mean(moved[:, :, level, k]) / per)
             squares = _floats(moved[:, :, level, 0].reshape(self.d, -1))
             covariances.append((squares @ squares.T / squares.shape[1] / per).ravel())
         drift = {name: np.array(values) for name, values in drifts.items()}
@@ -238,49 +230,16 @@ class _Oracle:
             z = self._moved(self.first, z, known | {s: row.astype(kind.dtype) for s, row in drawn})
             for _ in range(depth):
                 z = np.concatenate([self._moved(sample, z, known) for sample in self.samples], axis=1)
-            ends = self._rested(z, known, self._number(self.optimizer.effective_rate, rate))
+            weights = [self._number(self.optimizer.effective_rate, rate)] * (len(z) - self.d)
+            ends = Settling(self.kind, self.further.program, self.further.state, weights, self.optimizer.label).ends(
+                z, known
+            )
         return ends.reshape(self.d, -1, width)
 
     def _moved(self, step: "_Step | _Rest", z: np.ndarray, known: Mapping[sp.Symbol, Any]) -> np.ndarray:
         moved = np.empty_like(z)
         self.kind.function(step.program, step.state, known, z.shape[1])(z, moved)
         return moved
-
-    def _stepper(self, known: Mapping[sp.Symbol, Any], width: int) -> Any:
-        return self.kind.function(self.further.program, self.further.state, known, width)
-
-    def _rested(self, z: np.ndarray, known: Mapping[sp.Symbol, Any], memory: float) -> np.ndarray:
-        """x where the noiseless iteration is at rest, but for rounding: what it moves in a block no longer becomes less; of the
-        memory, what its change would move x."""
-        ends = np.zeros((self.d, z.shape[1]), dtype=float).astype(self.kind.dtype)
-        left, before = np.arange(z.shape[1]), np.full(z.shape[1], np.inf)
-        bound = 1e6 * (1 + float(np.abs(z).max()))
-        weight = np.array([1.0] * self.d + [memory] * (len(z) - self.d))[:, None].astype(self.kind.dtype)
-        move, other = self._stepper(known, z.shape[1]), np.empty_like(z)
-        for _ in range(MOST // BLOCK):
-            start = z.copy()
-            for _ in range(BLOCK):
-                move(z, other)
-                z, other = other, z
-            size = np.abs(z).max(axis=0).astype(float)
-            if not (size < bound).all():
-                raise FlowDidNotConverge(
-                    f"the noiseless iteration of {self.optimizer.label} leaves the neighbourhood of Γ"
-                )
-            change = np.abs(weight * (z - start)).max(axis=0).astype(float) / (
-                1 + np.abs(z[: self.d]).max(axis=0).astype(float)
-            )
-            rests = (change <= REST * self.kind.epsilon) & (change >= before) | (change <= self.kind.epsilon / REST)
-            ends[:, left[rests]] = z[: self.d, rests]
-            if rests.all():
-                return ends
-            before = change
-            if rests.any():
-                left, z, before = left[~rests], np.ascontiguousarray(z[:, ~rests]), change[~rests]
-                move, other = self._stepper(known, len(left)), np.empty_like(z)
-        raise FlowDidNotConverge(
-            f"the noiseless iteration of {self.optimizer.label} is not at rest after {MOST:,} steps"
-        )
 
     def _number(self, expression: Any, rate: Fraction | None) -> float:
         known: dict[sp.Symbol, Any] = {s: sp.Float(str(self.point[s]), DIGITS) for s in self.problem.constants}
@@ -362,12 +321,12 @@ def _gradient(by_sympy: BySymPy, graph: Graph) -> Sequence[Node]:
     return by_sympy.derivatives.select("gradient").on(graph)["gradient"].entries
 
 
-def _atoms(count: int) -> np.ndarray:
+def atoms(count: int) -> np.ndarray:
     """±√q e_i, equally likely: mean 0, covariance I, q×2q."""
     return np.sqrt(count) * np.concatenate([np.eye(count), -np.eye(count)], axis=1)
 
 
-def _mean(shifts: np.ndarray) -> np.ndarray:
+def mean(shifts: np.ndarray) -> np.ndarray:
     """Over all but the first axis."""
     flat = shifts.reshape(len(shifts), -1)
     return _floats(flat.sum(axis=1) / flat.shape[1])

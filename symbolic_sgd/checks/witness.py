@@ -11,9 +11,11 @@ from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.checks.by_sympy import BySymPy, precise
 from symbolic_sgd.checks.fresh_points import Point, accepted, farthest, floats, fresh_points
 from symbolic_sgd.checks.literal import LiteralTheorem
+from symbolic_sgd.checks.literal_map import LiteralMap, MapBySymPy
 from symbolic_sgd.checks.stationary_points import StationaryPoints, stationary_points
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.flow.numerics.state import SmoothLoss
+from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
 from symbolic_sgd.regular_point import kernel
 from symbolic_sgd.regularizer.regularizer import Regularizer, find_regularizer
@@ -54,12 +56,14 @@ class Witness:
     @cached_property
     def stated(self) -> BySymPy:
         """The problem in SymPy's derivatives."""
-        return BySymPy(self.derivation.stated)
+        optimizer, problem = self.derivation.optimizer, self.derivation.stated
+        return MapBySymPy(problem, optimizer) if isinstance(optimizer, IteratedMap) else BySymPy(problem)
 
     @cached_property
     def literal(self) -> LiteralTheorem:
         """The theorem without a formula of the derivation's."""
-        return LiteralTheorem(self.stated, self.derivation.codimension, self.derivation.optimizer)
+        kind = LiteralMap if isinstance(self.stated, MapBySymPy) else LiteralTheorem
+        return kind(self.stated, self.derivation.codimension, self.derivation.optimizer)
 
     @property
     def smooth_loss(self) -> SmoothLoss:

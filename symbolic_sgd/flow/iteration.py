@@ -66,7 +66,7 @@ class NoiselessIteration:
     def of(problem: Problem, optimizer: Optimizer, rank: int) -> "NoiselessIteration":
         """That of an optimizer whose learning rate stays, and whose symbols are among the problem's constants; slow fields, which
         vanish with the noise, are no part of it."""
-        move = optimizer_move(optimizer, problem, noiseless_move(problem), slow_fields=False)
+        move = optimizer_move(optimizer, problem, noiseless_move(optimizer.noise_source(problem)), slow_fields=False)
         limit = Matrix.column([from_sympy(optimizer.edge, Graph())]) if optimizer.edge is not None else None
         program = None if limit is None else Program.of({"edge": limit})
 

@@ -11,6 +11,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.numeric.random_move import ALL, RandomMove
+from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.problem import Problem
 
@@ -49,6 +50,8 @@ def optimizer_move(
         scale: ε, whose square slow fields have where the learning rate stays.
         slow_fields: whether weight decay and the like are in it.
     """
+    if isinstance(optimizer, IteratedMap):
+        return _stated_move(optimizer, problem, move, scale if slow_fields else Fraction(0))
     graph, iteration = move.variables[0].graph, optimizer.iteration
     stated = optimizer.rate if rate is None else sp.Rational(rate.numerator, rate.denominator)
     decay = optimizer.effective_rate.xreplace({optimizer.rate: stated})
@@ -63,8 +66,21 @@ def optimizer_move(
     return OptimizerMove(Program.of({"state": Matrix.column(entries)}), state, draws)
 
 
+def _stated_move(optimizer: IteratedMap, problem: Problem, move: RandomMove, scale: Fraction) -> OptimizerMove:
+    """A map as it is stated, with the noise of the move, in which ε is, in the place of ξ, and the slow drift times `scale`²."""
+    graph = move.variables[0].graph
+    draws = tuple(sp.Dummy(a.name) for a in move.symbols)
+    drawn = dict(zip(map(graph.symbol, move.symbols), map(graph.symbol, draws), strict=True))
+    noise = dict(zip(map(graph.symbol, optimizer.noise), replace_nodes(move.noise, drawn), strict=True))
+    memory = tuple(sp.Dummy(f"m{k}") for k in range(len(optimizer.state) - problem.dimension))
+    weight = sp.Rational(scale.numerator, scale.denominator) ** 2
+    update = optimizer.centred(problem, memory, weight)
+    after = replace_nodes([from_sympy(g, graph) for g in update], noise)
+    return OptimizerMove(Program.of({"state": Matrix.column(after)}), (*problem.parameters, *memory), (draws,))
+
+
 def noiseless_move(problem: Problem) -> RandomMove:
-    """m = ∇L."""
+    """m = ∇L, of the problem or of an optimizer's `noise_source`."""
     landscape = problem.landscape()
     slope = landscape.gradient.entries
     return RandomMove(landscape.variables, slope, (), gradient=slope, noise=[landscape.graph.constant(0)] * len(slope))

@@ -101,8 +101,8 @@ class Optimizer(ABC):
 
     @property
     @abstractmethod
-    def kernel(self) -> Kernel:
-        """k."""
+    def kernel(self) -> Kernel | None:
+        """k, where the slow motion follows from one."""
 
     @property
     @abstractmethod
@@ -131,6 +131,11 @@ class Optimizer(ABC):
         """Its map."""
 
     @property
+    def local_steps(self) -> int:
+        """How many steps of t one step of its map counts for."""
+        return self.iteration.local_steps
+
+    @property
     def edge(self) -> Expression | None:
         """λ*: steps lead back to Γ where every curvature is smaller; None where every curvature is small enough."""
         return None
@@ -155,6 +160,18 @@ class Optimizer(ABC):
         """Whether it moves without noise, too."""
         return self.decay != 0 or self.slow_potential != 0
 
+    @property
+    def curves_noise(self) -> bool:
+        """Whether the noise enters its step nonlinearly."""
+        return False
+
+    def check(self, problem: "Problem") -> None:
+        """Raise where it does not fit the problem; what is made of numbers fits all."""
+
+    def noise_source(self, problem: "Problem") -> "Problem":
+        """The problem whose gradient noise is what a step draws."""
+        return problem
+
     def at(self, rate: Expression) -> "Optimizer":
         """The same at a learning rate that stays, where its own tends to 0."""
         at_rate: Any = replace(self, learning_rate=rate)  # type: ignore[type-var]  (optimizers are dataclasses)
@@ -174,7 +191,8 @@ class Optimizer(ABC):
     @property
     def symbols(self) -> tuple[sp.Symbol, ...]:
         """The symbols that it brings into formulas, in the order of their names."""
-        stated = [self.kernel.function, self.tangent_factor, self.decay, self.edge or sp.S.Zero]
+        known = [] if self.kernel is None else [self.kernel.function]
+        stated = [*known, self.tangent_factor, self.decay, self.edge or sp.S.Zero]
         found: set[Any] = set().union(*(e.free_symbols for e in stated))
         return tuple(sorted(found, key=str))
 
@@ -197,6 +215,7 @@ def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool 
                 f"{s} is a parameter of the problem and a constant of the optimizer: give one of them another name"
             )
     further = tuple(s for s in own if s not in problem.constants)
+    optimizer.check(problem)
     stated = replace(problem, constants=(*problem.constants, *further)) if further else problem
     check_expression(optimizer.slow_potential, stated.symbols, where="optimizer: slow_potential")
     return stated

@@ -111,7 +111,7 @@ def iterated(
         scale: ε.
         values: of the constants, the optimizer's own symbols among them.
     """
-    draw = law.move(problem, ALL, scale)
+    draw = law.move(optimizer.noise_source(problem), ALL, scale)
     move = optimizer_move(optimizer, problem, draw, rate, scale)
     drawn = tuple(a for symbols in move.draws for a in symbols)
     program = InPlaceProgram(with_values(move.program, values), (*move.state, *drawn))

@@ -18,17 +18,19 @@ from symbolic_sgd.errors import ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
 from symbolic_sgd.manifold.precise import HIGH
+from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
-from symbolic_sgd.theorem.geometry import FramelessGeometry, NodeGeometry, geometry_of
+from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, geometry_of
+from symbolic_sgd.theorem.map_limit import map_limit
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
 from symbolic_sgd.theorem.response import Response, response_of
 from symbolic_sgd.theorem.size import check_expected_size, check_size
-from symbolic_sgd.theorem.stability import stability
+from symbolic_sgd.theorem.stability import Stability, stability
 
 PLAIN = SGD()
 """SGD at a learning rate that tends to 0, the optimizer of the poster's theorem."""
@@ -141,6 +143,26 @@ BY_KERNEL = {
 BY_SAMPLES = {"lyapunov_solution": r"\mathcal{M}^{-1}[\Sigma_{\perp}]"}
 """For SGD on samples: 𝓜[S] = ∇²L S + S ∇²L − η E[H_i S H_i]."""
 
+CURVED = Term(
+    "noise_curvature_drift",
+    r"b_{\xi\xi}",
+    r"\tfrac12\,P\,G_{\xi\xi}[V]",
+    "the second derivative of the map in its noise",
+    lambda normal, noise, drift: _stated(drift.curved),
+)
+"""Of maps into which the noise enters nonlinearly."""
+
+BY_MAP = {
+    "lyapunov_solution": r"C_{xx}, \quad C = \partial G\,C\,\partial G^{\top} + (I - P)\,\Sigma\,(I - P)^{\top}",
+    "tangent_noise": r"P\,G_{\xi} V^{1/2}",
+    "tangent_noise_compensation": r"\tfrac12\,A^{\#}\,G''[P \Sigma P^{\top}]",
+    "mixed_regularization": r"P\,G''[A^{\#} \Sigma P^{\top}]",
+    "normal_regularization": r"\tfrac12\,P\,G''[C]",
+    "imposed_drift": r"P\,g",
+    "drift": r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
+}
+"""For any map z⁺ = G(z, εξ): A = I − ∂G, P the projection on ker A along the range of A, Σ = G_ξVG_ξᵀ."""
+
 BY_FACTOR = {
     "tangent_noise": r"\sqrt{\tau}\,\partial\Phi\,\sigma",
     "tangent_noise_compensation": r"-\tfrac12\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\tau\,\Sigma_{\parallel}]",
@@ -151,14 +173,14 @@ BY_FACTOR = {
 def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
     """The terms of the limit of an optimizer."""
     others = {} if optimizer.tangent_factor == 1 else BY_FACTOR
-    if not response.is_lyapunov:
+    if isinstance(optimizer, IteratedMap):
+        others = BY_MAP
+    elif not response.is_lyapunov:
         others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
-    terms = [replace(t, definition=others[t.name]) if t.name in others else t for t in TERMS]
-    if not optimizer.has_slow_field:
-        return terms
-    place = [t.name for t in terms].index("drift")
-    total = replace(terms[place], definition=rf"{terms[place].definition} + {IMPOSED.symbol}")
-    return [*terms[:place], IMPOSED, total, *terms[place + 1 :]]
+    own = [*([IMPOSED] if optimizer.has_slow_field else []), *([CURVED] if optimizer.curves_noise else [])]
+    terms = [replace(t, definition=others[t.name]) if t.name in others else t for t in [*TERMS[:-1], *own]]
+    total = TERMS[-1]
+    return [*terms, replace(total, definition=" + ".join([others.get(total.name, total.definition), *(t.symbol for t in own)]))]
 
 
 def _stated(matrix: Matrix | None) -> Matrix:
@@ -290,6 +312,13 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     check_size(frame)
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
     normal = geometry_of(frame)
+    if isinstance(optimizer, IteratedMap):
+        assert isinstance(normal, FramedGeometry)
+        progress("the derivatives of the map")
+        limit = map_limit(normal, optimizer)
+        derivation = _collect(frame, normal, limit.noise, limit.drift, optimizer, response, limit.stability)
+        _check_stable_somewhere(derivation)
+        return derivation
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
     progress("the noise on Γ")
     noise = noise_on_manifold(normal, optimizer.tangent_factor, sampled=response.kernel is None)
@@ -297,7 +326,8 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     progress("the drift")
     drift = drift_terms(normal, noise, response, _slow_field(optimizer, manifold))
     progress("collecting the terms")
-    derivation = _collect(frame, normal, noise, drift, optimizer, response)
+    stable = stability(normal, noise, optimizer, response)
+    derivation = _collect(frame, normal, noise, drift, optimizer, response, stable)
     _check_stable_somewhere(derivation)
     return derivation
 
@@ -328,9 +358,9 @@ def _collect(
     drift: DriftTerms,
     optimizer: Optimizer,
     response: Response,
+    stable: Stability | None,
 ) -> Derivation:
     manifold = frame.manifold
-    stable = stability(normal, noise, optimizer, response)
     return Derivation(
         stated=manifold.stated,
         problem=manifold.problem,

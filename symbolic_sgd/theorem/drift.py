@@ -74,6 +74,7 @@ class DriftTerms:
             to vanish on Γ.
         normal_noise: S, and what structure of Σ_⊥ it was found by.
         imposed: −∂Φg for a slow field g of the optimizer's own, None where it has none.
+        curved: ½∂ΦG_ξξ[V], where noise enters an optimizer nonlinearly, else None.
     """
 
     tangent_noise_compensation: Matrix
@@ -81,12 +82,15 @@ class DriftTerms:
     normal_regularization: Matrix
     normal_noise: NormalNoise
     imposed: Matrix | None
+    curved: Matrix | None = None
 
     @property
     def total(self) -> Matrix:
         """The drift."""
         drift = self.tangent_noise_compensation + self.mixed_regularization + self.normal_regularization
-        return drift if self.imposed is None else drift + self.imposed
+        for further in (self.imposed, self.curved):
+            drift = drift if further is None else drift + further
+        return drift
 
 
 @dataclass(frozen=True)

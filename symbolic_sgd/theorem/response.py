@@ -127,6 +127,25 @@ class KernelResponse(Response):
         return self.kernel.diagonal
 
 
+@dataclass(frozen=True)
+class MapResponse(Response):
+    """Of a map in a state larger than the parameters: it is no map of covariances of the parameters (theorem/map_limit.py)."""
+
+    @property
+    def words(self) -> str:
+        return "the Stein equation of the map across Γ"
+
+    @property
+    def kernel(self) -> None:
+        return None
+
+    def pairs(self, space: Coordinates) -> list[PairTerm]:
+        raise NotImplementedError(self.words)
+
+    def right(self, space: Coordinates, y: Matrix) -> Matrix:
+        raise NotImplementedError(self.words)
+
+
 PLAIN_RESPONSE = KernelResponse(LYAPUNOV)
 """Of SGD at a learning rate that tends to 0."""
 
@@ -183,6 +202,8 @@ def response_of(optimizer: Optimizer, problem: Problem, *, interpolating: bool) 
     Raises:
         BadInput: each step draws a sample, at a learning rate that stays, and the theorem does not speak of that.
     """
+    if optimizer.kernel is None:
+        return MapResponse()
     drawn = problem.noise.samples(problem) if optimizer.is_finite else None
     if drawn is None:
         return KernelResponse(optimizer.kernel)

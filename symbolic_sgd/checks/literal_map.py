@@ -1,0 +1,156 @@
+"""The theorem for a map, literally: SymPy's derivatives of the map, powers of its linear part, no frame and no closed form.
+
+    P = lim Bⁿ,   A^# = (I − B + P)⁻¹ − P,   C = Σ_n (B − P)ⁿ QΣQᵀ (B − P)ⁿᵀ,
+
+in the coordinates (x, m − ι(x)) of the state, the sums and the limit by squaring.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, precise
+from symbolic_sgd.checks.fresh_points import Point
+from symbolic_sgd.checks.literal import PRECISE as BY_MPMATH
+from symbolic_sgd.checks.literal import LiteralTerms, LiteralTheorem
+from symbolic_sgd.errors import Undecided
+from symbolic_sgd.optimizers.iterated_map import IteratedMap
+
+SQUARINGS = 40
+"""Of B − P, until nothing of it is left: multipliers up to 1 − 10⁻¹⁰."""
+
+
+@dataclass(frozen=True)
+class MapBySymPy(BySymPy):
+    """A problem in SymPy's differentiation, its noise being that of a map."""
+
+    optimizer: IteratedMap
+
+    @cached_property
+    def noise(self) -> Program:
+        """G_ξ V^{1/2} at rest, N×q, as `noise_factor`."""
+        return Program.of({"noise_factor": _nodes(self.driven, Graph())})
+
+    @cached_property
+    def driven(self) -> Any:
+        """G_ξ V^{1/2} at m = ι(x), ξ = 0."""
+        return self.at_rest(self.update.jacobian(list(self.optimizer.noise))) * self.optimizer.factor
+
+    @cached_property
+    def memory(self) -> tuple[sp.Symbol, ...]:
+        return tuple(sp.Symbol(f"memory_{k}_") for k in range(len(self.optimizer.state) - self.problem.dimension))
+
+    @cached_property
+    def weight(self) -> sp.Symbol:
+        return sp.Symbol("slow_weight_")
+
+    @cached_property
+    def state(self) -> list[sp.Symbol]:
+        """z."""
+        return [*self.problem.parameters, *self.memory]
+
+    @cached_property
+    def update(self) -> Any:
+        """G, N×1."""
+        return sp.Matrix(self.optimizer.centred(self.problem, self.memory, self.weight))
+
+    def at_rest(self, matrix: Any) -> Any:
+        """Without memory, noise and slow drift."""
+        return matrix.xreplace(dict.fromkeys([*self.memory, *self.optimizer.noise, self.weight], sp.S.Zero))
+
+    @cached_property
+    def program(self) -> Program:
+        """Everything that the theorem needs of the map, as functions of x ∈ Γ; of G″ the rows are ∂∂G_1, ∂∂G_2, …"""
+        noise, graph = self.optimizer.noise, Graph()
+        second = sp.Matrix.vstack(*(sp.hessian(g, self.state) for g in self.update))
+        bent = [sp.hessian(g, noise) for g in self.update]
+        parts = {
+            "slope": self.update.jacobian(self.state),
+            "second": second,
+            "bent": sp.Matrix([(h * self.optimizer.factor * self.optimizer.factor.T).trace() for h in bent]),
+            "slow": self.update.diff(self.weight),
+        }
+        return Program.of({name: _nodes(self.at_rest(m), graph) for name, m in parts.items()})
+
+
+def _nodes(matrix: Any, graph: Graph) -> Matrix:
+    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
+
+
+@dataclass(frozen=True)
+class LiteralMap(LiteralTheorem):
+    """The theorem for a map at points of Γ, by the formulas at the head of this file."""
+
+    stated: MapBySymPy
+
+    def terms(self, point: Point) -> LiteralTerms:
+        with mp.workdps(DIGITS):
+            d, parts = self.stated.problem.dimension, self._parts(point)
+            slope, n = parts["slope"], parts["slope"].rows
+            second = [parts["second"][i * n : (i + 1) * n, :] for i in range(n)]
+            apply = lambda b: mp.matrix([sum(h[i, j] * b[i, j] for i in range(n) for j in range(n)) for h in second])  # noqa: E731
+            projection = self._limit(slope)
+            rest, group = mp.eye(n) - projection, mp.inverse(mp.eye(n) - slope + projection) - projection
+            sigma = self._sigma(point)
+            along, across = projection * sigma, rest * sigma
+            crossed = group * across * along.T
+            stationary = _summed(slope - projection, across * across.T)
+            x = lambda matrix: matrix[:d, :]  # noqa: E731
+            curved = x(projection * parts["bent"]) / 2
+            curvatures, axes = BY_MPMATH.eigenvectors(self._hessian(point))
+            steep = range(d - self.rank, d)
+            spectral = lambda w: axes * mp.diag([w(a) for a in range(d)]) * axes.T  # noqa: E731
+            return LiteralTerms(
+                tangent_projection=spectral(lambda a: 0 if a in steep else 1),
+                hessian_pinv=spectral(lambda a: 1 / curvatures[a] if a in steep else 0),
+                lyapunov_solution=stationary[:d, :d],
+                tangent_noise=x(along),
+                tangent_noise_compensation=x(group * apply(along * along.T)) / 2,
+                mixed_regularization=x(projection * apply((crossed + crossed.T) / 2)),
+                normal_regularization=x(projection * apply(stationary)) / 2,
+                imposed_drift=x(projection * parts["slow"]),
+                noise_curvature_drift=curved,
+            )
+
+    def diffusion(self, point: Point) -> PreciseMatrix:
+        with mp.workdps(DIGITS):
+            projection = self._limit(self._parts(point)["slope"])
+            return (projection * self._sigma(point))[: self.stated.problem.dimension, :]
+
+    def float_terms(self, row: np.ndarray) -> LiteralTerms:
+        terms = self.terms(dict(zip(self.stated.problem.symbols, map(mp.mpf, row.tolist()), strict=True)))
+        return LiteralTerms(**{name: np.array(m.tolist(), dtype=float) for name, m in vars(terms).items()})
+
+    def _parts(self, point: Point) -> dict[str, PreciseMatrix]:
+        return precise(self.stated.program, point)
+
+    def _limit(self, slope: PreciseMatrix) -> PreciseMatrix:
+        """P = lim Bⁿ."""
+        power = slope
+        for _ in range(SQUARINGS):
+            squared = power * power
+            if mp.norm(squared - power, mp.inf) <= mp.mpf(10) ** (SQUARINGS / 3 - DIGITS):
+                return squared
+            power = squared
+        raise Undecided("powers of ∂G do not settle: the map does not contract across Γ")
+
+
+def _summed(inner: PreciseMatrix, right: PreciseMatrix) -> PreciseMatrix:
+    """Σ_n BⁿVBⁿᵀ by squaring."""
+    total, power = right, inner
+    for _ in range(SQUARINGS):
+        more = power * total * power.T
+        total = total + more
+        if mp.norm(more, mp.inf) <= mp.norm(total, mp.inf) * mp.mpf(10) ** -DIGITS:
+            return total
+        power = power * power
+    raise Undecided("second moments do not settle: the map does not contract across Γ")

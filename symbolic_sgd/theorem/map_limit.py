@@ -1,0 +1,216 @@
+"""The theorem for any noisy map z⁺ = G(z, εξ) + ε²g(z) whose fixed points are Γ: its drift and diffusion, by G's derivatives.
+
+In the coordinates z = (x, m) with m = 0 on Γ, and W the normal frame of Γ beside the directions of m: A = I − ∂G vanishes on
+ker Wᵀ = T Γ, so that WᵀA = EWᵀ with E = WᵀAŴ, ŴᵀW = I. Then, with D = AŴE⁻¹,
+
+    P = I − DWᵀ,   A^# = DE⁻¹Wᵀ,   C = DXDᵀ,   X − (I − E)X(I − E)ᵀ = WᵀΣW,
+
+and nothing is divided by but det E and the Schur–Cohn matrix of E, which is positive definite exactly where G contracts across Γ.
+
+Source: twice the derivative of Φ∘G = Φ on Γ, for the limit Φ of the noiseless iteration: Φ″[v, w] = A^#G″[v, w] for tangent v, w;
+Φ″[v, w] = PG″[v, A^#w] for w in the range of A; Φ″[C − BCBᵀ] = PG″[C] for C there. The drift is ½Φ″[Σ] + ½PG_ξξ[V] + Pg.
+"""
+
+from dataclasses import dataclass
+from fractions import Fraction
+from functools import cached_property
+
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import contracted_hessian, jacobian
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
+from symbolic_sgd.algebra.stein import SteinOperator
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.errors import BadInput, Undecided
+from symbolic_sgd.manifold.manifold import Manifold
+from symbolic_sgd.optimizers.iterated_map import IteratedMap
+from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
+from symbolic_sgd.theorem.drift import DriftTerms
+from symbolic_sgd.theorem.geometry import FramedGeometry
+from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.theorem.stability import Stability
+from symbolic_sgd.theorem.structure import NormalNoise
+
+HALF = Fraction(1, 2)
+
+
+@dataclass(frozen=True)
+class MapLimit:
+    """What the map contributes to a derivation."""
+
+    noise: NoiseOnManifold
+    drift: DriftTerms
+    stability: Stability
+
+
+def map_limit(normal: FramedGeometry, optimizer: IteratedMap) -> MapLimit:
+    """The terms of the limit of an iterated map on Γ.
+
+    Args:
+        normal: the geometry of Γ, with a frame.
+        optimizer: the map.
+
+    Raises:
+        BadInput: points of Γ are no fixed points of the map.
+        Undecided: that they are could not be proved.
+    """
+    local = _Local(normal, optimizer)
+    local.check_fixed_points()
+    return MapLimit(local.noise, local.drift, Stability(local.stein.criterion, PositiveDefinite.factor(local.stein.criterion).pivots))
+
+
+class _Local:
+    """The map beside Γ, as nodes of the derivation's graph."""
+
+    def __init__(self, normal: FramedGeometry, optimizer: IteratedMap):
+        self.optimizer, self.manifold = optimizer, normal.frame.manifold
+        problem, graph = self.manifold.problem, self.manifold.landscape.graph
+        self.graph, self.frame = graph, normal.orthogonal
+        own = tuple(sp.Dummy(f"m{k}") for k in range(len(optimizer.state) - problem.dimension))
+        self.memory = [graph.symbol(s) for s in own]
+        self.draws = [graph.symbol(s) for s in optimizer.noise]
+        self.z = [*self.manifold.landscape.variables, *self.memory]
+        weight = sp.Dummy("w")
+        self.weight = graph.symbol(weight)
+        self.update = [from_sympy(g, graph) for g in optimizer.centred(problem, own, weight)]
+        self.d, self.n = problem.dimension, len(self.z)
+
+    def _on_manifold(self, matrix: Matrix) -> Matrix:
+        """At m = 0, ξ = 0 and x ∈ Γ, without the slow drift."""
+        still = dict.fromkeys([*self.memory, *self.draws, self.weight], self.graph.constant(0))
+        return self.manifold.restrict(matrix.replace(still))
+
+    def check_fixed_points(self) -> None:
+        at_rest = self._on_manifold(Matrix.column(self.update)).entries
+        moved = [a - b for a, b in zip(at_rest, self.z[: self.d], strict=False)] + list(at_rest[self.d :])
+        proved = self.manifold.proved_zero(moved)
+        names = [*self.manifold.problem.parameters, *self.optimizer.memory(self.manifold.problem)]
+        for node, zero, name in zip(moved, proved, names, strict=True):
+            if zero:
+                continue
+            for point in self.manifold.points:
+                if not point.zeros([node])[0]:
+                    raise BadInput(
+                        f"the map moves {name} at a point of Γ, {point.describe(self.manifold.problem.symbols)}, though there is no noise: the "
+                        "minimizers of the loss have to be its fixed points; check update= and embedding="
+                    )
+            raise Undecided(
+                f"that the map leaves {name} where it is on all of Γ was not proved, though it does at the points of Γ looked at"
+            )
+
+    @cached_property
+    def slopes(self) -> Matrix:
+        """∂G and G_ξ, N×(N + q), anywhere."""
+        return Matrix.of(jacobian(self.update, [*self.z, *self.draws]))
+
+    @cached_property
+    def a(self) -> Matrix:
+        """A = I − ∂G on Γ."""
+        b = self._on_manifold(self.slopes.columns(range(self.n)))
+        return self.manifold.without_zeros(Matrix.identity(self.graph, self.n) - b)
+
+    @cached_property
+    def driven(self) -> Matrix:
+        """G_ξ V^{1/2} on Γ, N×q."""
+        slopes = self._on_manifold(self.slopes.columns(range(self.n, self.n + len(self.draws))))
+        return self.manifold.without_zeros(slopes @ self.root)
+
+    @cached_property
+    def root(self) -> Matrix:
+        """V^{1/2}."""
+        factor = self.optimizer.factor
+        return Matrix.of([from_sympy(factor[i, j], self.graph) for j in range(factor.cols)] for i in range(factor.rows))
+
+    def _bordered(self, frame: Matrix) -> Matrix:
+        """The frame of the normal space of Γ, and the directions of m."""
+        zero, one = self.graph.constant(0), self.graph.constant(1)
+        extra = self.n - self.d
+        above = [[*row, *[zero] * extra] for row in frame.rows]
+        below = [[*[zero] * frame.shape[1], *(one if i == j else zero for j in range(extra))] for i in range(extra)]
+        return Matrix.of([*above, *below])
+
+    @cached_property
+    def w(self) -> Matrix:
+        """W, N×r."""
+        return self._bordered(self.frame.columns)
+
+    @cached_property
+    def leaned(self) -> Matrix:
+        """AŴ, N×r."""
+        return self.a @ self._bordered(self.frame.dual)
+
+    @cached_property
+    def stein(self) -> SteinOperator:
+        return SteinOperator(self.w.T @ self.leaned)
+
+    @cached_property
+    def dual(self) -> Matrix:
+        """D with Q = I − P = DWᵀ."""
+        return self.leaned @ self.stein.inverse
+
+    def tangent(self, right: Matrix) -> Matrix:
+        """P right."""
+        return right - self.dual @ (self.w.T @ right)
+
+    def group_inverse(self, right: Matrix) -> Matrix:
+        """A^# right."""
+        return self.dual @ (self.stein.inverse @ (self.w.T @ right))
+
+    def second(self, b: Matrix) -> Matrix:
+        """G″[B] for a symmetric B, on Γ, N×1."""
+        return self._contracted(self.z, b)
+
+    def _contracted(self, variables: list[Node], b: Matrix) -> Matrix:
+        return self._on_manifold(Matrix.column(contracted_hessian(g, variables, b.rows) for g in self.update))
+
+    def _parameters(self, matrix: Matrix) -> Matrix:
+        """The rows of x, without what is proved to vanish on Γ."""
+        return self.manifold.without_zeros(Matrix(matrix.rows[: self.d]))
+
+    @cached_property
+    def along(self) -> Matrix:
+        """P G_ξ V^{1/2}, N×q."""
+        return self.manifold.without_zeros(self.tangent(self.driven))
+
+    @cached_property
+    def noise(self) -> NoiseOnManifold:
+        across = self.w.T @ self.driven
+        weights = (Fraction(1),) * self.driven.shape[1]
+        tangent = self._parameters(self.along)
+        return NoiseOnManifold(
+            stated=NoiseColumns(Matrix(self.driven.rows[: self.d]), weights, drawn=False),
+            known=KnownCovariance(),
+            tangent=NoiseColumns(tangent, weights, drawn=False),
+            tangent_covariance=tangent @ tangent.T,
+            cross=across @ self.along.T,
+            normal_covariance=across @ across.T,
+            samples=None,
+        )
+
+    @cached_property
+    def stationary(self) -> Matrix:
+        """C, N×N."""
+        return self.dual @ self.stein.solution(self.noise.normal_covariance) @ self.dual.T
+
+    @cached_property
+    def drift(self) -> DriftTerms:
+        compensation = self.group_inverse(self.second(self.along @ self.along.T)).scaled(HALF)
+        across = self.driven - self.along
+        crossed = self.group_inverse(across) @ self.along.T
+        mixed = self.tangent(self.second((crossed + crossed.T).scaled(HALF)))
+        normal = self.tangent(self.second(self.stationary)).scaled(HALF)
+        solution = self._parameters(Matrix(tuple(row[: self.d] for row in self.stationary.rows)))
+        slow = self._on_manifold(Matrix.of(jacobian(self.update, [self.weight])))
+        curved = None
+        if self.optimizer.curves_noise:
+            variance = self.root @ self.root.T
+            curved = self._parameters(self.tangent(self._contracted(self.draws, variance)).scaled(HALF))
+        return DriftTerms(
+            self._parameters(compensation),
+            self._parameters(mixed),
+            self._parameters(normal),
+            NormalNoise(solution, solution, None, None, "S is by the Stein equation of the map across Γ"),
+            imposed=self._parameters(self.tangent(slow)) if self.optimizer.has_slow_field else None,
+            curved=curved,
+        )
