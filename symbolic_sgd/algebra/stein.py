@@ -9,7 +9,7 @@ is positive definite exactly where all |1 − a_i| < 1, and X = Σ_kl (S⁻¹)_k
 (The Schur–Cohn criterion, in the letter a = 1 − μ in which nothing cancels where the eigenvalues μ are close to 1.)
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
@@ -25,9 +25,11 @@ class SteinOperator:
 
     Args:
         e: E, r×r.
+        written: how intermediate matrices are written; as they are computed by default.
     """
 
     e: Matrix
+    written: Callable[[Matrix], Matrix] = lambda matrix: matrix
 
     @cached_property
     def horner(self) -> list[Matrix]:
@@ -45,26 +47,27 @@ class SteinOperator:
         identity = Matrix.identity(graph, size)
         matrices, found = [identity], [graph.constant(1)]
         for k in range(1, size + 1):
-            product = self.e @ matrices[-1]
-            found.append(Fraction(-1, k) * product.trace)
+            product = self.written(self.e @ matrices[-1])
+            found.append(self.written(Matrix.column([Fraction(-1, k) * product.trace]))[0, 0])
             if k < size:
-                matrices.append(product + identity.scaled(found[-1]))
+                matrices.append(self.written(product + identity.scaled(found[-1])))
         return matrices, found
 
     @cached_property
     def inverse(self) -> Matrix:
         """E⁻¹ = −h_0(E)/c_r."""
-        return self.horner[-1].scaled(-1 / self.coefficients[-1])
+        return self.written(self.horner[-1].scaled(-1 / self.coefficients[-1]))
 
     @cached_property
     def criterion(self) -> Matrix:
         """S, positive definite exactly where the eigenvalues of I − E are inside the unit circle."""
-        return criterion(self.coefficients)
+        return self.written(criterion(self.coefficients))
 
     def solution(self, right: Matrix) -> Matrix:
         """X for a symmetric right side V."""
         size = self.e.shape[0]
         inverse = PositiveDefinite.factor(self.criterion).solve(Matrix.identity(self.e[0, 0].graph, size))
+        inverse = self.written(inverse)
         h = self.horner[::-1]
         turned = [matrix @ right for matrix in h]
         total = right.map(lambda entry: 0 * entry)
@@ -73,7 +76,7 @@ class SteinOperator:
             for k in range(1, size):
                 weighted = weighted + turned[k].scaled(inverse[k, m])
             total = total + weighted @ matrix.T
-        return total
+        return self.written(total)
 
 
 def criterion(coefficients: Sequence[Node]) -> Matrix:

@@ -225,14 +225,16 @@ class LimitingSDE(Printable):
 
     @property
     def imposed_drift(self) -> sp.ImmutableDenseMatrix:
-        """−∂Φg for the optimizer's weight decay and slow potential, g = wx + ∇R, D×1; it is part of the drift."""
+        """−∂Φg for the optimizer's weight decay and slow potential, g = wx + ∇R (Pg of a map), D×1; it is part of the drift."""
         if self.optimizer.has_slow_field:
             return self._form("imposed_drift").matrix
         return sp.ImmutableDenseMatrix.zeros(self.problem.dimension, 1)
 
     @property
     def noise_curvature_drift(self) -> sp.ImmutableDenseMatrix:
-        """½∂Φ G_ξξ[V], D×1: zero, as the noise enters the optimizers here linearly."""
+        """½P G_ξξ[V], D×1: zero where the noise enters the optimizer linearly; it is part of the drift."""
+        if self.optimizer.curves_noise:
+            return self._form("noise_curvature_drift").matrix
         return sp.ImmutableDenseMatrix.zeros(self.problem.dimension, 1)
 
     @property

@@ -66,9 +66,7 @@ class LiteralTerms:
     @property
     def drift(self) -> Any:
         """b."""
-        return (
-            self.tangent_noise_compensation + self.regularization + self.imposed_drift + self.noise_curvature_drift
-        )
+        return self.tangent_noise_compensation + self.regularization + self.imposed_drift + self.noise_curvature_drift
 
 
 @dataclass(frozen=True)
@@ -225,9 +223,10 @@ class LiteralTheorem:
             slopes = [precise(self.stated.function(r), point)["gradient"] for r in problem.residuals]
             columns = mp.matrix([[slope[i] for slope in slopes] for i in range(problem.dimension)])
             samples = (_number(optimizer.rate, point), [mp.mpf(w.numerator) / w.denominator for w in drawn], columns)
-        slow = optimizer.slow_field(problem)
+        slow, kernel = optimizer.slow_field(problem), optimizer.kernel
+        assert kernel is not None, "maps have a literal theorem of their own"
         return LiteralResponse(
-            kernel=lambda a, b: _number(optimizer.kernel.function(A, B), {**point, A: mp.mpf(a), B: mp.mpf(b)}),
+            kernel=lambda a, b: _number(kernel.function(A, B), {**point, A: mp.mpf(a), B: mp.mpf(b)}),
             tangent_factor=_number(optimizer.tangent_factor, point),
             slow=mp.matrix([_number(g, point) for g in slow]) if optimizer.has_slow_field else None,
             samples=samples,
@@ -262,8 +261,10 @@ class LiteralTheorem:
             precise_response = self._response(dict(zip(self.stated.problem.symbols, map(mp.mpf, row), strict=True)))
         numbers = lambda m: np.array(m.tolist(), dtype=float)  # noqa: E731
         known, samples = dict(zip(self.stated.problem.symbols, row, strict=True)), precise_response.samples
+        kernel = self.optimizer.kernel
+        assert kernel is not None
         return LiteralResponse(
-            kernel=lambda a, b: float(self.optimizer.kernel.weight(float(a), float(b), known)),
+            kernel=lambda a, b: float(kernel.weight(float(a), float(b), known)),
             tangent_factor=float(precise_response.tangent_factor),
             slow=None if precise_response.slow is None else numbers(precise_response.slow),
             samples=None

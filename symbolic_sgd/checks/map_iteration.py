@@ -64,7 +64,10 @@ def observed_of_map(
         parts = {"Pσ": projection, "Qσ": identity - projection, "σ": identity, "(P−Q)σ": 2 * projection - identity}
         columns = [local.rest(1), *(local.stepped(np.zeros((draws.shape[0], 1)), 0.0, e**2) for e in scales)]
         for e in scales:
-            columns += [local.stepped(draws, e, 0.0), *(local.beside(e * part @ local.driven @ draws) for part in parts.values())]
+            columns += [
+                local.stepped(draws, e, 0.0),
+                *(local.beside(e * part @ local.driven @ draws) for part in parts.values()),
+            ]
         ends = local.settling.ends(np.concatenate(columns, axis=1), local.known)
         shifts = ends[:, 1:] - ends[:, :1]
         slow, moved = shifts[:, :LEVELS], shifts[:, LEVELS:].reshape(len(ends), LEVELS, 1 + len(parts), -1)
@@ -123,8 +126,12 @@ class _Local:
         known = {s: kind.number(point[s]) for s in problem.symbols}
         d = problem.dimension
         reach = np.abs(slope[:d, d:]).max(axis=0, initial=0.0)
-        settling = Settling(kind, further, state, np.where(reach > 0, np.minimum(reach, 1), 1).tolist(), optimizer.label)
-        place = np.array([*(known[s] for s in problem.parameters), *[kind.number(mp.mpf(0))] * len(memory)], dtype=kind.dtype)
+        settling = Settling(
+            kind, further, state, np.where(reach > 0, np.minimum(reach, 1), 1).tolist(), optimizer.label
+        )
+        place = np.array(
+            [*(known[s] for s in problem.parameters), *[kind.number(mp.mpf(0))] * len(memory)], dtype=kind.dtype
+        )
         return _Local(settling, first, optimizer.noise, weight, known, place, slope, driven, root)
 
     def rest(self, count: int) -> np.ndarray:
@@ -156,8 +163,10 @@ def _values(matrix: Any, point: Mapping[Any, Any]) -> Any:
     if not entries:
         return mp.matrix(matrix.rows, matrix.cols)
     values = Program.of({"values": Matrix.column(entries)}).run(PRECISE, point)["values"]
-    return mp.matrix(matrix.rows, matrix.cols) if not values else mp.matrix(
-        [[values[i * matrix.cols + j] for j in range(matrix.cols)] for i in range(matrix.rows)]
+    return (
+        mp.matrix(matrix.rows, matrix.cols)
+        if not values
+        else mp.matrix([[values[i * matrix.cols + j] for j in range(matrix.cols)] for i in range(matrix.rows)])
     )
 
 

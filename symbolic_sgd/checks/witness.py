@@ -62,8 +62,10 @@ class Witness:
     @cached_property
     def literal(self) -> LiteralTheorem:
         """The theorem without a formula of the derivation's."""
-        kind = LiteralMap if isinstance(self.stated, MapBySymPy) else LiteralTheorem
-        return kind(self.stated, self.derivation.codimension, self.derivation.optimizer)
+        stated, rank, optimizer = self.stated, self.derivation.codimension, self.derivation.optimizer
+        if isinstance(stated, MapBySymPy):
+            return LiteralMap(stated, rank, optimizer)
+        return LiteralTheorem(stated, rank, optimizer)
 
     @property
     def smooth_loss(self) -> SmoothLoss:

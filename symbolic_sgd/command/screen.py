@@ -97,8 +97,8 @@ def _levels(sde: LimitingSDE) -> dict[str, Expression]:
 
 def _noise(sde: LimitingSDE) -> Iterator[str]:
     noise = sde.problem.noise
-    yield from wrapped(f"The noise is {noise.statement}", indent="    ")
-    if isinstance(noise, GradientNoise):
+    yield from wrapped(f"The noise is {sde.optimizer.noise_statement(sde.problem)}", indent="    ")
+    if isinstance(noise, GradientNoise) and sde.derivation.response.in_parameters:
         rows = [f"[{', '.join(map(plain, row))}]" for row in noise.sigma.tolist()]
         if len(rows) <= FEW and max(map(len, rows)) <= WIDTH - 6:
             yield from (f"{'  σ = ' if i == 0 else '      '}{row}" for i, row in enumerate(rows))

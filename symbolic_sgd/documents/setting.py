@@ -46,7 +46,7 @@ def problem(findings: Findings) -> tuple[Block, ...]:
             "), with loss",
         ),
         *equations([("L", stated.loss)]),
-        sentence(f"The noise is {stated.noise.statement}"),
+        sentence(f"The noise is {optimizer.noise_statement(stated)}"),
         *further,
     )
 

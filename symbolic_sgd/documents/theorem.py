@@ -13,7 +13,7 @@ from symbolic_sgd.printing.blocks import Formula, Inline, Math, Paragraph, displ
 from symbolic_sgd.printing.displays import equation_lines, expression_latex, filled, room
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import structural
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, PLAIN, THEOREM, Term
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, THEOREM, Term, own_terms
 from symbolic_sgd.theorem.response import Response
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
@@ -63,7 +63,7 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
     """The theorem for an optimizer whose slow motion follows from a kernel, or from the second moments of sampled steps."""
     optimizer, response, by_name = findings.derivation.optimizer, findings.derivation.response, _by_name(findings)
     noise, unit = by_name["tangent_noise"], expression_latex(optimizer.time_unit)
-    parts = [by_name[name] for name in (*DRIFT_TERMS, IMPOSED.name) if name in by_name]
+    parts = [by_name[name] for name in (*DRIFT_TERMS, *(term.name for term in own_terms(optimizer)))]
     total = [parts[0].symbol, *(f"+ {part.symbol}" for part in parts[1:])]
     step = filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())
     return (
@@ -93,6 +93,12 @@ def _limit(optimizer: Optimizer) -> list[Inline]:
 
 def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
     """What S is, and Σ∘k."""
+    if not response.in_parameters:
+        yield paragraph(*in_words("the x-parts of what is computed in the state, at rest on Γ, with "), Math(r"A = I - \partial G"),
+                        *in_words(", the projection "), Math("P"), *in_words(" on its kernel along its range, its group inverse "),
+                        Math(r"A^{\#}"), ", ", Math(r"\Sigma = G_{\xi} V G_{\xi}^{\top}"), *in_words(" and"))  # fmt: skip
+        yield Formula((rf"{inverse.symbol} &= {inverse.definition}",))
+        return
     if response.kernel is None:
         yield paragraph(*in_words("where each step draws a sample, with S from "),
                         Math(r"\Sigma_{\perp} = \nabla^2 L\,S + S\,\nabla^2 L - \eta\,\mathbb{E}[H_i S H_i]"),

@@ -79,7 +79,9 @@ class IteratedMap(Optimizer):
     def _expressions(self, stated: Any, name: str, known: Sequence[sp.Symbol]) -> tuple[Expression, ...]:
         entries = tuple(stated.flat()) if isinstance(stated, sp.MatrixBase) else _sequence(stated, name)
         if len(entries) != len(self.state):
-            raise BadShape(f"{name} has {len(entries)} entries, and the state has {len(self.state)}: give one for each of its symbols")
+            raise BadShape(
+                f"{name} has {len(entries)} entries, and the state has {len(self.state)}: give one for each of its symbols"
+            )
         exact = tuple(_expression(e, f"{name}[{i}]") for i, e in enumerate(entries))
         if name == "slow_drift" and any(e.has(*self.noise) for e in exact if self.noise):
             raise BadSymbol("slow_drift holds a symbol of the noise: it is a function of the state alone")
@@ -147,15 +149,15 @@ class IteratedMap(Optimizer):
             )
         clash = [s for s in (*self.noise, *self.memory(problem)) if s in problem.symbols]
         if clash:
-            raise BadSymbol(f"{clash[0]} is a symbol of the problem and of the map's noise or memory: give one of them another name")
+            raise BadSymbol(
+                f"{clash[0]} is a symbol of the problem and of the map's noise or memory: give one of them another name"
+            )
         for s, value in self.embedding:
             if s in problem.parameters:
                 raise BadSymbol(f"embedding[{s}]: {s} is a parameter, which sits in the state as itself: leave it out")
             check_expression(value, (*problem.symbols, *self.own_symbols), where=f"embedding[{s}]")
 
-    def centred(
-        self, problem: "Problem", memory: Sequence[sp.Symbol], weight: Expression
-    ) -> tuple[Expression, ...]:
+    def centred(self, problem: "Problem", memory: Sequence[sp.Symbol], weight: Expression) -> tuple[Expression, ...]:
         """G(z, ξ) + weight·g(z) in the coordinates (x, m − ι(x)), in which Γ is Γ × {0}.
 
         Args:
@@ -171,6 +173,11 @@ class IteratedMap(Optimizer):
         moved = {s: after[s] for s in problem.parameters}
         return (*moved.values(), *(after[s] - rest[s].xreplace(moved) for s in own))
 
+    def noise_statement(self, problem: "Problem") -> str:
+        letters = ", ".join(map(str, self.noise))
+        of = "I" if self.covariance is None else f"V = {self.covariance.tolist()}"
+        return f"that of the map: ξ = ({letters}), independent from step to step, of mean 0 and covariance {of}."
+
     def noise_source(self, problem: "Problem") -> "Problem":
         size = len(self.noise)
         places = tuple(sp.Dummy(f"s{k}", real=True) for k in range(size))
@@ -183,7 +190,9 @@ class IteratedMap(Optimizer):
     @property
     def factor(self) -> Any:
         """V^{1/2} as the Cholesky factor, q×q."""
-        return sp.eye(len(self.noise)) if self.covariance is None else sp.Matrix(self.covariance).cholesky(hermitian=False)
+        return (
+            sp.eye(len(self.noise)) if self.covariance is None else sp.Matrix(self.covariance).cholesky(hermitian=False)
+        )
 
     @property
     def iteration(self) -> Iteration:
@@ -217,11 +226,13 @@ def _covariance(stated: Any, known: Sequence[sp.Symbol], size: int) -> Any:
         return None
     if not isinstance(stated, sp.MatrixBase) or stated.shape != (size, size):
         raise BadShape(f"covariance has to be a {size}×{size} SymPy Matrix, one row for each symbol of the noise")
-    matrix = sp.ImmutableDenseMatrix(stated)
-    for i, entry in enumerate(matrix):
+    matrix: Any = sp.ImmutableDenseMatrix(stated)
+    for i, entry in enumerate(matrix.flat()):
         _expression(entry, f"covariance[{i // size}, {i % size}]")
     if matrix.has(*known):
-        raise BadSymbol("covariance holds a symbol of the state or of the noise: multiply ξ by what depends on the state in the update")
+        raise BadSymbol(
+            "covariance holds a symbol of the state or of the noise: multiply ξ by what depends on the state in the update"
+        )
     if sp.simplify(matrix - matrix.T) != sp.zeros(size, size):
         raise BadInput("covariance is not symmetric")
     for k in range(1, size + 1):
@@ -238,7 +249,9 @@ def _embedding(stated: Any, state: Sequence[sp.Symbol]) -> tuple[tuple[sp.Symbol
         return ()
     pairs = dict(stated) if isinstance(stated, (Mapping, tuple)) else None
     if pairs is None:
-        raise BadInput(f"embedding is a {type(stated).__name__}; give a dict such as {{m: 0}}, memory symbol → value on Γ")
+        raise BadInput(
+            f"embedding is a {type(stated).__name__}; give a dict such as {{m: 0}}, memory symbol → value on Γ"
+        )
     for s in pairs:
         if s not in state:
             raise BadSymbol(f"embedding: {s} is no symbol of the state")

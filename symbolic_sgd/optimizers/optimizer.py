@@ -166,7 +166,12 @@ class Optimizer(ABC):
         return False
 
     def check(self, problem: "Problem") -> None:
-        """Raise where it does not fit the problem; what is made of numbers fits all."""
+        """Raise where it does not fit the problem."""
+        return  # what is made of numbers fits every problem
+
+    def noise_statement(self, problem: "Problem") -> str:
+        """What the noise is, to follow "The noise is"."""
+        return problem.noise.statement
 
     def noise_source(self, problem: "Problem") -> "Problem":
         """The problem whose gradient noise is what a step draws."""

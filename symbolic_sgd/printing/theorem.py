@@ -30,7 +30,7 @@ from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import WRITTEN, structural
 from symbolic_sgd.printing.width import visible_length
-from symbolic_sgd.theorem.derivation import IMPOSED, PLAIN, Derivation, Term
+from symbolic_sgd.theorem.derivation import PLAIN, Derivation, Term, own_terms
 from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
 
 PRINTED = 1500
@@ -38,6 +38,9 @@ PRINTED = 1500
 
 NAMED = 2000
 """Operations of a program up to which the SDE's coefficients are printed by named parts."""
+
+OF_LOSS = ("tangent_projection", "hessian_pinv", "drift")
+"""Terms that are the same for every optimizer, or the sum of the others."""
 
 SHORT = 150
 """Operations of a matrix whose entries are printed unasked, if they take no more than LINES lines."""
@@ -63,6 +66,7 @@ def theorem(
     yield from _statement(derivation)
     yield from _manifold(derivation, structure)
     yield from structural(structure)
+    yield from of_map(derivation)
     yield from _noise(derivation, structure)
     yield from _validity(derivation)
     shown = _all_entries if entries else _short_entries
@@ -89,8 +93,23 @@ def _statement(derivation: Derivation) -> Iterator[Block]:
 
 def _totals(optimizer: Optimizer) -> list[str]:
     """What the drift is beside the sum of its three terms: ½∂²Φ[Σ] for SGD at a learning rate that tends to 0; what is imposed."""
-    own = [rf"+ {IMPOSED.symbol}"] if optimizer.has_slow_field else []
+    own = [rf"+ {term.symbol}" for term in own_terms(optimizer)]
     return own if own or optimizer.kernel is not LYAPUNOV else [r"= \tfrac12\,\partial^2\Phi[\Sigma]"]
+
+
+def of_map(derivation: Derivation) -> Iterator[Block]:
+    """What the terms are, where they are made of the derivatives of a map."""
+    if derivation.response.in_parameters:
+        return
+    yield paragraph(
+        *in_words("With "), Math(r"A = I - \partial G"), *in_words(", the projection "), Math("P"),
+        *in_words(" on its kernel along its range, its group inverse "), Math(r"A^{\#}"), *in_words(" and "),
+        Math(r"\Sigma = G_{\xi} V G_{\xi}^{\top}"), *in_words(" in the state z, at rest on Γ, of which x-parts are meant:"),
+    )  # fmt: skip
+    terms = [term for term in derivation.terms if term.definition != term.symbol and term.name not in OF_LOSS]
+    yield aligned(
+        [line for term in terms for line in equation_lines(term.symbol, filled([term.definition], room(term.symbol)))]
+    )
 
 
 def _manifold(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Block]:
@@ -121,7 +140,7 @@ def _noise(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Bl
         if _is_short(r"\sigma", factor):
             yield from matrix_displays(r"\sigma", [], factor)
             return
-    yield sentence(f"The noise is {derivation.stated.noise.statement}")
+    yield sentence(f"The noise is {derivation.optimizer.noise_statement(derivation.stated)}")
 
 
 def _validity(derivation: Derivation) -> Iterator[Block]:

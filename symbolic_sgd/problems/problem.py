@@ -11,7 +11,7 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.errors import BadInput, BadSymbol, InexactNumber
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber
 from symbolic_sgd.problems.as_latex import LARGEST, operations, problem_latex
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
@@ -174,6 +174,26 @@ class Problem:
     def dimension(self) -> int:
         """D."""
         return len(self.parameters)
+
+    def noisy_gradient(self, draws: Sequence[sp.Symbol]) -> Any:
+        """∇L(x) + σ(x)ξ, a column of D expressions: what the update of an `IteratedMap` is made of.
+
+        Args:
+            draws: ξ, a symbol for each of the Ξ columns of σ.
+
+        Raises:
+            BadShape: another number of symbols.
+
+        >>> u, v, a, b = sp.symbols("u v a b")
+        >>> Problem(loss=u**2*v**2/2, parameters=(u, v), noise=sp.eye(2)).noisy_gradient((a, b)).T
+        Matrix([[a + u*v**2, b + u**2*v]])
+        """
+        columns = self.noise.columns(self, self.landscape())
+        sigma = Program.of({"noise_factor": columns.factor}).expand("noise_factor")
+        if len(draws) != sigma.cols:
+            raise BadShape(f"the noise has {sigma.cols} columns, and {len(draws)} symbols are given: give one for each")
+        slope = sp.Matrix([sp.diff(self.loss, x) for x in self.parameters])
+        return sp.ImmutableDenseMatrix(slope + sigma * sp.Matrix(draws))
 
     def map(self, f: Callable[[Any], Any]) -> "Problem":
         """The same problem with f applied to the loss (or to the residuals) and to the expressions of the noise."""

@@ -401,7 +401,7 @@ class _ComposedBlocks:
 def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas | None:
     """The formulas for a derivation whose loss is known to be composed of M functions; else None."""
     space = derivation.normal_space
-    if not isinstance(space, ComposedFrame):
+    if not isinstance(space, ComposedFrame) or not derivation.response.in_parameters:
         return None
     if derivation.problem.dimension * derivation.codimension > LARGEST_FRAME:
         return None

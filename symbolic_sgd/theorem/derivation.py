@@ -177,10 +177,18 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
         others = BY_MAP
     elif not response.is_lyapunov:
         others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
-    own = [*([IMPOSED] if optimizer.has_slow_field else []), *([CURVED] if optimizer.curves_noise else [])]
+    own = own_terms(optimizer)
     terms = [replace(t, definition=others[t.name]) if t.name in others else t for t in [*TERMS[:-1], *own]]
     total = TERMS[-1]
-    return [*terms, replace(total, definition=" + ".join([others.get(total.name, total.definition), *(t.symbol for t in own)]))]
+    return [
+        *terms,
+        replace(total, definition=" + ".join([others.get(total.name, total.definition), *(t.symbol for t in own)])),
+    ]
+
+
+def own_terms(optimizer: Optimizer) -> list[Term]:
+    """Those that the optimizer adds to the three of the theorem."""
+    return [*([IMPOSED] if optimizer.has_slow_field else []), *([CURVED] if optimizer.curves_noise else [])]
 
 
 def _stated(matrix: Matrix | None) -> Matrix:
@@ -190,6 +198,9 @@ def _stated(matrix: Matrix | None) -> Matrix:
 
 LARGE_MINOR = "a minor of ∇²L, too large to be printed, is not singular"
 LARGE_STABILITY = "the optimizer is stable, which is a condition too large to be printed"
+
+FACTORED = 200
+"""Operations of a condition of stability that is factored."""
 
 DRIFT_TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization")
 
@@ -283,7 +294,7 @@ class Derivation:
     def _stable(self, budget: int) -> tuple[sp.Basic, ...]:
         if self.stable is None:
             return ()
-        positive = self.stable.expand("positive", budget=budget).flat()
+        positive = _independent(self.stable.expand("positive", budget=budget).flat(), self.problem.parameters)
         return tuple(condition for e in positive if (condition := _positive(e, self.problem.parameters)) is not sp.true)
 
 
@@ -410,6 +421,22 @@ def _blocks(normal: NodeGeometry, noise: NoiseOnManifold) -> dict[str, Matrix]:
     samples = {} if noise.samples is None else {"samples": noise.samples}
     hessian = manifold.restrict(manifold.landscape.hessian)
     return {"noise_factor": noise.stated.factor, "hessian": hessian, **samples}
+
+
+def _independent(expressions: Sequence[Expression], parameters: Sequence[sp.Symbol]) -> list[Expression]:
+    """Numbers that are all positive exactly where these are: without factors that are positive for all real x, or by those before."""
+    real = {s: sp.Symbol(s.name, real=True) for s in parameters if s.is_real is None}
+    known: set[Expression] = set()
+    found: list[Expression] = []
+    for expression in expressions:
+        factors = sp.Mul.make_args(sp.factor(expression) if sp.count_ops(expression) <= FACTORED else expression)
+        left = sp.Mul(
+            *(f for f in factors if f.as_base_exp()[0] not in known and f.xreplace(real).is_positive is not True)
+        )
+        if left != 1:
+            found.append(left)
+            known.add(left)
+    return found
 
 
 def _positive(expression: Expression, parameters: Sequence[sp.Symbol]) -> sp.Basic:

@@ -14,6 +14,8 @@ Source: twice the derivative of Φ∘G = Φ on Γ, for the limit Φ of the noise
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from itertools import accumulate
+from operator import mul
 
 import sympy as sp
 
@@ -22,17 +24,23 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.stein import SteinOperator
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.errors import BadInput, Undecided
-from symbolic_sgd.manifold.manifold import Manifold
+from symbolic_sgd.errors import BadInput, Undecided, Unstable
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
 from symbolic_sgd.theorem.drift import DriftTerms
 from symbolic_sgd.theorem.geometry import FramedGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.theorem.rational_forms import cancelled
 from symbolic_sgd.theorem.stability import Stability
 from symbolic_sgd.theorem.structure import NormalNoise
 
 HALF = Fraction(1, 2)
+
+WORDS = (
+    "S is by the Stein equation of the map across Γ; mixed and normal regularization are split in the state of the map, where a memory "
+    "along Γ is normal, too. The noise is the map's own ξ, and not what the problem states as noise"
+)
+"""What is said of the noise."""
 
 
 @dataclass(frozen=True)
@@ -54,10 +62,12 @@ def map_limit(normal: FramedGeometry, optimizer: IteratedMap) -> MapLimit:
     Raises:
         BadInput: points of Γ are no fixed points of the map.
         Undecided: that they are could not be proved.
+        Unstable: it contracts less than all directions across Γ.
     """
     local = _Local(normal, optimizer)
     local.check_fixed_points()
-    return MapLimit(local.noise, local.drift, Stability(local.stein.criterion, PositiveDefinite.factor(local.stein.criterion).pivots))
+    local.check_contraction()
+    return MapLimit(local.noise, local.drift, Stability(local.stein.criterion, local.minors))
 
 
 class _Local:
@@ -91,12 +101,22 @@ class _Local:
                 continue
             for point in self.manifold.points:
                 if not point.zeros([node])[0]:
+                    where = point.describe(self.manifold.problem.symbols)
                     raise BadInput(
-                        f"the map moves {name} at a point of Γ, {point.describe(self.manifold.problem.symbols)}, though there is no noise: the "
-                        "minimizers of the loss have to be its fixed points; check update= and embedding="
+                        f"the map moves {name} at a point of Γ, {where}, though there is no noise: the minimizers of the loss have to "
+                        "be its fixed points; check update= and embedding="
                     )
             raise Undecided(
                 f"that the map leaves {name} where it is on all of Γ was not proved, though it does at the points of Γ looked at"
+            )
+
+    def check_contraction(self) -> None:
+        """Refuse a map that keeps more than Γ: I − ∂G is then singular across Γ, and nothing below can be computed."""
+        determinant = self.stein.coefficients[-1]
+        if determinant.is_zero or all(point.zeros([determinant])[0] for point in self.manifold.points):
+            raise Unstable(
+                f"{self.optimizer.label} leaves Γ: beside the points of Γ it has further directions in which nothing leads back, such as a "
+                "memory that never fades; let it fade, or make it part of the parameters"
             )
 
     @cached_property
@@ -138,16 +158,22 @@ class _Local:
     @cached_property
     def leaned(self) -> Matrix:
         """AŴ, N×r."""
-        return self.a @ self._bordered(self.frame.dual)
+        return self._short(self.a @ self._bordered(self.frame.dual))
 
     @cached_property
     def stein(self) -> SteinOperator:
-        return SteinOperator(self.w.T @ self.leaned)
+        return SteinOperator(self._short(self.w.T @ self.leaned), self._short)
+
+    @cached_property
+    def minors(self) -> tuple[Node, ...]:
+        """The leading minors of the Schur–Cohn matrix, all positive exactly where it is positive definite."""
+        pivots = PositiveDefinite.factor(self.stein.criterion).pivots
+        return tuple(cancelled(list(accumulate(pivots, mul))))
 
     @cached_property
     def dual(self) -> Matrix:
         """D with Q = I − P = DWᵀ."""
-        return self.leaned @ self.stein.inverse
+        return self._short(self.leaned @ self.stein.inverse)
 
     def tangent(self, right: Matrix) -> Matrix:
         """P right."""
@@ -156,6 +182,10 @@ class _Local:
     def group_inverse(self, right: Matrix) -> Matrix:
         """A^# right."""
         return self.dual @ (self.stein.inverse @ (self.w.T @ right))
+
+    def _short(self, matrix: Matrix) -> Matrix:
+        """By cancelled quotients, where these are short: what is computed further is made of them."""
+        return matrix.with_entries(cancelled(matrix.entries))
 
     def second(self, b: Matrix) -> Matrix:
         """G″[B] for a symmetric B, on Γ, N×1."""
@@ -171,7 +201,7 @@ class _Local:
     @cached_property
     def along(self) -> Matrix:
         """P G_ξ V^{1/2}, N×q."""
-        return self.manifold.without_zeros(self.tangent(self.driven))
+        return self._short(self.manifold.without_zeros(self.tangent(self.driven)))
 
     @cached_property
     def noise(self) -> NoiseOnManifold:
@@ -191,7 +221,7 @@ class _Local:
     @cached_property
     def stationary(self) -> Matrix:
         """C, N×N."""
-        return self.dual @ self.stein.solution(self.noise.normal_covariance) @ self.dual.T
+        return self._short(self.dual @ self.stein.solution(self.noise.normal_covariance) @ self.dual.T)
 
     @cached_property
     def drift(self) -> DriftTerms:
@@ -210,7 +240,7 @@ class _Local:
             self._parameters(compensation),
             self._parameters(mixed),
             self._parameters(normal),
-            NormalNoise(solution, solution, None, None, "S is by the Stein equation of the map across Γ"),
+            NormalNoise(solution, solution, None, None, WORDS),
             imposed=self._parameters(self.tangent(slow)) if self.optimizer.has_slow_field else None,
             curved=curved,
         )

@@ -64,6 +64,24 @@ def shortest_on(equations: Sequence[Node], entries: Sequence[Node]) -> list[Node
     return [_shortest(entry, equations) for entry in entries]
 
 
+def cancelled(entries: Sequence[Node]) -> list[Node]:
+    """The nodes, each replaced by its cancelled quotient where that takes fewer operations: nothing is reduced by the equations of Γ,
+    by which factors are lost that later steps would cancel."""
+    return [_cancelled(entry) for entry in entries]
+
+
+def _cancelled(node: Node) -> Node:
+    program = Program.of({"value": Matrix.column([node])})
+    if not node.args or program.expanded_size("value") > LARGEST_ENTRY:
+        return node
+    try:
+        writer, (ratio,) = on_manifold([node], ())
+        form = from_sympy(sp.factor(writer.quotient(ratio)), node.graph)
+    except (ExpressionTooLarge, ZeroDivisionError):
+        return node
+    return form if Program.of({"value": Matrix.column([form])}).operations < program.operations else node
+
+
 def _shortest(node: Node, equations: Sequence[Node]) -> Node:
     if not node.args or Program.of({"value": Matrix.column([node])}).expanded_size("value") > LARGEST_ENTRY:
         return node

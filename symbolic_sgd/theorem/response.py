@@ -69,6 +69,11 @@ class Response(ABC):
         """Its right side for Σ_⊥ = NYNᵀ."""
 
     @property
+    def in_parameters(self) -> bool:
+        """Whether Σ and S are covariances of the parameters alone, so that the theorem's own lines say all."""
+        return True
+
+    @property
     def is_lyapunov(self) -> bool:
         """Whether it is plain SGD's at a learning rate that tends to 0."""
         return self.kernel is LYAPUNOV
@@ -130,6 +135,10 @@ class KernelResponse(Response):
 @dataclass(frozen=True)
 class MapResponse(Response):
     """Of a map in a state larger than the parameters: it is no map of covariances of the parameters (theorem/map_limit.py)."""
+
+    @property
+    def in_parameters(self) -> bool:
+        return False
 
     @property
     def words(self) -> str:

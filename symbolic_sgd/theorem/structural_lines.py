@@ -76,6 +76,8 @@ POINTS = 2
 
 def structural_formulas(derivation: Derivation) -> StructuralFormulas:
     """The formulas of a derivation: by f_i where they agree with the program at its points, else the theorem's own lines."""
+    if not derivation.response.in_parameters:
+        return _of_map(derivation)
     composed = composed_formulas(derivation, next(iter(SOLVERS.values())))
     found = None if composed is None else _composed(derivation, composed)
     return found if found is not None and agrees(derivation, found) else _general(derivation)
@@ -378,6 +380,26 @@ def _weighted(k: VectorExpression, w: VectorExpression) -> VectorExpression:
     return k @ w if k.scalar else w @ k
 
 
+PROJECTION = (
+    Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN, RANK), "hessian_pinv"),
+    Line(TANGENT, IDENTITY - HESSIAN @ PSEUDO_INVERSE, "tangent_projection"),
+)
+
+
+def _of_map(derivation: Derivation) -> StructuralFormulas:
+    """∂Φ and ∇²L† alone: the other terms are made of derivatives of the map, in its state."""
+    blocks = derivation.blocks.on(Graph())
+    return StructuralFormulas(
+        parameters=derivation.problem.parameters,
+        rank=derivation.codimension,
+        entries=_used({HESSIAN.name: blocks["hessian"]}, PROJECTION),
+        third=ThirdDerivative.of(derivation),
+        bends=0,
+        lines=PROJECTION,
+        response=derivation.response,
+    )
+
+
 def _general(derivation: Derivation) -> StructuralFormulas:
     """The theorem's own lines, in H and T."""
     graph = Graph()
@@ -392,10 +414,7 @@ def _general(derivation: Derivation) -> StructuralFormulas:
     third = lambda b: apply("third", THIRD, b)  # noqa: E731
     across = IDENTITY - TANGENT
     parts = _Parts(
-        start=(
-            Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN, RANK), "hessian_pinv"),
-            Line(TANGENT, IDENTITY - HESSIAN @ PSEUDO_INVERSE, "tangent_projection"),
-        ),
+        start=PROJECTION,
         across=HESSIAN @ PSEUDO_INVERSE,
         compensation=lambda covariance: -HALF * (PSEUDO_INVERSE @ third(covariance)),
         mixed=-(TANGENT @ third(PSEUDO_INVERSE @ COVARIANCE @ TANGENT)),

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
-from map_identity import BETA, CORRELATION, RATE, STEPS, WORKERS, derivatives, maps, slow_motion
+from known_optimizers import OPTIMIZERS
+from map_identity import BETA, RATE, derivatives, maps, slow_motion
 from working_precision import working_digits
 
 from symbolic_sgd import (
@@ -25,14 +26,6 @@ from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import BadInput, BadSymbol, SingularPoint, Unstable
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
-
-OPTIMIZERS = {
-    "sgd": SGD(learning_rate=RATE),
-    "heavy_ball": HeavyBall(momentum=BETA, learning_rate=RATE),
-    "nesterov": Nesterov(momentum=BETA, learning_rate=RATE),
-    "coloured_noise": ColouredNoise(correlation=CORRELATION, learning_rate=RATE),
-    "local_sgd": LocalSGD(workers=WORKERS, steps=STEPS, learning_rate=RATE),
-}
 
 u, v, w = sp.symbols("u v w")
 eta, beta, r = (sp.Symbol(name, positive=True) for name in ("eta", "beta", "r"))
