@@ -119,8 +119,9 @@ def gradient_flow(findings: Findings) -> tuple[Block, ...]:
 def _where_it_starts(optimizer: Optimizer) -> str:
     if not optimizer.is_finite:
         return "SGD reaches Γ near Φ(x(0)), and the limiting equation starts there."
+    rate = "At a learning rate that stays, " if optimizer.kernel is not None else "By itself "
     return (
-        f"At a learning rate that stays, {optimizer.label} without noise does not follow this flow: the limiting equation starts where its "
+        f"{rate}{optimizer.label} without noise does not follow this flow: the limiting equation starts where its "
         "own iteration ends, symbolic_sgd.iteration_limit(problem, optimizer)(x)."
     )
 

@@ -63,6 +63,7 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
     """The theorem for an optimizer whose slow motion follows from a kernel, or from the second moments of sampled steps."""
     optimizer, response, by_name = findings.derivation.optimizer, findings.derivation.response, _by_name(findings)
     noise, unit = by_name["tangent_noise"], expression_latex(optimizer.time_unit)
+    at = ": at this learning rate" if response.in_parameters else ""
     parts = [by_name[name] for name in (*DRIFT_TERMS, *(term.name for term in own_terms(optimizer)))]
     total = [parts[0].symbol, *(f"+ {part.symbol}" for part in parts[1:])]
     step = filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())
@@ -77,7 +78,7 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
         Formula(tuple(line for term in parts for line in _part(term))),
         *_stationary(response, by_name[INVERSE]),
         sentence(
-            "This is exact in that limit: at this learning rate, as the noise tends to 0. It is proved from two derivatives of "
+            f"This is exact in that limit{at}, as the noise tends to 0. It is proved from two derivatives of "
             "Φ∘G = Φ, where G is the step without noise and Φ the limit of its own iteration."
             if optimizer.is_finite
             else "It is proved from two derivatives of Φ∘G = Φ, where G is the step without noise and Φ the limit of its iteration."

@@ -174,9 +174,8 @@ class IteratedMap(Optimizer):
         return (*moved.values(), *(after[s] - rest[s].xreplace(moved) for s in own))
 
     def noise_statement(self, problem: "Problem") -> str:
-        letters = ", ".join(map(str, self.noise))
         of = "I" if self.covariance is None else f"V = {self.covariance.tolist()}"
-        return f"that of the map: ξ = ({letters}), independent from step to step, of mean 0 and covariance {of}."
+        return f"the map's own, ξ, independent from step to step, of mean 0 and covariance {of}."
 
     def noise_source(self, problem: "Problem") -> "Problem":
         size = len(self.noise)
