@@ -327,7 +327,8 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
         assert isinstance(normal, FramedGeometry)
         progress("the derivatives of the map")
         limit = map_limit(normal, optimizer)
-        derivation = _collect(frame, normal, limit.noise, limit.drift, optimizer, response, limit.stability)
+        further = limit.update.entries
+        derivation = _collect(frame, normal, limit.noise, limit.drift, optimizer, response, limit.stability, further)
         _check_stable_somewhere(derivation)
         return derivation
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
@@ -370,6 +371,7 @@ def _collect(
     optimizer: Optimizer,
     response: Response,
     stable: Stability | None,
+    further: Sequence[Node] = (),
 ) -> Derivation:
     manifold = frame.manifold
     return Derivation(
@@ -388,7 +390,10 @@ def _collect(
             }
         ),
         program=Program.of({term.name: term.matrix(normal, noise, drift) for term in terms_of(optimizer, response)}),
-        guard=Program.of(_guard(frame, noise) | ({} if stable is None else {"stability": stable.matrix})),
+        guard=Program.of(
+            _guard(frame, [*noise.stated.columns.entries, *further])
+            | ({} if stable is None else {"stability": stable.matrix})
+        ),
         blocks=Program.of(_blocks(normal, noise)),
         normal_space=_normal_space(normal),
         stable=None if stable is None else Program.of({"positive": Matrix.column(stable.positive)}),
@@ -402,7 +407,8 @@ def _collect(
     )
 
 
-def _guard(frame: NormalFrame, noise: NoiseOnManifold) -> dict[str, Matrix]:
+def _guard(frame: NormalFrame, smooth: Sequence[Node]) -> dict[str, Matrix]:
+    """What is looked at, at a point; beside the loss, `smooth` has to have derivatives there."""
     manifold = frame.manifold
     landscape, vanishing = manifold.landscape, manifold.equations.vanishing
     return {
@@ -411,7 +417,7 @@ def _guard(frame: NormalFrame, noise: NoiseOnManifold) -> dict[str, Matrix]:
         "conditions": Matrix.column(node for node, _ in manifold.problem.condition_nodes(landscape.graph)),
         "equations": Matrix.column(vanishing),
         "slopes": Matrix.of(jacobian(vanishing, landscape.variables)),
-        "kinks": Matrix.column(_kinks([landscape.loss, *noise.stated.columns.entries])),
+        "kinks": Matrix.column(_kinks([landscape.loss, *smooth])),
         **({} if frame.raw is None else {"frame": frame.raw}),
     }
 
@@ -430,12 +436,13 @@ def _independent(expressions: Sequence[Expression], parameters: Sequence[sp.Symb
     found: list[Expression] = []
     for expression in expressions:
         factors = sp.Mul.make_args(sp.factor(expression) if sp.count_ops(expression) <= FACTORED else expression)
-        left = sp.Mul(
-            *(f for f in factors if f.as_base_exp()[0] not in known and f.xreplace(real).is_positive is not True)
-        )
-        if left != 1:
-            found.append(left)
-            known.add(left)
+        left = [f for f in factors if f.as_base_exp()[0] not in known and f.xreplace(real).is_positive is not True]
+        # What is never negative has to differ from 0 by itself.
+        alone = [f for f in left if f.xreplace(real).is_nonnegative]
+        for condition in (*alone, sp.Mul(*(f for f in left if f not in alone))):
+            if condition != 1:
+                found.append(condition)
+                known.add(condition)
     return found
 
 

@@ -20,11 +20,11 @@ from operator import mul
 import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import contracted_hessian, jacobian
-from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.stein import SteinOperator
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.errors import BadInput, Undecided, Unstable
+from symbolic_sgd.errors import BadInput, NotSmooth, Undecided, Unstable
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
 from symbolic_sgd.theorem.drift import DriftTerms
@@ -50,6 +50,8 @@ class MapLimit:
     noise: NoiseOnManifold
     drift: DriftTerms
     stability: Stability
+    update: Matrix
+    """G at rest, which has to be smooth there."""
 
 
 def map_limit(normal: FramedGeometry, optimizer: IteratedMap) -> MapLimit:
@@ -65,9 +67,10 @@ def map_limit(normal: FramedGeometry, optimizer: IteratedMap) -> MapLimit:
         Unstable: it contracts less than all directions across Γ.
     """
     local = _Local(normal, optimizer)
+    local.check_smooth()
     local.check_fixed_points()
     local.check_contraction()
-    return MapLimit(local.noise, local.drift, Stability(local.stein.criterion, local.minors))
+    return MapLimit(local.noise, local.drift, Stability(local.stein.criterion, local.minors), local.at_rest)
 
 
 class _Local:
@@ -86,10 +89,33 @@ class _Local:
         self.update = [from_sympy(g, graph) for g in optimizer.centred(problem, own, weight)]
         self.d, self.n = problem.dimension, len(self.z)
 
+    @cached_property
+    def _still(self) -> dict[Node, Node]:
+        """m = 0, ξ = 0 and no slow drift."""
+        return dict.fromkeys([*self.memory, *self.draws, self.weight], self.graph.constant(0))
+
     def _on_manifold(self, matrix: Matrix) -> Matrix:
-        """At m = 0, ξ = 0 and x ∈ Γ, without the slow drift."""
-        still = dict.fromkeys([*self.memory, *self.draws, self.weight], self.graph.constant(0))
-        return self.manifold.restrict(matrix.replace(still))
+        """At rest, and x ∈ Γ."""
+        return self.manifold.restrict(matrix.replace(self._still))
+
+    @property
+    def at_rest(self) -> Matrix:
+        """G without memory and noise, N×1, as it stands."""
+        return Matrix.column(self.update).replace(self._still)
+
+    def check_smooth(self) -> None:
+        """Refuse what has no two derivatives where it rests on Γ, such as the sign of a noisy gradient."""
+        try:
+            found = kinks(self.update)
+            zeros = Matrix.column([zero for _, zero in found]).replace(self._still).entries if found else ()
+        except ZeroDivisionError as error:
+            raise NotSmooth("the map divides by zero where it rests: state an update that is smooth there") from error
+        for (node, _), zero in zip(found, zeros, strict=True):
+            if zero.is_zero or any(point.zeros([zero])[0] for point in self.manifold.points):
+                raise NotSmooth(
+                    f"the map is not smooth where it rests on Γ without noise: {node.op} has no derivatives there, and the theorem asks "
+                    "for two; state an update that is smooth in the state and in the noise"
+                )
 
     def check_fixed_points(self) -> None:
         at_rest = self._on_manifold(Matrix.column(self.update)).entries

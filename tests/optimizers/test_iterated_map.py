@@ -29,7 +29,7 @@ from symbolic_sgd.algebra.stein import SteinOperator
 from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.checks.methods import verify as examined
-from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, Unstable
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, NotSmooth, Unstable
 
 u, v, m, n, p, q, a, b = sp.symbols("u v m n p q a b")
 HYPERBOLA = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=sp.eye(2))
@@ -281,7 +281,15 @@ def test_what_makes_no_map_is_refused(state, further, error, words):
         (IteratedMap((u, v, m), (*XY, m / 2 + 1), (a, b)), BadInput, "moves m at a point of Γ"),
         (IteratedMap((u, v, m), (*XY, m), (a, b)), Unstable, "leaves Γ"),  # a memory that never fades
         (IteratedMap((u, v), (u - 3 * GRADIENT[0], v - 3 * GRADIENT[1]), (a, b)), Unstable, "leaves Γ"),
-        (IteratedMap((u, v, m), (*XY, m / 2), (a, b), embedding={m: q}), BadInput, "q"),
+        (IteratedMap((u, v, m), (*XY, m / 2), (a, b), embedding={m: v}), BadInput, "moves m at a point of Γ"),
+        (IteratedMap((u, v), (XY[0] + sp.Abs(a), XY[1]), (a, b)), NotSmooth, "not smooth where it rests"),
+        (
+            IteratedMap((u, v), (u - EIGHTH * sp.sign(GRADIENT[0]), XY[1]), (a, b)),
+            NotSmooth,
+            "not smooth where it rests",
+        ),
+        (IteratedMap((u, v), (XY[0] + 1 / a, XY[1]), (a, b)), NotSmooth, "where it rests"),
+        (IteratedMap((u, v, m), (*XY, sp.sqrt(m)), (a, b)), NotSmooth, "not smooth where it rests"),
     ],
 )
 def test_what_is_no_map_of_this_problem_is_refused(stated, error, words):
