@@ -26,13 +26,15 @@ def _isotropic(problem: Problem, gradient: Gradient) -> sp.Matrix:
 def _labels(problem: Problem, gradient: Gradient) -> sp.Matrix:
     """((r_i ± δ)∇r_i − ∇L)/√(2n): one residual of n, and one sign, are drawn with equal odds; δ∇r_i/n where all are taken."""
     noise: Any = problem.noise
-    amplitude, slopes = sp.sympify(noise.amplitude), [gradient(r) for r in problem.residuals]
+    slopes = [gradient(r) for r in problem.residuals]
     n = len(slopes)
+    stated = noise.amplitude if isinstance(noise.amplitude, tuple) else (noise.amplitude,) * n
+    amplitudes = [sp.sympify(delta) for delta in stated]
     if noise.batch_size == n > 1:
-        return sp.Matrix([[amplitude * g / n for g in slope] for slope in slopes]).T
+        return sp.Matrix([[delta * g / n for g in slope] for delta, slope in zip(amplitudes, slopes, strict=True)]).T
     samples = [
         [(residual + sign * amplitude) * g for g in slope]
-        for residual, slope in zip(problem.residuals, slopes, strict=True)
+        for residual, slope, amplitude in zip(problem.residuals, slopes, amplitudes, strict=True)
         for sign in (1, -1)
     ]
     return _centred(samples, [sp.Rational(1, len(samples))] * len(samples), gradient(problem.loss))

@@ -113,7 +113,9 @@ def _label_moves(problem: Problem, noise: LabelNoise, rate: Rate, scale: Fractio
         *chosen, offset = (graph.symbol(a) for a in symbols)
         residual = _node(rate, graph) * (dot(chosen, sums.terms) + offset)
         move = pull_back(sums.terms, [residual * a for a in chosen], variables)
-        table, amplitude = Table(graph), scale * from_sympy(sp.sympify(noise.amplitude, strict=True), graph)
+        table, amplitudes = Table(graph), noise.amplitudes(len(problem.residuals))
+        which = {delta: tuple(Fraction(delta == other) for other in amplitudes) for delta in dict.fromkeys(amplitudes)}
+        amplitude = scale * table.combination(which)
         drawn = [*map(table.column, sums.columns), table.combination(sums.offsets) + graph.symbol(SIGN) * amplitude]
         parts = _parts(move, landscape, rate)
         odds = (1,) * len(problem.residuals)

@@ -260,15 +260,20 @@ class LabelNoise(Noise, FamilyNoise):
 
     s_{i,±} = (r_i ± δ)∇r_i − ∇L with probability 1/(2n), Ξ = 2n. Where all residuals vanish, Σ = δ²∇²L. With batch_size=n every
     step takes the full gradient and moves all n labels, each by its own sign: σ = (δ/n)(∇r_1 … ∇r_n), and Σ = (δ²/n)∇²L
-    where all residuals vanish. (A simulation of it draws one of the n columns, with the same Σ.)
+    where all residuals vanish. (A simulation of it draws one of the n columns, with the same Σ.) With an amplitude δ_i for each
+    residual Σ = (1/n)Σ_i δ_i²∇r_i∇r_iᵀ there, over batch_size: a multiple of ∇²L where all are equal.
 
     Args:
-        amplitude: δ, an exact expression without parameters (default 1); Var(label) = δ².
+        amplitude: δ, an exact expression without parameters (default 1); Var(label) = δ². A sequence: δ_1 … δ_n.
         batch_size: 1 (None, the default), or n.
     """
 
     amplitude: Any = 1
     batch_size: int | None = None
+
+    def __post_init__(self) -> None:
+        if isinstance(self.amplitude, (list, tuple)):
+            object.__setattr__(self, "amplitude", tuple(self.amplitude))
 
     @property
     def statement(self) -> str:
@@ -277,25 +282,35 @@ class LabelNoise(Noise, FamilyNoise):
             if self.batch_size is None
             else "each step takes all residuals and moves every label by ±δ, with signs of their own,"
         )
-        return f"label noise: {moved} with δ = {self.amplitude}."
+        if self._is_common:
+            return f"label noise: {moved} with δ = {self.amplitude}."
+        return f"label noise: {moved} of its own, δ = ({', '.join(map(str, self.amplitude))})."
 
     @property
     def latex(self) -> str:
-        return rf"\text{{labels}} \pm\delta,\quad \delta = {sp.latex(self._amplitude)}"
+        if self._is_common:
+            return rf"\text{{labels}} \pm\delta,\quad \delta = {sp.latex(self._amplitude)}"
+        return rf"\text{{labels}} \pm\delta_i,\quad \delta = {sp.latex(self.amplitude)}"
 
     def check(self, problem: "Problem") -> None:
         if not problem.residuals:
             raise BadInput(
                 "noise: LabelNoise needs residuals; state the problem with Problem.least_squares(residuals, …)"
             )
-        amplitude = check_expression(self.amplitude, problem.symbols, where="noise: amplitude")
-        trained = sorted(str(s) for s in amplitude.free_symbols & set(problem.parameters))
-        if trained:
-            raise BadSymbol(
-                f"noise: amplitude depends on the parameter {trained[0]}: labels do not know the parameters; "
-                "use a number or a constant, or state σ(x) as a matrix"
-            )
         count = len(problem.residuals)
+        if not self._is_common and len(self.amplitude) != count:
+            raise BadShape(
+                f"noise: {len(self.amplitude)} amplitudes are given for {count} residuals: give one for each, or one for all"
+            )
+        for i, stated in enumerate(self.amplitudes(count)):
+            where = "noise: amplitude" if self._is_common else f"noise: amplitude[{i}]"
+            amplitude = check_expression(stated, problem.symbols, where=where)
+            trained = sorted(str(s) for s in amplitude.free_symbols & set(problem.parameters))
+            if trained:
+                raise BadSymbol(
+                    f"{where} depends on the parameter {trained[0]}: labels do not know the parameters; "
+                    "use a number or a constant, or state σ(x) as a matrix"
+                )
         if self.batch_size is not None and (isinstance(self.batch_size, bool) or self.batch_size not in (1, count)):
             raise BadInput(
                 f"noise: batch_size is {self.batch_size!r}; it can be 1 (one residual a step) or {count} (all of them)"
@@ -310,14 +325,24 @@ class LabelNoise(Noise, FamilyNoise):
         return (self.batch_size or 1) == len(problem.residuals)
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
-        return KnownCovariance(proportion=self._variance(problem) if interpolating else None)
+        found = self.variances(problem)
+        return KnownCovariance(proportion=found[0] if found and interpolating else None)
 
     def variances(self, problem: "Problem") -> tuple[Expression, ...]:
-        return (self._variance(problem),)
+        """Σ/∇²L where all residuals vanish, if it is a number."""
+        first, *others = (delta**2 for delta in self.amplitudes(len(problem.residuals)))
+        return () if any(other != first for other in others) else (first / (self.batch_size or 1),)
 
-    def _variance(self, problem: "Problem") -> Expression:
-        """Σ/∇²L where all residuals vanish."""
-        return self._amplitude**2 / (self.batch_size or 1)
+    @property
+    def _is_common(self) -> bool:
+        """Whether there is one amplitude for all labels."""
+        return not isinstance(self.amplitude, tuple)
+
+    def amplitudes(self, count: int) -> tuple[Expression, ...]:
+        """δ_1 … δ_n."""
+        if self._is_common:
+            return (self._amplitude,) * count
+        return tuple(exact_expression(a, f"amplitude[{i}]") for i, a in enumerate(self.amplitude))
 
     def samples(self, problem: "Problem") -> tuple[Fraction, ...] | None:
         n = len(problem.residuals)
@@ -349,17 +374,20 @@ class LabelNoise(Noise, FamilyNoise):
 
     @property
     def _amplitude(self) -> Expression:
+        if not self._is_common:
+            raise BadInput("noise: a family of losses has no number of samples: give one amplitude for all of them")
         return exact_expression(self.amplitude, "amplitude")
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         graph = landscape.graph
-        amplitude = from_sympy(self._amplitude, graph)
+        n = len(problem.residuals)
+        amplitudes = [from_sympy(delta, graph) for delta in self.amplitudes(n)]
         if not self.draws_residuals(problem):
-            n = len(problem.residuals)
-            slopes = self._slopes(problem, landscape).map(lambda d: amplitude * d / n)
+            rows = self._slopes(problem, landscape).rows
+            slopes = Matrix.of([delta * d / n for delta, d in zip(amplitudes, row, strict=True)] for row in rows)
             return NoiseColumns(slopes, (Fraction(1),) * n, drawn=False)
         columns = []
-        for expression in problem.residuals:
+        for expression, amplitude in zip(problem.residuals, amplitudes, strict=True):
             residual = from_sympy(expression, graph)
             slope = gradient(residual, landscape.variables)
             for perturbed in (residual + amplitude, residual - amplitude):

@@ -436,12 +436,18 @@ def _label_noise(reader: _Reader, table: _Table) -> Noise:
         if "batch_size" in table.content
         else None
     )
+    if isinstance(table.content.get("amplitude"), list):
+        entries = table.need("amplitude", list, 'amplitude = "1/2", or one for each residual')
+        _short(entries, table.where("amplitude"))
+        each = (reader.exact(a, f"{table.place}: amplitude[{i}]") for i, a in enumerate(entries))
+        return LabelNoise(tuple(each), batch)
     return LabelNoise(reader.one(table, "amplitude", "1"), batch)
 
 
 def _label_table(noise: LabelNoise) -> dict[str, Any]:
     batch = {} if noise.batch_size is None else {"batch_size": noise.batch_size}
-    return {"amplitude": str(noise.amplitude), **batch}
+    each = [str(a) for a in noise.amplitude] if isinstance(noise.amplitude, tuple) else str(noise.amplitude)
+    return {"amplitude": each, **batch}
 
 
 def _isotropic_noise(reader: _Reader, table: _Table) -> Noise:
