@@ -302,7 +302,7 @@ class LabelNoise(Noise, FamilyNoise):
             raise BadShape(
                 f"noise: {len(self.amplitude)} amplitudes are given for {count} residuals: give one for each, or one for all"
             )
-        for i, stated in enumerate(self.amplitudes(count)):
+        for i, stated in enumerate((self.amplitude,) if self._is_common else self.amplitude):
             where = "noise: amplitude" if self._is_common else f"noise: amplitude[{i}]"
             amplitude = check_expression(stated, problem.symbols, where=where)
             trained = sorted(str(s) for s in amplitude.free_symbols & set(problem.parameters))
