@@ -93,14 +93,14 @@ class BySymPy:
         return Program.of({"value": Matrix.column([real.lift(expression, graph)]), "gradient": gradient})
 
     @cached_property
-    def _stand_ins(self) -> "_StandIns":
+    def _stand_ins(self) -> "StandIns":
         real = {s: sp.Symbol(s.name, real=True) for s in self.problem.symbols if s.is_real is None}
         own = {stand_in: s for s, stand_in in real.items()}
-        return _StandIns(tuple(real.get(s, s) for s in self.problem.parameters), real, own)
+        return StandIns(tuple(real.get(s, s) for s in self.problem.parameters), real, own)
 
 
 @dataclass(frozen=True)
-class _StandIns:
+class StandIns:
     """Real symbols in place of the user's, and the way back.
 
     Args:

@@ -5,6 +5,7 @@
 in the coordinates (x, m − ι(x)) of the state, the sums and the limit by squaring.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -17,8 +18,7 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, precise
+from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, StandIns, precise
 from symbolic_sgd.checks.fresh_points import Point
 from symbolic_sgd.checks.literal import PRECISE as BY_MPMATH
 from symbolic_sgd.checks.literal import LiteralTerms, LiteralTheorem
@@ -38,52 +38,79 @@ class MapBySymPy(BySymPy):
     @cached_property
     def noise(self) -> Program:
         """G_ξ V^{1/2} at rest, N×q, as `noise_factor`."""
-        return Program.of({"noise_factor": _nodes(self.driven, Graph())})
+        driven = self._at_rest(self._update.jacobian(self._real(self.draws))) * self.optimizer.factor
+        return Program.of({"noise_factor": self._nodes(driven, Graph())})
 
     @cached_property
-    def driven(self) -> Any:
-        """G_ξ V^{1/2} at m = ι(x), ξ = 0."""
-        return self.at_rest(self.update.jacobian(list(self.optimizer.noise))) * self.optimizer.factor
+    def step(self) -> Program:
+        """G(z, ξ) + weight·g(z), as `state`."""
+        return Program.of({"state": self._nodes(self._update, Graph())})
+
+    @cached_property
+    def rest(self) -> Program:
+        """G(z, 0), as `state`."""
+        return Program.of({"state": self._nodes(self._update.xreplace(self._still), Graph())})
 
     @cached_property
     def memory(self) -> tuple[sp.Symbol, ...]:
-        return tuple(sp.Symbol(f"memory_{k}_") for k in range(len(self.optimizer.state) - self.problem.dimension))
+        """The symbols of m − ι(x)."""
+        return tuple(sp.Dummy(f"m{k}") for k in range(len(self.optimizer.state) - self.problem.dimension))
 
     @cached_property
     def weight(self) -> sp.Symbol:
-        return sp.Symbol("slow_weight_")
+        """Of the slow drift."""
+        return sp.Dummy("weight")
 
-    @cached_property
-    def state(self) -> list[sp.Symbol]:
+    @property
+    def draws(self) -> tuple[sp.Symbol, ...]:
+        """ξ."""
+        return self.optimizer.noise
+
+    @property
+    def state(self) -> tuple[sp.Symbol, ...]:
         """z."""
-        return [*self.problem.parameters, *self.memory]
-
-    @cached_property
-    def update(self) -> Any:
-        """G, N×1."""
-        return sp.Matrix(self.optimizer.centred(self.problem, self.memory, self.weight))
-
-    def at_rest(self, matrix: Any) -> Any:
-        """Without memory, noise and slow drift."""
-        return matrix.xreplace(dict.fromkeys([*self.memory, *self.optimizer.noise, self.weight], sp.S.Zero))
+        return (*self.problem.parameters, *self.memory)
 
     @cached_property
     def program(self) -> Program:
         """Everything that the theorem needs of the map, as functions of x ∈ Γ; of G″ the rows are ∂∂G_1, ∂∂G_2, …"""
-        noise, graph = self.optimizer.noise, Graph()
-        second = sp.Matrix.vstack(*(sp.hessian(g, self.state) for g in self.update))
-        bent = [sp.hessian(g, noise) for g in self.update]
+        z, xi = self._real(self.state), self._real(self.draws)
+        bent = [sp.hessian(g, xi) for g in self._update]
         parts = {
-            "slope": self.update.jacobian(self.state),
-            "second": second,
+            "slope": self._update.jacobian(z),
+            "second": sp.Matrix.vstack(*(sp.hessian(g, z) for g in self._update)),
             "bent": sp.Matrix([(h * self.optimizer.factor * self.optimizer.factor.T).trace() for h in bent]),
-            "slow": self.update.diff(self.weight),
+            "slow": self._update.diff(*self._real([self.weight])),
         }
-        return Program.of({name: _nodes(self.at_rest(m), graph) for name, m in parts.items()})
+        graph = Graph()
+        return Program.of({name: self._nodes(self._at_rest(m), graph) for name, m in parts.items()})
 
+    @cached_property
+    def _in_place(self) -> StandIns:
+        """Real symbols in the place of all others than real ones: of those SymPy would differentiate |x| by parts."""
+        every = (*self.problem.symbols, *self.memory, *self.draws, self.weight)
+        real = {s: sp.Dummy(s.name, real=True) for s in every if s.is_real is None}
+        return StandIns((), real, {stand_in: s for s, stand_in in real.items()})
 
-def _nodes(matrix: Any, graph: Graph) -> Matrix:
-    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
+    def _real(self, symbols: Sequence[sp.Symbol]) -> list[Any]:
+        return [self._in_place.real.get(s, s) for s in symbols]
+
+    @cached_property
+    def _update(self) -> Any:
+        """G + weight·g in real symbols, N×1."""
+        return sp.Matrix(self.optimizer.centred(self.problem, self.memory, self.weight)).xreplace(self._in_place.real)
+
+    @property
+    def _still(self) -> dict[Any, Any]:
+        return dict.fromkeys(self._real([*self.draws, self.weight]), sp.S.Zero)
+
+    def _at_rest(self, matrix: Any) -> Any:
+        """Without memory, noise and slow drift."""
+        return matrix.xreplace(self._still | dict.fromkeys(self._real(self.memory), sp.S.Zero))
+
+    def _nodes(self, matrix: Any, graph: Graph) -> Matrix:
+        lift = self._in_place.lift
+        return Matrix.of([lift(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
 
 
 @dataclass(frozen=True)

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.checks.by_sympy import precise
 from symbolic_sgd.checks.extended import DIGITS, extended
+from symbolic_sgd.checks.literal_map import MapBySymPy
 from symbolic_sgd.checks.observation import Observation, extrapolate
 from symbolic_sgd.checks.own_iteration import LEVELS, REACH, Point, atoms, mean
 from symbolic_sgd.checks.settling import Settling
@@ -113,26 +114,19 @@ class _Local:
 
     @staticmethod
     def of(problem: Problem, optimizer: IteratedMap, point: Point) -> "_Local":
-        memory = tuple(sp.Symbol(f"memory_{k}_") for k in range(len(optimizer.state) - problem.dimension))
-        weight, state = sp.Dummy("weight"), (*problem.parameters, *memory)
-        update = sp.Matrix(optimizer.centred(problem, memory, weight))
-        still = dict.fromkeys(optimizer.noise, sp.S.Zero) | {weight: sp.S.Zero}
-        at_rest = {**{s: point[s] for s in problem.symbols}, **dict.fromkeys(memory, mp.mpf(0))}
-        number = lambda m: np.array(_values(m.xreplace(still), at_rest).tolist(), dtype=float)  # noqa: E731
-        slope, root = number(update.jacobian(list(state))), number(optimizer.factor)
-        driven = number(update.jacobian(list(optimizer.noise))) @ root
-        first, further = _program(update), _program(update.xreplace(still))
-        kind = extended(i.op for program in (first, further) for i in program.instructions)
+        stated, d = MapBySymPy(problem, optimizer), problem.dimension
+        number = lambda m: np.array(m.tolist(), dtype=float)  # noqa: E731
+        slope = number(precise(stated.program.select("slope"), point)["slope"])
+        driven = number(precise(stated.noise, point)["noise_factor"])
+        root = number(precise(Program.of({"root": _constant(optimizer.factor)}), point)["root"])
+        kind = extended(i.op for program in (stated.step, stated.rest) for i in program.instructions)
         known = {s: kind.number(point[s]) for s in problem.symbols}
-        d = problem.dimension
         reach = np.abs(slope[:d, d:]).max(axis=0, initial=0.0)
-        settling = Settling(
-            kind, further, state, np.where(reach > 0, np.minimum(reach, 1), 1).tolist(), optimizer.label
-        )
-        place = np.array(
-            [*(known[s] for s in problem.parameters), *[kind.number(mp.mpf(0))] * len(memory)], dtype=kind.dtype
-        )
-        return _Local(settling, first, optimizer.noise, weight, known, place, slope, driven, root)
+        weights = np.where(reach > 0, np.minimum(reach, 1), 1).tolist()
+        settling = Settling(kind, stated.rest, stated.state, weights, optimizer.label)
+        place = [known[s] for s in problem.parameters] + [kind.number(mp.mpf(0))] * len(stated.memory)
+        first = np.array(place, dtype=kind.dtype)
+        return _Local(settling, stated.step, stated.draws, stated.weight, known, first, slope, driven, root)
 
     def rest(self, count: int) -> np.ndarray:
         """ι(x), so many times."""
@@ -152,22 +146,9 @@ class _Local:
         return moved
 
 
-def _program(update: Any) -> Program:
+def _constant(matrix: Any) -> Matrix:
     graph = Graph()
-    return Program.of({"state": Matrix.column(from_sympy(g, graph) for g in update)})
-
-
-def _values(matrix: Any, point: Mapping[Any, Any]) -> Any:
-    graph = Graph()
-    entries = [from_sympy(e, graph) for e in matrix]
-    if not entries:
-        return mp.matrix(matrix.rows, matrix.cols)
-    values = Program.of({"values": Matrix.column(entries)}).run(PRECISE, point)["values"]
-    return (
-        mp.matrix(matrix.rows, matrix.cols)
-        if not values
-        else mp.matrix([[values[i * matrix.cols + j] for j in range(matrix.cols)] for i in range(matrix.rows)])
-    )
+    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
 
 
 def _projection(slope: np.ndarray, tangent: int) -> np.ndarray:

@@ -4,7 +4,7 @@ The theorem holds for Γ ∩ cell, up to the first exit from it; the inequalitie
 formulas.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -46,6 +46,23 @@ def in_cell(problem: Problem, point: PrecisePoint) -> tuple[Problem, tuple[Any, 
     cell = tuple(c for c in dict.fromkeys(taken.conditions) if c not in stated and c != sp.true)
     near = {s: float(a) for s, a in point.assignment.items()}
     return replace(smooth, domain=(*smooth.domain, *cell), near=near), cell
+
+
+def within_cell(
+    expressions: Sequence[Expression], point: PrecisePoint, still: Mapping[sp.Symbol, Any], conditions: Sequence[Any]
+) -> Sequence[Expression]:
+    """Expressions in a cell whose inequalities are known; as they are where they would need others.
+
+    Args:
+        expressions: in the problem's symbols and in others.
+        point: of the cell.
+        still: what the others are.
+        conditions: those of the cell.
+    """
+    taken = _TakenApart(PrecisePoint({**point.assignment, **still}))
+    smooth = [taken(e) for e in expressions]
+    needed = {c.xreplace(dict.fromkeys(still, sp.S.Zero)) for c in taken.conditions} - {sp.true}
+    return smooth if needed <= set(conditions) else expressions
 
 
 class _TakenApart:

@@ -192,7 +192,10 @@ class Problem:
         sigma = Program.of({"noise_factor": columns.factor}).expand("noise_factor")
         if len(draws) != sigma.cols:
             raise BadShape(f"the noise has {sigma.cols} columns, and {len(draws)} symbols are given: give one for each")
-        slope = sp.Matrix([sp.diff(self.loss, x) for x in self.parameters])
+        # Of symbols that are not declared real, SymPy would differentiate the real and the imaginary part of |x|.
+        real = {s: sp.Dummy(s.name, real=True) for s in self.symbols if s.is_real is None}
+        loss, own = self.loss.xreplace(real), {stand_in: s for s, stand_in in real.items()}
+        slope = sp.Matrix([sp.diff(loss, real.get(x, x)).xreplace(own) for x in self.parameters])
         return sp.ImmutableDenseMatrix(slope + sigma * sp.Matrix(draws))
 
     def map(self, f: Callable[[Any], Any]) -> "Problem":

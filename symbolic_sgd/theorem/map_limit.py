@@ -16,15 +16,18 @@ from fractions import Fraction
 from functools import cached_property
 from itertools import accumulate
 from operator import mul
+from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import contracted_hessian, jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.stein import SteinOperator
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, NotSmooth, Undecided, Unstable
+from symbolic_sgd.manifold.cell import within_cell
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
 from symbolic_sgd.theorem.drift import DriftTerms
@@ -86,7 +89,11 @@ class _Local:
         self.z = [*self.manifold.landscape.variables, *self.memory]
         weight = sp.Dummy("w")
         self.weight = graph.symbol(weight)
-        self.update = [from_sympy(g, graph) for g in optimizer.centred(problem, own, weight)]
+        update = optimizer.centred(problem, own, weight)
+        if self.manifold.cell:
+            at_rest: dict[Any, Any] = dict.fromkeys([*own, *optimizer.noise, weight], mp.mpf(0))
+            update = within_cell(update, self.manifold.points[0], at_rest, problem.conditions)
+        self.update = [from_sympy(g, graph) for g in update]
         self.d, self.n = problem.dimension, len(self.z)
 
     @cached_property

@@ -297,6 +297,13 @@ def test_what_is_no_map_of_this_problem_is_refused(stated, error, words):
         derive_limiting_sde(HYPERBOLA, optimizer=stated)
 
 
+def test_a_loss_with_a_modulus_is_derived_in_its_cell():
+    moduli = Problem(loss=(sp.Abs(u) * v - 1) ** 2 / 2, parameters=(u, v), noise=sp.eye(2), near={u: 1, v: 1})
+    step = lambda problem: tuple(sp.Matrix([u, v]) - EIGHTH * problem.noisy_gradient((a, b)))  # noqa: E731
+    ours, plain = (derive_limiting_sde(p, optimizer=IteratedMap((u, v), step(p), (a, b))) for p in (moduli, HYPERBOLA))
+    np.testing.assert_allclose(values_at(ours, AT)["drift"], values_at(plain, AT)["drift"], rtol=1e-12)
+
+
 def test_constants_of_the_map_stay_symbols():
     eta = sp.Symbol("eta", positive=True)
     labels = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))
