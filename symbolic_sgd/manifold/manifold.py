@@ -141,17 +141,16 @@ have graphs of their own all the same."""
 def _smooth_manifold(stated: Problem, problem: Problem, cell: tuple[Any, ...], progress: Progress) -> Manifold:
     known = _POINTS.get(problem)
     if known is None:
-        landscape, found, equations = _searched(problem, progress)
-        _POINTS[problem] = tuple((point.assignment, rank) for point, rank in found)
-    else:
-        landscape = problem.landscape()
-        found = [(PrecisePoint(assignment), rank) for assignment, rank in known]
-        equations = _equations_at(problem, landscape, found)
+        known = _POINTS[problem] = tuple((point.assignment, rank) for point, rank in _searched(problem, progress))
+    # On a graph of its own, without what the search has left there: programs are the same whenever they are derived.
+    landscape = problem.landscape()
+    found = [(PrecisePoint(assignment), rank) for assignment, rank in known]
+    equations = _equations_at(problem, landscape, found)
     points, ranks = tuple(p for p, _ in found), tuple(r for _, r in found)
     return Manifold(stated, problem, cell, landscape, ranks[0].rank, points, ranks, equations)
 
 
-def _searched(problem: Problem, progress: Progress) -> tuple[Landscape, list[Found], Equations]:
+def _searched(problem: Problem, progress: Progress) -> list[Found]:
     with np.errstate(all="ignore"):
         search = _search(problem, progress)
         found = search.manifold_points()
@@ -167,7 +166,7 @@ def _searched(problem: Problem, progress: Progress) -> tuple[Landscape, list[Fou
                 break
             found.append(elsewhere)
             equations = _equations_at(problem, search.landscape, found)
-    return search.landscape, found, equations
+    return found
 
 
 def _equations_at(problem: Problem, landscape: Landscape, found: Sequence[Found]) -> Equations:

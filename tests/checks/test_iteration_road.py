@@ -122,3 +122,12 @@ def test_parameters_outside_the_edge_are_refused_by_the_callables_and_that_is_ch
     certificate = verify(derive_limiting_sde(HYPERBOLA, optimizer=SGD(learning_rate=eta)), checks=QUICK[6:7])
     (accepted,) = [check for check in certificate.checks if "points of Γ accepted" in check.name]
     assert accepted.verdict == "measured"
+
+
+def test_a_certificate_holds_whatever_was_derived_before():
+    """Γ was found by another derivation first: programs are the same all the same."""
+    stated = lambda: Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))  # noqa: E731
+    optimizer = SGD(learning_rate=eta)
+    first, again = (derive_limiting_sde(problem, optimizer=optimizer) for problem in [stated()] * 2)
+    assert first.program.fingerprint == again.program.fingerprint
+    assert recheck(verify(again, checks=QUICK[:1]).to_json()).holds
