@@ -7,7 +7,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.errors import BadInput, SymbolicSGDError
-from symbolic_sgd.problems.noise import Noise, SamplingNoise
+from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import ASSUMPTIONS, NOISE_KINDS, problem_from_document
 
@@ -56,6 +56,15 @@ def _assumption(symbol: sp.Symbol) -> str:
     return next((name for name in strongest if getattr(symbol, f"is_{name}")), "real")
 
 
+def _stated_noise(problem: Problem) -> list[Any]:
+    """The entries of σ, or of the covariance where that is stated: its roots are written by what is known of signs."""
+    noise = problem.noise
+    stated = (
+        noise.covariance if isinstance(noise, GradientNoise) and noise.covariance is not None else problem.noise_factor
+    )
+    return stated.flat()
+
+
 def _check_reads_back(problem: Problem, document: dict[str, Any]) -> None:
     try:
         again = problem_from_document(document, source="the problem's own document")
@@ -66,7 +75,7 @@ def _check_reads_back(problem: Problem, document: dict[str, Any]) -> None:
         (again.loss, problem.loss),
         *zip(again.residuals, problem.residuals, strict=True),
         *zip(again.manifold, problem.manifold, strict=True),
-        *zip(again.noise_factor.flat(), problem.noise_factor.flat(), strict=True),
+        *zip(_stated_noise(again), _stated_noise(problem), strict=True),
     ]
     # The parser builds what the text says, so that equal up to the order of operations is what can be asked.
     if any(sp.expand(a.xreplace(own) - b) != 0 for a, b in pairs if a.xreplace(own) != b):

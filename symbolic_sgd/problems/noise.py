@@ -18,6 +18,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
 from symbolic_sgd.problems.as_latex import shown
+from symbolic_sgd.problems.covariance_factor import covariance_factor
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.symbols import check_expression
 
@@ -161,12 +162,27 @@ class FamilyNoise(ABC):
 
 @dataclass(frozen=True)
 class GradientNoise(Noise):
-    """Noise given by its factor: σ(x), a D×Ξ matrix of expressions, Σ = σσᵀ."""
+    """Noise given by its factor σ(x), a D×Ξ matrix of expressions, Σ = σσᵀ, or by its covariance Σ(x), which is factored.
 
-    sigma: Any
+    Args:
+        sigma: σ.
+        covariance: Σ, D×D, in its place.
+
+    Raises:
+        BadInput: neither, or both; a covariance that is not symmetric, or seen not to be positive semidefinite.
+
+    >>> u = sp.Symbol("u")
+    >>> GradientNoise(covariance=sp.Matrix([[4, 2*u], [2*u, u**2]])).sigma.T
+    Matrix([[2, u]])
+    """
+
+    sigma: Any = None
+    covariance: Any = None
 
     @property
     def statement(self) -> str:
+        if self.covariance is not None:
+            return "given by its covariance Σ(x)."
         columns = self.sigma.shape[1]
         counted = f"{columns} column{'s' if columns > 1 else ''}"
         return f"given by its factor σ(x), with {counted}; its covariance is Σ = σσᵀ."
@@ -185,12 +201,31 @@ class GradientNoise(Noise):
         return tuple(self.sigma.flat())
 
     def __post_init__(self) -> None:
-        if not isinstance(self.sigma, sp.MatrixBase):
-            raise BadInput(f"noise: σ is a {type(self.sigma).__name__}; give a SymPy Matrix with one row a parameter")
-        object.__setattr__(self, "sigma", sp.ImmutableDenseMatrix(self.sigma))
+        own = object.__setattr__
+        if self.covariance is None:
+            if not isinstance(self.sigma, sp.MatrixBase):
+                raise BadInput(
+                    f"noise: σ is a {type(self.sigma).__name__}; give a SymPy Matrix with one row a parameter"
+                )
+            own(self, "sigma", sp.ImmutableDenseMatrix(self.sigma))
+            return
+        if not isinstance(self.covariance, sp.MatrixBase) or self.covariance.rows != self.covariance.cols:
+            raise BadInput("noise: covariance has to be a square SymPy Matrix, one row a parameter")
+        for i, entry in enumerate(self.covariance.flat()):
+            where = f"noise: covariance[{i // self.covariance.rows}, {i % self.covariance.rows}]"
+            check_expression(entry, tuple(entry.free_symbols), where=where)
+        own(self, "covariance", sp.ImmutableDenseMatrix(self.covariance))
+        factor = covariance_factor(self.covariance)
+        if self.sigma is not None and sp.ImmutableDenseMatrix(self.sigma) != factor:
+            raise BadInput("noise: both σ and its covariance are given: leave one of them out")
+        own(self, "sigma", factor)
 
     def check(self, problem: "Problem") -> None:
         rows, columns = self.sigma.shape
+        if self.covariance is not None and rows != len(problem.parameters):
+            raise BadShape(
+                f"noise: the covariance is {rows}×{rows}, but there are {len(problem.parameters)} parameters: give one row for each"
+            )
         if rows != len(problem.parameters) or columns == 0:
             raise BadShape(
                 f"noise: σ is {rows}×{columns}, but there are {len(problem.parameters)} parameters: "

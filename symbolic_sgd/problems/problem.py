@@ -188,8 +188,7 @@ class Problem:
         >>> Problem(loss=u**2*v**2/2, parameters=(u, v), noise=sp.eye(2)).noisy_gradient((a, b)).T
         Matrix([[a + u*v**2, b + u**2*v]])
         """
-        columns = self.noise.columns(self, self.landscape())
-        sigma = Program.of({"noise_factor": columns.factor}).expand("noise_factor")
+        sigma = self.noise_factor
         if len(draws) != sigma.cols:
             raise BadShape(f"the noise has {sigma.cols} columns, and {len(draws)} symbols are given: give one for each")
         # Of symbols that are not declared real, SymPy would differentiate the real and the imaginary part of |x|.

@@ -455,18 +455,26 @@ def _isotropic_noise(reader: _Reader, table: _Table) -> Noise:
 
 
 def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
-    rows = table.need("sigma", list, 'sigma = [["1", "0"], ["0", "u"]], one row for each parameter')
-    cells = [_of_kind(row, list, f"{table.where('sigma')}, row {i}") for i, row in enumerate(rows)]
-    _short([value for row in cells for value in row], table.where("sigma"))
+    key = "covariance" if "covariance" in table.content and "sigma" not in table.content else "sigma"
+    rows = table.need(key, list, f'{key} = [["1", "0"], ["0", "u"]], one row for each parameter')
+    cells = [_of_kind(row, list, f"{table.where(key)}, row {i}") for i, row in enumerate(rows)]
+    _short([value for row in cells for value in row], table.where(key))
     widths = {len(row) for row in cells}
     if len(widths) != 1 or 0 in widths:
         found = ", ".join(str(len(row)) for row in cells[:8]) or "none"
-        raise table.error("sigma", f"needs rows of one length, at least 1; the lengths are {found}")
+        raise table.error(key, f"needs rows of one length, at least 1; the lengths are {found}")
     entries = [
-        [reader.exact(value, f"{table.place}: sigma[{i}][{j}]") for j, value in enumerate(row)]
+        [reader.exact(value, f"{table.place}: {key}[{i}][{j}]") for j, value in enumerate(row)]
         for i, row in enumerate(cells)
     ]
-    return GradientNoise(sp.ImmutableDenseMatrix(entries))
+    if key == "sigma" and "covariance" in table.content:
+        raise table.error("covariance", "stands beside sigma; state one of the two")
+    return GradientNoise(**{key: sp.ImmutableDenseMatrix(entries)})
+
+
+def _matrix_table(noise: GradientNoise) -> dict[str, Any]:
+    key = "sigma" if noise.covariance is None else "covariance"
+    return {key: [[str(e) for e in row] for row in getattr(noise, key).tolist()]}
 
 
 NOISE_KINDS: dict[str, NoiseKind] = {
@@ -474,9 +482,9 @@ NOISE_KINDS: dict[str, NoiseKind] = {
     "isotropic": NoiseKind(IsotropicNoise, ("scale",), _isotropic_noise, lambda noise: {"scale": str(noise.scale)}),
     "matrix": NoiseKind(
         GradientNoise,
-        ("sigma",),
+        ("sigma", "covariance"),
         _matrix_noise,
-        lambda noise: {"sigma": [[str(e) for e in row] for row in noise.sigma.tolist()]},
+        _matrix_table,
     ),
 }
 """The kinds of noise a file may name; a further one is a further row."""
