@@ -18,6 +18,7 @@ from symbolic_sgd.checks.fresh_points import Point, shown
 from symbolic_sgd.checks.literal import LiteralTerms
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import ComplexValue
+from symbolic_sgd.theorem.derivation import THEOREM, own_terms
 
 TOLERANCE = 1e-30
 
@@ -49,7 +50,7 @@ class LiteralRoad:
 
 def _at(witness: Witness, point: Point, count: int) -> list[Check]:
     where = f"the worst of {count} points of Γ, x = {shown(witness.derivation.problem.symbols, point)}"
-    names = [term.name for term in witness.derivation.terms]
+    names = (*THEOREM, *(term.name for term in own_terms(witness.derivation.optimizer)))
     try:
         predicted, literal = witness.precise(witness.derivation.program, point), witness.literal.terms(point)
     except (ComplexValue, ZeroDivisionError) as error:
