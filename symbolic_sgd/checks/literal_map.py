@@ -154,7 +154,8 @@ class LiteralMap(LiteralTheorem):
             return (projection * self._sigma(point))[: self.stated.problem.dimension, :]
 
     def float_terms(self, row: np.ndarray) -> LiteralTerms:
-        terms = self.terms(dict(zip(self.stated.problem.symbols, map(mp.mpf, row.tolist()), strict=True)))
+        # Beside Γ, by no more than a rounding, no power of ∂G would settle.
+        terms = self.terms(self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True))))
         return LiteralTerms(**{name: np.array(m.tolist(), dtype=float) for name, m in vars(terms).items()})
 
     def _parts(self, point: Point) -> dict[str, PreciseMatrix]:

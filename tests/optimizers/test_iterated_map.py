@@ -28,6 +28,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.stein import SteinOperator
 from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
+from symbolic_sgd.checks.methods import FULL
 from symbolic_sgd.checks.methods import verify as examined
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, NotSmooth, Unstable
 
@@ -158,6 +159,13 @@ def test_the_map_itself_confirms_its_limit(name):
     assert certificate.passed, str(certificate)
     own = [c for c in certificate.checks if c.method == "OwnIteration"]
     assert own and all(c.verdict == "measured" and c.error < 1e-9 for c in own)
+
+
+def test_every_other_method_takes_a_map():
+    certificate = verify(derive_limiting_sde(HYPERBOLA, optimizer=drop_connect()), checks=FULL, rng=0)
+    assert certificate.passed, str(certificate)
+    methods = {check.method for check in certificate.checks if check.verdict != "not run"}
+    assert {"OwnIteration", "LiteralRoad", "SchemeOrders", "FloatErrors", "Enclosures"} <= methods
 
 
 def wrong(sde, name, change):
