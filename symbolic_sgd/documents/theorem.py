@@ -95,7 +95,8 @@ def _limit(optimizer: Optimizer) -> list[Inline]:
 def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
     """What S is, and Σ∘k."""
     if not response.in_parameters:
-        yield paragraph(*in_words("the x-parts of what is computed in the state, at rest on Γ, with "), Math(r"A = I - \partial G"),
+        yield paragraph(*in_words("the x-parts of what is computed in the state z = (x, m − ι(x)), at rest on Γ, with "),
+                        Math(r"A = I - \partial G"),
                         *in_words(", the projection "), Math("P"), *in_words(" on its kernel along its range, its group inverse "),
                         Math(r"A^{\#}"), ", ", Math(r"\Sigma = G_{\xi} V G_{\xi}^{\top}"), *in_words(" and"))  # fmt: skip
         yield Formula((rf"{inverse.symbol} &= {inverse.definition}",))

@@ -105,9 +105,9 @@ class IteratedMap(Optimizer):
 
     @property
     def curves_noise(self) -> bool:
-        """Whether the noise enters nonlinearly, G_ξξ ≠ 0."""
-        first = (sp.diff(g, a) for g in self.update for a in self.noise)
-        return any(sp.diff(slope, b) != 0 for slope in first for b in self.noise if slope.has(*self.noise))
+        """Whether the noise enters (x, m − ι(x)) nonlinearly: G_ξξ ≠ 0, or ι bends what it does to x."""
+        bends = lambda f, symbols: any(sp.diff(sp.diff(f, a), b) != 0 for a in symbols for b in symbols)  # noqa: E731
+        return any(bends(g, self.noise) for g in self.update) or any(bends(e, self.state) for _, e in self.embedding)
 
     @property
     def equation(self) -> str:

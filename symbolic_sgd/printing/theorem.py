@@ -104,7 +104,7 @@ def of_map(derivation: Derivation) -> Iterator[Block]:
     yield paragraph(
         *in_words("With "), Math(r"A = I - \partial G"), *in_words(", the projection "), Math("P"),
         *in_words(" on its kernel along its range, its group inverse "), Math(r"A^{\#}"), *in_words(" and "),
-        Math(r"\Sigma = G_{\xi} V G_{\xi}^{\top}"), *in_words(" in the state z, at rest on Γ, of which x-parts are meant:"),
+        Math(r"\Sigma = G_{\xi} V G_{\xi}^{\top}"), *in_words(" in the state z = (x, m − ι(x)), at rest on Γ, of which x-parts are meant:"),
     )  # fmt: skip
     terms = [term for term in derivation.terms if term.definition != term.symbol and term.name not in OF_LOSS]
     yield aligned(

@@ -117,6 +117,12 @@ def test_worked_numbers_are_exact(name):
 
 STATED = {
     "averaged": averaged(),
+    "a memory that rests at u²": IteratedMap(
+        (u, v, p),
+        (u - EIGHTH * GRADIENT[0] - (p - u**2) / 10, v - EIGHTH * GRADIENT[1], (p + u**2) / 2 + a / 10),
+        (a, b),
+        embedding={p: u**2},
+    ),
     "sharpness-aware": sharpness_aware(),
     "DropConnect": drop_connect(),
     "preconditioned": preconditioned(),
@@ -320,3 +326,29 @@ def test_constants_of_the_map_stay_symbols():
     drift = sp.simplify(sde.drift.subs(AT).subs(eta, QUARTER) / QUARTER**2)
     assert list(drift) == [sp.Rational(-32, 17), sp.Rational(8, 17)]
     assert sde.lambdify().drift([2, 0.5], eta=0.25) == pytest.approx([-2 / 17, 0.5 / 17])
+
+
+@pytest.mark.parametrize("seed", [0, *(pytest.param(k, marks=pytest.mark.campaign) for k in range(1, 20))])
+def test_random_maps_against_the_derivatives_of_the_map(seed):
+    """Two memories that rest where they bend, leaning on x and on each other, and noise that enters bilinearly."""
+    rng = np.random.default_rng(seed)
+    r = lambda parts: sp.Rational(int(rng.integers(-3, 4)), parts)  # noqa: E731
+    f = u * v - 1 if seed % 2 else u**2 * v + v - 2
+    problem = Problem(loss=f**2 / 2, parameters=(u, v), noise=sp.eye(2))
+    g = problem.noisy_gradient((a, b))
+    rest = {m: r(4) * u**2 + r(4) * v, n: r(4) * u * v**2 + r(4)}
+    x, y = m - rest[m], n - rest[n]
+    update = (
+        u - EIGHTH * (g[0] * (1 + r(8) * v) + r(4) * x + r(4) * x * y + r(2) * a * b + r(2) * a**2 * f),
+        v - EIGHTH * (g[1] + r(4) * x * y + r(4) * y + r(2) * b * x),
+        rest[m] + x / 2 + r(8) * y + r(2) * a + r(4) * f + r(4) * x * f,
+        rest[n] + r(8) * x + y / 3 + r(2) * b * u + r(4) * f * u,
+    )
+    sde = derive_limiting_sde(problem, optimizer=IteratedMap((u, v, m, n), update, (a, b), embedding=rest))
+    at = {u: sp.S.One, v: sp.S.One}
+    at |= {s: e.subs(at) for s, e in rest.items()}
+    drift, covariance = slow_motion(*derivatives(NoisyMap((u, v, m, n), update, (a, b)), at), 1)
+    functions = sde.lambdify()
+    np.testing.assert_allclose(functions.drift([1, 1]), drift[:2], atol=1e-11 * np.abs(drift[:2]).max())
+    noise = functions.diffusion([1, 1])
+    np.testing.assert_allclose(noise @ noise.T, covariance[:2, :2], atol=1e-11 * np.abs(covariance[:2, :2]).max())
