@@ -178,12 +178,11 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
     elif not response.is_lyapunov:
         others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
     own = own_terms(optimizer)
-    terms = [replace(t, definition=others[t.name]) if t.name in others else t for t in [*TERMS[:-1], *own]]
-    total = TERMS[-1]
-    return [
-        *terms,
-        replace(total, definition=" + ".join([others.get(total.name, total.definition), *(t.symbol for t in own)])),
-    ]
+    stated: Callable[[Term], Term] = lambda t: replace(t, definition=others[t.name]) if t.name in others else t  # noqa: E731
+    terms = [stated(term) for term in TERMS]
+    place = [term.name for term in terms].index("drift")  # rows that are added stand behind it
+    total = replace(terms[place], definition=" + ".join([terms[place].definition, *(t.symbol for t in own)]))
+    return [*terms[:place], *map(stated, own), total, *terms[place + 1 :]]
 
 
 def own_terms(optimizer: Optimizer) -> list[Term]:
@@ -435,7 +434,8 @@ def _independent(expressions: Sequence[Expression], parameters: Sequence[sp.Symb
     known: set[Expression] = set()
     found: list[Expression] = []
     for expression in expressions:
-        factors = sp.Mul.make_args(sp.factor(expression) if sp.count_ops(expression) <= FACTORED else expression)
+        factored: Any = sp.factor(expression) if sp.count_ops(expression) <= FACTORED else expression
+        factors = sp.Mul.make_args(factored)
         left = [f for f in factors if f.as_base_exp()[0] not in known and f.xreplace(real).is_positive is not True]
         # What is never negative has to differ from 0 by itself.
         alone = [f for f in left if f.xreplace(real).is_nonnegative]

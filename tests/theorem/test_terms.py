@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symbolic_sgd import LLVM, WRITERS, Problem, derive_limiting_sde, verify
+from symbolic_sgd import LLVM, SGD, WRITERS, Problem, derive_limiting_sde, verify
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.theorem.derivation import TERMS, THEOREM, Term
 
@@ -67,3 +67,11 @@ def test_an_unknown_term_is_named_with_those_there_are(added):
         added.term("absent")
     with pytest.raises(BadInput, match=r"'absent' is no term.*normal_noise"):
         added.lambdify().term("absent", [2.0, 0.5, 1.0])
+
+
+def test_what_an_optimizer_adds_belongs_to_the_drift(added):
+    """A further row behind the drift takes nothing of its definition."""
+    decayed = derive_limiting_sde(added.problem, optimizer=SGD(learning_rate=sp.Rational(1, 64), weight_decay=1))
+    definitions = {term.name: term.definition for term in decayed.derivation.terms}
+    assert definitions["drift"].endswith(r"+ b_{\mathrm{own}}")
+    assert definitions["normal_noise"] == r"(I - \partial\Phi)\,\sigma"
