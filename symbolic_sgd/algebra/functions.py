@@ -231,6 +231,15 @@ FUNCTIONS: dict[str, ElementaryFunction] = {
             lambda a, f, apply: 2 / apply("sqrt", apply("pi")) * apply("exp", -a * a),
             libraries=_called("erf", jax="scipy.special.erf"),
         ),
+        ElementaryFunction(
+            "Ei",
+            sp.Ei,
+            _special("expi"),
+            mp.function("ei"),
+            lambda a, f, apply: apply("exp", a) / a,
+            kinks=lambda a: (a,),
+            libraries={"jax": "scipy.special.expi", "arb": "ei"},
+        ),
         StableForm(
             "log1p",
             lambda a: sp.log(1 + a),

@@ -134,7 +134,7 @@ class LimitingSDE(Printable):
     def covariance_kernel(self) -> sp.Lambda | None:
         """k(a, b) with the stationary covariance Σ∘k in the eigenvectors of ∇²L; None where it is no function of pairs of curvatures."""
         kernel = self.derivation.response.kernel
-        return None if kernel is None else kernel.function
+        return None if kernel is None else kernel.shown
 
     @property
     def joint_potential(self) -> None:

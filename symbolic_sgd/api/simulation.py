@@ -75,7 +75,7 @@ def simulate_sgd(
     stated = with_symbols_of(chosen, problem, iterated=True) if isinstance(problem, Problem) else problem
     plan = Plan.of(simulate_sgd, stated, start, recording)
     tuned = Tuned.of(chosen, learning_rate, Fraction(positive(noise_scale, "noise_scale")), plan.values)
-    total, local = count(steps, "steps"), chosen.local_steps
+    total, local = count(steps, "steps"), tuned.local_steps
     if total % local:
         raise BadInput(f"steps is {total}, and a round of {chosen.label} has {local}: give a multiple of {local}")
     check_basin_and_stability(plan, tuned.bounds(plan.problem, moved))

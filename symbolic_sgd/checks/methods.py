@@ -112,7 +112,7 @@ def _for(optimizer: Optimizer, methods: Sequence[Method]) -> tuple[Method, ...]:
     unable = OF_PLAIN_SGD if optimizer.kernel is not None else (*OF_PLAIN_SGD, DrawnNoise)
     others = tuple(method for method in methods if not isinstance(method, unable))
     replaced = len(others) < len(methods) and not any(isinstance(method, OwnIteration) for method in methods)
-    return (OwnIteration(), *others) if replaced else others
+    return (OwnIteration(), *others) if replaced and optimizer.iterates_at_any_rate else others
 
 
 def stated(derivation: Derivation) -> dict[str, Any]:

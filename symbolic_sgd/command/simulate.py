@@ -139,8 +139,9 @@ def _sgd(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) ->
     named = _numbers(options.constants, {s.name for s in problem.constants}, "--constants")
     values = {s: Fraction(named[s.name]) for s in problem.constants}
     rate, scale = _rate(options, optimizer), positive(options.noise_scale, "--noise-scale")
-    local = optimizer.local_steps
-    unit = Tuned.of(optimizer, rate, Fraction(scale), values).time_unit * local
+    tuned = Tuned.of(optimizer, rate, Fraction(scale), values)
+    local = tuned.local_steps
+    unit = tuned.time_unit * local
     steps = local * steps_of(positive(options.time, "time"), unit, "the unit of time")
     return partial(simulate_sgd, problem, optimizer=optimizer, learning_rate=rate, noise_scale=scale, steps=steps)
 

@@ -7,7 +7,6 @@ from math import inf
 from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import IN_VECTORS, matrix_equation, program_matrix
-from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.printing.blocks import Formula, Inline, Math, Paragraph, display, paragraph
 from symbolic_sgd.printing.displays import equation_lines, expression_latex, filled, room
@@ -106,11 +105,14 @@ def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
                         Math(r"\Sigma_{\perp} = \nabla^2 L\,S + S\,\nabla^2 L - \eta\,\mathbb{E}[H_i S H_i]"),
                         *in_words(" and the Hessians of the samples "), Math("H_i"), ".")  # fmt: skip
         return
-    kernel = expression_latex(response.kernel.function(A, B))
+    letters, kernel = response.kernel.shown.variables, response.kernel.shown.expr
+    first, second = map(expression_latex, letters)
     where = Math(r"\kappa(\lambda_i, \lambda_j)\,\Sigma_{ij}")
     yield paragraph(*in_words("Σ = σσᵀ is the covariance of the noise, and "), Math(r"\Sigma \circ \kappa"),
                     *in_words(" has in the eigenvectors of ∇²L the entries "), where, ":")  # fmt: skip
-    yield Formula((rf"{inverse.symbol} &= {inverse.definition}", rf"\kappa(a, b) &= {kernel}"))
+    yield Formula(
+        (rf"{inverse.symbol} &= {inverse.definition}", rf"\kappa({first}, {second}) &= {expression_latex(kernel)}")
+    )
 
 
 def _with_signs(total: str) -> list[str]:

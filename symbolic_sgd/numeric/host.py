@@ -52,8 +52,10 @@ class HostBackend(Backend):
         return BLOCK
 
     def compile(self, part: Part) -> Evaluation:
-        by_linear_algebra = part.output.name in THEOREM and part.derivation.response.kernel is not None
-        if part.program.operations > LONGEST and by_linear_algebra:
+        kernel = part.derivation.response.kernel
+        # A kernel that is not rational is written with the differences of curvatures, which cancel where they are close.
+        best = kernel is not None and (part.program.operations > LONGEST or not kernel.is_rational)
+        if best and part.output.name in THEOREM:
             structured = Structured(part.derivation, part.output.name, self.function)
             return HostFunction(part, structured, examined=False, block=self.block)
         doubt = doubt_program(part.derivation) if part.check else None

@@ -1,11 +1,11 @@
 """The stationary covariance across Γ by a kernel of pairs of curvatures, (C)_ij = k(λ_i, λ_j)Σ_ij in H's eigenvectors.
 
 Plain SGD's is the inverse of the Lyapunov operator, k(a, b) = 1/(a + b). A rational kernel needs no eigenvectors: C is a
-polynomial in H on both sides of Σ (algebra/lyapunov.py).
+polynomial in H on both sides of Σ (algebra/lyapunov.py); any other needs the curvatures themselves.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -21,8 +21,11 @@ Polynomial = Mapping[tuple[int, int], Expression]
 Coefficients = Mapping[tuple[int, int], Node]
 """The same with nodes."""
 
-A, B = sp.symbols("a b", positive=True)
-"""The letters of a kernel."""
+A, B = (sp.Dummy(name, dummy_index=n, positive=True) for n, name in enumerate("ab"))
+"""The letters of a kernel: equal to no symbol that anybody can state, whatever its name, and to themselves in every process."""
+
+NAMES = "ab", "lm", "pq", "st", "xy"
+"""What the letters are called in print: the first pair of names that the symbols of the kernel leave free."""
 
 ONE_THIRD = sp.Rational(1, 3)
 """A value that every symbol of an optimizer may have."""
@@ -30,11 +33,12 @@ ONE_THIRD = sp.Rational(1, 3)
 
 @dataclass(frozen=True)
 class Kernel:
-    """A rational k(a, b) = k(b, a), positive for 0 < a, b < λ*, where λ* is the edge of stability.
+    """k(a, b) = k(b, a), positive for 0 < a, b < λ*, where λ* is the edge of stability.
 
     Args:
         name: of the operator C = k(Σ), in words.
         function: k, whose coefficients may hold the optimizer's own symbols.
+        coprime: its numerator and denominator, where they are known to have no common factor.
 
     >>> LYAPUNOV.weight(1.0, 3.0)
     0.25
@@ -42,18 +46,42 @@ class Kernel:
 
     name: str
     function: sp.Lambda
+    coprime: tuple[Expression, Expression] | None = field(default=None, compare=False, repr=False)
 
     @staticmethod
     def of(name: str, expression: Any) -> "Kernel":
         """The kernel of an expression in the letters `A` and `B`: as it is given, or in lowest terms where that is less to read."""
         given = Kernel(name, sp.Lambda((A, B), expression))
+        if not given.is_rational:
+            return given
         above, below = given._fraction
         return min(given, Kernel(name, sp.Lambda((A, B), above / below)), key=lambda k: reading_cost(k.function(A, B)))
+
+    @staticmethod
+    def of_coprime(name: str, above: Any, below: Any) -> "Kernel":
+        """The kernel of two polynomials without a common factor: none is looked for, which takes minutes where they are long."""
+        return Kernel(name, sp.Lambda((A, B), above / below), (above, below))
 
     @property
     def symbols(self) -> frozenset[sp.Symbol]:
         """What its coefficients hold."""
         return frozenset(s for s in self.function.free_symbols if isinstance(s, sp.Symbol))
+
+    @cached_property
+    def is_rational(self) -> bool:
+        """Whether it is a rational function of the curvatures."""
+        k: Any = self.function(A, B)
+        return bool(k.is_rational_function(A, B))
+
+    @cached_property
+    def shown(self) -> sp.Lambda:
+        """k in letters to be read."""
+        taken = {s.name for s in self.symbols}
+        names = next((pair for pair in NAMES if not taken & set(pair)), None)
+        if names is None:
+            return self.function
+        first, second = (sp.Symbol(name, positive=True) for name in names)
+        return sp.Lambda((first, second), self.function(first, second))
 
     @cached_property
     def numerator(self) -> Polynomial:
@@ -91,8 +119,9 @@ class Kernel:
 
     @cached_property
     def _fraction(self) -> tuple[Expression, Expression]:
-        """With a denominator that is positive near (0, 0), as k is: it grows there like a + b times a number of constant sign."""
-        above, below = sp.fraction(sp.cancel(self.function(A, B)))
+        """In lowest terms, with a denominator that is positive near (0, 0), as k is: it grows there like a + b times a number of constant
+        sign."""
+        above, below = self.coprime or sp.fraction(sp.cancel(self.function(A, B)))
         slope = sp.diff(below, A).subs({A: 0, B: 0})
         constant = below.subs({A: 0, B: 0})
         sign = (constant if constant != 0 else slope).subs(dict.fromkeys(self.symbols, ONE_THIRD))
@@ -102,9 +131,11 @@ class Kernel:
 def with_positive_factors(expression: Expression) -> Expression:
     """A rational function of `A` in lowest terms, in factors whose lowest power of `A` has a positive coefficient, and a sign.
 
-    >>> with_positive_factors(-4 / (A - 8))
+    >>> with_positive_factors(-4 / (A - 8)).subs(A, sp.Symbol("a"))
     4/(8 - a)
     """
+    if not expression.is_rational_function(A):
+        return expression
     turned = [_turned(factor) for factor in sp.Mul.make_args(sp.factor(sp.cancel(expression)))]
     return sp.Mul(*(sign for sign, _ in turned), *(factor for _, factor in turned))
 

@@ -10,8 +10,8 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.optimizers.kernel import A, B, Kernel
-from symbolic_sgd.optimizers.optimizer import Forces, Iteration, Optimizer, stated_rate, whole_number
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
+from symbolic_sgd.optimizers.optimizer import Forces, Iteration, Optimizer, stated_number, stated_rate, whole_number
 
 
 @dataclass(frozen=True)
@@ -21,16 +21,24 @@ class LocalSGD(Optimizer):
     With q = (1−ηa)(1−ηb), k(a, b) = (1 − (1 − 1/K)(1 + q + … + qⁿ⁻¹)/n)/(a + b − ηab), τ = 1/K, and t = kη²ε² counts the steps of a
     worker. Γ attracts where ηλ₁ < 2.
 
+    As η → 0 with rounds of the time ηn = α, k(a, b) = (αs − (1 − 1/K)(1 − e^{−αs}))/(αs²) with s = a + b, and t = kη²: from SGD with K
+    times the batch, as α → 0, to the drift of one worker with the noise of K, as α → ∞.
+
     Args:
         workers: K.
         steps: n, of a worker in a round.
         learning_rate: η.
+        round_time: α, instead of steps and learning_rate.
 
     Raises:
-        BadInput: a number that makes no sense.
+        BadInput: a number that makes no sense, or both ways to state a round.
+
+    Source: Gu, Lyu, Huang and Arora (ICLR 2023), for label noise as η → 0.
 
     >>> LocalSGD(workers=2, steps=1, learning_rate=0.5).tangent_factor
     1/2
+    >>> LocalSGD(workers=1, round_time=3).kernel.shown
+    Lambda((a, b), 1/(a + b))
     """
 
     label: ClassVar[str] = "Local SGD"
@@ -38,25 +46,57 @@ class LocalSGD(Optimizer):
     workers: Any
     steps: Any = None
     learning_rate: Any = None
+    round_time: Any = None
 
     def __post_init__(self) -> None:
         own = object.__setattr__
         own(self, "workers", whole_number(self.workers, "workers"))
+        if self.round_time is not None:
+            if self.steps is not None or self.learning_rate is not None:
+                raise BadInput("with round_time= the learning rate tends to 0: leave steps= and learning_rate= out")
+            own(self, "round_time", stated_number(self.round_time, "round_time", least=0))
+            return
+        if self.learning_rate is None:
+            raise BadInput("LocalSGD takes steps=n and learning_rate=η, or round_time=α for ηn = α as η → 0")
         own(self, "steps", whole_number(self.steps, "steps"))
         own(self, "learning_rate", stated_rate(self.learning_rate))
-        if self.learning_rate is None:
-            raise BadInput("LocalSGD takes a learning rate: give learning_rate=η")
 
     @property
     def kernel(self) -> Kernel:
+        if self.round_time is not None:
+            return self._kernel_of_rounds
         q = sp.expand((1 - self.rate * A) * (1 - self.rate * B))
         together = sp.Add(*[q**t for t in range(self.steps)]) / self.steps
-        form = (1 - (1 - sp.Rational(1, self.workers)) * together) / (A + B - self.rate * A * B)
-        return Kernel.of("the kernel of Local SGD", form)
+        above, below = 1 - (1 - sp.Rational(1, self.workers)) * together, A + B - self.rate * A * B
+        # below is irreducible, and 0 where q = 1: there above is 1/K.
+        return Kernel.of_coprime("the kernel of Local SGD", above, below)
+
+    @property
+    def _kernel_of_rounds(self) -> Kernel:
+        """α → 0 of the other, in q ⁿ → e^{−α(a + b)}."""
+        both, alone = A + B, 1 - sp.Rational(1, self.workers)
+        if alone == 0:
+            return LYAPUNOV
+        along = self.round_time * both
+        return Kernel.of("the kernel of Local SGD", (along - alone * (1 - sp.exp(-along))) / (along * both))
 
     @property
     def edge(self) -> Expression | None:
-        return 2 / self.rate
+        return 2 / self.rate if self.is_finite else None
+
+    @property
+    def iterates_at_any_rate(self) -> bool:
+        return self.round_time is None
+
+    def at(self, rate: Expression) -> Optimizer:
+        ratio = self.round_time / rate
+        steps = max(1, round(ratio))
+        if float(self.round_time / steps) != float(rate):  # a number is the float that it is closest to
+            raise BadInput(
+                f"at the learning rate {float(rate):.6g} a round of the time {self.round_time} is {float(ratio):.6g} steps: give a "
+                "learning rate that divides it"
+            )
+        return LocalSGD(workers=self.workers, steps=steps, learning_rate=self.round_time / steps)
 
     @property
     def tangent_factor(self) -> Expression:
@@ -64,7 +104,8 @@ class LocalSGD(Optimizer):
 
     @property
     def letters(self) -> dict[str, Expression]:
-        return super().letters | {"K": sp.Integer(self.workers), "n": sp.Integer(self.steps)}
+        round_of = {"n": sp.Integer(self.steps)} if self.is_finite else {r"\eta n": self.round_time}
+        return super().letters | {"K": sp.Integer(self.workers), **round_of}
 
     @property
     def equation(self) -> str:

@@ -136,6 +136,11 @@ class Optimizer(ABC):
         return self.iteration.local_steps
 
     @property
+    def iterates_at_any_rate(self) -> bool:
+        """Whether it has an iteration at every small learning rate, where it tends to 0."""
+        return True
+
+    @property
     def edge(self) -> Expression | None:
         """λ*: steps lead back to Γ where every curvature is smaller; None where every curvature is small enough."""
         return None
@@ -214,6 +219,11 @@ def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool 
         BadSymbol: a symbol of the optimizer is a parameter, or its slow potential holds one that is not declared.
     """
     own = optimizer.own_symbols if iterated else optimizer.symbols
+    reserved = NOISE_SCALE if optimizer.is_finite else optimizer.rate
+    if reserved in optimizer.own_symbols:
+        raise BadSymbol(
+            f"{reserved} is a symbol of the optimizer's numbers and one of the unit of time, {optimizer.time_unit}: give yours another name"
+        )
     for s in own:
         if s in problem.parameters:
             raise BadSymbol(

@@ -6,6 +6,7 @@ kernel. So the normal regularization is −∂Φ∇R with R = (c/2)Σ_i G(λ_i) 
 
 from contextlib import suppress
 from dataclasses import dataclass
+from typing import Any
 
 import sympy as sp
 
@@ -90,6 +91,14 @@ class Spectrum:
             power = power @ hessian
         return sp.expand(Program.of({"trace": Matrix.column([power.trace])}).expand("trace")[0, 0])
 
+    def curvatures(self) -> list[Expression]:
+        """λ_1 … λ_M, for M ≤ 2."""
+        trace = self.trace()
+        if self.derivation.codimension == 1:
+            return [trace]
+        gap = sp.sqrt(_short(2 * self.power_sum(2) - trace**2))
+        return [(trace + gap) / 2, (trace - gap) / 2]
+
     @staticmethod
     def _determinant(matrix: SymbolicMatrix) -> Expression:
         if matrix.rows > LARGEST_DETERMINANT:
@@ -141,8 +150,39 @@ def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
     return None
 
 
+def _sum_of_damped_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
+    """The same for a sum of terms cλᵖ and cλᵖe^{qλ} with q < 0, by parts; None where another term is there."""
+    total = sp.S.Zero
+    for term in sp.Add.make_args(sp.expand(g)):
+        rest, exponential = term.as_independent(sp.exp, as_Add=False)
+        c, power = rest.as_independent(A, as_Add=False)
+        p = power.as_base_exp()[1] if power != 1 else sp.S.Zero
+        q = sp.diff(exponential.args[0], A) if isinstance(exponential, sp.exp) else sp.S.Zero
+        if not p.is_Integer or c.has(A) or q.has(A) or power not in (1, A**p) or exponential not in (1, sp.exp(q * A)):
+            return None
+        if q == 0 and p == -1:
+            total += c * sp.log(spectrum.volume())
+        elif q == 0 and p >= 0:
+            total += c * spectrum.power_sum(int(p) + 1) / (p + 1)
+        else:
+            primitive: Any = A ** (p + 1) / (p + 1) if q == 0 else _damped(p, q)
+            total += c * sp.Add(*[primitive.subs(A, a) for a in spectrum.curvatures()])
+    return total
+
+
+def _damped(p: Expression, q: Expression) -> Expression:
+    """∫λᵖe^{qλ} dλ."""
+    if p == -1:
+        return sp.Ei(q * A)
+    if p >= 0:
+        return (A**p * sp.exp(q * A) - (p * _damped(p - 1, q) if p > 0 else 0)) / q
+    return (A ** (p + 1) * sp.exp(q * A) - q * _damped(p + 1, q)) / (p + 1)
+
+
 def _sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
     """Σ_i G(λ_i), up to a constant, by partial fractions with linear denominators."""
+    if not g.is_rational_function(A):
+        return _sum_of_damped_integrals(g, spectrum)
     total = sp.S.Zero
     for term in sp.Add.make_args(sp.apart(g, A)):
         above, below = sp.fraction(sp.together(term))

@@ -80,7 +80,20 @@ class Tuned:
         """Its steps, by a law of the noise."""
         if self.is_plain:
             return law.descent(problem, self.rate, self.values, self.scale)
-        return iterated(self.optimizer, problem, law, self.stated, self.scale, self.values)
+        optimizer, rate = self._moving
+        return iterated(optimizer, problem, law, rate, self.scale, self.values)
+
+    @property
+    def local_steps(self) -> int:
+        """How many steps of t one step of its map counts for."""
+        return self._moving[0].local_steps
+
+    @property
+    def _moving(self) -> tuple[Optimizer, Fraction | None]:
+        """What has a map, and η where that map leaves it open."""
+        if self.optimizer.iterates_at_any_rate:
+            return self.optimizer, self.stated
+        return at_numbers(self.optimizer, self.values, self.stated), None
 
     def bounds(self, problem: Problem, law: Law) -> Bounds:
         """What its learning rate is held against."""

@@ -22,8 +22,6 @@ from symbolic_sgd.algebra.lyapunov import (
     CLOSED_FORM,
     closed_form,
     elementary_symmetric,
-    rational_form,
-    rational_function,
     solve_pairs,
 )
 from symbolic_sgd.algebra.matrices import Matrix, dot
@@ -36,7 +34,7 @@ from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry, symmetrised
 from symbolic_sgd.theorem.normal_space import ComposedFrame
 from symbolic_sgd.theorem.rational_forms import shortest_on
-from symbolic_sgd.theorem.response import Coordinates, Response, coefficients
+from symbolic_sgd.theorem.response import Coordinates, KernelResponse, Response, function_of
 
 HALF = Fraction(1, 2)
 
@@ -182,7 +180,8 @@ class ComposedFormulas:
             return solve_pairs(response.pairs(space), response.right(space, y), self.solve)
         if response.is_lyapunov:
             return closed_form(self.across, self.symmetric, y)
-        return rational_form(self.across, self.symmetric, y, *response.kernel.on(self.gram[0, 0].graph))
+        assert isinstance(response, KernelResponse)
+        return response.by_polynomials(self.across, self.symmetric, y)
 
     @cached_property
     def across(self) -> Matrix:
@@ -198,7 +197,7 @@ class ComposedFormulas:
         """h(KG) right, M×w: h(H)F = F h(KG)."""
         if len(self.levels) > CLOSED_FORM:
             raise ExpressionTooLarge("functions of ∇²L have no closed form of moderate size")
-        return rational_function(self.across, self.symmetric, right, *coefficients(h, right[0, 0].graph))
+        return function_of(h, self.across, self.symmetric, right)
 
     @cached_property
     def _factor_and_function(self) -> tuple[Node, Expression] | None:

@@ -12,9 +12,10 @@ from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
+from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.effort import Progress, silent
-from symbolic_sgd.errors import ExpressionTooLarge, Unstable
+from symbolic_sgd.errors import BadInput, ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
 from symbolic_sgd.manifold.precise import HIGH
@@ -22,13 +23,14 @@ from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
 from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, geometry_of
 from symbolic_sgd.theorem.map_limit import map_limit
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
-from symbolic_sgd.theorem.response import Response, response_of
+from symbolic_sgd.theorem.response import KernelResponse, Response, check_codimension, response_of
 from symbolic_sgd.theorem.size import check_expected_size, check_size
 from symbolic_sgd.theorem.stability import Stability, stability
 
@@ -228,6 +230,7 @@ class Derivation:
         stable: the program of `positive`, numbers that are all positive exactly where the optimizer stays near Γ; None where it does at
             every learning rate that is small enough.
         minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
+        distinct: the program of (λ_1 − λ_2)², where the formulas are made of the curvatures themselves, and not of symmetric functions.
         frame_origin: in words, what spans the normal space.
         proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ with a constant s²; else None.
@@ -249,6 +252,7 @@ class Derivation:
     normal_space: NormalSpace
     stable: Program | None
     minor: Program | None
+    distinct: Program | None
     frame_origin: str
     proportion: Expression | None
     isotropy: Expression | None
@@ -284,11 +288,15 @@ class Derivation:
         return tuple(shown), tuple(words)
 
     def _regular(self, budget: int) -> tuple[sp.Basic, ...]:
-        if self.minor is None:
-            return ()
-        minor = self.minor.expand("minor", budget=budget)
-        determinant: Any = minor[0, 0] if minor.shape == (1, 1) else sp.Determinant(minor)
-        return () if determinant.is_zero is False else (sp.Ne(determinant, 0),)
+        found: list[sp.Basic] = []
+        for name, program in (("minor", self.minor), ("distinct", self.distinct)):
+            if program is not None:
+                matrix = program.expand(name, budget=budget)
+                determinant: Any = matrix[0, 0] if matrix.shape == (1, 1) else sp.Determinant(matrix)
+                if name == "distinct":  # (λ_1 − λ_2)² = 0 says most as a sum of squares
+                    determinant = min(determinant, with_complete_squares(sp.expand(determinant)), key=reading_cost)
+                found.extend([] if determinant.is_zero is False else [sp.Ne(determinant, 0)])
+        return tuple(found)
 
     def _stable(self, budget: int) -> tuple[sp.Basic, ...]:
         if self.stable is None:
@@ -316,6 +324,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     # Γ first: how many normal directions there are decides the size of everything that follows.
     manifold = find_manifold(problem, progress)
     response = response_of(optimizer, problem, interpolating=manifold.interpolating)
+    check_codimension(response, manifold.codimension)
     progress(f"the normal space (D = {problem.dimension}, M = {manifold.codimension})")
     # A frame of the normal space, because H is singular on Γ and only its normal part can be inverted.
     frame = normal_frame(manifold, framed=response.kernel is None)
@@ -331,6 +340,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
         _check_stable_somewhere(derivation)
         return derivation
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
+    distinct = _distinct(normal, response)
     progress("the noise on Γ")
     noise = noise_on_manifold(normal, optimizer.tangent_factor, sampled=response.kernel is None)
     # The blocks of ½∂²Φ[Σ].
@@ -338,7 +348,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     drift = drift_terms(normal, noise, response, _slow_field(optimizer, manifold))
     progress("collecting the terms")
     stable = stability(normal, noise, optimizer, response)
-    derivation = _collect(frame, normal, noise, drift, optimizer, response, stable)
+    derivation = _collect(frame, normal, noise, drift, optimizer, response, stable, distinct=distinct)
     _check_stable_somewhere(derivation)
     return derivation
 
@@ -371,6 +381,7 @@ def _collect(
     response: Response,
     stable: Stability | None,
     further: Sequence[Node] = (),
+    distinct: Program | None = None,
 ) -> Derivation:
     manifold = frame.manifold
     return Derivation(
@@ -397,6 +408,7 @@ def _collect(
         normal_space=_normal_space(normal),
         stable=None if stable is None else Program.of({"positive": Matrix.column(stable.positive)}),
         minor=None if frame.minor is None else Program.of({"minor": frame.minor}),
+        distinct=distinct,
         frame_origin=frame.origin,
         proportion=drift.normal_noise.proportion,
         isotropy=drift.normal_noise.isotropy,
@@ -404,6 +416,21 @@ def _collect(
         optimizer=optimizer,
         response=response,
     )
+
+
+def _distinct(normal: NodeGeometry, response: Response) -> Program | None:
+    by_polynomials = not isinstance(response, KernelResponse) or response.kernel.is_rational
+    if by_polynomials or normal.frame.manifold.codimension == 1:
+        return None
+    manifold = normal.frame.manifold
+    hessian = manifold.restrict(manifold.landscape.hessian)
+    difference = 2 * (hessian @ hessian).trace - hessian.trace * hessian.trace
+    if manifold.proved_zero([difference])[0]:
+        raise BadInput(
+            f"both curvatures of Γ are equal on all of it, where {response.words} is not written out: state the number of steps and the "
+            "learning rate instead, whose kernel is rational"
+        )
+    return Program.of({"distinct": Matrix.column([difference])})
 
 
 def _guard(frame: NormalFrame, smooth: Sequence[Node]) -> dict[str, Matrix]:

@@ -15,15 +15,14 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import (
     closed_form,
     elementary_symmetric,
-    rational_form,
-    rational_function,
     solve_lyapunov,
     solve_pairs,
 )
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, PositiveDefinite
 from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.theorem.normal_frame import NormalFrame
-from symbolic_sgd.theorem.response import Coordinates, Response, coefficients
+from symbolic_sgd.theorem.response import Coordinates, KernelResponse, Response, coefficients, function_of
 
 Vector = TypeVar("Vector")
 """What stands for a vector of ℝᴰ: it can be negated, and multiplied by a number."""
@@ -144,10 +143,23 @@ class FramedGeometry(NodeGeometry):
         """S = N̂ X N̂ᵀ, where C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹; for other optimizers S = N Z Nᵀ."""
         if not response.is_lyapunov:
             columns, space, m = self.orthogonal.columns, self.space(samples), len(self.orthogonal.lengths)
+            if isinstance(response, KernelResponse) and not response.kernel.is_rational:
+                return columns @ response.by_polynomials(self.across, self.symmetric, covariance) @ columns.T
             covariance[0, 0].graph.expect((m * (m + 1) / 2) ** 3 / 3, f"{response.words}, of {m} normal directions")
             return columns @ solve_pairs(response.pairs(space), response.right(space, covariance)) @ columns.T
         inverse_lengths = tuple(1 / d for d in self.orthogonal.lengths)
         return self.dual @ solve_lyapunov(self.matrix, inverse_lengths, covariance) @ self.dual.T
+
+    @property
+    def across(self) -> Matrix:
+        """B with HN = NB."""
+        gram, curvature = self.space().gram, self.matrix
+        return curvature @ gram
+
+    @property
+    def symmetric(self) -> tuple[Node, ...]:
+        """e_1 … e_M of the nonzero eigenvalues of H, M ≤ 3."""
+        return elementary_symmetric(self.across, self.matrix.shape[0])
 
     def space(self, samples: Matrix | None = None) -> Coordinates:
         """H and the samples in the coordinates of N."""
@@ -158,6 +170,8 @@ class FramedGeometry(NodeGeometry):
 
     def function(self, h: Expression, right: Matrix) -> Matrix:
         """N w, where (Σ d_i M_i)w = (Σ n_i M_i)N̂ᵀright for h = Σ n_i λⁱ/Σ d_i λⁱ, whose denominator is positive at all eigenvalues."""
+        if not h.is_rational_function(A):
+            return self.orthogonal.columns @ function_of(h, self.across, self.symmetric, self.coordinates(right))
         above, below = coefficients(h, right[0, 0].graph)
         powers = self.space().powers(max(len(above), len(below)))
         weighted = lambda c: _total(m.scaled(a) for m, a in zip(powers, c, strict=False))  # noqa: E731
@@ -212,11 +226,11 @@ class FramelessGeometry(NodeGeometry):
     def stationary(self, covariance: Matrix, response: Response, samples: Matrix | None = None) -> Matrix:
         if response.is_lyapunov:
             return closed_form(self.hessian, self.symmetric, covariance)
-        assert response.kernel is not None, "responses to samples are computed in a frame"
-        return rational_form(self.hessian, self.symmetric, covariance, *response.kernel.on(self.symmetric[0].graph))
+        assert isinstance(response, KernelResponse), "responses to samples are computed in a frame"
+        return response.by_polynomials(self.hessian, self.symmetric, covariance)
 
     def function(self, h: Expression, right: Matrix) -> Matrix:
-        return rational_function(self.hessian, self.symmetric, right, *coefficients(h, right[0, 0].graph))
+        return function_of(h, self.hessian, self.symmetric, right)
 
     def commuting_inverse(self, covariance: Matrix) -> Matrix:
         return symmetrised(self.inverse(covariance).scaled(Fraction(1, 2)))

@@ -6,18 +6,19 @@ HC + CH − ηE[H_iCH_i] = Σ_⊥.
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
-from symbolic_sgd.algebra.lyapunov import PairTerm
+from symbolic_sgd.algebra.lyapunov import PairTerm, rational_form, rational_function
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.spectral import MOST, by_eigenvalues, by_pairs_of_eigenvalues
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.errors import BadInput
-from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, Kernel, with_positive_factors
+from symbolic_sgd.errors import BadInput, ProblemTooLarge
+from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel, with_positive_factors
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
@@ -106,6 +107,14 @@ class KernelResponse(Response):
     def words(self) -> str:
         return self.kernel.name
 
+    def by_polynomials(self, b: Matrix, e: Sequence[Node], y: Matrix) -> Matrix:
+        """Z with S = FZFᵀ where HF = FB and Σ_⊥ = FYFᵀ, from e_1 … e_M of the nonzero eigenvalues of B."""
+        graph, kernel = y[0, 0].graph, self.kernel
+        if kernel.is_rational:
+            return rational_form(b, e, y, *kernel.on(graph))
+        function = kernel.function(A, B)
+        return by_pairs_of_eigenvalues(b, e, y, lambda left, right: _at(function, {A: left, B: right}))
+
     def pairs(self, space: Coordinates) -> list[PairTerm]:
         graph = space.gram[0, 0].graph
         _, below = self.kernel.on(graph)
@@ -190,6 +199,32 @@ class MinibatchResponse(Response):
 
     def right(self, space: Coordinates, y: Matrix) -> Matrix:
         return space.gram @ y @ space.gram
+
+
+def check_codimension(response: Response, codimension: int) -> None:
+    """Refuse what would need the roots of an equation of degree three or more.
+
+    Raises:
+        ProblemTooLarge: the kernel is not rational, and M is larger than two.
+    """
+    if isinstance(response, KernelResponse) and not response.kernel.is_rational and codimension > MOST:
+        raise ProblemTooLarge(
+            f"{response.words} is no rational function of the curvatures, so that its formulas need their closed forms, which are written "
+            f"out for M ≤ {MOST} of them; here M = {codimension}. State the number of steps and the learning rate instead"
+        )
+
+
+def function_of(h: Expression, b: Matrix, e: Sequence[Node], right: Matrix) -> Matrix:
+    """h(B) right for a function of the letter `A`, where right lies in the range of B, from e_1 … e_M of its nonzero eigenvalues."""
+    if h.is_rational_function(A):
+        return rational_function(b, e, right, *coefficients(h, right[0, 0].graph))
+    return by_eigenvalues(b, e, right, lambda value: _at(h, {A: value}))
+
+
+def _at(expression: Expression, values: Mapping[sp.Symbol, Node]) -> Node:
+    graph = next(iter(values.values())).graph
+    known = {graph.symbol(s): value for s, value in values.items()}
+    return Matrix.column([from_sympy(expression, graph)]).replace(known)[0, 0]
 
 
 def coefficients(expression: Expression, graph: Graph) -> tuple[list[Node], list[Node]]:

@@ -226,8 +226,9 @@ class StructuralFormulas:
         """What the optimizer brings: κ, h, the map of second moments, τ, g."""
         kernel, letters = self.response.kernel, self._letters
         if KERNEL.name in used and kernel is not None:
-            k, letter = kernel.function(A, B), letters.get(KERNEL.name, KERNEL)
-            yield Given(f"{letter.name}(a, b)", rf"{letter.tex}(a, b)", str(k), sp.latex(k), k)
+            letter, arguments, k = letters.get(KERNEL.name, KERNEL), kernel.shown.variables, kernel.shown.expr
+            names = ", ".join(map(str, arguments))
+            yield Given(f"{letter.name}({names})", rf"{letter.tex}({names})", str(k), sp.latex(k), k)
             if any(
                 isinstance(e, Function) and e.kind == "function" for line in self.lines for e in parts_of(line.value)
             ):

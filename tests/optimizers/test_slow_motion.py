@@ -261,7 +261,7 @@ REFUSED = [
     (lambda: HeavyBall(friction=1, learning_rate=0.1), "leave learning_rate"),
     (lambda: Nesterov(momentum=-0.5), "0 ≤ β < 1"),
     (lambda: LocalSGD(workers=0, steps=1, learning_rate=1), "at least 1"),
-    (lambda: LocalSGD(workers=2, steps=2), "give learning_rate"),
+    (lambda: LocalSGD(workers=2, steps=2), "steps=n and learning_rate=η"),
     (lambda: ColouredNoise(correlation=-1), "larger than -1"),
     (lambda: SGD(slow_potential="u"), "SymPy expression"),
     (lambda: SGD(slow_potential=0.5 * u), "floating-point"),
