@@ -26,6 +26,15 @@ class Matrix:
         return Matrix.of([graph.lift(entries[i] if i == j else 0) for j in n] for i in n)
 
     @staticmethod
+    def block_diagonal(graph: Graph, blocks: Sequence["Matrix"]) -> "Matrix":
+        size, zero, rows, start = sum(b.shape[0] for b in blocks), graph.constant(0), list[list[Node]](), 0
+        for block in blocks:
+            after = size - start - block.shape[1]
+            rows.extend([[zero] * start + list(row) + [zero] * after for row in block.rows])
+            start += block.shape[1]
+        return Matrix.of(rows)
+
+    @staticmethod
     def identity(graph: Graph, size: int) -> "Matrix":
         return Matrix.diagonal(graph, [1] * size)
 
@@ -117,33 +126,47 @@ class Orthogonal:
     rank. Projections are taken off one at a time: the rounding error then grows with the condition number of F, not
     with its square (Björck 1967).
 
+    In the inner product of a metric S it is NᵀSN = diag(d), and N and SN are no longer the same.
+
     Args:
-        columns: N, D×M.
+        columns: SN, D×M: N itself without a metric.
         lengths: d, M.
         triangle: U, M×M.
+        normals: N, D×M.
     """
 
     columns: Matrix
     lengths: tuple[Node, ...]
     triangle: Matrix
+    normals: Matrix
 
     @staticmethod
-    def factor(frame: Matrix) -> "Orthogonal":
+    def factor(frame: Matrix, metric: Matrix | None = None) -> "Orthogonal":
         graph, m = frame[0, 0].graph, frame.shape[1]
         remaining = [list(column) for column in frame.T.rows]
+        raised: list[Sequence[Node]] = []
         lengths: list[Node] = []
         triangle = [[graph.constant(int(i == j)) for j in range(m)] for i in range(m)]
         for k, column in enumerate(remaining):
-            lengths.append(dot(column, column))
+            raised.append(column if metric is None else (metric @ Matrix.column(column)).entries)
+            lengths.append(dot(column, raised[k]))
             for j in range(k + 1, m):
-                triangle[k][j] = overlap = dot(column, remaining[j]) / lengths[k]
+                triangle[k][j] = overlap = dot(raised[k], remaining[j]) / lengths[k]
                 remaining[j] = [x - overlap * c for x, c in zip(remaining[j], column, strict=True)]
-        return Orthogonal(Matrix.of(remaining).T, tuple(lengths), Matrix.of(triangle))
+        return Orthogonal(Matrix.of(raised).T, tuple(lengths), Matrix.of(triangle), Matrix.of(remaining).T)
 
     @property
     def dual(self) -> Matrix:
-        """N̂ = N diag(d)⁻¹, so that N̂ᵀN = I."""
-        return Matrix.of([x / d for x, d in zip(row, self.lengths, strict=True)] for row in self.columns.rows)
+        """N̂ = SN diag(d)⁻¹, so that N̂ᵀN = I."""
+        return self._over_lengths(self.columns)
+
+    @property
+    def rows(self) -> Matrix:
+        """diag(d)⁻¹Nᵀ: the coordinates c of SNc; N̂ᵀ without a metric."""
+        return self._over_lengths(self.normals).T
+
+    def _over_lengths(self, columns: Matrix) -> Matrix:
+        return Matrix.of([x / d for x, d in zip(row, self.lengths, strict=True)] for row in columns.rows)
 
     def least_norm(self, right: Matrix) -> Matrix:
         """The shortest W with FᵀW = right: W = N̂ Z, where UᵀZ = right by forward substitution."""

@@ -323,6 +323,36 @@ def _by_pairs(h: Value, rank: Value, kernel: Value, c: Value) -> Value:
     return vectors * turned * vectors.T
 
 
+def _whitened(a: Value, metric: Value, rank: Value) -> tuple[list[Value], Value, Value]:
+    """The eigenvalues of A = SH, and matrices V and V⁻¹ with A = V diag V⁻¹ and VVᵀ = S, by Cholesky's factor of S."""
+    root = mp.cholesky(metric)
+    back = mp.inverse(root)
+    inner = back * a * root
+    values, vectors = _spectrum((inner + inner.T) / 2, rank)
+    return values, root * vectors, vectors.T * back
+
+
+def _by_pairs_in_metric(a: Value, metric: Value, rank: Value, kernel: Value, c: Value) -> Value:
+    """X = QXQᵀ with X_ij = k(λ_i, λ_j)C_ij in the eigenvectors of A = SH."""
+    values, vectors, back = _whitened(a, metric, rank)
+    turned = back * c * back.T
+    for i, x in enumerate(values):
+        for j, y in enumerate(values):
+            turned[i, j] = kernel(x, y) * turned[i, j] if x and y else mp.mpf(0)
+    return vectors * turned * vectors.T
+
+
+def _function_in_metric(a: Value, metric: Value, rank: Value, kernel: Value, right: Value) -> Value:
+    """λk(λ, 0) of A on its range, applied."""
+    values, vectors, back = _whitened(a, metric, rank)
+    return vectors * mp.diag([v * kernel(v, mp.mpf(0)) if v else mp.mpf(0) for v in values]) * back * right
+
+
+def _group_inverse(a: Value, metric: Value, rank: Value) -> Value:
+    values, vectors, back = _whitened(a, metric, rank)
+    return vectors * mp.diag([1 / v if v else v for v in values]) * back
+
+
 def _function(h: Value, rank: Value, kernel: Value, right: Value) -> Value:
     """λk(λ, 0) of H on its range, applied."""
     values, vectors = _spectrum(h, rank)
@@ -381,12 +411,15 @@ FUNCTIONS: dict[str, Rule] = {
     "lyapunov": Rule("𝓛⁻¹[{2}]", r"\mathcal{{L}}_{{{0}}}^{{-1}}[{2}]", _lyapunov, linear=True),
     "by_pairs": Rule("{2}[{3}]", "{2}[{3}]", _by_pairs, linear=True),
     "function": Rule("h({0}) {3}", "h({0})\\,{3}", _function, linear=True),
+    "group_inverse": Rule("group inverse of {0}", r"\text{{group inverse of }}{0}", _group_inverse),
+    "by_pairs_in_metric": Rule("{3}[{4}]", "{3}[{4}]", _by_pairs_in_metric, linear=True),
+    "function_in_metric": Rule("h({0}) {4}", "h({0})\\,{4}", _function_in_metric, linear=True),
     "by_samples": Rule("{2}[{3}]", "{2}[{3}]", _by_samples, linear=True),
     "root": Rule("√{0}", r"\sqrt{{{0}}}", lambda a: mp.sqrt(a), scalar=True, tight=True),
     "third": Rule("{0}[{1}]", "{0}[{1}]", lambda third, b: third(b), linear=True),
 }
 """Adding a function means adding a row. H comes with its rank; `bent` is Σ_i A_i W e_i for a family A and a matrix W,
-`traces` (tr A_i B)_i; `by_pairs` and `function` take a kernel."""
+`traces` (tr A_i B)_i; `by_pairs` and `function` take a kernel, and with a metric S they are of A = SH."""
 
 
 def apply(kind: str, *arguments: VectorExpression) -> VectorExpression:

@@ -134,7 +134,7 @@ class LimitingSDE(Printable):
     def covariance_kernel(self) -> sp.Lambda | None:
         """k(a, b) with the stationary covariance Σ∘k in the eigenvectors of ∇²L; None where it is no function of pairs of curvatures."""
         kernel = self.derivation.response.kernel
-        return None if kernel is None else kernel.shown
+        return kernel.shown if kernel is not None and self.optimizer.follows_hessian else None
 
     @property
     def joint_potential(self) -> None:

@@ -23,6 +23,7 @@ from symbolic_sgd.rational.positive_functions import (
     number_or_infinity,
 )
 from symbolic_sgd.rational.real_zeros import between, interior, sign
+from symbolic_sgd.regularizer.one_form import RegularizationForm
 
 LOOP_DIGITS = 30
 """Digits to which ∮ 2b/a has to vanish, or not to, on a closed curve."""
@@ -140,11 +141,10 @@ class OneDimension:
 
     @cached_property
     def regularizer(self) -> Expression:
-        """R = −∫⟨mixed + normal regularization, ψ'⟩ dθ, likewise."""
+        """R = −∫⟨mixed + normal regularization, ψ'⟩ dθ, likewise; in the metric of a preconditioner."""
         embedding, graph = self.chart.embedding, Graph()
-        names = ("mixed_regularization", "normal_regularization")
-        mixed, normal = embedding.compose(embedding.derivation.program.select(*names), graph).values()
-        slope = Program.of({"slope": -(embedding.jacobian(graph).T @ (mixed + normal))})
+        field = embedding.compose(RegularizationForm.of(embedding.derivation).program, graph)["field"]
+        slope = Program.of({"slope": -(embedding.jacobian(graph).T @ field)})
         return self._integral(written(slope, "slope", self.chart.points)[0, 0])
 
     def _integral(self, integrand: Expression) -> Expression:

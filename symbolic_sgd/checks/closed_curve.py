@@ -58,7 +58,7 @@ class _Velocity:
         direction = direction if direction @ self.heading >= 0 else -direction
         away = np.concatenate([normal.T @ loss.gradient(row[None])[0] / steep, self.cuts @ (row - self.start)[:d]])
         back = np.linalg.lstsq(constraints, away, rcond=None)[0]
-        field = self.theorem.float_terms(row).regularization[:, 0]
+        field = self.theorem.float_differential(row)[:, 0]
         return np.concatenate([direction - back, [field @ direction, np.linalg.norm(field)]])
 
 

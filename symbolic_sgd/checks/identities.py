@@ -15,6 +15,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.checks.by_sympy import DIGITS
 from symbolic_sgd.checks.certificate import Check
+from symbolic_sgd.checks.literal_field import FieldBySymPy
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.theorem.derivation import PLAIN
@@ -69,12 +70,29 @@ OF_OTHERS: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], 
 """Those that they have instead; their S is held against its definition by `LiteralRoad`."""
 
 
+OF_METRICS: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms], PreciseMatrix]], ...] = (
+    ("∂Φ S_P∇²L = 0", lambda t: t["P"] * t["S_P"] * t["H"], lambda t: 0 * t["H"]),
+    ("∂Φ S_P = S_P ∂Φᵀ", lambda t: t["P"] * t["S_P"], lambda t: t["S_P"] * t["P"].T),
+    ("∇²L ∇²L† = ∇²L† ∇²L", lambda t: t["H"] * t["H†"], lambda t: t["H†"] * t["H"]),
+    ("(I − ∂Φ) S (I − ∂Φ)ᵀ = S", lambda t: t["Q"] * t["S"] * t["Q"].T, lambda t: t["S"]),
+    ("∂Φ·compensation = 0", lambda t: t["P"] * t["tangent_noise_compensation"], lambda t: 0 * t["drift"]),
+    (
+        "covariance of the tangent noise = ∂Φ W ∂Φᵀ",
+        lambda t: t["tangent_noise"] * t["tangent_noise"].T,
+        lambda t: t["P"] * t["S_P"] * t["Σ"] * t["S_P"] * t["P"].T,
+    ),
+)
+"""Those that preconditioned steps have instead, with the noise W = S_PΣS_P of a step."""
+
+OF_ORTHOGONAL = ("∂Φᵀ = ∂Φ", "∂Φ ∇²L = 0", "∇²L ∇²L† = I − ∂Φ")
+"""Those that they do not have."""
+
 OF_KERNELS = (
     "(I − ∂Φ) S (I − ∂Φ) = S",
     "∂Φ·compensation = 0",
     "covariance of the tangent noise = τ ∂Φ Σ ∂Φ",
 )
-"""Those that maps do not have, whose projections may be oblique."""
+"""Those that maps and preconditioned steps do not have, whose projections may be oblique."""
 
 
 def identities(optimizer: Optimizer) -> tuple[tuple[str, Any, Any], ...]:
@@ -82,12 +100,17 @@ def identities(optimizer: Optimizer) -> tuple[tuple[str, Any, Any], ...]:
     if optimizer == PLAIN:
         return IDENTITIES
     rows = (*(row for row in IDENTITIES if row[0] not in OF_PLAIN_SGD), *OF_OTHERS)
-    return tuple(row for row in rows if optimizer.kernel is not None or row[0] not in OF_KERNELS)
+    if optimizer.in_metric:
+        return (*(row for row in rows if row[0] not in (*OF_KERNELS, *OF_ORTHOGONAL)), *OF_METRICS)
+    return tuple(row for row in rows if optimizer.follows_hessian or row[0] not in OF_KERNELS)
 
 
 SCALES: dict[str, Callable[[Terms], PreciseNumber]] = {
     "∇L = 0": lambda t: _size(t["H"]) * t["extent"],
     "∂Φ ∇²L = 0": lambda t: _size(t["H"]),
+    "∂Φ S_P∇²L = 0": lambda t: _size(t["S_P"]) * _size(t["H"]),
+    "(I − ∂Φ) S (I − ∂Φ)ᵀ = S": lambda t: (t["noise"] * _size(t["S_P"])) ** 2 * _size(t["H†"]),
+    "covariance of the tangent noise = ∂Φ W ∂Φᵀ": lambda t: (t["noise"] * _size(t["S_P"])) ** 2,
     "∂Φ·compensation = 0": lambda t: _drift_size(t),
     "(I − ∂Φ)·mixed = 0": lambda t: _drift_size(t),
     "(I − ∂Φ)·normal = 0": lambda t: _drift_size(t),
@@ -149,7 +172,9 @@ def _terms(witness: Witness, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[s
     projection, sigma = terms["tangent_projection"], terms["noise_factor"]
     extent = 1 + max(abs(point[s]) for s in derivation.problem.parameters)
     factor = Matrix.column([from_sympy(derivation.optimizer.tangent_factor, Graph())])
+    metric = witness.precise(witness.stated.metric, point) if isinstance(witness.stated, FieldBySymPy) else {}
     return terms | {
+        **({"S_P": metric["metric"]} if metric else {}),
         "τ": witness.precise(Program.of({"τ": factor}), point)["τ"],
         "P": projection,
         "Q": mp.eye(projection.rows) - projection,

@@ -24,7 +24,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, precise
+from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, Contraction, precise
 from symbolic_sgd.checks.fresh_points import Point, shown
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.optimizers.kernel import A, B
@@ -212,6 +212,14 @@ class LiteralTheorem:
                 self._response(point),
             )
 
+    def differential(self, point: Point) -> PreciseMatrix:
+        """What −dR has to be along Γ: mixed + normal regularization, as a covector."""
+        return self.terms(point).regularization
+
+    def descended(self, point: Point, slope: PreciseMatrix) -> PreciseMatrix:
+        """What mixed + normal regularization would be if ∇R were the slope."""
+        return -(self.terms(point).tangent_projection @ slope)
+
     def _response(self, point: Point) -> LiteralResponse:
         """The optimizer at a point, in mpmath's numbers."""
         optimizer, problem = self.optimizer, self.stated.problem
@@ -252,6 +260,10 @@ class LiteralTheorem:
         sigma = evaluate(self.stated.noise, symbols, row[None])["noise_factor"].reshape(loss.dimension, -1)
         third = lambda b: loss.third(row[None], b[None])[0][:, None]  # noqa: E731
         return literal_terms(FLOAT64, loss.hessian(row[None])[0], sigma, third, self.rank, self._float_response(row))
+
+    def float_differential(self, row: np.ndarray) -> np.ndarray:
+        """`differential` at a row, D×1, in float64."""
+        return self.float_terms(row).regularization
 
     def _float_response(self, row: np.ndarray) -> LiteralResponse:
         """The same at a row, in float64."""
@@ -325,6 +337,8 @@ class LiteralTheorem:
         return precise(self.stated.noise, point)["noise_factor"]
 
     def _third(self, point: Point, b: PreciseMatrix) -> PreciseMatrix:
-        contraction = self.stated.third
+        return self._contracted(self.stated.third, point, b)
+
+    def _contracted(self, contraction: Contraction, point: Point, b: PreciseMatrix) -> PreciseMatrix:
         entries = {c: b[i, j] for i, row in enumerate(contraction.directions) for j, c in enumerate(row) if j >= i}
         return precise(contraction.program, dict(point) | entries)["third"]

@@ -109,7 +109,7 @@ def verify(
 def _for(optimizer: Optimizer, methods: Sequence[Method]) -> tuple[Method, ...]:
     if optimizer == PLAIN:
         return tuple(methods)
-    unable = OF_PLAIN_SGD if optimizer.kernel is not None else (*OF_PLAIN_SGD, DrawnNoise)
+    unable = OF_PLAIN_SGD if optimizer.follows_hessian else (*OF_PLAIN_SGD, DrawnNoise)
     others = tuple(method for method in methods if not isinstance(method, unable))
     replaced = len(others) < len(methods) and not any(isinstance(method, OwnIteration) for method in methods)
     return (OwnIteration(), *others) if replaced and optimizer.iterates_at_any_rate else others

@@ -29,7 +29,7 @@ from symbolic_sgd.checks.extended import DIGITS, extended
 from symbolic_sgd.checks.observation import Observation, extrapolate
 from symbolic_sgd.checks.settling import Settling
 from symbolic_sgd.errors import BadInput, FlowDidNotConverge, ProblemTooLarge
-from symbolic_sgd.numeric.optimizer_move import optimizer_move
+from symbolic_sgd.numeric.optimizer_move import no_slow_fields, optimizer_move
 from symbolic_sgd.numeric.random_move import RandomMove
 from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem
@@ -122,9 +122,13 @@ class _Oracle:
         self.point, self.length, self.d = point, length, problem.dimension
         self.by_sympy = BySymPy(self.problem)
         hessian = precise(self.by_sympy.derivatives.select("hessian"), point)["hessian"]
-        tangent = kernel(hessian, rank)
-        self.along = tangent @ tangent.T
-        self.largest = float(np.linalg.eigvalsh(np.array(hessian.tolist(), dtype=float))[-1])
+        self.iteration = optimizer.iteration_of(self.problem)
+        tangent, metric = kernel(hessian, rank), self._metric()
+        # Noise Πσ of the gradient moves by SΠσ: along Γ where SΠ = PS, for the projection P on its tangent space along range S∇²L.
+        self.along = tangent @ np.linalg.solve(tangent.T @ np.linalg.solve(metric, tangent), tangent.T)
+        self.along = np.linalg.solve(metric, self.along)
+        curvature = np.array(hessian.tolist(), dtype=float)
+        self.largest = float(np.linalg.eigvals(metric @ curvature).real.max())
         self.first, self.further = (
             _step(self.problem, optimizer, self.by_sympy),
             _rest(self.problem, optimizer, self.by_sympy),
@@ -134,10 +138,19 @@ class _Oracle:
         self.kind = extended(i.op for program in programs for i in program.instructions)
         self.known = {s: self.kind.number(point[s]) for s in self.problem.symbols}
 
+    def _metric(self) -> np.ndarray:
+        """S at the point; I where there is none."""
+        metric = self.optimizer.metric(self.problem)
+        if metric is None:
+            return np.eye(self.d)
+        graph = Graph()
+        entries = Matrix.of([from_sympy(metric[i, j], graph) for j in range(self.d)] for i in range(self.d))
+        return np.array(precise(Program.of({"metric": entries}), self.point)["metric"].tolist(), dtype=float)
+
     @property
     def has_memory(self) -> bool:
         """Whether one step draws more than one sample, or keeps what it has drawn."""
-        return self.optimizer.iteration.memory > 0 or self.optimizer.iteration.draws > 1
+        return self.iteration.memory > 0 or self.iteration.draws > 1
 
     def rates(self) -> list[Fraction]:
         """Learning rates that tend to 0, from one well below the edge."""
@@ -169,7 +182,7 @@ class _Oracle:
         levels = FEW if self.samples else LEVELS
         noise = precise(self.by_sympy.noise, self.point)["noise_factor"]
         sigma = np.array(noise.tolist(), dtype=float)
-        sources = self.optimizer.iteration.draws * sigma.shape[1]
+        sources = self.iteration.draws * sigma.shape[1]
         if sources > SOURCES:
             raise ProblemTooLarge(f"{sources:,} independent sources of noise are drawn in a step, more than {SOURCES}")
         drawn = atoms(sources)
@@ -179,7 +192,7 @@ class _Oracle:
             * np.abs(drawn).max()
         )
         scales = REACH * self.length / size / 2.0 ** np.arange(levels) if size else 2.0 ** -np.arange(4, 4 + levels)
-        unit = self._number(self.optimizer.time_unit.subs(NOISE_SCALE, 1), rate) * self.optimizer.iteration.local_steps
+        unit = self._number(self.optimizer.time_unit.subs(NOISE_SCALE, 1), rate) * self.iteration.local_steps
         identity = np.eye(self.d)
         parts = {"σ": identity, "Pσ": self.along, "Qσ": identity - self.along, "(P−Q)σ": 2 * self.along - identity}
         drifts: dict[str, list[np.ndarray]] = {name: [] for name in (*parts, "slow fields")}
@@ -287,11 +300,10 @@ def _step(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Step:
     fields = [
         graph.symbol(slow) * from_sympy(optimizer.effective_rate * g, graph) for g in optimizer.slow_field(problem)
     ]
-    slope = [a + b for a, b in zip(gradient, fields, strict=True)]
-    force = [a + b for a, b in zip(slope, noise, strict=True)]
+    force = [a + b for a, b in zip(gradient, noise, strict=True)]
     variables = tuple(map(graph.symbol, problem.parameters))
-    move = RandomMove(variables, force, symbols, gradient=slope, noise=noise)
-    step = optimizer_move(optimizer, problem, move, slow_fields=False)
+    move = RandomMove(variables, force, symbols, gradient=gradient, noise=noise)
+    step = optimizer_move(optimizer, problem, move, slow=fields)
     return _Step(step.program, step.state, tuple(a for draw in step.draws for a in draw), projection, slow)
 
 
@@ -313,7 +325,7 @@ def _noiseless(problem: Problem, optimizer: Optimizer, derivatives: Program) -> 
     gradient = derivatives.select("gradient").on(graph)["gradient"].entries
     variables = tuple(map(graph.symbol, problem.parameters))
     move = RandomMove(variables, gradient, (), gradient=gradient, noise=[graph.constant(0)] * len(gradient))
-    step = optimizer_move(optimizer, problem, move, slow_fields=False)
+    step = optimizer_move(optimizer, problem, move, slow=no_slow_fields(problem, graph))
     return _Rest(step.program, step.state)
 
 

@@ -93,7 +93,8 @@ def _not_run(reason: str) -> Check:
 
 def _gradient(witness: Witness, regularizer: Expression) -> Check:
     """−∂Φ∇R = mixed + normal."""
-    name, symbols = "regularizer: −∂Φ∇R = mixed + normal", witness.derivation.problem.symbols
+    by_metric, symbols = "S_P" if witness.derivation.optimizer.in_metric else "", witness.derivation.problem.symbols
+    name = f"regularizer: −∂Φ{by_metric}∇R = mixed + normal"
     unknown = sorted(map(str, regularizer.free_symbols - set(symbols)))
     if unknown or regularizer.has(*NO_NUMBERS):
         reason = (
@@ -117,7 +118,7 @@ def _at(witness: Witness, point: Point, function: Program, name: str, where: str
         literal, gradient = witness.literal.terms(point), witness.precise(function, point)["gradient"]
         # R may be large where its gradient along Γ is not.
         scale = max(drift_size(literal, *sizes(witness, point)), size(gradient))
-        predicted = -(literal.tangent_projection @ gradient)
+        predicted = witness.literal.descended(point, gradient)
         return compared(name, predicted, literal.regularization, scale, TOLERANCE, where)
 
 
@@ -146,8 +147,7 @@ def _curl(witness: Witness, claimed: Regularizer, name: str, place: str) -> Chec
         point = witness.literal.onto(claimed.where)
         tangent = witness.literal.tangent_axes(point)
         slopes = [
-            tangent.T @ witness.literal.along(point, tangent[:, k], lambda x: witness.literal.terms(x).regularization)
-            for k in range(flat)
+            tangent.T @ witness.literal.along(point, tangent[:, k], witness.literal.differential) for k in range(flat)
         ]
         turned = mp.matrix([[slopes[j][i] - slopes[i][j] for j in range(flat)] for i in range(flat)])
         observed, scale = size(tangent @ turned @ tangent.T), max(map(size, slopes))

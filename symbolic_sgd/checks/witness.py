@@ -11,6 +11,7 @@ from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.checks.by_sympy import BySymPy, precise
 from symbolic_sgd.checks.fresh_points import Point, accepted, farthest, floats, fresh_points
 from symbolic_sgd.checks.literal import LiteralTheorem
+from symbolic_sgd.checks.literal_field import FieldBySymPy, LiteralField
 from symbolic_sgd.checks.literal_map import LiteralMap, MapBySymPy
 from symbolic_sgd.checks.stationary_points import StationaryPoints, stationary_points
 from symbolic_sgd.errors import Undecided
@@ -57,7 +58,9 @@ class Witness:
     def stated(self) -> BySymPy:
         """The problem in SymPy's derivatives."""
         optimizer, problem = self.derivation.optimizer, self.derivation.stated
-        return MapBySymPy(problem, optimizer) if isinstance(optimizer, IteratedMap) else BySymPy(problem)
+        if isinstance(optimizer, IteratedMap):
+            return MapBySymPy(problem, optimizer)
+        return FieldBySymPy(problem, optimizer) if optimizer.in_metric else BySymPy(problem)
 
     @cached_property
     def literal(self) -> LiteralTheorem:
@@ -65,6 +68,8 @@ class Witness:
         stated, rank, optimizer = self.stated, self.derivation.codimension, self.derivation.optimizer
         if isinstance(stated, MapBySymPy):
             return LiteralMap(stated, rank, optimizer)
+        if isinstance(stated, FieldBySymPy):
+            return LiteralField(stated, rank, optimizer)
         return LiteralTheorem(stated, rank, optimizer)
 
     @property

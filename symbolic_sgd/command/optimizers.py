@@ -8,7 +8,7 @@ import sympy as sp
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
 from symbolic_sgd.optimizers.optimizer import Optimizer
-from symbolic_sgd.optimizers.stated import keys, optimizer_of
+from symbolic_sgd.optimizers.stated import MATRICES, keys, optimizer_of
 from symbolic_sgd.problems.expressions import parse_expression
 from symbolic_sgd.problems.problem_file import ProblemFile, StatedOptimizer
 
@@ -32,7 +32,8 @@ def add_optimizer(parser: argparse.ArgumentParser, *taken: str) -> None:
     for key, kinds in keys().items():
         if key not in taken:
             words = f"of {', '.join(kinds)}"
-            group.add_argument(_option(key), dest=f"{PREFIX}{key}", metavar="X", help=words)
+            meta = '"A, B; C, D"' if key in MATRICES else "X"
+            group.add_argument(_option(key), dest=f"{PREFIX}{key}", metavar=meta, help=words)
 
 
 def stated_optimizer(options: argparse.Namespace, file: ProblemFile, **further: str | None) -> Optimizer:
@@ -55,8 +56,19 @@ def stated_optimizer(options: argparse.Namespace, file: ProblemFile, **further: 
             )
         return optimizer_of(file.optimizer)
     names = {s.name: s for s in file.problem.symbols if isinstance(s, sp.Symbol)}
-    values = {key: parse_expression(text, names, where=_option(key)) for key, text in given.items()}
+    values = {key: _value(key, text, names) for key, text in given.items()}
     return optimizer_of(StatedOptimizer(options.optimizer, values, "--optimizer"))
+
+
+def _value(key: str, text: str, names: dict[str, sp.Symbol]) -> sp.Basic:
+    """What was written: an expression, or a matrix as "2, 1/2; 1/2, 1"."""
+    where = _option(key)
+    if key not in MATRICES:
+        return parse_expression(text, names, where=where)
+    rows = [[parse_expression(cell.strip(), names, where=where) for cell in row.split(",")] for row in text.split(";")]
+    if len({len(row) for row in rows}) != 1:
+        raise BadInput(f'{where}: the rows are not equally long; write a matrix as "2, 1/2; 1/2, 1"')
+    return sp.ImmutableDenseMatrix(rows)
 
 
 def _kinds_of(given: dict[str, Any]) -> str:

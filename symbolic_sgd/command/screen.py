@@ -153,6 +153,11 @@ def _structure(sde: LimitingSDE) -> Iterator[str]:
         yield from filled([f"{text}," for text in meant[:-1]] + meant[-1:], "  with ", "    ")
 
 
+def _descent(sde: LimitingSDE) -> str:
+    """What the regularization is by R: the negative gradient on Γ, in the metric of a preconditioner."""
+    return "-∂Φ S_P∇R" if sde.optimizer.in_metric else "-∂Φ∇R"
+
+
 def _regularizer(sde: LimitingSDE, found: Regularizer | SymbolicSGDError, lines: Terms) -> Iterator[str]:
     """R, by its formula in vectors and by its expression, or why there is none."""
     parts = [lines[name] for name in REGULARIZING if not _zero(lines[name])]
@@ -160,12 +165,12 @@ def _regularizer(sde: LimitingSDE, found: Regularizer | SymbolicSGDError, lines:
     if isinstance(found, SymbolicSGDError):
         yield from wrapped(f"R is undecided: {found}", indent="    ")
     elif found.expression is None:
-        yield from wrapped(f"There is no R with {names} = -∂Φ∇R: {found.words}", indent="    ")
+        yield from wrapped(f"There is no R with {names} = {_descent(sde)}: {found.words}", indent="    ")
     elif not parts or not found.expression:
         yield f"R = 0: {found.words}"
     else:
         by_vectors = [line for line in sde.structure.written if line.name.name == REGULARIZER.name]
-        yield f"{names} = -∂Φ∇R with, up to a constant,"
+        yield f"{names} = {_descent(sde)} with, up to a constant,"
         yield from (f"  R = {line.value}" for line in by_vectors)
         text = f"  {'  =' if by_vectors else 'R ='} {plain(found.expression)}"
         yield from _within(wrapped(text, indent="      "), "  R is too long for a screen: --json has it")

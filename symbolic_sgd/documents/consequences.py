@@ -23,11 +23,13 @@ from symbolic_sgd.regularizer.regularizer import Regularizer
 def regularizer(findings: Findings) -> tuple[Block, ...]:
     """R with mixed + normal regularization = −∂Φ∇R on Γ, or the evidence that there is none, or why it is undecided."""
     found = findings.regularizer
-    asked = r"b_{\perp\parallel} + b_{\perp} = -\,\partial\Phi\,\nabla R"
+    by_metric = r"S_{\!P}" if findings.derivation.optimizer.in_metric else ""
+    covector = r"S_{\!P}^{-1}(b_{\perp\parallel} + b_{\perp})" if by_metric else r"b_{\perp\parallel} + b_{\perp}"
+    asked = rf"b_{{\perp\parallel}} + b_{{\perp}} = -\,\partial\Phi\,{by_metric}\nabla R"
     if isinstance(found, NoRegularizerFormula):
         return (
             sentence("Γ is a curve. Along every arc of it the regularization descends"),
-            display(r"R = -\int \langle b_{\perp\parallel} + b_{\perp},\, dY\rangle"),
+            display(rf"R = -\int \langle {covector},\, dY\rangle"),
             sentence(f"and no formula of R was found: {found}."),
         )
     if not isinstance(found, Regularizer):

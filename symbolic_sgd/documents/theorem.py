@@ -13,7 +13,7 @@ from symbolic_sgd.printing.displays import equation_lines, expression_latex, fil
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, THEOREM, Term, own_terms
-from symbolic_sgd.theorem.response import Response
+from symbolic_sgd.theorem.response import MetricResponse, Response
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"
@@ -62,7 +62,7 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
     """The theorem for an optimizer whose slow motion follows from a kernel, or from the second moments of sampled steps."""
     optimizer, response, by_name = findings.derivation.optimizer, findings.derivation.response, _by_name(findings)
     noise, unit = by_name["tangent_noise"], expression_latex(optimizer.time_unit)
-    at = ": at this learning rate" if response.in_parameters else ""
+    at = ": at this learning rate" if response.kernel is not None or response.in_parameters else ""
     parts = [by_name[name] for name in (*DRIFT_TERMS, *(term.name for term in own_terms(optimizer)))]
     total = [parts[0].symbol, *(f"+ {part.symbol}" for part in parts[1:])]
     step = filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())
@@ -93,6 +93,19 @@ def _limit(optimizer: Optimizer) -> list[Inline]:
 
 def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
     """What S is, and Σ∘k."""
+    if isinstance(response, MetricResponse):
+        letters, kernel = response.kernel.shown.variables, response.kernel.shown.expr
+        first, second = map(expression_latex, letters)
+        yield paragraph(*in_words("with the fast field "), Math(r"F = S_{\!P}\nabla L"), *in_words(", its slope "),
+                        Math(r"J = S_{\!P}\nabla^2 L"),
+                        *in_words(", the projection ∂Φ on the tangent space of Γ along the range of "), Math("J"),
+                        *in_words(", the group inverse "), Math(r"J^{\#}"), *in_words(" of "), Math("J"),
+                        *in_words(", the noise of a step "), Math(r"W = S_{\!P}\,\Sigma\,S_{\!P}"),
+                        *in_words(", and a kernel in the eigenvectors of "), Math("J"), ":")  # fmt: skip
+        yield Formula(
+            (rf"{inverse.symbol} &= {inverse.definition}", rf"\kappa({first}, {second}) &= {expression_latex(kernel)}")
+        )
+        return
     if not response.in_parameters:
         yield paragraph(*in_words("the x-parts of what is computed in the state z = (x, m − ι(x)), at rest on Γ, with "),
                         Math(r"A = I - \partial G"),

@@ -15,7 +15,7 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.flow.loss_functions import smooth_loss
 from symbolic_sgd.flow.numerics.state import SmoothLoss
 from symbolic_sgd.numeric.in_place import InPlaceProgram
-from symbolic_sgd.numeric.optimizer_move import noiseless_move, optimizer_move
+from symbolic_sgd.numeric.optimizer_move import no_slow_fields, noiseless_move, optimizer_move
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.regular_point import is_clear
@@ -66,8 +66,12 @@ class NoiselessIteration:
     def of(problem: Problem, optimizer: Optimizer, rank: int) -> "NoiselessIteration":
         """That of an optimizer whose learning rate stays, and whose symbols are among the problem's constants; slow fields, which
         vanish with the noise, are no part of it."""
-        move = optimizer_move(optimizer, problem, noiseless_move(optimizer.noise_source(problem)), slow_fields=False)
-        limit = Matrix.column([from_sympy(optimizer.edge, Graph())]) if optimizer.edge is not None else None
+        still = noiseless_move(optimizer.noise_source(problem))
+        none = no_slow_fields(problem, still.variables[0].graph)
+        move = optimizer_move(optimizer, problem, still, slow=none)
+        # With a preconditioner the edge is one of S∇²L: there the iteration itself tells.
+        edge_of_hessian = None if optimizer.in_metric else optimizer.edge
+        limit = None if edge_of_hessian is None else Matrix.column([from_sympy(edge_of_hessian, Graph())])
         program = None if limit is None else Program.of({"edge": limit})
 
         def edge(constants: np.ndarray) -> np.ndarray:

@@ -54,7 +54,10 @@ class HostBackend(Backend):
     def compile(self, part: Part) -> Evaluation:
         kernel = part.derivation.response.kernel
         # A kernel that is not rational is written with the differences of curvatures, which cancel where they are close.
-        best = kernel is not None and (part.program.operations > LONGEST or not kernel.is_rational)
+        irrational = kernel is not None and not kernel.is_rational
+        best = part.derivation.optimizer.follows_hessian and (
+            irrational or (kernel is not None and part.program.operations > LONGEST)
+        )
         if best and part.output.name in THEOREM:
             structured = Structured(part.derivation, part.output.name, self.function)
             return HostFunction(part, structured, examined=False, block=self.block)

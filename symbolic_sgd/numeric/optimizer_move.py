@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import sympy as sp
 
-from symbolic_sgd.algebra.graph import Node, replace_nodes
+from symbolic_sgd.algebra.graph import Graph, Node, replace_nodes
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
@@ -38,7 +38,7 @@ def optimizer_move(
     rate: Fraction | None = None,
     scale: Fraction = ALL,
     *,
-    slow_fields: bool = True,
+    slow: Sequence[Node] | None = None,
 ) -> OptimizerMove:
     """One step of an optimizer.
 
@@ -48,20 +48,20 @@ def optimizer_move(
         move: ∇L and the noise of one draw, ε in it: a step of SGD at η = 1.
         rate: η, where the optimizer has none of its own.
         scale: ε, whose square slow fields have where the learning rate stays.
-        slow_fields: whether weight decay and the like are in it.
+        slow: what stands for weight decay and the like, D entries; theirs where it is None.
     """
     if isinstance(optimizer, IteratedMap):
-        return _stated_move(optimizer, problem, move, scale if slow_fields else Fraction(0))
-    graph, iteration = move.variables[0].graph, optimizer.iteration
+        return _stated_move(optimizer, problem, move, scale if slow is None else Fraction(0))
+    graph, iteration = move.variables[0].graph, optimizer.iteration_of(problem)
     stated = optimizer.rate if rate is None else sp.Rational(rate.numerator, rate.denominator)
     decay = optimizer.effective_rate.xreplace({optimizer.rate: stated})
     decay *= sp.Rational(scale.numerator, scale.denominator) ** (2 if optimizer.is_finite else 0)
-    slow = [from_sympy(decay * g if slow_fields else sp.S.Zero, graph) for g in optimizer.slow_field(problem)]
+    fields = [from_sympy(decay * g, graph) for g in optimizer.slow_field(problem)] if slow is None else slow
     draws = tuple(tuple(sp.Dummy(f"{a.name}_{k}") for a in move.symbols) for k in range(iteration.draws))
     memory = tuple(sp.Dummy(f"m{k}") for k in range(iteration.memory * problem.dimension))
     state = (*problem.parameters, *memory)
     parts = [Matrix.column(map(graph.symbol, part)) for part in _parted(state, problem.dimension)]
-    after = iteration.update(parts, _DrivenForces(move, slow, draws), from_sympy(stated, graph))
+    after = iteration.update(parts, _DrivenForces(move, fields, draws), from_sympy(stated, graph))
     entries = [entry for part in after for entry in part.entries]
     return OptimizerMove(Program.of({"state": Matrix.column(entries)}), state, draws)
 
@@ -79,6 +79,11 @@ def _stated_move(optimizer: IteratedMap, problem: Problem, move: RandomMove, sca
     return OptimizerMove(Program.of({"state": Matrix.column(after)}), (*problem.parameters, *memory), (draws,))
 
 
+def no_slow_fields(problem: Problem, graph: Graph) -> list[Node]:
+    """D zeros."""
+    return [graph.constant(0)] * problem.dimension
+
+
 def noiseless_move(problem: Problem) -> RandomMove:
     """m = ∇L, of the problem or of an optimizer's `noise_source`."""
     landscape = problem.landscape()
@@ -93,7 +98,7 @@ class _DrivenForces:
         graph = move.variables[0].graph
         self._variables = move.variables
         self._gradient = [g + s for g, s in zip(move.gradient, slow, strict=True)]
-        self._noise = move.noise
+        self._noise, self._drawn, self._slow = move.noise, move.entries, slow
         self._force = [m + s for m, s in zip(move.entries, slow, strict=True)]
         self._draws = [{graph.symbol(a): graph.symbol(b) for a, b in zip(move.symbols, d, strict=True)} for d in draws]
 
@@ -105,6 +110,12 @@ class _DrivenForces:
 
     def force(self, x: Matrix, draw: int) -> Matrix:
         return self._at(self._force, x, self._draws[draw])
+
+    def drawn(self, x: Matrix, draw: int) -> Matrix:
+        return self._at(self._drawn, x, self._draws[draw])
+
+    def slow(self, x: Matrix) -> Matrix:
+        return self._at(self._slow, x, {})
 
     def _at(self, nodes: Sequence[Node], x: Matrix, drawn: dict[Node, Node]) -> Matrix:
         return Matrix.column(replace_nodes(nodes, dict(zip(self._variables, x.entries, strict=True)) | drawn))

@@ -6,6 +6,7 @@ from symbolic_sgd.optimizers.coloured_noise import ColouredNoise
 from symbolic_sgd.optimizers.local_sgd import LocalSGD
 from symbolic_sgd.optimizers.momentum import HeavyBall, Nesterov
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.preconditioned import Preconditioned
 from symbolic_sgd.optimizers.sgd import SGD
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -13,6 +14,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "heavy_ball": HeavyBall,
     "nesterov": Nesterov,
     "local_sgd": LocalSGD,
+    "preconditioned": Preconditioned,
     "coloured_noise": ColouredNoise,
 }
 """Name → constructor, whose keywords are those of the file's table."""

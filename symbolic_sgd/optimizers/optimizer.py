@@ -19,7 +19,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import BadInput, BadSymbol, InexactNumber
 from symbolic_sgd.optimizers.kernel import Kernel
 from symbolic_sgd.problems.symbols import check_expression
@@ -32,6 +32,10 @@ LEARNING_RATE = sp.Symbol("eta", positive=True)
 
 NOISE_SCALE = sp.Symbol("epsilon", positive=True)
 """ε, where the noise tends to 0 at a learning rate that stays."""
+
+
+IN_PARAMETERS = ("slow_potential", "preconditioner")
+"""Fields of optimizers that are functions of the problem's symbols, and bring none of their own."""
 
 
 class Forces(Protocol):
@@ -47,6 +51,14 @@ class Forces(Protocol):
 
     def force(self, x: Matrix, draw: int) -> Matrix:
         """Their sum."""
+        ...
+
+    def drawn(self, x: Matrix, draw: int) -> Matrix:
+        """Their sum without the slow fields."""
+        ...
+
+    def slow(self, x: Matrix) -> Matrix:
+        """The slow fields."""
         ...
 
 
@@ -75,6 +87,9 @@ class Optimizer(ABC):
 
     label: ClassVar[str]
     """What it is called in a sentence."""
+
+    in_metric: ClassVar[bool] = False
+    """Whether its fast field is S∇L for a preconditioner S, and not ∇L."""
 
     learning_rate: Any
     """η as an exact expression, None where it tends to 0."""
@@ -130,10 +145,23 @@ class Optimizer(ABC):
     def iteration(self) -> Iteration:
         """Its map."""
 
+    def iteration_of(self, problem: "Problem") -> Iteration:
+        """Its map for a problem."""
+        return self.iteration
+
+    def metric(self, problem: "Problem") -> SymbolicMatrix | None:
+        """S, D×D, where the noisy gradient is multiplied by a matrix; None where it is not."""
+        return None
+
     @property
     def local_steps(self) -> int:
         """How many steps of t one step of its map counts for."""
         return self.iteration.local_steps
+
+    @property
+    def follows_hessian(self) -> bool:
+        """Whether all that it does across Γ is a function of ∇²L, and its projection orthogonal."""
+        return self.kernel is not None and not self.in_metric
 
     @property
     def iterates_at_any_rate(self) -> bool:
@@ -194,7 +222,7 @@ class Optimizer(ABC):
     @property
     def own_symbols(self) -> tuple[sp.Symbol, ...]:
         """The symbols of its own numbers, in the order of their names, also those that the limit does not depend on."""
-        stated: list[Any] = [getattr(self, f.name) for f in fields(self) if f.name != "slow_potential"]  # type: ignore[arg-type]
+        stated: list[Any] = [getattr(self, f.name) for f in fields(self) if f.name not in IN_PARAMETERS]  # type: ignore[arg-type]
         found = {s for value in stated if isinstance(value, sp.Basic) for s in value.free_symbols}
         return tuple(sorted((s for s in found if isinstance(s, sp.Symbol)), key=str))
 

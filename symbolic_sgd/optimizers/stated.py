@@ -4,6 +4,8 @@ import difflib
 from dataclasses import MISSING, Field, fields
 from typing import Any
 
+import sympy as sp
+
 from symbolic_sgd.errors import BadInput, ProblemFileError
 from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
 from symbolic_sgd.optimizers.optimizer import Optimizer
@@ -11,6 +13,9 @@ from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.as_data import problem_document
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import StatedOptimizer, file_from_document
+
+MATRICES = frozenset({"preconditioner"})
+"""Keys whose values are matrices."""
 
 
 def keys() -> dict[str, tuple[str, ...]]:
@@ -71,7 +76,13 @@ def optimizer_document(optimizer: Optimizer) -> dict[str, Any]:
     if kind is None:
         raise BadInput(f"an optimizer of type {type(optimizer).__name__} cannot be written to a file")
     values = {field.name: (getattr(optimizer, field.name), field.default) for field in _fields(kind)}
-    return {"kind": kind, **{key: str(value) for key, (value, default) in values.items() if value != default}}
+    return {"kind": kind, **{key: _written(value) for key, (value, default) in values.items() if value != default}}
+
+
+def _written(value: Any) -> Any:
+    if isinstance(value, sp.MatrixBase):
+        return [[str(value[i, j]) for j in range(value.cols)] for i in range(value.rows)]
+    return str(value)
 
 
 def stated_document(problem: Problem, optimizer: Optimizer) -> dict[str, Any]:

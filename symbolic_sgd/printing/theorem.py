@@ -99,7 +99,7 @@ def _totals(optimizer: Optimizer) -> list[str]:
 
 def of_map(derivation: Derivation) -> Iterator[Block]:
     """What the terms are, where they are made of the derivatives of a map."""
-    if derivation.response.in_parameters:
+    if derivation.response.in_parameters or derivation.optimizer.in_metric:
         return
     yield paragraph(
         *in_words("With "), Math(r"A = I - \partial G"), *in_words(", the projection "), Math("P"),

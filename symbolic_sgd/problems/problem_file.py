@@ -61,12 +61,12 @@ class StatedOptimizer:
 
     Args:
         kind: the name of the optimizer.
-        values: of its other keys, exact expressions in the file's symbols.
+        values: of its other keys, exact expressions in the file's symbols, or matrices of them.
         place: words for where it stands, for messages.
     """
 
     kind: str
-    values: Mapping[str, sp.Expr]
+    values: Mapping[str, sp.Basic]
     place: str
 
 
@@ -347,8 +347,25 @@ def _optimizer(reader: _Reader) -> StatedOptimizer | None:
         return None
     table = reader.document.table("optimizer")
     kind = table.need("kind", str, 'kind = "heavy_ball", or another optimizer')
-    values = {key: reader.one(table, key) for key in table.content if key != "kind"}
+    values = {key: _value(reader, table, key) for key in table.content if key != "kind"}
     return StatedOptimizer(kind, values, table.place)
+
+
+def _value(reader: _Reader, table: _Table, key: str) -> sp.Basic:
+    """An exact expression, or a matrix where the cell is a list of rows."""
+    rows = table.content[key]
+    if not isinstance(rows, list):
+        return reader.one(table, key)
+    where = table.where(key)
+    cells = [
+        [reader.exact(cell, f"{where}[{i}]") for cell in _of_kind(row, list, f"{where}[{i}]")]
+        for i, row in enumerate(rows)
+    ]
+    if not cells or len({len(row) for row in cells}) != 1:
+        raise ProblemFileError(
+            f"{where} has rows of different lengths: a matrix is a list of rows that are equally long"
+        )
+    return sp.ImmutableDenseMatrix(cells)
 
 
 def _near(reader: _Reader) -> dict[sp.Symbol, Any] | None:

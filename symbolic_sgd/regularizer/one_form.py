@@ -9,9 +9,10 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, Node, is_analytic
 from symbolic_sgd.algebra.identities import zero_functions
-from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BudgetSpent
@@ -32,14 +33,14 @@ class Curl:
 
 @dataclass(frozen=True)
 class RegularizationForm:
-    """ω = ⟨b, dY⟩ with b = mixed + normal regularization.
+    """ω = ⟨b, dY⟩ with b = mixed + normal regularization; in the metric S⁻¹ for a preconditioner S.
 
     Args:
         derivation: where it comes from.
         graph: where everything about it is computed.
         variables: the parameters there.
-        field: b, D×1.
-        projection: ∂Φ, D×D.
+        field: b, D×1: the tangent vector with ω = ⟨b, dY⟩ in the Euclidean metric.
+        projection: the orthogonal projection on the tangent space, D×D.
         program: that of b, as `field`.
     """
 
@@ -53,10 +54,17 @@ class RegularizationForm:
     @staticmethod
     def of(derivation: Derivation) -> "RegularizationForm":
         graph = Graph()
-        names = ("mixed_regularization", "normal_regularization", "tangent_projection")
-        mixed, normal, projection = derivation.program.select(*names).on(graph).values()
+        names = ("mixed_regularization", "normal_regularization", "tangent_projection", "hessian_pinv")
+        mixed, normal, projection, pinv = derivation.program.select(*names).on(graph).values()
         field = mixed + normal
         variables = tuple(graph.symbol(s) for s in derivation.problem.parameters)
+        metric = derivation.optimizer.metric(derivation.problem)
+        if metric is not None:
+            # −PS∇R is the gradient of R on Γ in the metric S⁻¹: it is R's differential on Γ that is asked for.
+            entries = [[from_sympy(metric[i, j], graph) for j in range(metric.cols)] for i in range(metric.rows)]
+            hessian = derivation.blocks.select("hessian").on(graph)["hessian"]
+            projection = Matrix.identity(graph, len(variables)) - hessian @ pinv
+            field = projection @ PositiveDefinite.factor(Matrix.of(entries)).solve(field)
         return RegularizationForm(derivation, graph, variables, field, projection, Program.of({"field": field}))
 
     @property

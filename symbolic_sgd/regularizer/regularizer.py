@@ -82,12 +82,16 @@ class Regularizer:
         return None if self.expression is None else rf"$\displaystyle R = {ReadersLatex().written(self.expression)}$"
 
 
-ALONG_ARCS = (
-    "Γ is a curve, and along every arc of it on which the formulas hold a regularizer exists: R = −∫⟨mixed + normal "
-    "regularization, dY⟩, unique up to a constant; sde.regularizer_along(point, length=…) has its values, and "
-    "sde.in_chart(…).regularizer is the integral"
-)
-"""A theorem: 1-forms on an arc are exact."""
+def _along_arcs(derivation: Derivation) -> str:
+    """A theorem: 1-forms on an arc are exact."""
+    covector = (
+        "S_P⁻¹(mixed + normal regularization)" if derivation.optimizer.in_metric else "mixed + normal regularization"
+    )
+    return (
+        f"Γ is a curve, and along every arc of it on which the formulas hold a regularizer exists: R = −∫⟨{covector}, dY⟩, unique up to a "
+        "constant; sde.regularizer_along(point, length=…) has its values, and sde.in_chart(…).regularizer is the integral"
+    )
+
 
 VANISHING = Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
 
@@ -116,7 +120,9 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
         by_structure = _by_structure(derivation, form)
         return by_structure if by_structure is not None else _Decision(derivation, form, effort).decide()
     except BudgetSpent as spent:
-        along = f"{ALONG_ARCS}. Here " if derivation.problem.dimension - derivation.codimension == 1 else ""
+        along = (
+            f"{_along_arcs(derivation)}. Here " if derivation.problem.dimension - derivation.codimension == 1 else ""
+        )
         raise BudgetSpent(
             f"{along}a regularizer was neither found nor excluded within {effort.seconds:g} s of processor time: {spent}. To go "
             "on, give it more: sde.find_regularizer(seconds=…)"
@@ -129,14 +135,17 @@ def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regulariz
         return VANISHING
     if not all(entry.is_zero for entry in mixed.entries):
         return None
+    metric = derivation.optimizer.metric(derivation.problem)
+    if metric is not None and metric.free_symbols & set(derivation.problem.parameters):
+        return None  # F″ then holds the derivatives of S
     if not derivation.response.is_lyapunov:
         found = spectral_potential(derivation)
         return None if found is None else Regularizer(*found)
-    spectrum = Spectrum(derivation)
+    spectrum, hessian = Spectrum.of(derivation), "∇²L" if metric is None else "S∇²L"
     if derivation.proportion is not None:
-        return Regularizer(derivation.proportion / 4 * spectrum.trace(), "R = (c/4) tr ∇²L")
+        return Regularizer(derivation.proportion / 4 * spectrum.trace(), f"R = (c/4) tr {hessian}")
     if derivation.isotropy is not None:
-        return Regularizer(derivation.isotropy / 4 * sp.log(spectrum.volume()), "R = (s²/4) ln|∇²L|₊")
+        return Regularizer(derivation.isotropy / 4 * sp.log(spectrum.volume()), f"R = (s²/4) ln|{hessian}|₊")
     return None
 
 
@@ -187,15 +196,19 @@ class _Decision:
         self.effort.finish()
         if self.unproved is not None:
             raise self._undecided(
-                f"R = {self.unproved.expression} was found: to 50 digits, mixed + normal regularization are −∂Φ∇R at all of "
-                f"{self.unproved.points} points of Γ that were looked at, but that it is so on all of Γ was not proved"
+                f"R = {self.unproved.expression} was found: to 50 digits, mixed + normal regularization are −∂Φ{self._by_metric}∇R at "
+                f"all of {self.unproved.points} points of Γ that were looked at, but that it is so on all of Γ was not proved"
             )
         raise self._undecided(f"{self._known()}, but no closed form of it was found; {self.effort.words()}")
+
+    @property
+    def _by_metric(self) -> str:
+        return "S_P" if self.derivation.optimizer.in_metric else ""
 
     def _by_hessian(self, search: PotentialSearch) -> Regularizer | None:
         """A multiple of tr ∇²L or of ln|∇²L|₊, whatever their size."""
         self.effort.begin("R as a multiple of tr ∇²L or of ln|∇²L|₊")
-        spectrum = Spectrum(self.derivation)
+        spectrum = Spectrum.of(self.derivation)
         for quantity in (spectrum.trace, lambda: sp.log(spectrum.volume())):
             with suppress(ExpressionTooLarge):
                 found = search.multiple(quantity())
@@ -213,7 +226,7 @@ class _Decision:
 
     def _undecided(self, words: str) -> Undecided:
         if self.manifold.dimension == 1:
-            return NoRegularizerFormula(f"{ALONG_ARCS}. Here {words}")
+            return NoRegularizerFormula(f"{_along_arcs(self.derivation)}. Here {words}")
         return Undecided(words)
 
     def _seems_to_vanish(self) -> bool:

@@ -6,6 +6,7 @@ kernel. So the normal regularization is −∂Φ∇R with R = (c/2)Σ_i G(λ_i) 
 
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
@@ -37,6 +38,12 @@ class Spectrum:
     """Sums over the curvatures λ_1 … λ_M > 0 of Γ, as expressions."""
 
     derivation: Derivation
+
+    @staticmethod
+    def of(derivation: Derivation) -> "Spectrum":
+        """That of ∇²L, or of S∇²L for a preconditioner S."""
+        metric = derivation.optimizer.metric(derivation.problem)
+        return Spectrum(derivation) if metric is None else MetricSpectrum(derivation, metric)
 
     def trace(self) -> Expression:
         """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
@@ -109,6 +116,42 @@ class Spectrum:
         return _short(_minor(matrix))
 
 
+@dataclass(frozen=True)
+class MetricSpectrum(Spectrum):
+    """Of S∇²L."""
+
+    metric: SymbolicMatrix
+
+    @cached_property
+    def _leaning(self) -> SymbolicMatrix:
+        return self.metric * self.derivation.blocks.expand("hessian")
+
+    def trace(self) -> Expression:
+        return _short(self._leaning.trace())
+
+    def volume(self) -> Expression:
+        """e_M(S∇²L) = det K det FᵀSF for ∇²L = F K Fᵀ, without a factor that is constant on Γ."""
+        space = self.derivation.normal_space
+        assert not isinstance(space, Frameless)
+        frame = space.frame.expand("frame")
+        gram = self._determinant(frame.T * self.metric * frame)
+        if isinstance(space, ComposedFrame):
+            curvature = self._determinant(space.curvature.expand("curvature"))
+            constant = space.rigid and curvature.free_symbols & set(self.derivation.problem.parameters)
+            return gram if constant else curvature * gram
+        # det K = det Fᵀ∇²LF/(det FᵀF)².
+        plain = self._determinant(frame.T * frame)
+        return gram * self._determinant(frame.T * self.derivation.blocks.expand("hessian") * frame) / plain**2
+
+    def shifted(self, t: Expression) -> Expression:
+        if self.derivation.codimension == 1:
+            return 1 + t * self.trace()
+        return self._determinant(sp.eye(self.metric.rows) + t * self._leaning)
+
+    def power_sum(self, k: int) -> Expression:
+        return self.trace() if k == 1 else sp.expand((self._leaning**k).trace())
+
+
 def _short(expression: Expression) -> Expression:
     """What is shortest to read of a sum that is multiplied out: squares of sums, or common factors taken out."""
     expanded = multiplied_out(expression, LARGEST_SUM)
@@ -132,7 +175,7 @@ def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
     Raises:
         ExpressionTooLarge: it needs a determinant of more than four rows.
     """
-    response, spectrum = derivation.response, Spectrum(derivation)
+    response, spectrum = derivation.response, Spectrum.of(derivation)
     choices = [
         (derivation.proportion, response.of_proportion(), "Σ_⊥ = c∇²L"),
         (derivation.isotropy, response.of_isotropy(), "Σ_⊥ = s²(I − ∂Φ)"),
@@ -184,7 +227,8 @@ def _sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
     if not g.is_rational_function(A):
         return _sum_of_damped_integrals(g, spectrum)
     total = sp.S.Zero
-    for term in sp.Add.make_args(sp.apart(g, A)):
+    partial: Any = sp.apart(g, A)
+    for term in sp.Add.make_args(partial):
         above, below = sp.fraction(sp.together(term))
         if not below.has(A):
             for (power,), c in sp.Poly(term, A).terms():

@@ -9,7 +9,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
-from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
@@ -75,7 +75,7 @@ TERMS: list[Term] = [
         r"\nabla^2 L^{\dagger}",
         r"\nabla^2 L^{\dagger}",
         "notation of the main theorem",
-        lambda normal, noise, drift: normal.pseudo_inverse(_identity(normal)),
+        lambda normal, noise, drift: normal.hessian_pinv,
     ),
     Term(
         "lyapunov_solution",
@@ -165,6 +165,18 @@ BY_MAP = {
 }
 """For any map z⁺ = G(z, εξ): A = I − ∂G, P the projection on ker A along the range of A, Σ = G_ξVG_ξᵀ."""
 
+BY_METRIC = {
+    "tangent_projection": r"I - J\,J^{\#}, \quad J = S_{\!P}\,\nabla^2 L",
+    "lyapunov_solution": r"((I - \partial\Phi)\,W\,(I - \partial\Phi)^{\top}) \circ \kappa, \quad W = S_{\!P}\,\Sigma\,S_{\!P}",
+    "tangent_noise": r"\partial\Phi\,S_{\!P}\,\sigma",
+    "tangent_noise_compensation": r"-\tfrac12\,J^{\#}\,\partial^2 F[\partial\Phi\,W\,\partial\Phi^{\top}], \quad F = S_{\!P}\,\nabla L",
+    "mixed_regularization": r"-\partial\Phi\,\partial^2 F[J^{\#}\,W\,\partial\Phi^{\top}]",
+    "normal_regularization": r"-\tfrac12\,\partial\Phi\,\partial^2 F[S]",
+    "imposed_drift": r"-\partial\Phi\,g",
+    "drift": r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
+}
+"""For the fast field F = S_P∇L of a preconditioner S_P: κ in the eigenvectors of J = ∂F, J^# its group inverse."""
+
 BY_FACTOR = {
     "tangent_noise": r"\sqrt{\tau}\,\partial\Phi\,\sigma",
     "tangent_noise_compensation": r"-\tfrac12\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\tau\,\Sigma_{\parallel}]",
@@ -177,6 +189,8 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
     others = {} if optimizer.tangent_factor == 1 else BY_FACTOR
     if isinstance(optimizer, IteratedMap):
         others = BY_MAP
+    elif optimizer.in_metric:
+        others = BY_METRIC
     elif not response.is_lyapunov:
         others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
     own = own_terms(optimizer)
@@ -327,10 +341,11 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     check_codimension(response, manifold.codimension)
     progress(f"the normal space (D = {problem.dimension}, M = {manifold.codimension})")
     # A frame of the normal space, because H is singular on Γ and only its normal part can be inverted.
-    frame = normal_frame(manifold, framed=response.kernel is None)
+    metric = _metric(optimizer, manifold)
+    frame = normal_frame(manifold, framed=response.kernel is None or metric is not None)
     check_size(frame)
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
-    normal = geometry_of(frame)
+    normal = geometry_of(frame, metric)
     if isinstance(optimizer, IteratedMap):
         assert isinstance(normal, FramedGeometry)
         progress("the derivatives of the map")
@@ -364,6 +379,24 @@ def _check_stable_somewhere(derivation: Derivation) -> None:
         f"{derivation.optimizer.label} leaves Γ at every one of the {len(derivation.points)} points of it that were found: the learning "
         "rate is beyond the edge of stability there. Make it smaller, or name a flatter part of Γ by near=…"
     )
+
+
+def _metric(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
+    """S(x) of a preconditioner, which has to be positive definite at the points of Γ found."""
+    stated = optimizer.metric(manifold.problem)
+    if stated is None:
+        return None
+    graph = manifold.landscape.graph
+    metric = Matrix.of([from_sympy(stated[i, j], graph) for j in range(stated.cols)] for i in range(stated.rows))
+    pivots = PositiveDefinite.factor(metric).pivots
+    with mp.workdps(HIGH):
+        for point in manifold.points:
+            if not all(pivot > 0 for pivot in point.high(pivots)):
+                raise BadInput(
+                    f"the preconditioner is not positive definite at a point of Γ, {point.describe(manifold.problem.symbols)}: its motion "
+                    "leads back to Γ only where it is; state one that is, or exclude such points with domain=[…] or near=…"
+                )
+    return metric
 
 
 def _slow_field(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:

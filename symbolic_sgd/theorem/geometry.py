@@ -6,11 +6,12 @@ batches of points in NumPy (numeric/structured.py), and for families (families/a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, ClassVar, Generic, TypeVar
 
+from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.lyapunov import (
     closed_form,
@@ -55,6 +56,42 @@ class Geometry(ABC, Generic[Vector, Bilinear]):
 
 
 @dataclass(frozen=True)
+class Letters:
+    """How what is recognised of the noise is written.
+
+    Args:
+        noise: Σ_⊥.
+        multiple: H, in Σ_⊥ = cH.
+        across: I − ∂Φ, in Σ_⊥ = s²(I − ∂Φ).
+        slope: H, in functions of it.
+        inverse: what S is s²/2 times, there.
+        label, isotropic: the normal regularization of both, where it is a gradient.
+        commuting: what is said where ∇²LΣ_⊥ is symmetric.
+    """
+
+    noise: str = "Σ_⊥"
+    multiple: str = "∇²L"
+    across: str = "(I − ∂Φ)"
+    slope: str = "∇²L"
+    inverse: str = "∇²L†"
+    label: str = ", normal regularization = −(c/4)∂Φ∇tr ∇²L"
+    isotropic: str = ", normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
+    commuting: str = "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L† Σ_⊥"
+
+
+IN_METRIC = Letters(
+    noise="(I − ∂Φ)W(I − ∂Φ)ᵀ",
+    multiple="S_P∇²LS_P",
+    across="(I − ∂Φ)S_P",
+    slope="S_P∇²L",
+    inverse="(S_P∇²L)^#S_P",
+    label="",
+    isotropic="",
+    commuting="S_P∇²L(I − ∂Φ)W(I − ∂Φ)ᵀ is symmetric on Γ: S = ½(S_P∇²L)^#W(I − ∂Φ)ᵀ",
+)
+
+
+@dataclass(frozen=True)
 class NodeGeometry(Geometry[Matrix, Matrix]):
     """For matrices of nodes: H on the normal space, in coordinates of it, right ↦ A right with A = 0 on the tangent space.
 
@@ -65,6 +102,7 @@ class NodeGeometry(Geometry[Matrix, Matrix]):
     """
 
     frame: NormalFrame
+    letters: ClassVar[Letters] = Letters()
 
     @abstractmethod
     def coordinates(self, right: Matrix) -> Matrix:
@@ -106,6 +144,21 @@ class NodeGeometry(Geometry[Matrix, Matrix]):
     def product(self, covariance: Matrix) -> Matrix:
         """The coordinates of HΣ_⊥."""
 
+    @property
+    def ambient(self) -> Matrix:
+        """What Σ_⊥ = cH is c times of, divided by H: I."""
+        landscape = self.frame.manifold.landscape
+        return Matrix.identity(landscape.graph, landscape.dimension)
+
+    @property
+    def hessian_pinv(self) -> Matrix:
+        """H†."""
+        return self.pseudo_inverse(self.ambient)
+
+    def driven(self, columns: Matrix) -> Matrix:
+        """How the parameters are moved by noise of the gradient."""
+        return columns
+
     def pseudo_inverse(self, vector: Matrix) -> Matrix:
         return self.inverse(self.coordinates(vector))
 
@@ -131,7 +184,7 @@ class FramedGeometry(NodeGeometry):
     factor: PositiveDefinite
 
     def coordinates(self, right: Matrix) -> Matrix:
-        return self.dual.T @ right
+        return self.orthogonal.rows @ right
 
     def tangent_part(self, vector: Matrix) -> Matrix:
         return vector - self.orthogonal.columns @ self.coordinates(vector)
@@ -197,6 +250,49 @@ class FramedGeometry(NodeGeometry):
 
 
 @dataclass(frozen=True)
+class ObliqueGeometry(FramedGeometry):
+    """Of the fast field F = S∇L, whose linear part is SH: the frame is orthogonal in the metric S, NᵀSN = diag(d), SN stands for the
+    columns, and all projections are along range S∇²L.
+
+    SH·SN = SN·C diag(d), so that everything is what it is for S = I, with F″[B] = S T[B] + 2Σ_i (∂_iS)HBe_i in the place of T[B].
+
+    Args:
+        preconditioner: S on Γ.
+        bend: ∂_1S … ∂_DS on Γ, those that are not zero.
+        plain: the geometry without S.
+    """
+
+    letters: ClassVar[Letters] = IN_METRIC
+
+    preconditioner: Matrix
+    bend: Mapping[int, Matrix]
+    plain: FramedGeometry
+
+    @property
+    def ambient(self) -> Matrix:
+        return self.preconditioner
+
+    @property
+    def hessian_pinv(self) -> Matrix:
+        return self.plain.hessian_pinv
+
+    def driven(self, columns: Matrix) -> Matrix:
+        return self.preconditioner @ columns
+
+    def third(self, b: Matrix) -> Matrix:
+        """F″[B]."""
+        manifold = self.frame.manifold
+        result = self.preconditioner @ super().third(b)
+        # H annihilates what is tangent to Γ.
+        across = manifold.without_zeros(manifold.restrict(manifold.landscape.hessian) @ (b + b.T))
+        for i, slope in self.bend.items():
+            column = across.columns([i])
+            if not all(entry.is_zero for entry in column.entries):
+                result = result + slope @ column
+        return result
+
+
+@dataclass(frozen=True)
 class FramelessGeometry(NodeGeometry):
     """With A = Q and no frame at all: Q, H† and S are polynomials in H over e_M = |H|₊, which is positive on all of Γ.
 
@@ -254,8 +350,16 @@ def _total(matrices: Iterable[Matrix]) -> Matrix:
     return first
 
 
-def geometry_of(frame: NormalFrame) -> NodeGeometry:
-    """The geometry of Γ, in an orthogonal frame where there is a frame."""
+def geometry_of(frame: NormalFrame, metric: Matrix | None = None) -> NodeGeometry:
+    """The geometry of Γ, in an orthogonal frame where there is a frame.
+
+    Args:
+        frame: what is known of the normal space.
+        metric: S(x), anywhere, for the fast field S∇L; then there has to be a frame.
+    """
+    if metric is not None:
+        assert frame.raw is not None
+        return _oblique(frame, frame.raw, metric)
     if frame.raw is None:
         manifold = frame.manifold
         hessian = manifold.restrict(manifold.landscape.hessian)
@@ -263,9 +367,23 @@ def geometry_of(frame: NormalFrame) -> NodeGeometry:
     return _in_orthogonal_frame(frame, frame.raw)
 
 
-def _in_orthogonal_frame(frame: NormalFrame, raw: Matrix) -> FramedGeometry:
+def _oblique(frame: NormalFrame, raw: Matrix, metric: Matrix) -> ObliqueGeometry:
+    manifold = frame.manifold
+    variables, on_manifold = manifold.landscape.variables, manifold.restrict(metric)
+    slopes = Matrix.of(jacobian(metric.entries, variables))
+    bend = {}
+    for i in range(len(variables)):
+        slope = metric.with_entries(slopes.columns([i]).entries)
+        if not all(entry.is_zero for entry in slope.entries):
+            bend[i] = manifold.restrict(slope)
+    plain = _in_orthogonal_frame(frame, raw)
+    ours = _in_orthogonal_frame(frame, raw, on_manifold)
+    return ObliqueGeometry(frame, ours.orthogonal, ours.dual, ours.matrix, ours.factor, on_manifold, bend, plain)
+
+
+def _in_orthogonal_frame(frame: NormalFrame, raw: Matrix, metric: Matrix | None = None) -> FramedGeometry:
     """C on Γ, factored: U K Uᵀ where H = F K Fᵀ is known for the raw frame F = N U, else N̂ᵀHN̂."""
-    manifold, orthogonal = frame.manifold, Orthogonal.factor(raw)
+    manifold, orthogonal = frame.manifold, Orthogonal.factor(raw, metric)
     dual = orthogonal.dual
     curvature = manifold.equations.curvature
     if curvature is not None:

@@ -1,6 +1,6 @@
 """Step 4: the noise on Γ, split into its tangent and normal parts."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import sympy as sp
 
@@ -10,7 +10,7 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import NotSmooth
 from symbolic_sgd.manifold.manifold import Manifold
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
-from symbolic_sgd.theorem.geometry import NodeGeometry
+from symbolic_sgd.theorem.geometry import NodeGeometry, ObliqueGeometry
 
 SINGULAR = {"div": "it divides by zero", "pow": "it takes a fractional power of zero"}
 
@@ -55,10 +55,13 @@ def noise_on_manifold(
     stated = problem.noise.columns(problem, manifold.landscape)
     _check_finite(manifold, stated.columns)
     known = problem.noise.known_covariance(problem, interpolating=manifold.interpolating)
+    if isinstance(hessian, ObliqueGeometry):  # s²SS is no multiple of S, as cSHS is one of SH in the metric S
+        known = replace(known, isotropy=None)
     stated = stated.map(manifold.restrict).map(manifold.without_zeros)
-    normal = stated.map(hessian.coordinates)
+    driven = stated.map(hessian.driven)
+    normal = driven.map(hessian.coordinates)
     # Σ = c∇²L has no tangent part, and Σ = s²I no block across, whatever else Γ may be.
-    along = zeros(stated.columns) if known.proportion is not None else _tangent(hessian, stated.columns)
+    along = zeros(driven.columns) if known.proportion is not None else _tangent(hessian, driven.columns)
     tangent = stated.map(lambda _: along)
     straight = known.proportion is not None or known.isotropy is not None
     cross = normal.weighted @ along.T
@@ -66,7 +69,7 @@ def noise_on_manifold(
     within = manifold.without_zeros(normal.weighted @ normal.columns.T)
     # Where Σ has no block across, PΣ = PΣP; for isotropic noise that makes Σ_∥ = s²P at no cost.
     across = any(not entry.is_zero for entry in cross.entries)
-    parallel = tangent.weighted @ (along if across else stated.columns).T
+    parallel = tangent.weighted @ (along if across else driven.columns).T
     samples = problem.noise.sample_slopes(problem, manifold.landscape) if sampled else None
     return NoiseOnManifold(
         stated,

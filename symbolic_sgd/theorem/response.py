@@ -71,7 +71,7 @@ class Response(ABC):
 
     @property
     def in_parameters(self) -> bool:
-        """Whether Σ and S are covariances of the parameters alone, so that the theorem's own lines say all."""
+        """Whether the theorem's own lines say all: Σ and S are covariances of the parameters alone, whose fast field is ∇L."""
         return True
 
     @property
@@ -139,6 +139,19 @@ class KernelResponse(Response):
 
     def of_isotropy(self) -> Expression | None:
         return self.kernel.diagonal
+
+
+@dataclass(frozen=True)
+class MetricResponse(KernelResponse):
+    """S = (I − P)W(I − P)ᵀ∘k in the eigenvectors of the preconditioned Hessian, for the noise W of a step."""
+
+    @property
+    def in_parameters(self) -> bool:
+        return False
+
+    @property
+    def words(self) -> str:
+        return f"{self.kernel.name}, in the metric of the preconditioner"
 
 
 @dataclass(frozen=True)
@@ -250,7 +263,7 @@ def response_of(optimizer: Optimizer, problem: Problem, *, interpolating: bool) 
         return MapResponse()
     drawn = problem.noise.samples(problem) if optimizer.is_finite else None
     if drawn is None:
-        return KernelResponse(optimizer.kernel)
+        return MetricResponse(optimizer.kernel) if optimizer.in_metric else KernelResponse(optimizer.kernel)
     if not interpolating:
         raise BadInput(
             "each step draws a sample, and not all of them rest on Γ: at a learning rate that stays, SGD does not come near Γ there "

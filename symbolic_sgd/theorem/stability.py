@@ -1,7 +1,9 @@
 """Where an optimizer stays near Γ at a learning rate that stays: as a matrix that is positive definite there, and as numbers > 0."""
 
 from dataclasses import dataclass
+from itertools import accumulate
 from math import comb
+from operator import mul
 
 import sympy as sp
 
@@ -11,7 +13,7 @@ from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.optimizers.optimizer import Optimizer
-from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry
+from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, ObliqueGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.theorem.normal_frame import FRAMELESS_DIMENSION
 from symbolic_sgd.theorem.response import Response
@@ -30,6 +32,8 @@ def stability(
 ) -> Stability | None:
     """I − H/λ* > 0 across Γ for an edge λ*; for SGD on samples the map of the second moments, S ↦ HS + SH − ηE[H_iSH_i], is positive
     definite: that is mean-square stability (its inverse is Σ_k (1 − η·)ᵏη, a sum of maps that keep S ≥ 0)."""
+    if isinstance(normal, ObliqueGeometry):
+        return _in_metric(normal, optimizer)
     if optimizer.edge is None:
         return None
     if response.kernel is None:
@@ -47,6 +51,23 @@ def stability(
     hessian = manifold.restrict(manifold.landscape.hessian)
     below = Matrix.identity(graph, d) - hessian.scaled(slow)
     return Stability(below, _positive(normal, hessian, slow, below))
+
+
+def _in_metric(normal: ObliqueGeometry, optimizer: Optimizer) -> Stability | None:
+    """S > 0, where it is not the same everywhere, and I − SH/λ* > 0 across Γ, in the metric S."""
+    metric, graph = normal.preconditioner, normal.preconditioner[0, 0].graph
+    blocks: list[Matrix] = []
+    positive: list[Node] = []
+    if normal.bend or any(entry.op != "constant" for entry in metric.entries):
+        blocks.append(metric)
+        positive.extend(accumulate(PositiveDefinite.factor(metric).pivots, mul))
+    if optimizer.edge is not None:
+        slow, (gram, curvature) = 1 / from_sympy(optimizer.edge, graph), normal.space().powers(2)
+        blocks.append(gram - curvature.scaled(slow))
+        manifold = normal.frame.manifold
+        leaning = metric @ manifold.restrict(manifold.landscape.hessian)
+        positive.extend(_positive(normal, leaning, slow, blocks[-1]))
+    return Stability(Matrix.block_diagonal(graph, blocks), tuple(positive)) if blocks else None
 
 
 def never_at_the_edge(optimizer: Optimizer, response: Response, proportion: Expression | None) -> bool:

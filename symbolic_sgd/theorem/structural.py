@@ -6,7 +6,7 @@ own lines in H = ∇²L and its third derivative.
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property
@@ -32,7 +32,8 @@ from symbolic_sgd.algebra.vector_expressions import (
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.kernel import A, B
-from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.problems.problem import Landscape
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, Derivation
 from symbolic_sgd.theorem.response import MinibatchResponse, Response
 
 ZERO = Product(Fraction(0))
@@ -63,6 +64,11 @@ FIELD, OWN = Name("g", "g"), Name("b_own", r"b_{\mathrm{own}}")
 TANGENT_FACTOR = Name("τ", r"\tau", number=True)
 KERNEL, SAMPLES = Name("κ", r"\kappa"), Name("𝓜⁻¹", r"\mathcal{M}^{-1}")
 DRIFT, REGULARIZER = Name("b", "b"), Name("R", "R", number=True)
+PRECONDITIONER, STEP = Name("S_P", r"S_{\!P}"), Name("W", "W")
+SLOPE, GROUP_INVERSE = Name("J", "J"), Name("J^#", r"J^{\#}")
+SECOND = Name("∂²F", r"\partial^2 F")
+
+HALF = Fraction(1, 2)
 
 
 @dataclass(frozen=True)
@@ -160,7 +166,7 @@ class StructuralFormulas:
             stacked = values[BEND.name]
             values[BEND.name] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
         if self.third is not None:
-            values[THIRD.name] = self.third.at(point)
+            values[THIRD.name] = values[SECOND.name] = self.third.at(point)
         values |= self._of_response(values, point)
         for line in self.lines:
             zero = line.term is not None and line.value is ZERO
@@ -365,10 +371,15 @@ class ThirdDerivative:
     @staticmethod
     def of(derivation: Derivation) -> "ThirdDerivative":
         landscape = derivation.problem.landscape()
+        return ThirdDerivative.by(landscape, landscape.third_derivative)
+
+    @staticmethod
+    def by(landscape: Landscape, contracted: Callable[[Matrix], Matrix]) -> "ThirdDerivative":
+        """Of B ↦ a column, on the landscape's graph."""
         d = range(landscape.dimension)
         symbols = [[sp.Dummy("B") for _ in d] for _ in d]
         b = Matrix.of([landscape.graph.symbol(s) for s in row] for row in symbols)
-        program = Program.of({"third": landscape.third_derivative(b)})
+        program = Program.of({"third": contracted(b)})
         return ThirdDerivative(program, tuple(s for row in symbols for s in row))
 
     def subs(self, values: Mapping[sp.Symbol, Any]) -> "ThirdDerivative":
@@ -385,6 +396,41 @@ class ThirdDerivative:
             return _matrix(self.program.run(PRECISE, {**point, **given})["third"], 1)
 
         return third
+
+
+def totalled(
+    start: Sequence[Line], values: Mapping[str, tuple[Name, VectorExpression]], zero: Collection[str]
+) -> tuple[Line, ...]:
+    """The lines of the terms, of which some are zero, after those that define their letters; and the drift.
+
+    Args:
+        start: the first lines.
+        values: term → its letter and its formula.
+        zero: terms that vanish on Γ.
+    """
+    lines = [*start, *(Line(name, ZERO if term in zero else value, term) for term, (name, value) in values.items())]
+    shown = [name for term, (name, _) in values.items() if term in (*DRIFT_TERMS, IMPOSED.name) and term not in zero]
+    total: VectorExpression = ZERO if not shown else shown[0]
+    for name in shown[1:]:
+        total = total + name
+    return (*lines, Line(DRIFT, total, "drift"))
+
+
+def needed(lines: Sequence[Line]) -> tuple[Line, ...]:
+    """The lines that are terms, or that a later one needs."""
+    kept: list[Line] = []
+    names: set[str] = set()
+    for line in reversed(lines):
+        if line.term is not None or line.name is REGULARIZER or line.name.name in names:
+            kept.append(line)
+            names |= line.value.names
+    return tuple(reversed(kept))
+
+
+def used(entries: Mapping[str, Matrix], lines: Sequence[Line]) -> Program:
+    """f, σ, and what a line needs."""
+    names = {name for line in lines for name in line.value.names} | {LEVEL.name, SIGMA.name}
+    return Program.of({name: matrix for name, matrix in entries.items() if name in names})
 
 
 def _number(expression: Expression, point: Mapping[sp.Symbol, PreciseNumber]) -> PreciseNumber:

@@ -11,7 +11,6 @@ from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.vector_expressions import (
@@ -25,7 +24,7 @@ from symbolic_sgd.algebra.vector_expressions import (
 from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
 from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_field, zero_terms
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, Derivation
+from symbolic_sgd.theorem.derivation import IMPOSED, Derivation
 from symbolic_sgd.theorem.structural import (
     ACROSS,
     BEND,
@@ -33,11 +32,11 @@ from symbolic_sgd.theorem.structural import (
     COVARIANCE,
     CURVATURE,
     CURVATURES,
-    DRIFT,
     DUAL,
     FIELD,
     FRAME,
     GRAM,
+    HALF,
     HESSIAN,
     KERNEL,
     LEVEL,
@@ -63,9 +62,13 @@ from symbolic_sgd.theorem.structural import (
     Line,
     StructuralFormulas,
     ThirdDerivative,
+    needed,
+    totalled,
+    used,
 )
+from symbolic_sgd.theorem.structural_metric import of_metric
 
-HALF, QUARTER = Fraction(1, 2), Fraction(1, 4)
+QUARTER = Fraction(1, 4)
 
 SAME = mp.mpf("1e-50")
 """What an entry of a term may differ, beside the largest."""
@@ -76,6 +79,8 @@ POINTS = 2
 
 def structural_formulas(derivation: Derivation) -> StructuralFormulas:
     """The formulas of a derivation: by f_i where they agree with the program at its points, else the theorem's own lines."""
+    if derivation.optimizer.in_metric:
+        return of_metric(derivation)
     if not derivation.response.in_parameters:
         return _of_map(derivation)
     composed = composed_formulas(derivation, next(iter(SOLVERS.values())))
@@ -221,26 +226,10 @@ def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple
         "normal_regularization": (ACROSS, normal),
         **({IMPOSED.name: (OWN, -(TANGENT @ FIELD))} if derivation.optimizer.has_slow_field else {}),
     }
-    lines.extend(Line(name, ZERO if term in zero else value, term) for term, (name, value) in values.items())
-    shown = [name for term, (name, _) in values.items() if term in (*DRIFT_TERMS, IMPOSED.name) and term not in zero]
-    total: VectorExpression = ZERO if not shown else shown[0]
-    for name in shown[1:]:
-        total = total + name
-    lines.append(Line(DRIFT, total, "drift"))
+    lines = list(totalled(lines, values, zero))
     if regularizer is not None and "mixed_regularization" in zero and "normal_regularization" not in zero:
         lines.append(Line(REGULARIZER, regularizer))
-    return _needed(lines)
-
-
-def _needed(lines: Sequence[Line]) -> tuple[Line, ...]:
-    """The lines that are terms, or that a later one needs."""
-    kept: list[Line] = []
-    needed: set[str] = set()
-    for line in reversed(lines):
-        if line.term is not None or line.name is REGULARIZER or line.name.name in needed:
-            kept.append(line)
-            needed |= line.value.names
-    return tuple(reversed(kept))
+    return needed(lines)
 
 
 # --- one f ------------------------------------------------------------------------------------
@@ -275,7 +264,7 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
         rank=derivation.codimension,
-        entries=_used(entries, lines),
+        entries=used(entries, lines),
         third=None,
         bends=m if m > 1 else 0,
         lines=lines,
@@ -288,12 +277,6 @@ def _of_optimizer(samples: Matrix | None, tangent_factor: Node, slow: Matrix | N
     """What an optimizer brings: a_1 … a_n, τ, g."""
     brought = {SAMPLES.name: samples, FIELD.name: slow, TANGENT_FACTOR.name: Matrix.column([tangent_factor])}
     return {name: matrix for name, matrix in brought.items() if matrix is not None}
-
-
-def _used(entries: Mapping[str, Matrix], lines: Sequence[Line]) -> Program:
-    """f, σ, and what a line needs."""
-    needed = {name for line in lines for name in line.value.names} | {LEVEL.name, SIGMA.name}
-    return Program.of({name: matrix for name, matrix in entries.items() if name in needed})
 
 
 def _curvature(known: Matrix, entries: dict[str, Matrix], *, alone: bool) -> VectorExpression:
@@ -392,7 +375,7 @@ def _of_map(derivation: Derivation) -> StructuralFormulas:
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
         rank=derivation.codimension,
-        entries=_used({HESSIAN.name: blocks["hessian"]}, PROJECTION),
+        entries=used({HESSIAN.name: blocks["hessian"]}, PROJECTION),
         third=ThirdDerivative.of(derivation),
         bends=0,
         lines=PROJECTION,
@@ -431,7 +414,7 @@ def _general(derivation: Derivation) -> StructuralFormulas:
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
         rank=derivation.codimension,
-        entries=_used(entries, lines),
+        entries=used(entries, lines),
         third=ThirdDerivative.of(derivation),
         bends=0,
         lines=lines,

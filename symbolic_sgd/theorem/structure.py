@@ -61,27 +61,24 @@ def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, response: Respons
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
         return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
-    isotropy = _isotropy(manifold, normal, noise)
+    isotropy, say = _isotropy(manifold, normal, noise), normal.letters
     proportion = _proportion(manifold, normal, noise)
     if not response.is_lyapunov:
         return _by_response(normal, noise, response, proportion, isotropy)
     if proportion is not None:
         half = from_sympy(proportion, graph) / 2
-        words = f"Σ_⊥ = c∇²L on Γ with c = {proportion}: S = (c/2)(I − ∂Φ), normal regularization = −(c/4)∂Φ∇tr ∇²L"
-        identity = Matrix.identity(graph, d)
-        solution = (identity - normal.tangent_part(identity)).scaled(half)
-        source = identity.scaled(half)
+        words = f"{say.noise} = c{say.multiple} on Γ with c = {proportion}: S = (c/2){say.across}{say.label}"
+        ambient = normal.ambient
+        solution = (ambient - normal.tangent_part(ambient)).scaled(half)
+        source = ambient.scaled(half)
         return NormalNoise(solution, source, proportion, isotropy, words)
     if isotropy is not None:
-        half = from_sympy(isotropy, graph) / 2
-        solution = normal.pseudo_inverse(Matrix.diagonal(graph, [half] * d))
-        words = (
-            f"Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {isotropy}: S = (s²/2)∇²L†, normal regularization = −(s²/4)∂Φ∇ln|∇²L|₊"
-        )
+        solution = normal.pseudo_inverse(normal.ambient.scaled(from_sympy(isotropy, graph) / 2))
+        words = f"{say.noise} = s²{say.across} on Γ with s² = {isotropy}: S = (s²/2){say.inverse}{say.isotropic}"
         return NormalNoise(solution, solution, None, isotropy, words)
     if y.shape[0] > 1 and all(manifold.proved_zero(_asymmetry(normal.product(y)))):
         solution = normal.commuting_inverse(y)
-        return NormalNoise(solution, solution, None, None, "Σ_⊥ commutes with ∇²L on Γ: S = ½ ∇²L† Σ_⊥")
+        return NormalNoise(solution, solution, None, None, say.commuting)
     solution = normal.stationary(y, response)
     return NormalNoise(
         solution, solution, None, None, "No structure of Σ_⊥ was recognised: S solves the Lyapunov equation"
@@ -96,23 +93,24 @@ def _by_response(
     isotropy: Expression | None,
 ) -> NormalNoise:
     """S of an optimizer: a function of H where Σ_⊥ is a multiple of H or of I − ∂Φ, and the response has such a function."""
+    say = normal.letters
+    solved = f"g({say.slope}){say.across}, g(λ)"
     across = [
         (
             proportion,
             response.of_proportion(),
-            "Σ_⊥ = c∇²L on Γ with c = {}: S = c·g(∇²L)(I − ∂Φ), g(λ) = λk(λ, λ) = {}",
+            f"{say.noise} = c{say.multiple} on Γ with c = {{}}: S = c·{solved} = λk(λ, λ) = {{}}",
         ),
         (
             isotropy,
             response.of_isotropy(),
-            "Σ_⊥ = s²(I − ∂Φ) on Γ with s² = {}: S = s²·g(∇²L)(I − ∂Φ), g(λ) = k(λ, λ) = {}",
+            f"{say.noise} = s²{say.across} on Γ with s² = {{}}: S = s²·{solved} = k(λ, λ) = {{}}",
         ),
     ]
     for factor, function, words in across:
         if factor is not None and function is not None:
-            graph, d = normal.frame.manifold.landscape.graph, normal.frame.manifold.landscape.dimension
-            identity = Matrix.identity(graph, d)
-            solution = normal.function(function, identity - normal.tangent_part(identity))
+            graph, ambient = normal.frame.manifold.landscape.graph, normal.ambient
+            solution = normal.function(function, ambient - normal.tangent_part(ambient))
             solution = solution.scaled(from_sympy(factor, graph))
             shown = words.format(factor, str(function.subs(A, CURVATURE)).replace(str(CURVATURE), "λ"))
             return NormalNoise(solution, solution, proportion, isotropy, f"{shown}, by {response.words}")

@@ -1,0 +1,119 @@
+"""The theorem for a preconditioned field F = S∇L, literally: SymPy's derivatives of F, Cholesky's factor of S, and eigenvectors.
+
+With S = LLᵀ the coordinates x̃ = L⁻¹x make it plain: the field is L⁻¹F(Lx̃), its slope on Γ LᵀHL, symmetric, its noise Lᵀσ, and its
+second derivatives L⁻¹F″[L·Lᵀ]. What is found there is carried back by L.
+"""
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, Contraction, precise
+from symbolic_sgd.checks.fresh_points import Point
+from symbolic_sgd.checks.literal import PRECISE, LiteralTerms, LiteralTheorem, literal_terms
+from symbolic_sgd.flow.loss_functions import symmetric_symbols
+from symbolic_sgd.optimizers.optimizer import Optimizer
+
+
+@dataclass(frozen=True)
+class FieldBySymPy(BySymPy):
+    """A problem in SymPy's differentiation, with the fast field of an optimizer."""
+
+    optimizer: Optimizer
+
+    @cached_property
+    def metric(self) -> Program:
+        """S, as `metric`."""
+        stated, graph = self._preconditioner, Graph()
+        d = range(stated.rows)
+        return Program.of({"metric": Matrix.of([self._stand_ins.lift(stated[i, j], graph) for j in d] for i in d)})
+
+    @cached_property
+    def bent(self) -> Contraction:
+        """F″[C]."""
+        real, graph = self._stand_ins, Graph()
+        field = self._preconditioner * sp.Matrix(real.gradient(self.problem.loss))
+        upper = symmetric_symbols(len(real.variables))
+        second = [
+            sp.Add(
+                *[
+                    c * sp.diff(f, s, t)
+                    for s, row in zip(real.variables, upper, strict=True)
+                    for t, c in zip(real.variables, row, strict=True)
+                ]
+            )
+            for f in field
+        ]
+        return Contraction(Program.of({"third": Matrix.column(real.lift(e, graph) for e in second)}), upper)
+
+    @property
+    def _preconditioner(self) -> Any:
+        stated: Any = self.optimizer.metric(self.problem)
+        return sp.Matrix(stated).xreplace(dict(self._stand_ins.real))
+
+
+@dataclass(frozen=True)
+class LiteralField(LiteralTheorem):
+    """The theorem for a preconditioned field at points of Γ."""
+
+    stated: FieldBySymPy
+
+    def terms(self, point: Point) -> LiteralTerms:
+        with mp.workdps(DIGITS):
+            root = mp.cholesky(self._metric(point))
+            back = mp.inverse(root)
+            response = self._response(point)
+            if response.slow is not None:
+                response = replace(response, slow=back * response.slow)
+            found = literal_terms(
+                PRECISE,
+                root.T * self._hessian(point) * root,
+                root.T * self._sigma(point),
+                lambda b: back * self._bent(point, root * b * root.T),
+                self.rank,
+                response,
+            )
+            carried = {name: root * getattr(found, name) for name in vars(found)}
+            plain = literal_terms(PRECISE, self._hessian(point), self._sigma(point), lambda b: 0 * b[:, 0], self.rank)
+            return replace(
+                found,
+                **carried
+                | {
+                    "tangent_projection": root * found.tangent_projection * back,
+                    "hessian_pinv": plain.hessian_pinv,
+                    "lyapunov_solution": root * found.lyapunov_solution * root.T,
+                },
+            )
+
+    def differential(self, point: Point) -> PreciseMatrix:
+        with mp.workdps(DIGITS):
+            return mp.lu_solve(self._metric(point), self.terms(point).regularization)
+
+    def descended(self, point: Point, slope: PreciseMatrix) -> PreciseMatrix:
+        with mp.workdps(DIGITS):
+            return -(self.terms(point).tangent_projection * (self._metric(point) * slope))
+
+    def diffusion(self, point: Point) -> PreciseMatrix:
+        return self.terms(point).tangent_noise
+
+    def float_terms(self, row: np.ndarray) -> LiteralTerms:
+        terms = self.terms(self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True))))
+        return LiteralTerms(**{name: np.array(m.tolist(), dtype=float) for name, m in vars(terms).items()})
+
+    def float_differential(self, row: np.ndarray) -> np.ndarray:
+        point = self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True)))
+        return np.array(self.differential(point).tolist(), dtype=float)
+
+    def _metric(self, point: Point) -> PreciseMatrix:
+        return precise(self.stated.metric, point)["metric"]
+
+    def _bent(self, point: Point, b: PreciseMatrix) -> PreciseMatrix:
+        return self._contracted(self.stated.bent, point, b)

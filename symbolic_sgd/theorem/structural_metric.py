@@ -1,0 +1,98 @@
+"""The lines of a derivation in vectors where the fast field is F = S_P∇L for a preconditioner S_P, and projections are oblique."""
+
+from symbolic_sgd.algebra.differentiate import contracted_hessian
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
+from symbolic_sgd.theorem.composed import slow_field, zero_terms
+from symbolic_sgd.theorem.derivation import IMPOSED, Derivation
+from symbolic_sgd.theorem.structural import (
+    ACROSS,
+    COMPENSATION,
+    COVARIANCE,
+    FIELD,
+    GROUP_INVERSE,
+    HALF,
+    HESSIAN,
+    KERNEL,
+    MIXED,
+    NOISE,
+    OWN,
+    PRECONDITIONER,
+    PSEUDO_INVERSE,
+    RANK,
+    SECOND,
+    SIGMA,
+    SLOPE,
+    STATIONARY,
+    STEP,
+    TANGENT,
+    Line,
+    StructuralFormulas,
+    ThirdDerivative,
+    totalled,
+    used,
+)
+
+
+def of_metric(derivation: Derivation) -> StructuralFormulas:
+    """The lines in J = ∂F, its group inverse, and the covariance W of the noise of a step."""
+    graph, response = Graph(), derivation.response
+    blocks = derivation.blocks.on(graph)
+    entries = {
+        SIGMA.name: blocks["noise_factor"],
+        HESSIAN.name: blocks["hessian"],
+        PRECONDITIONER.name: _metric(derivation, graph),
+    }
+    if derivation.optimizer.has_slow_field:
+        entries[FIELD.name] = slow_field(derivation, graph)
+    second = lambda b: apply("third", SECOND, b)  # noqa: E731
+    moved: VectorExpression = STEP @ TANGENT.T
+    if response.mixed != 1:
+        moved = apply("function_in_metric", SLOPE, PRECONDITIONER, RANK, KERNEL, moved)
+    across = IDENTITY - TANGENT
+    values = {
+        "lyapunov_solution": (
+            STATIONARY,
+            apply("by_pairs_in_metric", SLOPE, PRECONDITIONER, RANK, KERNEL, across @ STEP @ across.T),
+        ),
+        "tangent_noise": (NOISE, TANGENT @ PRECONDITIONER @ SIGMA),
+        "tangent_noise_compensation": (COMPENSATION, -HALF * (GROUP_INVERSE @ second(TANGENT @ STEP @ TANGENT.T))),
+        "mixed_regularization": (MIXED, -(TANGENT @ second(GROUP_INVERSE @ moved))),
+        "normal_regularization": (ACROSS, -HALF * (TANGENT @ second(STATIONARY))),
+        **({IMPOSED.name: (OWN, -(TANGENT @ FIELD))} if derivation.optimizer.has_slow_field else {}),
+    }
+    start = (
+        Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN, RANK), "hessian_pinv"),
+        Line(SLOPE, PRECONDITIONER @ HESSIAN),
+        Line(GROUP_INVERSE, apply("group_inverse", SLOPE, PRECONDITIONER, RANK)),
+        Line(TANGENT, IDENTITY - SLOPE @ GROUP_INVERSE, "tangent_projection"),
+        Line(COVARIANCE, SIGMA @ SIGMA.T),
+        Line(STEP, PRECONDITIONER @ COVARIANCE @ PRECONDITIONER),
+    )
+    lines = totalled(start, values, zero_terms(derivation.program))
+    return StructuralFormulas(
+        parameters=derivation.problem.parameters,
+        rank=derivation.codimension,
+        entries=used(entries, lines),
+        third=_second_derivative(derivation),
+        bends=0,
+        lines=lines,
+        response=response,
+    )
+
+
+def _metric(derivation: Derivation, graph: Graph) -> Matrix:
+    stated = derivation.optimizer.metric(derivation.problem)
+    assert stated is not None
+    return Matrix.of([from_sympy(stated[i, j], graph) for j in range(stated.cols)] for i in range(stated.rows))
+
+
+def _second_derivative(derivation: Derivation) -> ThirdDerivative:
+    """∂²F[B]."""
+    landscape = derivation.problem.landscape()
+    field = _metric(derivation, landscape.graph) @ landscape.gradient
+    return ThirdDerivative.by(
+        landscape, lambda b: Matrix.column(contracted_hessian(f, landscape.variables, b.rows) for f in field.entries)
+    )
