@@ -37,6 +37,8 @@ from symbolic_sgd.optimizers.local_sgd import LocalSGD as LocalSGD
 from symbolic_sgd.optimizers.momentum import HeavyBall as HeavyBall
 from symbolic_sgd.optimizers.momentum import Nesterov as Nesterov
 from symbolic_sgd.optimizers.preconditioned import Preconditioned as Preconditioned
+from symbolic_sgd.optimizers.second_moments import Adam as Adam
+from symbolic_sgd.optimizers.second_moments import RMSprop as RMSprop
 from symbolic_sgd.optimizers.sgd import SGD as SGD
 from symbolic_sgd.problems.exact import exact as exact
 from symbolic_sgd.problems.noise import GradientNoise as GradientNoise

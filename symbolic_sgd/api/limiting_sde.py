@@ -95,7 +95,7 @@ class LimitingSDE(Printable):
 
     @property
     def problem(self) -> Problem:
-        """What was stated."""
+        """What was stated, in all slow variables."""
         return self.derivation.stated
 
     @property
@@ -127,7 +127,7 @@ class LimitingSDE(Printable):
 
     @property
     def slow_variables(self) -> tuple[sp.Symbol, ...]:
-        """What drift and diffusion are over: the parameters."""
+        """What drift and diffusion are over: the parameters, and slow second moments."""
         return self.problem.parameters
 
     @property
@@ -136,10 +136,17 @@ class LimitingSDE(Printable):
         kernel = self.derivation.response.kernel
         return kernel.shown if kernel is not None and self.optimizer.follows_hessian else None
 
-    @property
-    def joint_potential(self) -> None:
-        """A potential in the parameters and the optimizer's slow memory; None, as these optimizers have no slow memory."""
-        return None
+    @cached_property
+    def joint_potential(self) -> sp.Expr | None:
+        """E(x, v), which the motion of the parameters and of slow second moments descends; None for optimizers without them.
+
+        With label noise, Σ = κ∇²L, and S(v) = diag s(v), s = ∇ω: dx = −¼ ∂Φ S ∇_x E dt and dv = −c (−∂s)⁻¹ ∂_v E dt on Γ, with
+        E = −(2κ/η) tr log(1 − ηS∇²L/2) − ⟨s(v), v⟩ + ω(v), and E = ⟨s(v), κ diag ∇²L − v⟩ + ω(v) as η → 0.
+
+        Raises:
+            Undecided: another noise, momentum at a learning rate that stays, or weight decay: no potential is known there.
+        """
+        return regularizer.joint_potential.joint_potential(self.derivation)
 
     @property
     def manifold(self) -> ManifoldSummary:
@@ -563,7 +570,7 @@ class LimitingSDE(Printable):
 
     def _edge(self) -> tuple[str, ...]:
         """What is known of the edge of stability, where the optimizer has one."""
-        if self.derivation.stable is None:
+        if self.derivation.stable is None or (self.optimizer.in_metric and self.optimizer.edge is None):
             return ()
         still = self._matrix("tangent_noise")
         descends = never_at_the_edge(self.optimizer, self.derivation.response, self.derivation.proportion)
@@ -642,7 +649,7 @@ def derive_limiting_sde(
     Args:
         problem: a loss and the noise of SGD, or a `Family` of them.
         optimizer: SGD() at a learning rate η → 0 (default), or SGD(learning_rate=η), HeavyBall(…), Nesterov(…), LocalSGD(…),
-            ColouredNoise(…); its symbols become constants of the problem.
+            ColouredNoise(…), Preconditioned(…), RMSprop(…), Adam(…), IteratedMap(…); its symbols become constants of the problem.
         progress: told in words what is being done, for large problems.
 
     Raises:

@@ -180,7 +180,7 @@ def _diagonal(entries: list[Any]) -> list[list[Any]]:
     return [[a if i == j else 0 for j in range(len(entries))] for i, a in enumerate(entries)]
 
 
-def _number(expression: Any, point: Mapping[Any, Any]) -> PreciseNumber:
+def number_at(expression: Any, point: Mapping[Any, Any]) -> PreciseNumber:
     """An expression at a point, at the working precision."""
     program = Program.of({"value": Matrix.column([from_sympy(expression, Graph())])})
     return program.run(PRECISE_NUMBERS, point)["value"][0]
@@ -230,13 +230,13 @@ class LiteralTheorem:
         if drawn is not None:
             slopes = [precise(self.stated.function(r), point)["gradient"] for r in problem.residuals]
             columns = mp.matrix([[slope[i] for slope in slopes] for i in range(problem.dimension)])
-            samples = (_number(optimizer.rate, point), [mp.mpf(w.numerator) / w.denominator for w in drawn], columns)
+            samples = (number_at(optimizer.rate, point), [mp.mpf(w.numerator) / w.denominator for w in drawn], columns)
         slow, kernel = optimizer.slow_field(problem), optimizer.kernel
         assert kernel is not None, "maps have a literal theorem of their own"
         return LiteralResponse(
-            kernel=lambda a, b: _number(kernel.function(A, B), {**point, A: mp.mpf(a), B: mp.mpf(b)}),
-            tangent_factor=_number(optimizer.tangent_factor, point),
-            slow=mp.matrix([_number(g, point) for g in slow]) if optimizer.has_slow_field else None,
+            kernel=lambda a, b: number_at(kernel.function(A, B), {**point, A: mp.mpf(a), B: mp.mpf(b)}),
+            tangent_factor=number_at(optimizer.tangent_factor, point),
+            slow=mp.matrix([number_at(g, point) for g in slow]) if optimizer.has_slow_field else None,
             samples=samples,
         )
 
@@ -245,7 +245,7 @@ class LiteralTheorem:
         with mp.workdps(DIGITS):
             _, axes = PRECISE.eigenvectors(self._hessian(point))
             normal, sigma = axes[:, axes.cols - self.rank :], self._sigma(point)
-            root = mp.sqrt(_number(self.optimizer.tangent_factor, point))
+            root = mp.sqrt(number_at(self.optimizer.tangent_factor, point))
             return (sigma - normal @ (normal.T @ sigma)) * root
 
     def tangent_axes(self, point: Point) -> PreciseMatrix:

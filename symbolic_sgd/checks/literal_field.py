@@ -18,7 +18,7 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, Contraction, precise
 from symbolic_sgd.checks.fresh_points import Point
-from symbolic_sgd.checks.literal import PRECISE, LiteralTerms, LiteralTheorem, literal_terms
+from symbolic_sgd.checks.literal import PRECISE, LiteralTerms, LiteralTheorem, literal_terms, number_at
 from symbolic_sgd.flow.loss_functions import symmetric_symbols
 from symbolic_sgd.optimizers.optimizer import Optimizer
 
@@ -83,15 +83,27 @@ class LiteralField(LiteralTheorem):
             )
             carried = {name: root * getattr(found, name) for name in vars(found)}
             plain = literal_terms(PRECISE, self._hessian(point), self._sigma(point), lambda b: 0 * b[:, 0], self.rank)
-            return replace(
-                found,
-                **carried
-                | {
-                    "tangent_projection": root * found.tangent_projection * back,
-                    "hessian_pinv": plain.hessian_pinv,
-                    "lyapunov_solution": root * found.lyapunov_solution * root.T,
-                },
-            )
+            carried |= {
+                "tangent_projection": root * found.tangent_projection * back,
+                "hessian_pinv": plain.hessian_pinv,
+                "lyapunov_solution": root * found.lyapunov_solution * root.T,
+            }
+            return LiteralTerms(**self._remembered(point, carried))
+
+    def _remembered(self, point: Point, terms: dict[str, PreciseMatrix]) -> dict[str, PreciseMatrix]:
+        """With what slow second moments v learn of the noise, c V(Σ) and cηV(HSH)."""
+        moments = self.optimizer.second_moments(self.stated.problem)
+        if moments is None:
+            return terms
+        c, d = number_at(moments.rate, point), self.stated.problem.dimension
+        hessian, sigma = self._hessian(point), self._sigma(point)
+        covariance, seen = sigma * sigma.T, hessian * terms["lyapunov_solution"] * hessian
+        column = lambda b: mp.matrix([0] * (d - moments.size) + [c * a for a in moments.of(lambda i, j: b[i, j])])  # noqa: E731
+        curved = terms["noise_curvature_drift"] + column(covariance)
+        normal = terms["normal_regularization"]
+        if self.optimizer.is_finite:
+            normal = normal + number_at(self.optimizer.rate, point) * column(seen)
+        return terms | {"noise_curvature_drift": curved, "normal_regularization": normal}
 
     def differential(self, point: Point) -> PreciseMatrix:
         with mp.workdps(DIGITS):

@@ -197,18 +197,26 @@ class _Oracle:
         parts = {"σ": identity, "Pσ": self.along, "Qσ": identity - self.along, "(P−Q)σ": 2 * self.along - identity}
         drifts: dict[str, list[np.ndarray]] = {name: [] for name in (*parts, "slow fields")}
         covariances: list[np.ndarray] = []
-        ends = self._ends(self._columns(drawn, scales, list(parts.values())), rate, depth)
+        ends, stepped = self._ends(self._columns(drawn, scales, list(parts.values())), rate, depth)
         shifts = ends[:, :, 1:] - ends[:, :, :1]  # D × sequences of samples × columns
         slow, moved = shifts[:, :, :levels], shifts[:, :, levels:].reshape(*shifts.shape[:2], levels, len(parts), -1)
+        # What one step moves in the mean is the curvature of the map in its noise, which is no part of the blocks.
+        bent = (stepped[:, 1 + levels :] - stepped[:, :1]).reshape(self.d, levels, len(parts), -1)
+        curved: dict[str, list[np.ndarray]] = {name: [] for name in parts}
         for level, scale in enumerate(scales):
             per = unit * float(scale) ** 2
             drifts["slow fields"].append(mean(slow[:, :, level]) / per)
             for k, name in enumerate(parts):
                 drifts[name].append(mean(moved[:, :, level, k]) / per)
+                curved[name].append(mean(bent[:, level, k]) / per)
             squares = _floats(moved[:, :, level, 0].reshape(self.d, -1))
             covariances.append((squares @ squares.T / squares.shape[1] / per).ravel())
         drift = {name: np.array(values) for name, values in drifts.items()}
-        seen = {name: extrapolate(combined(drift), 2) for name, combined in BLOCKS.items()}
+        seen = {"drift": extrapolate(BLOCKS["drift"](drift), 2)}
+        if self.optimizer.curves_noise:
+            seen["noise_curvature_drift"] = extrapolate(curved["σ"], 2)
+            drift |= {name: drift[name] - np.array(values) for name, values in curved.items()}
+        seen = {name: extrapolate(combined(drift), 2) for name, combined in BLOCKS.items()} | seen
         return seen | {"covariance": extrapolate(covariances, 2)}
 
     def _columns(self, atoms: np.ndarray, scales: np.ndarray, parts: Sequence[np.ndarray]) -> "_Columns":
@@ -226,8 +234,9 @@ class _Oracle:
         slow[1 : 1 + count] = scales**2
         return _Columns(draws, projections, slow)
 
-    def _ends(self, columns: "_Columns", rate: Fraction | None, depth: int) -> np.ndarray:
-        """Where the iteration ends after one step of every column and every sequence of samples, D×sequences×columns."""
+    def _ends(self, columns: "_Columns", rate: Fraction | None, depth: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where the iteration ends after one step of every column and every sequence of samples, D×sequences×columns; and where that one
+        step leads, D×columns."""
         width, kind = len(columns.slow), self.kind
         known: dict[sp.Symbol, Any] = dict(self.known)
         if rate is not None:
@@ -241,13 +250,14 @@ class _Oracle:
         ]
         with np.errstate(all="ignore"):
             z = self._moved(self.first, z, known | {s: row.astype(kind.dtype) for s, row in drawn})
+            stepped = z[: self.d].copy()  # settling goes on in place
             for _ in range(depth):
                 z = np.concatenate([self._moved(sample, z, known) for sample in self.samples], axis=1)
             weights = [self._number(self.optimizer.effective_rate, rate)] * (len(z) - self.d)
             ends = Settling(self.kind, self.further.program, self.further.state, weights, self.optimizer.label).ends(
                 z, known
             )
-        return ends.reshape(self.d, -1, width)
+        return ends.reshape(self.d, -1, width), stepped
 
     def _moved(self, step: "_Step | _Rest", z: np.ndarray, known: Mapping[sp.Symbol, Any]) -> np.ndarray:
         moved = np.empty_like(z)

@@ -7,6 +7,7 @@ from symbolic_sgd.optimizers.local_sgd import LocalSGD
 from symbolic_sgd.optimizers.momentum import HeavyBall, Nesterov
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.preconditioned import Preconditioned
+from symbolic_sgd.optimizers.second_moments import Adam, RMSprop
 from symbolic_sgd.optimizers.sgd import SGD
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -15,6 +16,8 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "nesterov": Nesterov,
     "local_sgd": LocalSGD,
     "preconditioned": Preconditioned,
+    "rmsprop": RMSprop,
+    "adam": Adam,
     "coloured_noise": ColouredNoise,
 }
 """Name → constructor, whose keywords are those of the file's table."""

@@ -25,6 +25,7 @@ from symbolic_sgd.optimizers.kernel import Kernel
 from symbolic_sgd.problems.symbols import check_expression
 
 if TYPE_CHECKING:
+    from symbolic_sgd.optimizers.second_moments import SecondMoments
     from symbolic_sgd.problems.problem import Problem
 
 LEARNING_RATE = sp.Symbol("eta", positive=True)
@@ -145,6 +146,14 @@ class Optimizer(ABC):
     def iteration(self) -> Iteration:
         """Its map."""
 
+    def extended(self, problem: "Problem") -> "Problem":
+        """The problem in all slow variables: its parameters, and what else moves as slowly."""
+        return problem
+
+    def second_moments(self, problem: "Problem") -> "SecondMoments | None":
+        """What it remembers of the squares of its gradients as slowly as it moves along Γ; None where it has no such memory."""
+        return None
+
     def iteration_of(self, problem: "Problem") -> Iteration:
         """Its map for a problem."""
         return self.iteration
@@ -236,7 +245,7 @@ class Optimizer(ABC):
 
 
 def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool = False) -> "Problem":
-    """The problem with the optimizer's symbols among its constants.
+    """The problem in all slow variables, with the optimizer's symbols among its constants.
 
     Args:
         optimizer: whose symbols.
@@ -246,6 +255,7 @@ def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool 
     Raises:
         BadSymbol: a symbol of the optimizer is a parameter, or its slow potential holds one that is not declared.
     """
+    problem = optimizer.extended(problem)
     own = optimizer.own_symbols if iterated else optimizer.symbols
     reserved = NOISE_SCALE if optimizer.is_finite else optimizer.rate
     if reserved in optimizer.own_symbols:

@@ -92,6 +92,10 @@ class Noise(ABC):
         """The same noise with f applied to its expressions in the parameters; none by default."""
         return self
 
+    def extended(self, problem: "Problem") -> "Noise":
+        """The same noise where as many further parameters follow, which neither the loss nor the noise moves."""
+        return self
+
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> "KnownCovariance":
         """What the model tells of Σ on Γ without a computation.
 
@@ -238,6 +242,9 @@ class GradientNoise(Noise):
     def map(self, f: Callable[[Expression], Expression]) -> Noise:
         return GradientNoise(self.sigma.applyfunc(f))
 
+    def extended(self, problem: "Problem") -> Noise:
+        return GradientNoise(sp.Matrix.vstack(sp.Matrix(self.sigma), sp.zeros(*self.sigma.shape)))
+
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         rows, columns = self.sigma.shape
         matrix = Matrix.of([from_sympy(self.sigma[i, j], landscape.graph) for j in range(columns)] for i in range(rows))
@@ -263,6 +270,9 @@ class IsotropicNoise(Noise, FamilyNoise):
 
     def map(self, f: Callable[[Expression], Expression]) -> Noise:
         return IsotropicNoise(f(self._scale))
+
+    def extended(self, problem: "Problem") -> Noise:
+        return GradientNoise(self._scale * sp.eye(problem.dimension)).extended(problem)
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
         return KnownCovariance(isotropy=self.isotropy)

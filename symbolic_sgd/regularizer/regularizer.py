@@ -113,6 +113,11 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
             NoRegularizerFormula on a one-dimensional Γ, where R exists along every arc.
         ExpressionTooLarge: R does not expand within the budget.
     """
+    if derivation.optimizer.second_moments(derivation.problem) is not None:
+        raise Undecided(
+            "the parameters move together with slow second moments, which a function of the parameters alone says nothing of: "
+            "sde.joint_potential is one of both, where it is known"
+        )
     effort = effort or Effort(REGULARIZER)
     try:
         effort.begin("R by the structure of the noise")

@@ -146,7 +146,14 @@ class MetricSpectrum(Spectrum):
     def shifted(self, t: Expression) -> Expression:
         if self.derivation.codimension == 1:
             return 1 + t * self.trace()
-        return self._determinant(sp.eye(self.metric.rows) + t * self._leaning)
+        space = self.derivation.normal_space
+        if isinstance(space, ComposedFrame):  # M×M
+            frame = space.frame.expand("frame")
+            leaning = space.curvature.expand("curvature") * (frame.T * self.metric * frame)
+        else:
+            moved = [i for i in range(self.metric.rows) if any(self._leaning[i, :])]
+            leaning = self._leaning.extract(moved, moved)
+        return self._determinant(sp.eye(leaning.rows) + t * leaning)
 
     def power_sum(self, k: int) -> Expression:
         return self.trace() if k == 1 else sp.expand((self._leaning**k).trace())

@@ -99,7 +99,8 @@ class Tuned:
         """What its learning rate is held against."""
         ours = isinstance(self.optimizer, SGD)
         descent = law.descent(problem, self.rate, self.values, self.scale) if ours else None
-        edge = at_numbers(self.optimizer, self.values, self.stated).edge
+        # With a preconditioner the edge is not one of ∇²L.
+        edge = None if self.optimizer.in_metric else at_numbers(self.optimizer, self.values, self.stated).edge
         return Bounds(self.optimizer.label, float(self.rate), descent, float("inf") if edge is None else float(edge))
 
     @property

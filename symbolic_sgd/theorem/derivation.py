@@ -31,6 +31,7 @@ from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_man
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
 from symbolic_sgd.theorem.response import KernelResponse, Response, check_codimension, response_of
+from symbolic_sgd.theorem.second_moments import with_second_moments
 from symbolic_sgd.theorem.size import check_expected_size, check_size
 from symbolic_sgd.theorem.stability import Stability, stability
 
@@ -173,6 +174,7 @@ BY_METRIC = {
     "mixed_regularization": r"-\partial\Phi\,\partial^2 F[J^{\#}\,W\,\partial\Phi^{\top}]",
     "normal_regularization": r"-\tfrac12\,\partial\Phi\,\partial^2 F[S]",
     "imposed_drift": r"-\partial\Phi\,g",
+    "noise_curvature_drift": r"c\,V[\Sigma]",
     "drift": r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
 }
 """For the fast field F = S_P∇L of a preconditioner S_P: κ in the eigenvectors of J = ∂F, J^# its group inverse."""
@@ -315,7 +317,7 @@ class Derivation:
     def _stable(self, budget: int) -> tuple[sp.Basic, ...]:
         if self.stable is None:
             return ()
-        positive = _independent(self.stable.expand("positive", budget=budget).flat(), self.problem.parameters)
+        positive = _independent(self.stable.expand("positive", budget=budget).flat(), self.problem)
         return tuple(condition for e in positive if (condition := _positive(e, self.problem.parameters)) is not sp.true)
 
 
@@ -361,6 +363,9 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     # The blocks of ½∂²Φ[Σ].
     progress("the drift")
     drift = drift_terms(normal, noise, response, _slow_field(optimizer, manifold))
+    moments = optimizer.second_moments(manifold.problem)
+    if moments is not None:
+        drift = with_second_moments(drift, normal, noise, optimizer, moments)
     progress("collecting the terms")
     stable = stability(normal, noise, optimizer, response)
     derivation = _collect(frame, normal, noise, drift, optimizer, response, stable, distinct=distinct)
@@ -488,13 +493,19 @@ def _blocks(normal: NodeGeometry, noise: NoiseOnManifold) -> dict[str, Matrix]:
     return {"noise_factor": noise.stated.factor, "hessian": hessian, **samples}
 
 
-def _independent(expressions: Sequence[Expression], parameters: Sequence[sp.Symbol]) -> list[Expression]:
-    """Numbers that are all positive exactly where these are: without factors that are positive for all real x, or by those before."""
-    real = {s: sp.Symbol(s.name, real=True) for s in parameters if s.is_real is None}
+def _independent(expressions: Sequence[Expression], problem: Problem) -> list[Expression]:
+    """Numbers that are all positive exactly where these are: without factors that are positive for all real x of the domain, or by those
+    before."""
+    positive = {c.gts for c in problem.domain if isinstance(c, sp.StrictGreaterThan | sp.StrictLessThan) and c.lts == 0}
+    real: dict[Any, Any] = {
+        s: sp.Symbol(s.name, positive=True) if s in positive else sp.Symbol(s.name, real=True)
+        for s in problem.parameters
+        if s.is_real is None
+    }
     known: set[Expression] = set()
     found: list[Expression] = []
     for expression in expressions:
-        factored: Any = sp.factor(expression) if sp.count_ops(expression) <= FACTORED else expression
+        factored: Any = sp.factor(sp.together(expression)) if sp.count_ops(expression) <= FACTORED else expression
         factors = sp.Mul.make_args(factored)
         left = [f for f in factors if f.as_base_exp()[0] not in known and f.xreplace(real).is_positive is not True]
         # What is never negative has to differ from 0 by itself.

@@ -60,7 +60,8 @@ def _in_metric(normal: ObliqueGeometry, optimizer: Optimizer) -> Stability | Non
     positive: list[Node] = []
     if normal.bend or any(entry.op != "constant" for entry in metric.entries):
         blocks.append(metric)
-        positive.extend(accumulate(PositiveDefinite.factor(metric).pivots, mul))
+        pivots = metric.diagonal_entries if metric.is_diagonal else PositiveDefinite.factor(metric).pivots
+        positive.extend(pivots if metric.is_diagonal else accumulate(pivots, mul))
     if optimizer.edge is not None:
         slow, (gram, curvature) = 1 / from_sympy(optimizer.edge, graph), normal.space().powers(2)
         blocks.append(gram - curvature.scaled(slow))

@@ -33,10 +33,13 @@ from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.problems.problem import Landscape
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, Derivation
+from symbolic_sgd.theorem.derivation import CURVED, DRIFT_TERMS, IMPOSED, Derivation
 from symbolic_sgd.theorem.response import MinibatchResponse, Response
 
 ZERO = Product(Fraction(0))
+
+OF_SPECTRUM = ("function", "function_in_metric")
+"""Functions that print as h."""
 
 LARGEST_SHOWN = 4
 """Rows of a matrix of numbers that is written out among what the letters are."""
@@ -67,6 +70,8 @@ DRIFT, REGULARIZER = Name("b", "b"), Name("R", "R", number=True)
 PRECONDITIONER, STEP = Name("S_P", r"S_{\!P}"), Name("W", "W")
 SLOPE, GROUP_INVERSE = Name("J", "J"), Name("J^#", r"J^{\#}")
 SECOND = Name("∂²F", r"\partial^2 F")
+MOMENTS, RATE, REMEMBERED = Name("V", "V"), Name("c", "c", number=True), Name("η", r"\eta", number=True)
+BENT = Name("b_ξξ", r"b_{\xi\xi}")
 
 HALF = Fraction(1, 2)
 
@@ -122,6 +127,7 @@ class StructuralFormulas:
         bends: how many matrices A_1 … A_M stand one below the other in the entries of A; 0 where A is one matrix.
         lines: the equations, in an order in which they can be computed.
         response: how the optimizer turns Σ_⊥ into S.
+        moments: how many slow second moments there are.
         hessian: ∇²L on Γ, where L = Σ h_i(f_i).
     """
 
@@ -132,6 +138,7 @@ class StructuralFormulas:
     bends: int
     lines: tuple[Line, ...]
     response: Response
+    moments: int = 0
     hessian: VectorExpression | None = None
 
     @property
@@ -165,6 +172,8 @@ class StructuralFormulas:
         if self.bends and BEND.name in values:
             stacked = values[BEND.name]
             values[BEND.name] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
+        if self.moments:
+            values[MOMENTS.name] = self._remembered
         if self.third is not None:
             values[THIRD.name] = values[SECOND.name] = self.third.at(point)
         values |= self._of_response(values, point)
@@ -183,6 +192,11 @@ class StructuralFormulas:
             return {}
         function = self.response.kernel.function
         return {KERNEL.name: lambda a, b: _number(function(A, B), {**point, A: a, B: b})}
+
+    def _remembered(self, b: PreciseMatrix) -> PreciseMatrix:
+        """V[B] in the rows of the second moments."""
+        d, size = len(self.parameters), self.moments
+        return mp.matrix([0] * (d - size) + [b[k, k] for k in range(size)])
 
     def _shape(self, term: str | None) -> tuple[int, int]:
         d = len(self.parameters)
@@ -223,7 +237,7 @@ class StructuralFormulas:
             meant.extend(self._numbers(CURVATURES))
         meant.extend(self._of_optimizer(used))
         for name in (PROPORTION, VARIANCE):
-            if name.name in self.entries.names and not self._is_itself(name):
+            if name.name in self.entries.names and not self.moments and not self._is_itself(name):
                 letter, value = self._letters.get(name.name, name), self.entries.expand(name.name)[0, 0]
                 meant.append(Given(letter.name, letter.tex, str(value), sp.latex(value)))
         return tuple(meant)
@@ -236,7 +250,7 @@ class StructuralFormulas:
             names = ", ".join(map(str, arguments))
             yield Given(f"{letter.name}({names})", rf"{letter.tex}({names})", str(k), sp.latex(k), k)
             if any(
-                isinstance(e, Function) and e.kind == "function" for line in self.lines for e in parts_of(line.value)
+                isinstance(e, Function) and e.kind in OF_SPECTRUM for line in self.lines for e in parts_of(line.value)
             ):
                 h = self.response.mixed.subs(A, sp.Symbol("lambda"))
                 yield Given("h(λ)", r"h(\lambda)", str(h).replace("lambda", "λ"), sp.latex(h), h)
@@ -249,11 +263,21 @@ class StructuralFormulas:
                 rf"\nabla^2 L\,S + S\,\nabla^2 L - {sp.latex(eta)}\,"
                 r"\mathbb{E}[a_i a_i^{\top} S\,a_i a_i^{\top}],\quad a_i = \nabla r_i",
             )
-        for name in (TANGENT_FACTOR, FIELD):
+        if MOMENTS.name in used:
+            yield Given(
+                "V[B]",
+                "V[B]",
+                "(0, diag B) in the rows of (x, v)",
+                r"(0, \mathrm{diag}\,B) \text{ in the rows of } (x, v)",
+            )
+        for name in (TANGENT_FACTOR, FIELD, PRECONDITIONER, RATE, REMEMBERED):
             if name.name in used and name.name in self.entries.names:
                 value = self.entries.expand(name.name)
                 single = value.shape == (1, 1)
+                if name is PRECONDITIONER and value.rows > LARGEST_SHOWN:
+                    continue
                 text = str(value[0, 0]) if single else f"({', '.join(map(str, value.flat()))})"
+                text = str(value.tolist()) if name is PRECONDITIONER else text
                 letter = letters.get(name.name, name)
                 yield Given(letter.name, letter.tex, text, sp.latex(value[0, 0] if single else value))
 
@@ -409,7 +433,11 @@ def totalled(
         zero: terms that vanish on Γ.
     """
     lines = [*start, *(Line(name, ZERO if term in zero else value, term) for term, (name, value) in values.items())]
-    shown = [name for term, (name, _) in values.items() if term in (*DRIFT_TERMS, IMPOSED.name) and term not in zero]
+    shown = [
+        name
+        for term, (name, _) in values.items()
+        if term in (*DRIFT_TERMS, IMPOSED.name, CURVED.name) and term not in zero
+    ]
     total: VectorExpression = ZERO if not shown else shown[0]
     for name in shown[1:]:
         total = total + name

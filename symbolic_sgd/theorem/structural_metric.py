@@ -6,9 +6,10 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
 from symbolic_sgd.theorem.composed import slow_field, zero_terms
-from symbolic_sgd.theorem.derivation import IMPOSED, Derivation
+from symbolic_sgd.theorem.derivation import CURVED, IMPOSED, Derivation
 from symbolic_sgd.theorem.structural import (
     ACROSS,
+    BENT,
     COMPENSATION,
     COVARIANCE,
     FIELD,
@@ -17,11 +18,14 @@ from symbolic_sgd.theorem.structural import (
     HESSIAN,
     KERNEL,
     MIXED,
+    MOMENTS,
     NOISE,
     OWN,
     PRECONDITIONER,
     PSEUDO_INVERSE,
     RANK,
+    RATE,
+    REMEMBERED,
     SECOND,
     SIGMA,
     SLOPE,
@@ -63,6 +67,18 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         "normal_regularization": (ACROSS, -HALF * (TANGENT @ second(STATIONARY))),
         **({IMPOSED.name: (OWN, -(TANGENT @ FIELD))} if derivation.optimizer.has_slow_field else {}),
     }
+    moments = derivation.optimizer.second_moments(derivation.problem)
+    if moments is not None:
+        entries[RATE.name] = Matrix.column([from_sympy(moments.rate, graph)])
+        remembered = lambda b: RATE @ apply("third", MOMENTS, b)  # noqa: E731
+        values[CURVED.name] = (BENT, remembered(COVARIANCE))
+        if derivation.optimizer.is_finite:
+            entries[REMEMBERED.name] = Matrix.column([from_sympy(derivation.optimizer.rate, graph)])
+            pushed = -HALF * (TANGENT @ second(STATIONARY))
+            values["normal_regularization"] = (
+                ACROSS,
+                pushed + REMEMBERED @ remembered(HESSIAN @ STATIONARY @ HESSIAN),
+            )
     start = (
         Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN, RANK), "hessian_pinv"),
         Line(SLOPE, PRECONDITIONER @ HESSIAN),
@@ -80,6 +96,7 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         bends=0,
         lines=lines,
         response=response,
+        moments=0 if moments is None else moments.size,
     )
 
 
