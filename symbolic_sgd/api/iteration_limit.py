@@ -61,7 +61,9 @@ def iteration_limit(problem: Problem, optimizer: Optimizer) -> IterationLimit:
 
     Returns:
         A function of points, (..., D) → (..., D), with values of constants by keyword: the end of z ← G(z, 0) from z = (x, 0), the
-        memory being 0 at the start. Slow fields, as weight decay, vanish with the noise and take no part.
+        memory being 0 at the start (ι(x) for maps with an embedding). Slow fields, as weight decay, vanish with the noise and take no
+        part. Where each step draws a sample it is the limit of the full gradient's iteration: the end of the samples' own depends on
+        their order.
 
     Raises:
         BadInput: an optimizer without a learning rate of its own.

@@ -1,17 +1,25 @@
 """Whether an optimizer stays near a point of Γ, from its own edge and SymPy's curvatures, and for samples from their second moments."""
 
+from math import isqrt
+
 import numpy as np
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.checks.literal_field import FieldBySymPy
+from symbolic_sgd.checks.literal_map import MapBySymPy
 from symbolic_sgd.checks.witness import Witness
 
 
 def stays(witness: Witness, row: np.ndarray) -> bool:
     """Whether steps from beside a row (parameters, then constants) lead back to Γ, in mean square."""
     optimizer, problem = witness.derivation.optimizer, witness.derivation.stated
+    if any(_value(witness, number, row) <= 0 for number in optimizer.positive_numbers):
+        return False
+    if isinstance(witness.stated, MapBySymPy):
+        return _radius_of_map(witness, witness.stated, row) < 1
     if optimizer.edge is None:
         return True
     if problem.noise.samples(problem) is not None:
@@ -20,7 +28,23 @@ def stays(witness: Witness, row: np.ndarray) -> bool:
 
 
 def _curvatures(witness: Witness, row: np.ndarray) -> np.ndarray:
-    return np.linalg.eigvalsh(witness.smooth_loss.hessian(row[None])[0])
+    """Of ∇²L, or of S∇²L for a preconditioner S."""
+    hessian = witness.smooth_loss.hessian(row[None])[0]
+    if isinstance(witness.stated, FieldBySymPy):
+        symbols = witness.derivation.problem.symbols
+        metric = evaluate(witness.stated.metric, symbols, row[None])["metric"].reshape(hessian.shape)
+        return np.sort(np.linalg.eigvals(metric @ hessian).real)
+    return np.linalg.eigvalsh(hessian)
+
+
+def _radius_of_map(witness: Witness, stated: MapBySymPy, row: np.ndarray) -> float:
+    """The spectral radius of ∂G across Γ: without the D − M eigenvalues that are closest to 1."""
+    derivation = witness.derivation
+    slope = evaluate(stated.program.select("slope"), derivation.problem.symbols, row[None])["slope"]
+    size = isqrt(slope.shape[1])
+    values = np.linalg.eigvals(slope.reshape(size, size))
+    across = values[np.argsort(np.abs(values - 1))][derivation.problem.dimension - derivation.codimension :]
+    return float(np.abs(across).max())
 
 
 def _radius_of_second_moments(witness: Witness, row: np.ndarray) -> float:

@@ -23,7 +23,9 @@ def add_optimizer(parser: argparse.ArgumentParser, *taken: str) -> None:
         parser: of the command.
         taken: keys whose options the command has itself.
     """
-    group = parser.add_argument_group("optimizer", "exact numbers, or constants of the problem file")
+    group = parser.add_argument_group(
+        "optimizer", "exact numbers, or constants of the problem file; negative ones as --momentum=-1/2"
+    )
     group.add_argument(
         "--optimizer",
         metavar="KIND",

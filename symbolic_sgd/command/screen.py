@@ -125,7 +125,7 @@ def _optimizer(sde: LimitingSDE) -> Iterator[str]:
 
 def _time(sde: LimitingSDE) -> str:
     """t, in which the limit moves."""
-    return "kη²" if sde.optimizer == PLAIN else f"k {plain(sde.time_unit)}"
+    return "kη²" if sde.optimizer == PLAIN else f"k {plain(sde.optimizer.map_unit)}"
 
 
 def _equation(sde: LimitingSDE, lines: Terms) -> str:

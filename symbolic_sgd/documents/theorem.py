@@ -61,7 +61,7 @@ def theorem(findings: Findings) -> tuple[Block, ...]:
 def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
     """The theorem for an optimizer whose slow motion follows from a kernel, or from the second moments of sampled steps."""
     optimizer, response, by_name = findings.derivation.optimizer, findings.derivation.response, _by_name(findings)
-    noise, unit = by_name["tangent_noise"], expression_latex(optimizer.time_unit)
+    noise, unit = by_name["tangent_noise"], expression_latex(optimizer.map_unit)
     at = ": at this learning rate" if response.kernel is not None or response.in_parameters else ""
     parts = [by_name[name] for name in (*DRIFT_TERMS, *(term.name for term in own_terms(optimizer)))]
     total = [parts[0].symbol, *(f"+ {part.symbol}" for part in parts[1:])]

@@ -212,8 +212,8 @@ def _check_stable(derivation: Derivation, values: Mapping[str, np.ndarray], poin
     if unstable.any():
         where = _named(derivation, points[np.argmax(unstable)])
         raise SingularPoint(
-            f"{derivation.optimizer.label} does not stay near Γ at {where}: its learning rate is beyond the edge of stability there. "
-            f"The formulas hold where {_shown_conditions(derivation) or 'it is stable'}; make the learning rate smaller"
+            f"{derivation.optimizer.label} does not stay near Γ at {where}, beyond its edge of stability. The formulas hold where "
+            f"{_shown_conditions(derivation) or 'it is stable'}; make the learning rate smaller, or change what else stands there"
         )
 
 

@@ -54,7 +54,7 @@ class HostBackend(Backend):
     def compile(self, part: Part) -> Evaluation:
         kernel = part.derivation.response.kernel
         # A kernel that is not rational is written with the differences of curvatures, which cancel where they are close.
-        irrational = kernel is not None and not kernel.is_rational
+        irrational = kernel is not None and not kernel.by_polynomials
         best = part.derivation.optimizer.follows_hessian and (
             irrational or (kernel is not None and part.program.operations > LONGEST)
         )

@@ -61,6 +61,10 @@ class ColouredNoise(Optimizer):
         return 1 / (1 - self.correlation) ** 2
 
     @property
+    def positive_numbers(self) -> tuple[Expression, ...]:
+        return () if self.correlation.is_number else (1 - self.correlation,)
+
+    @property
     def letters(self) -> dict[str, Expression]:
         return super().letters | {"r": self.correlation}
 

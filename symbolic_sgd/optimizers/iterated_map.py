@@ -8,7 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
-from symbolic_sgd.optimizers.optimizer import Iteration, Optimizer
+from symbolic_sgd.optimizers.optimizer import Iteration, Optimizer, check_without_jumps
 from symbolic_sgd.problems.noise import GradientNoise
 from symbolic_sgd.problems.symbols import check_expression, check_symbols
 
@@ -85,6 +85,8 @@ class IteratedMap(Optimizer):
         exact = tuple(_expression(e, f"{name}[{i}]") for i, e in enumerate(entries))
         if name == "slow_drift" and any(e.has(*self.noise) for e in exact if self.noise):
             raise BadSymbol("slow_drift holds a symbol of the noise: it is a function of the state alone")
+        for e in exact if name == "slow_drift" else ():
+            check_without_jumps(e, "slow_drift")
         return exact
 
     @property

@@ -27,6 +27,9 @@ A, B = (sp.Dummy(name, dummy_index=n, positive=True) for n, name in enumerate("a
 NAMES = "ab", "lm", "pq", "st", "xy"
 """What the letters are called in print: the first pair of names that the symbols of the kernel leave free."""
 
+LARGEST_POWER = 8
+"""Of a polynomial: beyond it float64 loses its digits in what is multiplied out (10⁻⁸ of them at degree 22), and the rest is slow."""
+
 ONE_THIRD = sp.Rational(1, 3)
 """A value that every symbol of an optimizer may have."""
 
@@ -52,7 +55,7 @@ class Kernel:
     def of(name: str, expression: Any) -> "Kernel":
         """The kernel of an expression in the letters `A` and `B`: as it is given, or in lowest terms where that is less to read."""
         given = Kernel(name, sp.Lambda((A, B), expression))
-        if not given.is_rational:
+        if not given.by_polynomials:
             return given
         above, below = given._fraction
         return min(given, Kernel(name, sp.Lambda((A, B), above / below)), key=lambda k: reading_cost(k.function(A, B)))
@@ -68,10 +71,9 @@ class Kernel:
         return frozenset(s for s in self.function.free_symbols if isinstance(s, sp.Symbol))
 
     @cached_property
-    def is_rational(self) -> bool:
-        """Whether it is a rational function of the curvatures."""
-        k: Any = self.function(A, B)
-        return bool(k.is_rational_function(A, B))
+    def by_polynomials(self) -> bool:
+        """Whether it is a quotient of polynomials of moderate degree in the curvatures."""
+        return by_polynomials(self.function(A, B), A, B)
 
     @cached_property
     def shown(self) -> sp.Lambda:
@@ -128,13 +130,24 @@ class Kernel:
         return (-above, -below) if sign < 0 else (above, below)
 
 
+def by_polynomials(expression: Any, *letters: sp.Symbol) -> bool:
+    """Whether an expression is a quotient of polynomials of moderate degree, as it is written.
+
+    >>> by_polynomials(A / (1 + A), A), by_polynomials((1 - A) ** 100, A), by_polynomials(sp.exp(A), A)
+    (True, False, False)
+    """
+    powers = (p.exp for p in expression.atoms(sp.Pow) if p.has(*letters))
+    most = LARGEST_POWER * (3 - len(letters))  # on the diagonal, a = b, degrees double
+    return bool(expression.is_rational_function(*letters)) and all(abs(e) <= most for e in powers)
+
+
 def with_positive_factors(expression: Expression) -> Expression:
     """A rational function of `A` in lowest terms, in factors whose lowest power of `A` has a positive coefficient, and a sign.
 
     >>> with_positive_factors(-4 / (A - 8)).subs(A, sp.Symbol("a"))
     4/(8 - a)
     """
-    if not expression.is_rational_function(A):
+    if not by_polynomials(expression, A):
         return expression
     turned = [_turned(factor) for factor in sp.Mul.make_args(sp.factor(sp.cancel(expression)))]
     return sp.Mul(*(sign for sign, _ in turned), *(factor for _, factor in turned))

@@ -10,7 +10,7 @@ from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
+from symbolic_sgd.optimizers.kernel import LARGEST_POWER, LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import Forces, Iteration, Optimizer, stated_number, stated_rate, whole_number
 
 
@@ -65,9 +65,13 @@ class LocalSGD(Optimizer):
     def kernel(self) -> Kernel:
         if self.round_time is not None:
             return self._kernel_of_rounds
+        alone, below = 1 - sp.Rational(1, self.workers), A + B - self.rate * A * B
+        if self.steps > LARGEST_POWER:
+            decayed = ((1 - self.rate * A) * (1 - self.rate * B)) ** self.steps
+            together = (1 - decayed) / (self.steps * self.rate * below)
+            return Kernel("the kernel of Local SGD", sp.Lambda((A, B), (1 - alone * together) / below))
         q = sp.expand((1 - self.rate * A) * (1 - self.rate * B))
-        together = sp.Add(*[q**t for t in range(self.steps)]) / self.steps
-        above, below = 1 - (1 - sp.Rational(1, self.workers)) * together, A + B - self.rate * A * B
+        above = 1 - alone * sp.Add(*[q**t for t in range(self.steps)]) / self.steps
         # below is irreducible, and 0 where q = 1: there above is 1/K.
         return Kernel.of_coprime("the kernel of Local SGD", above, below)
 
@@ -101,6 +105,12 @@ class LocalSGD(Optimizer):
     @property
     def tangent_factor(self) -> Expression:
         return sp.Rational(1, self.workers)
+
+    @property
+    def map_unit(self) -> Expression:
+        if self.round_time is not None:
+            return self.round_time * self.rate
+        return super().map_unit
 
     @property
     def letters(self) -> dict[str, Expression]:

@@ -38,6 +38,11 @@ class Momentum(Optimizer):
         return self._finite_kernel if self.is_finite else LYAPUNOV
 
     @property
+    def positive_numbers(self) -> tuple[Expression, ...]:
+        beta = self.momentum
+        return (1 - beta,) if self.is_finite and beta is not None and not beta.is_number else ()
+
+    @property
     def letters(self) -> dict[str, Expression]:
         return super().letters | {r"\beta": self.momentum}
 

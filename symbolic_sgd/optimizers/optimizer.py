@@ -173,6 +173,16 @@ class Optimizer(ABC):
         return self.kernel is not None and not self.in_metric
 
     @property
+    def map_unit(self) -> Expression:
+        """What one step of its map adds to t."""
+        return self.time_unit * self.local_steps
+
+    @property
+    def positive_numbers(self) -> tuple[Expression, ...]:
+        """What of its own symbols has to be positive for it to stay near Γ, whatever the loss is."""
+        return ()
+
+    @property
     def iterates_at_any_rate(self) -> bool:
         """Whether it has an iteration at every small learning rate, where it tends to 0."""
         return True
@@ -336,7 +346,22 @@ def stated_potential(value: Any) -> Expression:
         raise InexactNumber(
             "slow_potential holds floating-point numbers: write Rational(1, 10) for 0.1, or use exact()"
         )
+    check_without_jumps(potential, "slow_potential")
     return potential
+
+
+def check_without_jumps(expression: Expression, where: str) -> None:
+    """Refuse what has no derivatives somewhere, whatever the part of Γ is.
+
+    Raises:
+        BadInput: |a|, sign(a), max, min or a step function.
+    """
+    found = expression.atoms(sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside)
+    if found:
+        raise BadInput(
+            f"{where} holds {min(map(str, found))}, which jumps or bends: state it as it is on the part of Γ "
+            "meant, with that part in domain=[…]"
+        )
 
 
 def whole_number(value: Any, name: str) -> int:

@@ -281,6 +281,10 @@ class Adam(SlowSecondMoments):
         return self.beta1
 
     @property
+    def positive_numbers(self) -> tuple[Expression, ...]:
+        return (1 - self.beta1,) if self.is_finite and not self.beta1.is_number else ()
+
+    @property
     def letters(self) -> dict[str, Expression]:
         return {r"\beta_1": self.beta1} | super().letters
 

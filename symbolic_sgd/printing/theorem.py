@@ -75,7 +75,7 @@ def theorem(
 
 def _statement(derivation: Derivation) -> Iterator[Block]:
     optimizer = derivation.optimizer
-    unit = r"\eta^2" if optimizer == PLAIN else rf"\,{expression_latex(optimizer.time_unit)}"
+    unit = r"\eta^2" if optimizer == PLAIN else rf"\,{expression_latex(optimizer.map_unit)}"
     motion = [r"b(Y)\,dt + \sigma_{\parallel}(Y)\,dW", r"\quad\text{on } \Gamma,", rf"\quad t = k{unit}"]
     drift = [r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}", *_totals(optimizer)]
     stated = {"dY": motion, "b": drift}

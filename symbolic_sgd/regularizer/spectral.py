@@ -18,7 +18,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.optimizers.kernel import A
+from symbolic_sgd.optimizers.kernel import A, by_polynomials
 from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
@@ -203,6 +203,8 @@ def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
 def _sum_of_damped_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
     """The same for a sum of terms cλᵖ and cλᵖe^{qλ} with q < 0, by parts; None where another term is there."""
     total = sp.S.Zero
+    if not g.has(sp.exp):
+        return None
     for term in sp.Add.make_args(sp.expand(g)):
         rest, exponential = term.as_independent(sp.exp, as_Add=False)
         c, power = rest.as_independent(A, as_Add=False)
@@ -231,7 +233,7 @@ def _damped(p: Expression, q: Expression) -> Expression:
 
 def _sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
     """Σ_i G(λ_i), up to a constant, by partial fractions with linear denominators."""
-    if not g.is_rational_function(A):
+    if not by_polynomials(g, A):
         return _sum_of_damped_integrals(g, spectrum)
     total = sp.S.Zero
     partial: Any = sp.apart(g, A)

@@ -20,6 +20,7 @@ from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
+from symbolic_sgd.optimizers.kernel import LARGEST_POWER
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
@@ -317,7 +318,14 @@ class Derivation:
     def _stable(self, budget: int) -> tuple[sp.Basic, ...]:
         if self.stable is None:
             return ()
-        positive = _independent(self.stable.expand("positive", budget=budget).flat(), self.problem)
+        try:
+            entries = self.stable.expand("positive", budget=budget).flat()
+        except ExpressionTooLarge as error:
+            raise ExpressionTooLarge(
+                "the condition under which the optimizer stays near Γ is too large to be written out; "
+                "sde.lambdify() tests it at every point"
+            ) from error
+        positive = _independent(entries, self.problem)
         return tuple(condition for e in positive if (condition := _positive(e, self.problem.parameters)) is not sp.true)
 
 
@@ -362,13 +370,15 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     noise = noise_on_manifold(normal, optimizer.tangent_factor, sampled=response.kernel is None)
     # The blocks of ½∂²Φ[Σ].
     progress("the drift")
-    drift = drift_terms(normal, noise, response, _slow_field(optimizer, manifold))
+    slow = _slow_field(optimizer, manifold)
+    drift = drift_terms(normal, noise, response, slow)
     moments = optimizer.second_moments(manifold.problem)
     if moments is not None:
         drift = with_second_moments(drift, normal, noise, optimizer, moments)
     progress("collecting the terms")
     stable = stability(normal, noise, optimizer, response)
-    derivation = _collect(frame, normal, noise, drift, optimizer, response, stable, distinct=distinct)
+    smooth = () if slow is None else slow.entries
+    derivation = _collect(frame, normal, noise, drift, optimizer, response, stable, smooth, distinct)
     _check_stable_somewhere(derivation)
     return derivation
 
@@ -457,7 +467,7 @@ def _collect(
 
 
 def _distinct(normal: NodeGeometry, response: Response) -> Program | None:
-    by_polynomials = not isinstance(response, KernelResponse) or response.kernel.is_rational
+    by_polynomials = not isinstance(response, KernelResponse) or response.kernel.by_polynomials
     if by_polynomials or normal.frame.manifold.codimension == 1:
         return None
     manifold = normal.frame.manifold
@@ -465,8 +475,8 @@ def _distinct(normal: NodeGeometry, response: Response) -> Program | None:
     difference = 2 * (hessian @ hessian).trace - hessian.trace * hessian.trace
     if manifold.proved_zero([difference])[0]:
         raise BadInput(
-            f"both curvatures of Γ are equal on all of it, where {response.words} is not written out: state the number of steps and the "
-            "learning rate instead, whose kernel is rational"
+            f"both curvatures of Γ are equal on all of it, where {response.words} is not written out: state a round of at most "
+            f"{LARGEST_POWER} steps instead, by steps= and learning_rate="
         )
     return Program.of({"distinct": Matrix.column([difference])})
 
@@ -519,7 +529,8 @@ def _independent(expressions: Sequence[Expression], problem: Problem) -> list[Ex
 
 def _positive(expression: Expression, parameters: Sequence[sp.Symbol]) -> sp.Basic:
     """expression > 0, as "what depends on x < a number" where a positive number stands in it."""
-    constant, rest = expression.as_independent(*parameters, as_Add=True)
+    letters = [s for s in parameters if expression.has(s)] or list(expression.free_symbols)
+    constant, rest = expression.as_independent(*letters, as_Add=True)
     content, primitive = sp.factor_terms(-rest).as_coeff_Mul()
     if not constant.is_positive or not content.is_positive:
         return sp.StrictGreaterThan(expression, 0)

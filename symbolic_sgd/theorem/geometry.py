@@ -21,7 +21,7 @@ from symbolic_sgd.algebra.lyapunov import (
 )
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal, PositiveDefinite
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.optimizers.kernel import A
+from symbolic_sgd.optimizers.kernel import A, by_polynomials
 from symbolic_sgd.theorem.normal_frame import NormalFrame
 from symbolic_sgd.theorem.response import Coordinates, KernelResponse, Response, coefficients, function_of
 
@@ -196,7 +196,7 @@ class FramedGeometry(NodeGeometry):
         """S = N̂ X N̂ᵀ, where C X G + G X C = Y with G = N̂ᵀN̂ = diag(d)⁻¹; for other optimizers S = N Z Nᵀ."""
         if not response.is_lyapunov:
             columns, space, m = self.orthogonal.columns, self.space(samples), len(self.orthogonal.lengths)
-            if isinstance(response, KernelResponse) and not response.kernel.is_rational:
+            if isinstance(response, KernelResponse) and not response.kernel.by_polynomials:
                 return columns @ response.by_polynomials(self.across, self.symmetric, covariance) @ columns.T
             covariance[0, 0].graph.expect((m * (m + 1) / 2) ** 3 / 3, f"{response.words}, of {m} normal directions")
             return columns @ solve_pairs(response.pairs(space), response.right(space, covariance)) @ columns.T
@@ -223,7 +223,7 @@ class FramedGeometry(NodeGeometry):
 
     def function(self, h: Expression, right: Matrix) -> Matrix:
         """N w, where (Σ d_i M_i)w = (Σ n_i M_i)N̂ᵀright for h = Σ n_i λⁱ/Σ d_i λⁱ, whose denominator is positive at all eigenvalues."""
-        if not h.is_rational_function(A):
+        if not by_polynomials(h, A):
             return self.orthogonal.columns @ function_of(h, self.across, self.symmetric, self.coordinates(right))
         above, below = coefficients(h, right[0, 0].graph)
         powers = self.space().powers(max(len(above), len(below)))

@@ -151,6 +151,15 @@ class _Local:
                 f"{self.optimizer.label} leaves Γ: beside the points of Γ it has further directions in which nothing leads back, such as a "
                 "memory that never fades; let it fade, or make it part of the parameters"
             )
+        try:
+            kept = any(all(point.zeros([minor])[0] for point in self.manifold.points) for minor in self.minors)
+        except ZeroDivisionError:
+            kept = True
+        if kept:
+            raise Unstable(
+                f"{self.optimizer.label} contracts not all that is across Γ: an eigenvalue of its linear part there has the absolute value "
+                "1 at all points looked at, such as that of a memory that changes its sign at every step; let it fade"
+            )
 
     @cached_property
     def slopes(self) -> Matrix:

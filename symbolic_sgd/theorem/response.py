@@ -18,7 +18,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.spectral import MOST, by_eigenvalues, by_pairs_of_eigenvalues
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, ProblemTooLarge
-from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel, with_positive_factors
+from symbolic_sgd.optimizers.kernel import LARGEST_POWER, LYAPUNOV, A, B, Kernel, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
@@ -110,7 +110,7 @@ class KernelResponse(Response):
     def by_polynomials(self, b: Matrix, e: Sequence[Node], y: Matrix) -> Matrix:
         """Z with S = FZFᵀ where HF = FB and Σ_⊥ = FYFᵀ, from e_1 … e_M of the nonzero eigenvalues of B."""
         graph, kernel = y[0, 0].graph, self.kernel
-        if kernel.is_rational:
+        if kernel.by_polynomials:
             return rational_form(b, e, y, *kernel.on(graph))
         function = kernel.function(A, B)
         return by_pairs_of_eigenvalues(b, e, y, lambda left, right: _at(function, {A: left, B: right}))
@@ -220,16 +220,17 @@ def check_codimension(response: Response, codimension: int) -> None:
     Raises:
         ProblemTooLarge: the kernel is not rational, and M is larger than two.
     """
-    if isinstance(response, KernelResponse) and not response.kernel.is_rational and codimension > MOST:
+    if isinstance(response, KernelResponse) and not response.kernel.by_polynomials and codimension > MOST:
         raise ProblemTooLarge(
-            f"{response.words} is no rational function of the curvatures, so that its formulas need their closed forms, which are written "
-            f"out for M ≤ {MOST} of them; here M = {codimension}. State the number of steps and the learning rate instead"
+            f"{response.words} is no quotient of polynomials of moderate degree, so that its formulas need the curvatures themselves, "
+            f"which are written out for M ≤ {MOST} of them; here M = {codimension}. State a round of at most {LARGEST_POWER} "
+            "steps instead, by steps= and learning_rate="
         )
 
 
 def function_of(h: Expression, b: Matrix, e: Sequence[Node], right: Matrix) -> Matrix:
     """h(B) right for a function of the letter `A`, where right lies in the range of B, from e_1 … e_M of its nonzero eigenvalues."""
-    if h.is_rational_function(A):
+    if by_polynomials(h, A):
         return rational_function(b, e, right, *coefficients(h, right[0, 0].graph))
     return by_eigenvalues(b, e, right, lambda value: _at(h, {A: value}))
 

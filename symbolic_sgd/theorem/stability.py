@@ -30,6 +30,17 @@ class Stability:
 def stability(
     normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, response: Response
 ) -> Stability | None:
+    """Where the optimizer stays near Γ; None where it does whatever the curvatures and its numbers are."""
+    found = _across(normal, noise, optimizer, response)
+    graph = normal.frame.manifold.landscape.graph
+    numbers = [from_sympy(e, graph) for e in optimizer.positive_numbers]
+    if not numbers:
+        return found
+    blocks = [Matrix.diagonal(graph, numbers), *([] if found is None else [found.matrix])]
+    return Stability(Matrix.block_diagonal(graph, blocks), (*numbers, *(() if found is None else found.positive)))
+
+
+def _across(normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, response: Response) -> Stability | None:
     """I − H/λ* > 0 across Γ for an edge λ*; for SGD on samples the map of the second moments, S ↦ HS + SH − ηE[H_iSH_i], is positive
     definite: that is mean-square stability (its inverse is Σ_k (1 − η·)ᵏη, a sum of maps that keep S ≥ 0)."""
     if isinstance(normal, ObliqueGeometry):

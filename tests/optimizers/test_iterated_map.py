@@ -12,6 +12,7 @@ from map_identity import NoisyMap, derivatives, maps, slow_motion
 from working_precision import working_digits
 
 from symbolic_sgd import (
+    SGD,
     HeavyBall,
     IteratedMap,
     LabelNoise,
@@ -352,3 +353,31 @@ def test_random_maps_against_the_derivatives_of_the_map(seed):
     np.testing.assert_allclose(functions.drift([1, 1]), drift[:2], atol=1e-11 * np.abs(drift[:2]).max())
     noise = functions.diffusion([1, 1])
     np.testing.assert_allclose(noise @ noise.T, covariance[:2, :2], atol=1e-11 * np.abs(covariance[:2, :2]).max())
+
+
+def test_verify_knows_where_a_map_does_not_stay():
+    """Points of Γ beyond the edge of a map are refused by the callables, and that is right."""
+    problem = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=sp.Matrix([[1, u], [0, 1]]))
+    a, b, m, n = sp.symbols("a b m n")
+    g = problem.noisy_gradient((a, b))
+    ball = IteratedMap(state=(u, v, m, n), update=(u - m / 8, v - n / 8, m / 2 + g[0], n / 2 + g[1]), noise=(a, b))
+    for seed in range(3):
+        assert verify(derive_limiting_sde(problem, optimizer=ball), rng=seed).passed
+
+
+@pytest.mark.parametrize("kept", [-1, 1])
+def test_a_memory_that_never_fades_is_refused(kept):
+    problem = Problem(loss=(u * v - 1) ** 2 / 2, parameters=(u, v), noise=sp.eye(2))
+    a, b, m = sp.symbols("a b m")
+    slope = [sp.diff(problem.loss, s) for s in (u, v)]
+    stated = IteratedMap(state=(u, v, m), update=(u - slope[0] / 8 - a, v - slope[1] / 8 - b, kept * m), noise=(a, b))
+    with pytest.raises(Unstable):
+        derive_limiting_sde(problem, optimizer=stated)
+
+
+def test_slow_fields_that_jump_are_refused():
+    a, b = sp.symbols("a b")
+    with pytest.raises(BadInput, match="jumps or bends"):
+        SGD(slow_potential=sp.Abs(u))
+    with pytest.raises(BadInput, match="jumps or bends"):
+        IteratedMap(state=(u, v), update=(u - a, v - b), noise=(a, b), slow_drift=(sp.sign(u), 0))

@@ -8,18 +8,24 @@ import sympy as sp
 
 from symbolic_sgd import (
     SGD,
+    ColouredNoise,
     GradientNoise,
     HeavyBall,
     IsotropicNoise,
     LabelNoise,
     LocalSGD,
+    Nesterov,
     Problem,
     derive_limiting_sde,
     simulate_sgd,
     verify,
 )
-from symbolic_sgd.errors import BadInput, BadSymbol, ProblemTooLarge
+from symbolic_sgd.checks.by_sympy import BySymPy
+from symbolic_sgd.checks.literal import LiteralTheorem
+from symbolic_sgd.checks.literal_road import LiteralRoad
+from symbolic_sgd.errors import BadInput, BadSymbol, ProblemTooLarge, SingularPoint
 from symbolic_sgd.optimizers.kernel import A, B
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS
 
 u, v, w, z = sp.symbols("u v w z")
 alpha = sp.Symbol("alpha", positive=True)
@@ -214,3 +220,63 @@ def test_constants_of_the_problem_may_be_called_like_letters():
 def test_a_symbol_of_the_unit_of_time_is_taken(optimizer):
     with pytest.raises(BadSymbol, match="give yours another name"):
         derive_limiting_sde(hyperbola(LabelNoise(1)), optimizer=optimizer)
+
+
+# --- rounds of many steps -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("steps", [9, 40, 400])
+def test_rounds_of_many_steps_keep_their_digits(steps):
+    """By q ⁿ, and not by a polynomial of degree 2(n − 1): against the theorem in eigenvectors to 60 digits, near the edge, too."""
+    dense = GradientNoise(sp.Matrix([[1, u], [v, 0], [z, 1], [0, w * u]]))
+    for problem, rate in ((hyperbola(NOISES["matrix"]), sp.Rational(1, 4)), (two_equations(dense), sp.Rational(1, 8))):
+        sde = derive_limiting_sde(problem, optimizer=LocalSGD(workers=3, steps=steps, learning_rate=rate))
+        certificate = verify(sde, checks=(LiteralRoad(),), rng=0)
+        assert certificate.passed, certificate
+        point = [1.2, 1 / 1.2, 0.7, 0.8 / 0.7][: problem.dimension]
+        literal = LiteralTheorem(BySymPy(problem), sde.manifold.codimension, sde.optimizer)
+        expected = literal.terms(literal.onto(dict(zip(problem.parameters, point, strict=True))))
+        predicted = sum(np.array(getattr(expected, name).tolist(), dtype=float).ravel() for name in DRIFT_TERMS)
+        assert np.allclose(sde.lambdify().drift(point), predicted, rtol=1e-11, atol=1e-13)
+
+
+def test_both_ways_to_write_the_kernel_are_one():
+    ours = LocalSGD(workers=3, steps=9, learning_rate=sp.Rational(1, 16)).kernel.function(A, B)
+    q = (1 - A / 16) * (1 - B / 16)
+    known = (1 - sp.Rational(2, 27) * sum(q**t for t in range(9))) / (A + B - A * B / 16)
+    assert sp.cancel(ours - known) == 0
+
+
+def test_many_steps_and_three_curvatures_are_refused():
+    three = Problem.least_squares(
+        [u * v - 1, w * z - 1, z - v**2 - 1], parameters=(u, v, w, z), noise=LabelNoise(1, batch_size=3)
+    )
+    with pytest.raises(ProblemTooLarge, match="at most 8 steps"):
+        derive_limiting_sde(three, optimizer=LocalSGD(workers=2, steps=9, learning_rate=sp.Rational(1, 16)))
+    derive_limiting_sde(three, optimizer=LocalSGD(workers=2, steps=8, learning_rate=sp.Rational(1, 16)))
+
+
+def test_the_printed_time_counts_what_the_printed_step_counts():
+    """A round of 2 steps adds 2η²ε² to t."""
+    sde = derive_limiting_sde(hyperbola(LabelNoise(1)), optimizer=LocalSGD(2, 2, sp.Rational(1, 8)))
+    assert r"t = k\,\frac{\epsilon^{2}}{32}" in sde.latex()
+    assert sde.time_unit == sp.Symbol("epsilon", positive=True) ** 2 / 64
+
+
+@pytest.mark.parametrize(
+    "optimizer",
+    [
+        HeavyBall(momentum=sp.Symbol("beta", positive=True), learning_rate=sp.Rational(1, 8)),
+        Nesterov(momentum=sp.Symbol("beta", positive=True), learning_rate=sp.Rational(1, 8)),
+        ColouredNoise(correlation=sp.Symbol("beta", positive=True), learning_rate=sp.Rational(1, 8)),
+    ],
+    ids=lambda o: o.label,
+)
+def test_a_momentum_that_is_a_symbol_has_to_be_below_one(optimizer):
+    beta = sp.Symbol("beta", positive=True)
+    sde = derive_limiting_sde(hyperbola(IsotropicNoise(1)), optimizer=optimizer)
+    assert (beta < 1) in sde.valid_where
+    f = sde.lambdify()
+    f.drift([2.0, 0.5], beta=0.5)
+    with pytest.raises(SingularPoint, match="beta < 1"):
+        f.drift([2.0, 0.5], beta=1.5)
