@@ -40,6 +40,9 @@ from symbolic_sgd.optimizers.preconditioned import Preconditioned as Preconditio
 from symbolic_sgd.optimizers.second_moments import Adam as Adam
 from symbolic_sgd.optimizers.second_moments import RMSprop as RMSprop
 from symbolic_sgd.optimizers.sgd import SGD as SGD
+from symbolic_sgd.optimizers.sharpness import SAM as SAM
+from symbolic_sgd.optimizers.sharpness import NormalizedGD as NormalizedGD
+from symbolic_sgd.optimizers.sharpness import RootLoss as RootLoss
 from symbolic_sgd.problems.exact import exact as exact
 from symbolic_sgd.problems.noise import GradientNoise as GradientNoise
 from symbolic_sgd.problems.noise import IsotropicNoise as IsotropicNoise

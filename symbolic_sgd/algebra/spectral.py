@@ -6,8 +6,38 @@ from fractions import Fraction
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
 
-MOST = 2
-"""The largest M: the roots of a cubic are no formulas that anybody reads."""
+MOST = 3
+"""The largest M: roots of a cubic, by Viète's cosines, are the last that are written out."""
+
+HALF = Fraction(1, 2)
+
+
+def roots(e: Sequence[Node]) -> tuple[Node, ...]:
+    """λ_1 ≥ … ≥ λ_M of a matrix whose nonzero eigenvalues are real, from their e_1 … e_M, M ≤ 3.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd.algebra.graph import Graph
+    >>> from symbolic_sgd.algebra.program import Program, evaluate
+    >>> graph = Graph(); six, eleven = graph.constant(6), graph.constant(11)
+    >>> found = Program.of({"roots": Matrix.column(roots([six, eleven, six]))})
+    >>> [round(float(a), 12) for a in evaluate(found, (), np.zeros((1, 0)))["roots"][0]]
+    [3.0, 2.0, 1.0]
+    """
+    graph, first = e[0].graph, e[0]
+    root = lambda node: graph.power(node, graph.constant(HALF))  # noqa: E731
+    if len(e) == 1:
+        return (first,)
+    if len(e) == 2:
+        large = (first + root(first * first - 4 * e[1])) / 2
+        return large, e[1] / large  # without the cancellation of e_1 − gap
+    second, third = e[1:]
+    spread = (first * first - 3 * second) / 9
+    skew = (2 * first * first * first - 9 * first * second + 27 * third) / 54
+    radius = root(spread)
+    angle = graph.call("acos", skew / (spread * radius)) / 3
+    near, far = graph.call("cos", angle), root(graph.constant(3)) * graph.call("sin", angle)
+    cosines = (near, (far - near) / 2, -(far + near) / 2)
+    return tuple(first / 3 + 2 * radius * cosine for cosine in cosines)
 
 
 def projected(b: Matrix, e: Sequence[Node], right: Matrix) -> list[tuple[Node, Matrix]]:
@@ -15,7 +45,7 @@ def projected(b: Matrix, e: Sequence[Node], right: Matrix) -> list[tuple[Node, M
 
     Args:
         b: B.
-        e: e_1 … e_M of the nonzero eigenvalues of B, M ≤ 2; two of them have to differ.
+        e: e_1 … e_M of the nonzero eigenvalues of B, M ≤ 3, which have to differ.
         right: any columns.
 
     >>> import sympy as sp
@@ -25,15 +55,13 @@ def projected(b: Matrix, e: Sequence[Node], right: Matrix) -> list[tuple[Node, M
     >>> value is b, part[0, 0] is y
     (True, True)
     """
-    if len(e) == 1:
-        return [(e[0], right)]
-    first, second = e
-    gap = first.graph.power(first * first - 4 * second, first.graph.constant(Fraction(1, 2)))
-    large = (first + gap) / 2
-    small = second / large  # without the cancellation of e_1 − gap
-    image = b @ right
-    by_gap = lambda matrix: matrix.map(lambda entry: entry / gap)  # noqa: E731
-    return [(large, by_gap(image - right.scaled(small))), (small, by_gap(right.scaled(large) - image))]
+    values, found = roots(e), []
+    for i, value in enumerate(values):
+        part = right
+        for other in (a for j, a in enumerate(values) if j != i):
+            part = (b @ part - part.scaled(other)).map(lambda entry, gap=value - other: entry / gap)
+        found.append((value, part))
+    return found
 
 
 def by_eigenvalues(b: Matrix, e: Sequence[Node], right: Matrix, h: Callable[[Node], Node]) -> Matrix:

@@ -353,6 +353,13 @@ def _group_inverse(a: Value, metric: Value, rank: Value) -> Value:
     return vectors * mp.diag([1 / v if v else v for v in values]) * back
 
 
+def _leading(weight: Value, h: Value) -> Value:
+    """s(λ_1)u_1u_1ᵀ for the largest eigenvalue of H."""
+    values, vectors = mp.eigsy(h)
+    axis = vectors[:, len(values) - 1]
+    return axis * axis.T * weight(values[len(values) - 1])
+
+
 def _function(h: Value, rank: Value, kernel: Value, right: Value) -> Value:
     """λk(λ, 0) of H on its range, applied."""
     values, vectors = _spectrum(h, rank)
@@ -411,6 +418,7 @@ FUNCTIONS: dict[str, Rule] = {
     "lyapunov": Rule("𝓛⁻¹[{2}]", r"\mathcal{{L}}_{{{0}}}^{{-1}}[{2}]", _lyapunov, linear=True),
     "by_pairs": Rule("{2}[{3}]", "{2}[{3}]", _by_pairs, linear=True),
     "function": Rule("h({0}) {3}", "h({0})\\,{3}", _function, linear=True),
+    "leading": Rule("{0}(λ₁) u₁u₁ᵀ", r"{0}(\lambda_1)\,u_1 u_1^{{\top}}", _leading),
     "group_inverse": Rule("group inverse of {0}", r"\text{{group inverse of }}{0}", _group_inverse),
     "by_pairs_in_metric": Rule("{3}[{4}]", "{3}[{4}]", _by_pairs_in_metric, linear=True),
     "function_in_metric": Rule("h({0}) {4}", "h({0})\\,{4}", _function_in_metric, linear=True),

@@ -22,7 +22,7 @@ from symbolic_sgd.families.family import Family
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.numeric.backend import Backend
 from symbolic_sgd.numeric.backends.register_machine import NumPy
-from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer, with_symbols_of
+from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, Derivation, derive
@@ -110,8 +110,8 @@ class LimitingSDE(Printable):
 
     @property
     def noise_scale(self) -> sp.Symbol:
-        """The symbol ε of the scale of the noise, which tends to 0 where the learning rate stays."""
-        return NOISE_SCALE
+        """The symbol ε of the scale of the noise, which tends to 0 where the learning rate stays; ρ of SAM."""
+        return self.optimizer.scale_symbol
 
     @property
     def time_unit(self) -> sp.Expr:

@@ -18,6 +18,7 @@ from symbolic_sgd.checks.certificate import Check
 from symbolic_sgd.checks.literal_field import FieldBySymPy
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.theorem.derivation import PLAIN
 
 TOLERANCE = 1e-40
@@ -84,6 +85,9 @@ OF_METRICS: tuple[tuple[str, Callable[[Terms], PreciseMatrix], Callable[[Terms],
 )
 """Those that preconditioned steps have instead, with the noise W = S_PΣS_P of a step."""
 
+OF_NOISE = ("covariance of the tangent noise = τ ∂Φ Σ ∂Φ",)
+"""Those of optimizers that are moved by noise."""
+
 OF_ORTHOGONAL = ("∂Φᵀ = ∂Φ", "∂Φ ∇²L = 0", "∇²L ∇²L† = I − ∂Φ")
 """Those that they do not have."""
 
@@ -100,6 +104,8 @@ def identities(optimizer: Optimizer) -> tuple[tuple[str, Any, Any], ...]:
     if optimizer == PLAIN:
         return IDENTITIES
     rows = (*(row for row in IDENTITIES if row[0] not in OF_PLAIN_SGD), *OF_OTHERS)
+    if isinstance(optimizer, SharpnessDescent):
+        return tuple(row for row in rows if row[0] not in OF_NOISE)
     if optimizer.in_metric:
         return (*(row for row in rows if row[0] not in (*OF_KERNELS, *OF_ORTHOGONAL)), *OF_METRICS)
     return tuple(row for row in rows if optimizer.follows_hessian or row[0] not in OF_KERNELS)

@@ -13,10 +13,12 @@ from symbolic_sgd.checks.fresh_points import Point, accepted, farthest, floats, 
 from symbolic_sgd.checks.literal import LiteralTheorem
 from symbolic_sgd.checks.literal_field import FieldBySymPy, LiteralField
 from symbolic_sgd.checks.literal_map import LiteralMap, MapBySymPy
+from symbolic_sgd.checks.literal_sharpness import LiteralSharpness
 from symbolic_sgd.checks.stationary_points import StationaryPoints, stationary_points
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.flow.numerics.state import SmoothLoss
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
+from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
 from symbolic_sgd.regular_point import kernel
 from symbolic_sgd.regularizer.regularizer import Regularizer, find_regularizer
@@ -70,7 +72,8 @@ class Witness:
             return LiteralMap(stated, rank, optimizer)
         if isinstance(stated, FieldBySymPy):
             return LiteralField(stated, rank, optimizer)
-        return LiteralTheorem(stated, rank, optimizer)
+        kind = LiteralSharpness if isinstance(optimizer, SharpnessDescent) else LiteralTheorem
+        return kind(stated, rank, optimizer)
 
     @property
     def smooth_loss(self) -> SmoothLoss:

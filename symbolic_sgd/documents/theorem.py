@@ -4,16 +4,19 @@ import re
 from collections.abc import Iterator
 from math import inf
 
+import sympy as sp
+
 from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import IN_VECTORS, matrix_equation, program_matrix
+from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.printing.blocks import Formula, Inline, Math, Paragraph, display, paragraph
 from symbolic_sgd.printing.displays import equation_lines, expression_latex, filled, room
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, THEOREM, Term, own_terms
-from symbolic_sgd.theorem.response import MetricResponse, Response
+from symbolic_sgd.theorem.response import LeadingResponse, MetricResponse, Response
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"
@@ -77,7 +80,9 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
         Formula(tuple(line for term in parts for line in _part(term))),
         *_stationary(response, by_name[INVERSE]),
         sentence(
-            f"This is exact in that limit{at}, as the noise tends to 0. It is proved from two derivatives of "
+            "λ₁ has to be simple: near points where two curvatures meet the cycle along its axis is not followed."
+            if isinstance(response, LeadingResponse)
+            else f"This is exact in that limit{at}, as the noise tends to 0. It is proved from two derivatives of "
             "Φ∘G = Φ, where G is the step without noise and Φ the limit of its own iteration."
             if optimizer.is_finite
             else "It is proved from two derivatives of Φ∘G = Φ, where G is the step without noise and Φ the limit of its iteration."
@@ -86,13 +91,17 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
 
 
 def _limit(optimizer: Optimizer) -> list[Inline]:
-    if not optimizer.is_finite:
-        return in_words("As its learning rate tends to 0")
-    return ["As the scale ", Math(r"\epsilon"), " of the noise tends to 0"]
+    return in_words(optimizer.limit_words)
 
 
 def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
     """What S is, and Σ∘k."""
+    if isinstance(response, LeadingResponse):
+        weight = expression_latex(response.weight.subs(A, sp.Symbol("lambda")))
+        yield paragraph(*in_words("with the largest curvature "), Math(r"\lambda_1"), *in_words(" and its axis "), Math("u_1"),
+                        *in_words(", along which the method runs in a cycle of two steps whose second moment is"))  # fmt: skip
+        yield Formula((rf"{inverse.symbol} &= {inverse.definition}", rf"s(\lambda) &= {weight}"))
+        return
     if isinstance(response, MetricResponse):
         letters, kernel = response.kernel.shown.variables, response.kernel.shown.expr
         first, second = map(expression_latex, letters)

@@ -9,6 +9,7 @@ from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.preconditioned import Preconditioned
 from symbolic_sgd.optimizers.second_moments import Adam, RMSprop
 from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.optimizers.sharpness import SAM, NormalizedGD, RootLoss
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "sgd": SGD,
@@ -18,6 +19,9 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "preconditioned": Preconditioned,
     "rmsprop": RMSprop,
     "adam": Adam,
+    "sam": SAM,
+    "normalized_gd": NormalizedGD,
+    "root_loss": RootLoss,
     "coloured_noise": ColouredNoise,
 }
 """Name → constructor, whose keywords are those of the file's table."""

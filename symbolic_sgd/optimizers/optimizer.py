@@ -173,6 +173,16 @@ class Optimizer(ABC):
         return self.kernel is not None and not self.in_metric
 
     @property
+    def scale_symbol(self) -> sp.Symbol:
+        """What tends to 0 where the learning rate stays: ε, the scale of the noise."""
+        return NOISE_SCALE
+
+    @property
+    def limit_words(self) -> str:
+        """Which limit it is, to begin a sentence."""
+        return "As the scale ε of the noise tends to 0" if self.is_finite else "As its learning rate tends to 0"
+
+    @property
     def map_unit(self) -> Expression:
         """What one step of its map adds to t."""
         return self.time_unit * self.local_steps

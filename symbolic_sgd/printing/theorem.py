@@ -31,6 +31,7 @@ from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import WRITTEN, structural
 from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.theorem.derivation import PLAIN, Derivation, Term, own_terms
+from symbolic_sgd.theorem.response import MapResponse
 from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
 
 PRINTED = 1500
@@ -99,7 +100,7 @@ def _totals(optimizer: Optimizer) -> list[str]:
 
 def of_map(derivation: Derivation) -> Iterator[Block]:
     """What the terms are, where they are made of the derivatives of a map."""
-    if derivation.response.in_parameters or derivation.optimizer.in_metric:
+    if not isinstance(derivation.response, MapResponse):
         return
     yield paragraph(
         *in_words("With "), Math(r"A = I - \partial G"), *in_words(", the projection "), Math("P"),

@@ -19,11 +19,12 @@ from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, NoRegularizerFo
 from symbolic_sgd.manifold.critical_equations import component_equations
 from symbolic_sgd.manifold.inner_functions import sums_on_component
 from symbolic_sgd.manifold.precise import PrecisePoint
+from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.regularizer.loops import CurveTracer, Loop
 from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
 from symbolic_sgd.regularizer.scatter import FloatManifold
-from symbolic_sgd.regularizer.spectral import Spectrum, spectral_potential
+from symbolic_sgd.regularizer.spectral import Spectrum, sharpness_potential, spectral_potential
 from symbolic_sgd.theorem.derivation import Derivation
 
 SEED = 20221
@@ -140,6 +141,10 @@ def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regulariz
         return VANISHING
     if not all(entry.is_zero for entry in mixed.entries):
         return None
+    if isinstance(derivation.optimizer, SharpnessDescent):
+        return Regularizer(
+            sharpness_potential(derivation, derivation.optimizer), "R is a function of the largest curvature λ₁"
+        )
     metric = derivation.optimizer.metric(derivation.problem)
     if metric is not None and metric.free_symbols & set(derivation.problem.parameters):
         return None  # F″ then holds the derivatives of S

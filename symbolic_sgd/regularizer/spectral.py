@@ -12,13 +12,16 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.lyapunov import elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.multiplied_out import multiplied_out
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.reading import reading_cost
+from symbolic_sgd.algebra.spectral import roots
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A, by_polynomials
+from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
@@ -229,6 +232,15 @@ def _damped(p: Expression, q: Expression) -> Expression:
     if p >= 0:
         return (A**p * sp.exp(q * A) - (p * _damped(p - 1, q) if p > 0 else 0)) / q
     return (A ** (p + 1) * sp.exp(q * A) - q * _damped(p + 1, q)) / (p + 1)
+
+
+def sharpness_potential(derivation: Derivation, optimizer: SharpnessDescent) -> Expression:
+    """R(λ_1)."""
+    hessian = derivation.guard.select("hessian").on(Graph())["hessian"]
+    if derivation.codimension == 1:
+        return optimizer.potential.subs(A, Spectrum(derivation).trace())
+    steepest = roots(elementary_symmetric(hessian, derivation.codimension))[0]
+    return optimizer.potential.subs(A, Program.of({"steepest": Matrix.column([steepest])}).expand("steepest")[0, 0])
 
 
 def _sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:

@@ -9,6 +9,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
+from symbolic_sgd.algebra.lyapunov import elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
@@ -23,6 +24,7 @@ from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.kernel import LARGEST_POWER
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
@@ -31,8 +33,9 @@ from symbolic_sgd.theorem.map_limit import map_limit
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
-from symbolic_sgd.theorem.response import KernelResponse, Response, check_codimension, response_of
+from symbolic_sgd.theorem.response import LeadingResponse, Response, check_codimension, response_of
 from symbolic_sgd.theorem.second_moments import with_second_moments
+from symbolic_sgd.theorem.sharpness import no_noise, sharpness_terms
 from symbolic_sgd.theorem.size import check_expected_size, check_size
 from symbolic_sgd.theorem.stability import Stability, stability
 
@@ -180,6 +183,15 @@ BY_METRIC = {
 }
 """For the fast field F = S_P∇L of a preconditioner S_P: κ in the eigenvectors of J = ∂F, J^# its group inverse."""
 
+BY_LEADING = {
+    "lyapunov_solution": r"s(\lambda_1)\,u_1 u_1^{\top}",
+    "tangent_noise": "0",
+    "tangent_noise_compensation": "0",
+    "mixed_regularization": "0",
+    "drift": r"b_{\perp}",
+}
+"""For what goes down the largest curvature, whose axis is u_1."""
+
 BY_FACTOR = {
     "tangent_noise": r"\sqrt{\tau}\,\partial\Phi\,\sigma",
     "tangent_noise_compensation": r"-\tfrac12\,\nabla^2 L^{\dagger}\,\partial^2(\nabla L)[\tau\,\Sigma_{\parallel}]",
@@ -194,6 +206,8 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
         others = BY_MAP
     elif optimizer.in_metric:
         others = BY_METRIC
+    elif isinstance(response, LeadingResponse):
+        others = BY_LEADING
     elif not response.is_lyapunov:
         others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
     own = own_terms(optimizer)
@@ -247,7 +261,7 @@ class Derivation:
         stable: the program of `positive`, numbers that are all positive exactly where the optimizer stays near Γ; None where it does at
             every learning rate that is small enough.
         minor: the program of a matrix A such that the formulas hold where det A ≠ 0; None if they hold on all of Γ.
-        distinct: the program of (λ_1 − λ_2)², where the formulas are made of the curvatures themselves, and not of symmetric functions.
+        distinct: the program of Π_{i<j} (λ_i − λ_j)², where the formulas are made of the curvatures, and not of symmetric functions.
         frame_origin: in words, what spans the normal space.
         proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ with a constant s²; else None.
@@ -364,6 +378,14 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
         derivation = _collect(frame, normal, limit.noise, limit.drift, optimizer, response, limit.stability, further)
         _check_stable_somewhere(derivation)
         return derivation
+    if isinstance(response, LeadingResponse):
+        _check_zero_loss(manifold, optimizer)
+        distinct, still = _distinct(normal, response), no_noise(normal)
+        stable = stability(normal, still, optimizer, response)
+        terms = sharpness_terms(normal, response)
+        derivation = _collect(frame, normal, still, terms, optimizer, response, stable, (), distinct)
+        _check_stable_somewhere(derivation)
+        return derivation
     # The noise on Γ, whose tangent part moves along Γ and whose normal part feeds the regularization.
     distinct = _distinct(normal, response)
     progress("the noise on Γ")
@@ -394,6 +416,16 @@ def _check_stable_somewhere(derivation: Derivation) -> None:
         f"{derivation.optimizer.label} leaves Γ at every one of the {len(derivation.points)} points of it that were found: the learning "
         "rate is beyond the edge of stability there. Make it smaller, or name a flatter part of Γ by near=…"
     )
+
+
+def _check_zero_loss(manifold: Manifold, optimizer: Optimizer) -> None:
+    """Refuse √L of a loss that is not 0 on Γ."""
+    needed = isinstance(optimizer, SharpnessDescent) and optimizer.needs_zero_loss
+    if needed and not manifold.proved_zero([manifold.restrict(Matrix.column([manifold.landscape.loss]))[0, 0]])[0]:
+        raise BadInput(
+            f"{optimizer.label} goes down √L, which has a minimum of this kind only where L = 0, and that is not proved of this Γ: "
+            "subtract the value that L has there"
+        )
 
 
 def _metric(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
@@ -466,16 +498,25 @@ def _collect(
     )
 
 
+def _discriminant(e: Sequence[Node]) -> Node:
+    """Π_{i<j} (λ_i − λ_j)² of two or three curvatures."""
+    if len(e) == 2:
+        return e[0] * e[0] - 4 * e[1]
+    a, b, c = e
+    return a * a * b * b - 4 * b * b * b - 4 * a * a * a * c + 18 * a * b * c - 27 * c * c
+
+
 def _distinct(normal: NodeGeometry, response: Response) -> Program | None:
-    by_polynomials = not isinstance(response, KernelResponse) or response.kernel.by_polynomials
+    by_polynomials = response.kernel is None or response.kernel.by_polynomials
+    by_polynomials = by_polynomials and not isinstance(response, LeadingResponse)
     if by_polynomials or normal.frame.manifold.codimension == 1:
         return None
     manifold = normal.frame.manifold
     hessian = manifold.restrict(manifold.landscape.hessian)
-    difference = 2 * (hessian @ hessian).trace - hessian.trace * hessian.trace
+    difference = _discriminant(elementary_symmetric(hessian, manifold.codimension))
     if manifold.proved_zero([difference])[0]:
         raise BadInput(
-            f"both curvatures of Γ are equal on all of it, where {response.words} is not written out: state a round of at most "
+            f"curvatures of Γ are equal on all of it, where {response.words} is not written out: state a round of at most "
             f"{LARGEST_POWER} steps instead, by steps= and learning_rate="
         )
     return Program.of({"distinct": Matrix.column([difference])})

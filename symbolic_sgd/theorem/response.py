@@ -21,6 +21,7 @@ from symbolic_sgd.errors import BadInput, ProblemTooLarge
 from symbolic_sgd.optimizers.kernel import LARGEST_POWER, LYAPUNOV, A, B, Kernel, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.problems.problem import Problem
 
 HALF = Fraction(1, 2)
@@ -113,7 +114,7 @@ class KernelResponse(Response):
         if kernel.by_polynomials:
             return rational_form(b, e, y, *kernel.on(graph))
         function = kernel.function(A, B)
-        return by_pairs_of_eigenvalues(b, e, y, lambda left, right: _at(function, {A: left, B: right}))
+        return by_pairs_of_eigenvalues(b, e, y, lambda left, right: at_letters(function, {A: left, B: right}))
 
     def pairs(self, space: Coordinates) -> list[PairTerm]:
         graph = space.gram[0, 0].graph
@@ -177,6 +178,45 @@ class MapResponse(Response):
         raise NotImplementedError(self.words)
 
 
+@dataclass(frozen=True)
+class LeadingResponse(Response):
+    """S = s(λ_1)u_1u_1ᵀ, whatever the noise is.
+
+    Args:
+        weight: s, in the letter `A`.
+        label: of the optimizer.
+    """
+
+    weight: Expression
+    label: str
+
+    @property
+    def in_parameters(self) -> bool:
+        return False
+
+    @property
+    def words(self) -> str:
+        return "the second moment of where the gradient is evaluated, along the steepest axis"
+
+    @property
+    def statement(self) -> str:
+        shown = str(self.weight.subs(A, sp.Symbol("lambda"))).replace("lambda", "λ")
+        return (
+            f"S = s(λ₁)u₁u₁ᵀ, s(λ) = {shown}, is {self.words}, on which {self.label} runs in a cycle of two steps; λ₁ has to be simple. "
+            "What the problem states as noise plays no part"
+        )
+
+    @property
+    def kernel(self) -> None:
+        return None
+
+    def pairs(self, space: Coordinates) -> list[PairTerm]:
+        raise NotImplementedError(self.words)
+
+    def right(self, space: Coordinates, y: Matrix) -> Matrix:
+        raise NotImplementedError(self.words)
+
+
 PLAIN_RESPONSE = KernelResponse(LYAPUNOV)
 """Of SGD at a learning rate that tends to 0."""
 
@@ -220,6 +260,10 @@ def check_codimension(response: Response, codimension: int) -> None:
     Raises:
         ProblemTooLarge: the kernel is not rational, and M is larger than two.
     """
+    if isinstance(response, LeadingResponse) and codimension > MOST:
+        raise ProblemTooLarge(
+            f"the largest curvature is written out where there are at most {MOST} of them; here M = {codimension}"
+        )
     if isinstance(response, KernelResponse) and not response.kernel.by_polynomials and codimension > MOST:
         raise ProblemTooLarge(
             f"{response.words} is no quotient of polynomials of moderate degree, so that its formulas need the curvatures themselves, "
@@ -232,10 +276,10 @@ def function_of(h: Expression, b: Matrix, e: Sequence[Node], right: Matrix) -> M
     """h(B) right for a function of the letter `A`, where right lies in the range of B, from e_1 … e_M of its nonzero eigenvalues."""
     if by_polynomials(h, A):
         return rational_function(b, e, right, *coefficients(h, right[0, 0].graph))
-    return by_eigenvalues(b, e, right, lambda value: _at(h, {A: value}))
+    return by_eigenvalues(b, e, right, lambda value: at_letters(h, {A: value}))
 
 
-def _at(expression: Expression, values: Mapping[sp.Symbol, Node]) -> Node:
+def at_letters(expression: Expression, values: Mapping[sp.Symbol, Node]) -> Node:
     graph = next(iter(values.values())).graph
     known = {graph.symbol(s): value for s, value in values.items()}
     return Matrix.column([from_sympy(expression, graph)]).replace(known)[0, 0]
@@ -260,6 +304,8 @@ def response_of(optimizer: Optimizer, problem: Problem, *, interpolating: bool) 
     Raises:
         BadInput: each step draws a sample, at a learning rate that stays, and the theorem does not speak of that.
     """
+    if isinstance(optimizer, SharpnessDescent):
+        return LeadingResponse(optimizer.weight, optimizer.label)
     if optimizer.kernel is None:
         return MapResponse()
     drawn = problem.noise.samples(problem) if optimizer.is_finite else None

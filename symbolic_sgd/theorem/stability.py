@@ -16,7 +16,7 @@ from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, ObliqueGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.theorem.normal_frame import FRAMELESS_DIMENSION
-from symbolic_sgd.theorem.response import Response
+from symbolic_sgd.theorem.response import MinibatchResponse, Response
 
 
 @dataclass(frozen=True)
@@ -47,7 +47,7 @@ def _across(normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, 
         return _in_metric(normal, optimizer)
     if optimizer.edge is None:
         return None
-    if response.kernel is None:
+    if isinstance(response, MinibatchResponse):
         assert isinstance(normal, FramedGeometry)
         _, system = pair_system(response.pairs(normal.space(noise.samples)), normal.matrix.shape[0])
         return Stability(system, PositiveDefinite.factor(system).pivots)

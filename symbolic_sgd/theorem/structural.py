@@ -34,7 +34,7 @@ from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.problems.problem import Landscape
 from symbolic_sgd.theorem.derivation import CURVED, DRIFT_TERMS, IMPOSED, Derivation
-from symbolic_sgd.theorem.response import MinibatchResponse, Response
+from symbolic_sgd.theorem.response import LeadingResponse, MinibatchResponse, Response
 
 ZERO = Product(Fraction(0))
 
@@ -70,6 +70,7 @@ DRIFT, REGULARIZER = Name("b", "b"), Name("R", "R", number=True)
 PRECONDITIONER, STEP = Name("S_P", r"S_{\!P}"), Name("W", "W")
 SLOPE, GROUP_INVERSE = Name("J", "J"), Name("J^#", r"J^{\#}")
 SECOND = Name("∂²F", r"\partial^2 F")
+WEIGHT = Name("s", "s")
 MOMENTS, RATE, REMEMBERED = Name("V", "V"), Name("c", "c", number=True), Name("η", r"\eta", number=True)
 BENT = Name("b_ξξ", r"b_{\xi\xi}")
 
@@ -185,13 +186,16 @@ class StructuralFormulas:
     def _of_response(self, values: Mapping[str, Any], point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, Any]:
         """The kernel, or what the map of second moments is made of, at a point."""
         if isinstance(self.response, MinibatchResponse):
-            rate = _number(self.response.rate, point)
+            rate = number_at(self.response.rate, point)
             weights = [mp.mpf(w.numerator) / w.denominator for w in self.response.weights]
             return {SAMPLES.name: (rate, weights, values[SAMPLES.name])} if SAMPLES.name in values else {}
+        if isinstance(self.response, LeadingResponse):
+            weight = self.response.weight
+            return {WEIGHT.name: lambda a: number_at(weight, {**point, A: a})}
         if self.response.kernel is None:
             return {}
         function = self.response.kernel.function
-        return {KERNEL.name: lambda a, b: _number(function(A, B), {**point, A: a, B: b})}
+        return {KERNEL.name: lambda a, b: number_at(function(A, B), {**point, A: a, B: b})}
 
     def _remembered(self, b: PreciseMatrix) -> PreciseMatrix:
         """V[B] in the rows of the second moments."""
@@ -263,6 +267,9 @@ class StructuralFormulas:
                 rf"\nabla^2 L\,S + S\,\nabla^2 L - {sp.latex(eta)}\,"
                 r"\mathbb{E}[a_i a_i^{\top} S\,a_i a_i^{\top}],\quad a_i = \nabla r_i",
             )
+        if WEIGHT.name in used and isinstance(self.response, LeadingResponse):
+            s = self.response.weight.subs(A, sp.Symbol("lambda"))
+            yield Given("s(λ)", r"s(\lambda)", str(s).replace("lambda", "λ"), sp.latex(s), s)
         if MOMENTS.name in used:
             yield Given(
                 "V[B]",
@@ -461,7 +468,7 @@ def used(entries: Mapping[str, Matrix], lines: Sequence[Line]) -> Program:
     return Program.of({name: matrix for name, matrix in entries.items() if name in names})
 
 
-def _number(expression: Expression, point: Mapping[sp.Symbol, PreciseNumber]) -> PreciseNumber:
+def number_at(expression: Expression, point: Mapping[sp.Symbol, PreciseNumber]) -> PreciseNumber:
     """An expression at a point, at the working precision."""
     return Program.of({"value": Matrix.column([from_sympy(expression, Graph())])}).run(PRECISE, point)["value"][0]
 

@@ -25,6 +25,7 @@ from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
 from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_field, zero_terms
 from symbolic_sgd.theorem.derivation import IMPOSED, Derivation
+from symbolic_sgd.theorem.response import LeadingResponse
 from symbolic_sgd.theorem.structural import (
     ACROSS,
     BEND,
@@ -58,6 +59,7 @@ from symbolic_sgd.theorem.structural import (
     TANGENT_FACTOR,
     THIRD,
     VARIANCE,
+    WEIGHT,
     ZERO,
     Line,
     StructuralFormulas,
@@ -81,6 +83,8 @@ def structural_formulas(derivation: Derivation) -> StructuralFormulas:
     """The formulas of a derivation: by f_i where they agree with the program at its points, else the theorem's own lines."""
     if derivation.optimizer.in_metric:
         return of_metric(derivation)
+    if isinstance(derivation.response, LeadingResponse):
+        return _of_sharpness(derivation)
     if not derivation.response.in_parameters:
         return _of_map(derivation)
     composed = composed_formulas(derivation, next(iter(SOLVERS.values())))
@@ -379,6 +383,28 @@ def _of_map(derivation: Derivation) -> StructuralFormulas:
         third=ThirdDerivative.of(derivation),
         bends=0,
         lines=PROJECTION,
+        response=derivation.response,
+    )
+
+
+def _of_sharpness(derivation: Derivation) -> StructuralFormulas:
+    """S along the steepest axis, and what it makes."""
+    blocks = derivation.blocks.on(Graph())
+    values: dict[str, tuple[Name, VectorExpression]] = {
+        "lyapunov_solution": (STATIONARY, apply("leading", WEIGHT, HESSIAN)),
+        "tangent_noise": (NOISE, ZERO),
+        "tangent_noise_compensation": (COMPENSATION, ZERO),
+        "mixed_regularization": (MIXED, ZERO),
+        "normal_regularization": (ACROSS, -HALF * (TANGENT @ apply("third", THIRD, STATIONARY))),
+    }
+    lines = totalled(PROJECTION, values, zero_terms(derivation.program))
+    return StructuralFormulas(
+        parameters=derivation.problem.parameters,
+        rank=derivation.codimension,
+        entries=used({HESSIAN.name: blocks["hessian"], SIGMA.name: blocks["noise_factor"]}, lines),
+        third=ThirdDerivative.of(derivation),
+        bends=0,
+        lines=lines,
         response=derivation.response,
     )
 

@@ -140,10 +140,10 @@ def test_numbers_where_both_curvatures_are_equal():
 def test_what_is_not_written_out_is_refused():
     three = [u * v - 1, w * z - 1, z - v**2 - 1]
     problem = Problem.least_squares(three, parameters=(u, v, w, z), noise=LabelNoise(1))
-    with pytest.raises(ProblemTooLarge, match=r"M ≤ 2 .* here M = 3"):
+    with pytest.raises(ProblemTooLarge, match=r"M ≤ 3 of them; here M = 4"):
         derive_limiting_sde(problem, optimizer=LocalSGD(workers=2, round_time=1))
     plane = Problem(loss=(u**2 + v**2) / 2 + 0 * w, parameters=(u, v, w), noise=IsotropicNoise(1))
-    with pytest.raises(BadInput, match="both curvatures of Γ are equal on all of it"):
+    with pytest.raises(BadInput, match="curvatures of Γ are equal on all of it"):
         derive_limiting_sde(plane, optimizer=LocalSGD(workers=2, round_time=1))
 
 
