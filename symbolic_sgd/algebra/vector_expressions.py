@@ -367,15 +367,17 @@ def _function(h: Value, rank: Value, kernel: Value, right: Value) -> Value:
 
 
 def _by_samples(h: Value, rank: Value, samples: Value, c: Value) -> Value:
-    """X = QXQ with HX + XH − ηE[H_iXH_i] = QCQ, from samples = (η, weights, the matrix of the a_i with H_i = a_i a_iᵀ)."""
-    rate, weights, slopes = samples
+    """X = QXQ with HX + XH − η(α E[H_iXH_i] + (1 − α)HXH) = QCQ, from samples = (η, α, weights, the matrix of a_i, H_i = a_i a_iᵀ)."""
+    rate, share, weights, slopes = samples
     values, vectors = _spectrum(h, rank)
     normal, m = vectors[:, vectors.cols - int(rank) :], int(rank)
     steep, across, y = values[-m:], normal.T * slopes, normal.T * c * normal
     places = [(i, j) for i in range(m) for j in range(m)]
-    entry = lambda i, j, p, q: mp.fsum(  # noqa: E731
-        w * across[i, a] * across[p, a] * across[q, a] * across[j, a] for a, w in enumerate(weights)
-    )
+
+    def entry(i: int, j: int, p: int, q: int) -> Value:
+        one = mp.fsum(w * across[i, a] * across[p, a] * across[q, a] * across[j, a] for a, w in enumerate(weights))
+        return share * one + (1 - share) * (steep[i] * steep[j] if (i, j) == (p, q) else 0)
+
     system = mp.matrix(
         [
             [(steep[i] + steep[j] if (i, j) == (p, q) else 0) - rate * entry(i, j, p, q) for p, q in places]

@@ -15,10 +15,10 @@ from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.checks.certificate import Check, not_run
 from symbolic_sgd.checks.fresh_points import floats
 from symbolic_sgd.checks.witness import Witness
-from symbolic_sgd.errors import ProblemTooLarge
+from symbolic_sgd.errors import BadInput, ProblemTooLarge
 from symbolic_sgd.numeric.random_step import sgd_step
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.simulate.increments import Increments, Normals, Outcomes
+from symbolic_sgd.simulate.increments import Batches, Increments, Normals, Outcomes
 from symbolic_sgd.simulate.sgd import GaussianLaw, Law, TrueLaw
 
 TOLERANCE = 1e-10
@@ -34,6 +34,8 @@ BESIDE = 0.3
 
 MOST = 2**18
 """Outcomes that are followed at most."""
+
+MANY = f"more than {MOST:,} outcomes"
 
 Moves = tuple[np.ndarray, np.ndarray]
 """Moves of one step at η = 1 (K×D) and their probabilities (K)."""
@@ -62,13 +64,13 @@ def _rows(witness: Witness, rng: np.random.Generator) -> np.ndarray:
     return np.array(rows)
 
 
-def _by_law(law: Law) -> Callable[[Problem, np.ndarray], Moves | None]:
-    def moves(problem: Problem, row: np.ndarray) -> Moves | None:
+def _by_law(law: Law) -> Callable[[Problem, np.ndarray], Moves | str]:
+    def moves(problem: Problem, row: np.ndarray) -> Moves | str:
         values = {s: Fraction(a) for s, a in zip(problem.constants, row[problem.dimension :].tolist(), strict=True)}
         descent = law.descent(problem, Fraction(1), values)
         atoms = _atoms(descent.increments)
         if atoms is None:
-            return None
+            return MANY
         columns, probabilities = atoms
         x = np.repeat(row[: problem.dimension, None], len(probabilities), axis=1)
         moved = np.empty_like(x)
@@ -83,6 +85,8 @@ def _atoms(increments: Increments) -> tuple[np.ndarray, np.ndarray] | None:
     if isinstance(increments, Outcomes) and len(increments.counts) <= MOST:
         counts = np.array(increments.counts, dtype=float)
         return increments.table, counts / counts.sum()
+    if isinstance(increments, Batches) and increments.count <= MOST:
+        return increments.outcomes(MOST), np.full(increments.count, 1 / increments.count)
     if isinstance(increments, Normals):
         count = max(increments.rows, 1)
         axes = np.sqrt(count) * np.eye(increments.rows, count)
@@ -90,14 +94,16 @@ def _atoms(increments: Increments) -> tuple[np.ndarray, np.ndarray] | None:
     return None
 
 
-def _compiled(problem: Problem, row: np.ndarray) -> Moves | None:
+def _compiled(problem: Problem, row: np.ndarray) -> Moves | str:
     """The compiled loop draws a row of a table, each with equal odds, and a fair sign."""
     try:
         step = sgd_step(problem)
     except ProblemTooLarge:
-        return None
+        return MANY
+    except BadInput as reason:
+        return str(reason)
     if 2 * len(step.table) > MOST:
-        return None
+        return MANY
     d, constants = problem.dimension, row[problem.dimension :]
     table = np.array([[float(a) for a in entries] for entries in step.table]).reshape(len(step.table), -1)
     drawn = [np.concatenate([row[:d], [1.0], constants, e, [sign]]) for sign in (1.0, -1.0) for e in table]
@@ -105,16 +111,16 @@ def _compiled(problem: Problem, row: np.ndarray) -> Moves | None:
     return row[:d] - after, np.full(len(drawn), 1 / len(drawn))
 
 
-SIMULATORS: dict[str, Callable[[Problem, np.ndarray], Moves | None]] = {
+SIMULATORS: dict[str, Callable[[Problem, np.ndarray], Moves | str]] = {
     "SGD": _by_law(TrueLaw()),
     "compiled SGD": _compiled,
     "SGD with Gaussian noise": _by_law(GaussianLaw()),
 }
-"""name → the moves of one step at a row (parameters, then constants) with η = 1; None where there are too many."""
+"""name → the moves of one step at a row (parameters, then constants) with η = 1, or why they are not followed."""
 
 
 def _checks(
-    witness: Witness, rows: np.ndarray, name: str, moves: Callable[[Problem, np.ndarray], Moves | None]
+    witness: Witness, rows: np.ndarray, name: str, moves: Callable[[Problem, np.ndarray], Moves | str]
 ) -> list[Check]:
     """The largest errors of mean and covariance over the rows, beside what is tolerated: `TOLERANCE`, and rounding of ∇L."""
     problem, names = witness.derivation.problem, (f"noise of {name}: mean", f"noise of {name}: covariance")
@@ -127,8 +133,8 @@ def _checks(
     worst: dict[str, Check] = {}
     for row, slope, sigma, blur in zip(rows, slopes, sigmas, blurs, strict=True):
         drawn = moves(problem, row)
-        if drawn is None:
-            return [not_run(n, TOLERANCE, f"more than {MOST:,} outcomes") for n in names]
+        if isinstance(drawn, str):
+            return [not_run(n, TOLERANCE, drawn) for n in names]
         moved, probabilities = drawn
         mean, size = probabilities @ moved, witness.noise_size(dict(zip(problem.symbols, row.tolist(), strict=True)))
         spread = (moved - mean).T * probabilities @ (moved - mean)

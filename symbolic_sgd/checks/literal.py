@@ -98,13 +98,13 @@ class LiteralResponse:
         kernel: k(a, b) of two curvatures, one of which may be 0.
         tangent_factor: τ.
         slow: g, D×1, or None.
-        samples: (η, the weights, the D×n matrix of a_i with H_i = a_i a_iᵀ), or None.
+        samples: (η, b, the weights, the D×n matrix of a_i with H_i = a_i a_iᵀ), or None.
     """
 
     kernel: Callable[[Any, Any], Any] = lambda a, b: 1 / (a + b)
     tangent_factor: Any = 1
     slow: Any = None
-    samples: tuple[Any, Sequence[Any], Any] | None = None
+    samples: tuple[Any, int, Sequence[Any], Any] | None = None
 
 
 def literal_terms(
@@ -158,14 +158,23 @@ def literal_terms(
 
 
 def _by_samples(
-    kind: Matrices, curvatures: Any, axes: Any, turned: Any, normal: range, samples: tuple[Any, Sequence[Any], Any]
+    kind: Matrices, curvatures: Any, axes: Any, turned: Any, normal: range, samples: tuple[Any, int, Sequence[Any], Any]
 ) -> list[list[Any]]:
-    """S in the eigenvectors, with (λ_a + λ_b)S_ab − η Σ_i w_i c_ia c_ib (c_iᵀSc_i) = Σ_ab for the coordinates c_i of a_i."""
-    rate, weights, slopes = samples
+    """S in the eigenvectors, with (λ_a + λ_b)S_ab − η Σ_i w_i c_ia c_ib (c_iᵀSc_i) = Σ_ab for the coordinates c_i of a_i.
+
+    Two places of a batch of b of n equally likely samples are one with odds 1/b; else they hold two different samples, each two with
+    equal odds, whose mean E_{i≠j}[H_iSH_j] is (n HSH − E[H_iSH_i])/(n − 1).
+    """
+    rate, size, weights, slopes = samples
     inner, places = axes.T @ slopes, [(a, b) for a in normal for b in normal]
-    entry = lambda a, b, p, q: sum(  # noqa: E731
-        w * inner[a, i] * inner[b, i] * inner[p, i] * inner[q, i] for i, w in enumerate(weights)
-    )
+
+    def entry(a: int, b: int, p: int, q: int) -> Any:
+        once = sum(w * inner[a, i] * inner[b, i] * inner[p, i] * inner[q, i] for i, w in enumerate(weights))
+        if size == 1:
+            return once
+        n, both = len(weights), curvatures[a] * curvatures[b] if (a, b) == (p, q) else 0
+        return (once + (size - 1) * (n * both - once) / (n - 1)) / size
+
     rows = [
         [(curvatures[a] + curvatures[b] if (a, b) == (p, q) else 0) - rate * entry(a, b, p, q) for p, q in places]
         for a, b in places
@@ -230,7 +239,8 @@ class LiteralTheorem:
         if drawn is not None:
             slopes = [precise(self.stated.function(r), point)["gradient"] for r in problem.residuals]
             columns = mp.matrix([[slope[i] for slope in slopes] for i in range(problem.dimension)])
-            samples = (number_at(optimizer.rate, point), [mp.mpf(w.numerator) / w.denominator for w in drawn], columns)
+            weights = [mp.mpf(w.numerator) / w.denominator for w in drawn]
+            samples = (number_at(optimizer.rate, point), problem.noise.batch(problem), weights, columns)
         slow, kernel = optimizer.slow_field(problem), optimizer.kernel
         assert kernel is not None, "maps have a literal theorem of their own"
         return LiteralResponse(
@@ -281,7 +291,7 @@ class LiteralTheorem:
             slow=None if precise_response.slow is None else numbers(precise_response.slow),
             samples=None
             if samples is None
-            else (float(samples[0]), [float(w) for w in samples[1]], numbers(samples[2])),
+            else (float(samples[0]), samples[1], [float(w) for w in samples[2]], numbers(samples[3])),
         )
 
     def onto(self, point: Point) -> Point:

@@ -24,7 +24,11 @@ def _isotropic(problem: Problem, gradient: Gradient) -> sp.Matrix:
 
 
 def _labels(problem: Problem, gradient: Gradient) -> sp.Matrix:
-    """((r_i ± δ)∇r_i − ∇L)/√(2n): one residual of n, and one sign, are drawn with equal odds; δ∇r_i/n where all are taken."""
+    """((r_i ± δ)∇r_i − ∇L)/√(2n): one residual of n, and one sign, are drawn with equal odds; δ∇r_i/n where all are taken.
+
+    Of a batch of b the mean of the r_i∇r_i has the variance of one over b, times (n − b)/(n − 1) because none is drawn twice; beside it
+    stand the labels, δ∇r_i/√(bn).
+    """
     noise: Any = problem.noise
     slopes = [gradient(r) for r in problem.residuals]
     n = len(slopes)
@@ -32,6 +36,12 @@ def _labels(problem: Problem, gradient: Gradient) -> sp.Matrix:
     amplitudes = [sp.sympify(delta) for delta in stated]
     if noise.batch_size == n > 1:
         return sp.Matrix([[delta * g / n for g in slope] for delta, slope in zip(amplitudes, slopes, strict=True)]).T
+    if noise.batch_size not in (None, 1):
+        b, mean = noise.batch_size, gradient(problem.loss)
+        apart = [[r * g for g in slope] for r, slope in zip(problem.residuals, slopes, strict=True)]
+        moved = [[delta * g for g in slope] for delta, slope in zip(amplitudes, slopes, strict=True)]
+        varied = _centred(apart, [sp.Rational(n - b, n * b * (n - 1))] * n, mean)
+        return varied.row_join(_centred(moved, [sp.Rational(1, b * n)] * n, [sp.S.Zero] * len(mean)))
     samples = [
         [(residual + sign * amplitude) * g for g in slope]
         for residual, slope, amplitude in zip(problem.residuals, slopes, amplitudes, strict=True)

@@ -5,14 +5,16 @@ rests. With Φ_G the limit of that iteration, (E Φ_G(G(x, εξ)) − x)/ε² = 
 means are finite sums, and Richardson's extrapolation removes the powers of ε. Where the learning rate tends to 0, so it is
 extrapolated, too.
 
-Where each step draws one of n samples, all of which rest on Γ, G is a random map: every sequence of k samples is followed, and then the
-mean map. What this leaves out is a sum of J powers μᵏ, one for each eigenvalue of the linear map of second moments across Γ, whatever
-these eigenvalues are: the limit follows from 2J + 1 depths k.
+Where each step draws one of n samples, or a batch of them, all of which rest on Γ, G is a random map: every sequence of k samples (of k
+batches) is followed, and then the mean map. What this leaves out is a sum of J powers μᵏ, one for each eigenvalue of the linear map of
+second moments across Γ, whatever these eigenvalues are: the limit follows from 2J + 1 depths k.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from itertools import combinations
+from math import comb
 from typing import Any
 
 import numpy as np
@@ -52,6 +54,9 @@ MODERATE = 0.125
 
 SOURCES = 400
 """Independent sources of noise in a step, at most: each is followed by itself, with both signs."""
+
+BATCHES = 400
+"""Of samples, each a map of its own, at most."""
 
 SEQUENCES = 20
 """Of samples, that are followed at most."""
@@ -108,7 +113,8 @@ def observed(
         needed = len(oracle.samples) ** (2 * order)
         if oracle.has_memory or needed > sequences:
             what = "a memory beside them" if oracle.has_memory else f"{needed:,} sequences, more than {sequences:,}"
-            raise ProblemTooLarge(f"each step draws one of {len(oracle.samples)} samples, and there are {what}")
+            kind = "samples" if oracle.problem.noise.batch(oracle.problem) == 1 else "batches"
+            raise ProblemTooLarge(f"each step draws one of {len(oracle.samples)} {kind}, and there are {what}")
         return _summed([oracle.at(None, depth) for depth in range(2 * order + 1)], order)
 
 
@@ -323,10 +329,16 @@ def _rest(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Rest:
 
 
 def _samples(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> tuple[_Rest, ...]:
-    """G for each of the equally likely samples of which a step draws one; none where it takes the full gradient."""
+    """G for each of the equally likely samples, or batches of them, of which a step draws one; none where it takes the full gradient."""
     if problem.noise.samples(problem) is None:
         return ()
-    losses = (by_sympy.function(r**2 / 2) for r in problem.residuals)
+    b = problem.noise.batch(problem)
+    count = comb(len(problem.residuals), b)
+    if count > BATCHES:
+        raise ProblemTooLarge(
+            f"each step draws one of {count:,} batches of {b} samples, more than {BATCHES}, each of which is followed by itself"
+        )
+    losses = (by_sympy.function(sum(r**2 for r in batch) / (2 * b)) for batch in combinations(problem.residuals, b))
     return tuple(_noiseless(problem, optimizer, loss) for loss in losses)
 
 

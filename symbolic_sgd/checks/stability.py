@@ -48,14 +48,21 @@ def _radius_of_map(witness: Witness, stated: MapBySymPy, row: np.ndarray) -> flo
 
 
 def _radius_of_second_moments(witness: Witness, row: np.ndarray) -> float:
-    """The spectral radius of C ↦ E[BᵢCBᵢ], Bᵢ = I − η∇rᵢ∇rᵢᵀ, across Γ."""
+    """The spectral radius of C ↦ E[BCB], B = I − ηH_B, across Γ, for batches of b of the Hessians Hᵢ = ∇rᵢ∇rᵢᵀ.
+
+    i and j are both in a batch with the odds b/n for i = j, else b(b − 1)/(n(n − 1)).
+    """
     problem, rank = witness.derivation.stated, witness.derivation.codimension
     rate = _value(witness, witness.derivation.optimizer.rate, row)
     _, axes = np.linalg.eigh(witness.smooth_loss.hessian(row[None])[0])
     symbols, normal = witness.derivation.problem.symbols, axes[:, -rank:]
     slopes = (evaluate(witness.stated.function(r), symbols, row[None])["gradient"][0] for r in problem.residuals)
-    maps = [np.eye(rank) - rate * np.outer(normal.T @ slope, normal.T @ slope) for slope in slopes]
-    return float(np.abs(np.linalg.eigvals(np.mean([np.kron(b, b) for b in maps], axis=0))).max())
+    hessians = [np.outer(normal.T @ slope, normal.T @ slope) for slope in slopes]
+    n, b, mean, one = len(hessians), problem.noise.batch(problem), np.mean(hessians, axis=0), np.eye(rank)
+    alike = sum(np.kron(h, h) for h in hessians)
+    both = b / n * alike + (b * (b - 1) / (n * (n - 1)) * (n**2 * np.kron(mean, mean) - alike) if b > 1 else 0)
+    moments = np.eye(rank**2) - rate * (np.kron(mean, one) + np.kron(one, mean)) + (rate / b) ** 2 * both
+    return float(np.abs(np.linalg.eigvals(moments)).max())
 
 
 def _value(witness: Witness, expression: Expression, row: np.ndarray) -> float:

@@ -68,6 +68,8 @@ class RandomMove:
         columns: of the table, with their symbols.
         odds: c_1 … c_n, whole numbers: the row ξ is drawn with probability c_ξ/Σc.
         signs: those that the sign takes, with equal odds.
+        batch: b rows are drawn without replacement, each with a sign of its own; a holds the numbers of one after the other, and
+            `drawn` says them for each.
         gradient: ∇L, on the same graph; an optimizer other than plain SGD may use it by itself.
         noise: m without η∇L (ηh∇L).
     """
@@ -81,6 +83,7 @@ class RandomMove:
     signs: tuple[int, ...] = (1,)
     gradient: Sequence[Node] = ()
     noise: Sequence[Node] = ()
+    batch: int = 1
 
     @cached_property
     def program(self) -> Program:
@@ -106,20 +109,26 @@ def sgd_moves(problem: Problem, rate: Rate, scale: Fraction = ALL) -> Iterable[R
 
 
 def _label_moves(problem: Problem, noise: LabelNoise, rate: Rate, scale: Fraction) -> Iterator[RandomMove]:
-    """m = η(r_ξ ± εδ)∇r_ξ for residuals r_k = Σ_m A_km φ_m + e_k: a holds A_ξ1 … A_ξT and e_ξ ± εδ."""
+    """m = (η/b)Σ_{ξ∈B}(r_ξ ± εδ)∇r_ξ for residuals r_k = Σ_m A_km φ_m + e_k: a holds A_ξ1 … A_ξT and e_ξ ± εδ for each ξ ∈ B."""
+    b = noise.batch(problem)
     for landscape, sums in _decompositions(problem.residuals, problem):
         variables, graph = landscape.variables, landscape.graph
-        symbols = _symbols(len(sums.terms) + 1)
-        *chosen, offset = (graph.symbol(a) for a in symbols)
-        residual = _node(rate, graph) * (dot(chosen, sums.terms) + offset)
-        move = pull_back(sums.terms, [residual * a for a in chosen], variables)
+        width = len(sums.terms) + 1
+        symbols = _symbols(b * width)
+        # Σ_ξ r_ξA_ξm before the slopes of φ_m, which are then needed once.
+        onto = [graph.constant(0)] * len(sums.terms)
+        for k in range(b):
+            *chosen, offset = (graph.symbol(a) for a in symbols[k * width : (k + 1) * width])
+            residual = _node(rate, graph) * (dot(chosen, sums.terms) + offset) * Fraction(1, b)
+            onto = [total + residual * a for total, a in zip(onto, chosen, strict=True)]
+        move = pull_back(sums.terms, onto, variables)
         table, amplitudes = Table(graph), noise.amplitudes(len(problem.residuals))
         which = {delta: tuple(Fraction(delta == other) for other in amplitudes) for delta in dict.fromkeys(amplitudes)}
         amplitude = scale * table.combination(which)
         drawn = [*map(table.column, sums.columns), table.combination(sums.offsets) + graph.symbol(SIGN) * amplitude]
         parts = _parts(move, landscape, rate)
         odds = (1,) * len(problem.residuals)
-        yield RandomMove(variables, move, symbols, drawn, table.columns, odds, BOTH, *parts)
+        yield RandomMove(variables, move, symbols, drawn, table.columns, odds, BOTH, *parts, batch=b)
 
 
 def _sample_moves(problem: Problem, noise: SamplingNoise, rate: Rate) -> Iterator[RandomMove]:

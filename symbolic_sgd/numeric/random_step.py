@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph, Node, replace_nodes
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.errors import ProblemTooLarge
+from symbolic_sgd.errors import BadInput, ProblemTooLarge
 from symbolic_sgd.numeric.random_move import SIGN, RandomMove, driven_by, sgd_moves
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.derivation import Derivation
@@ -47,7 +47,12 @@ class RandomStep:
 
 
 def sgd_step(problem: Problem) -> RandomStep:
-    """x − η(∇L + s_ξ), by the law of the problem's noise; the parameters are η, then the constants."""
+    """x − η(∇L + s_ξ), by the law of the problem's noise; the parameters are η, then the constants.
+
+    Raises:
+        BadInput: a step draws a batch of samples, 1 < batch_size < n.
+        ProblemTooLarge: a table of the samples by their probabilities has too many rows.
+    """
     rate = sp.Dummy("learning_rate")
     steps = [_looked_up(problem, rate, move) for move in sgd_moves(problem, rate)]
     return min(steps, key=lambda step: step.program.operations + len(step.columns))
@@ -55,6 +60,11 @@ def sgd_step(problem: Problem) -> RandomStep:
 
 def _looked_up(problem: Problem, rate: sp.Symbol, move: RandomMove) -> RandomStep:
     """The step in which each a is computed from the row and the sign that were drawn."""
+    if move.batch > 1:
+        raise BadInput(
+            f"noise: batch_size is {move.batch}, and a compiled step draws one row of a table: simulate with simulate_sgd, which draws "
+            "batches, or state batch_size=1 or that of the full gradient"
+        )
     graph = move.variables[0].graph
     moved = replace_nodes(move.entries, dict(zip(map(graph.symbol, move.symbols), move.drawn, strict=True)))
     return RandomStep(

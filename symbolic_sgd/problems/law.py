@@ -44,7 +44,7 @@ def noise_law(problem: Problem) -> NoiseLaw:
     if stated.drawn:
         return NoiseLaw(Program.of({"steps": stated.columns}), stated.weights, symmetric=False)
     count = stated.columns.shape[1]
-    steps = stated.columns.map(lambda s: s.graph.power(s.graph.constant(count), s.graph.constant(Fraction(1, 2))) * s)
+    steps = stated.factor.map(lambda s: s.graph.power(s.graph.constant(count), s.graph.constant(Fraction(1, 2))) * s)
     if _sums_to_zero(problem, stated):
         return NoiseLaw(Program.of({"steps": steps}), (Fraction(1, count),) * count, symmetric=False)
     both = Matrix(tuple(row + tuple(-s for s in row) for row in steps.rows))
@@ -53,7 +53,8 @@ def noise_law(problem: Problem) -> NoiseLaw:
 
 def _sums_to_zero(problem: Problem, stated: NoiseColumns) -> bool:
     """Whether Σ_ξ σ_ξ = 0 identically in x, decided at random points to 50 digits."""
-    return _vanish(problem, [row[0].graph.total(row) for row in stated.columns.rows], stated.columns.entries)
+    factor = stated.factor
+    return _vanish(problem, [row[0].graph.total(row) for row in factor.rows], factor.entries)
 
 
 def _vanish(problem: Problem, sums: Sequence[Node], terms: Sequence[Node]) -> bool:

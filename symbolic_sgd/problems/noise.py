@@ -114,6 +114,10 @@ class Noise(ABC):
         """
         return None
 
+    def batch(self, problem: "Problem") -> int:
+        """b, of the samples (equally likely where b > 1) that each step draws without replacement; 1 by default."""
+        return 1
+
     def sample_slopes(self, problem: "Problem", landscape: Landscape) -> Matrix | None:
         """a_1 … a_n with H_i = a_i a_iᵀ for the samples, where their losses rest, D×n; None where there are no samples."""
         return None
@@ -308,9 +312,29 @@ class LabelNoise(Noise, FamilyNoise):
     where all residuals vanish. (A simulation of it draws one of the n columns, with the same Σ.) With an amplitude δ_i for each
     residual Σ = (1/n)Σ_i δ_i²∇r_i∇r_iᵀ there, over batch_size: a multiple of ∇²L where all are equal.
 
+    With 1 < batch_size = b < n each step draws b residuals without replacement, and a sign for each:
+
+        x⁺ = x − (η/b)Σ_{i∈B}(r_i ± δ_i)∇r_i,   Σ = α Cov_i(r_i∇r_i) + (1/(bn))Σ_i δ_i²∇r_i∇r_iᵀ,   α = (n − b)/(b(n − 1)).
+
+    At a learning rate that stays one needs E[H_BSH_B] = α E_i[H_iSH_i] + (1 − α)HSH (`share_of_one`).
+
     Args:
         amplitude: δ, an exact expression without parameters (default 1); Var(label) = δ². A sequence: δ_1 … δ_n.
-        batch_size: 1 (None, the default), or n.
+        batch_size: 1 (None, the default) … n.
+
+    Raises:
+        BadInput: (by `check`, when a problem is stated with it) the problem has no residuals; batch_size is none of 1 … n.
+        BadShape: there are neither one nor n amplitudes.
+        BadSymbol: an amplitude depends on a parameter.
+
+    >>> from symbolic_sgd import Problem
+    >>> u, v = sp.symbols("u v")
+    >>> stated = Problem.least_squares([u*v - 1, u - v, u], parameters=(u, v), noise=LabelNoise(1, batch_size=2))
+    >>> sigma = stated.noise_factor
+    >>> (sigma * sigma.T).subs({u: 0, v: 0})
+    Matrix([
+    [ 1/3, -1/6],
+    [-1/6,  1/6]])
     """
 
     amplitude: Any = 1
@@ -322,11 +346,10 @@ class LabelNoise(Noise, FamilyNoise):
 
     @property
     def statement(self) -> str:
-        moved = (
-            "each step draws one residual and one sign, and moves its label by ±δ"
-            if self.batch_size is None
-            else "each step takes all residuals and moves every label by ±δ, with signs of their own,"
-        )
+        if self.batch_size is None:
+            moved = "each step draws one residual and one sign, and moves its label by ±δ"
+        else:
+            moved = f"each step takes {self.batch_size} of the residuals and moves each of their labels by ±δ, with a sign of its own,"
         if self._is_common:
             return f"label noise: {moved} with δ = {self.amplitude}."
         return f"label noise: {moved} of its own, δ = ({', '.join(map(str, self.amplitude))})."
@@ -356,18 +379,22 @@ class LabelNoise(Noise, FamilyNoise):
                     f"{where} depends on the parameter {trained[0]}: labels do not know the parameters; "
                     "use a number or a constant, or state σ(x) as a matrix"
                 )
-        if self.batch_size is not None and (isinstance(self.batch_size, bool) or self.batch_size not in (1, count)):
+        if self.batch_size is not None and (type(self.batch_size) is not int or not 1 <= self.batch_size <= count):
             raise BadInput(
-                f"noise: batch_size is {self.batch_size!r}; it can be 1 (one residual a step) or {count} (all of them)"
+                f"noise: batch_size is {self.batch_size!r}; it can be a whole number from 1 (one residual a step) to {count} "
+                "(all of them)"
             )
 
     def draws_residuals(self, problem: "Problem") -> bool:
-        """Whether each step draws one residual, whatever n is; else it adds noise to the full gradient."""
+        """Whether each step draws residuals, one whatever n is, or several of n; else it adds noise to the full gradient."""
         return self.batch_size is None or not self.takes_all(problem)
 
     def takes_all(self, problem: "Problem") -> bool:
         """Whether each step takes the full gradient."""
-        return (self.batch_size or 1) == len(problem.residuals)
+        return self.batch(problem) == len(problem.residuals)
+
+    def batch(self, problem: "Problem") -> int:
+        return self.batch_size or 1
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
         found = self.variances(problem)
@@ -431,6 +458,18 @@ class LabelNoise(Noise, FamilyNoise):
             rows = self._slopes(problem, landscape).rows
             slopes = Matrix.of([delta * d / n for delta, d in zip(amplitudes, row, strict=True)] for row in rows)
             return NoiseColumns(slopes, (Fraction(1),) * n, drawn=False)
+        if (b := self.batch(problem)) > 1:
+            slopes, (slope,) = self._slopes(problem, landscape), landscape.gradient.T.rows
+            residuals = [from_sympy(r, graph) for r in problem.residuals]
+            rows = Matrix.of(
+                [
+                    *(r * a - g for r, a in zip(residuals, row, strict=True)),
+                    *(delta * a for delta, a in zip(amplitudes, row, strict=True)),
+                ]
+                for row, g in zip(slopes.rows, slope, strict=True)
+            )
+            weights = (share_of_one(n, b) / n,) * n + (Fraction(1, b * n),) * n
+            return NoiseColumns(rows, weights, drawn=False)
         columns = []
         for expression, amplitude in zip(problem.residuals, amplitudes, strict=True):
             residual = from_sympy(expression, graph)
@@ -474,6 +513,16 @@ class SamplingNoise(Noise):
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         slopes = [gradient(from_sympy(loss, landscape.graph), landscape.variables) for loss in self.losses]
         return _sampled(slopes, self.weights, landscape)
+
+
+def share_of_one(count: int, batch: int) -> Fraction:
+    """α = (n − b)/(b(n − 1)), by which a batch of b of n samples, drawn without replacement, keeps what one sample has beside their mean:
+    E[H_BSH_B] = α E_i[H_iSH_i] + (1 − α)HSH for H_B = (1/b)Σ_{i∈B}H_i, and Cov(g_B) = α Cov_i(g_i).
+
+    >>> share_of_one(5, 1), share_of_one(5, 2), share_of_one(5, 5)
+    (Fraction(1, 1), Fraction(3, 8), Fraction(0, 1))
+    """
+    return Fraction(count - batch, batch * (count - 1)) if batch > 1 else Fraction(1)
 
 
 def exact_expression(value: Any, name: str) -> Expression:

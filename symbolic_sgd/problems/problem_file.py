@@ -449,7 +449,7 @@ def _label_noise(reader: _Reader, table: _Table) -> Noise:
     if "residuals" not in reader.document.content:
         raise table.error("kind", "is 'label', which needs residuals; state residuals = [...] in place of the loss")
     batch = (
-        table.need("batch_size", int, "batch_size = 1, or the number of residuals")
+        table.need("batch_size", int, "batch_size = 1, up to the number of residuals")
         if "batch_size" in table.content
         else None
     )

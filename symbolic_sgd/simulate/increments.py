@@ -3,6 +3,8 @@
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import combinations, islice, product
+from math import comb
 
 import numpy as np
 
@@ -68,6 +70,51 @@ class Outcomes(Increments):
         return fill
 
 
+@dataclass(frozen=True, eq=False)
+class Batches(Increments):
+    """b of n samples without replacement, all sets equally likely, each sample in one of S equally likely variants.
+
+    Args:
+        variants: S×rows×n, the variants of each sample's increments.
+        size: b.
+    """
+
+    variants: np.ndarray
+    size: int
+
+    @property
+    def rows(self) -> int:
+        return self.size * self.variants.shape[1]
+
+    @property
+    def count(self) -> int:
+        """The number of sets with their variants, all equally likely."""
+        kinds, _, n = self.variants.shape
+        return comb(n, self.size) * kinds**self.size
+
+    def outcomes(self, most: int) -> np.ndarray:
+        """The increments of the first of these sets, one column each, `most` at most."""
+        kinds, _, n = self.variants.shape
+        drawn = product(combinations(range(n), self.size), product(range(kinds), repeat=self.size))
+        columns = [
+            np.concatenate([self.variants[s, :, k] for k, s in zip(chosen, signs, strict=True)])
+            for chosen, signs in islice(drawn, most)
+        ]
+        return np.array(columns).T
+
+    def stream(self, rng: np.random.Generator, replicas: int) -> Callable[[np.ndarray], None]:
+        kinds, rows, n = self.variants.shape
+        table = np.ascontiguousarray(self.variants.transpose(1, 0, 2).reshape(rows, kinds * n))
+
+        def fill(out: np.ndarray) -> None:
+            chosen = without_replacement(rng, n, self.size, replicas)
+            chosen += n * uniform_integers(rng, kinds, chosen.shape).astype(np.int64)
+            for k, row in enumerate(chosen):
+                np.take(table, row, axis=1, out=out[k * rows : (k + 1) * rows], mode="clip")
+
+        return fill
+
+
 @dataclass(frozen=True)
 class Normals(Increments):
     """Independent standard normal increments."""
@@ -128,6 +175,24 @@ class FairSignAndNormals(Increments):
             out[0] -= 1
 
         return fill
+
+
+def without_replacement(rng: np.random.Generator, total: int, size: int, replicas: int) -> np.ndarray:
+    """Different integers of 0 … total − 1, size×replicas: in each column every sequence is equally likely.
+
+    The k-th is the j-th of those that are left, j uniform: every smaller one that is taken, in ascending order, moves it up by one.
+
+    >>> drawn = without_replacement(np.random.default_rng(0), 3, 3, 5)
+    >>> bool((np.sort(drawn, axis=0) == [[0], [1], [2]]).all())
+    True
+    """
+    drawn = np.empty((size, replicas), dtype=np.int64)
+    for k in range(size):
+        next_one = uniform_integers(rng, total - k, (replicas,)).astype(np.int64)
+        for taken in np.sort(drawn[:k], axis=0):
+            next_one += next_one >= taken
+        drawn[k] = next_one
+    return drawn
 
 
 def uniform_integers(rng: np.random.Generator, total: int, shape: tuple[int, ...]) -> np.ndarray:

@@ -19,7 +19,7 @@ from symbolic_sgd.numeric.random_move import ALL, SIGN, RandomMove, canonical_mo
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.law import check_law
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.simulate.increments import Normals, Outcomes, Repeated
+from symbolic_sgd.simulate.increments import Batches, Increments, Normals, Outcomes, Repeated
 from symbolic_sgd.simulate.steps import Descent, Iterated
 
 GATHER = 4
@@ -133,8 +133,12 @@ def _descent(problem: Problem, move: RandomMove, values: Values) -> Descent:
     return Descent(problem.dimension, in_place, _increments(move, values))
 
 
-def _increments(move: RandomMove, values: Values) -> Outcomes | Normals:
-    return _outcomes(move, values) if move.drawn else Normals(len(move.symbols))
+def _increments(move: RandomMove, values: Values) -> Increments:
+    if not move.drawn:
+        return Normals(len(move.symbols))
+    if move.batch > 1:
+        return Batches(np.stack(_variants(move, values)), move.batch)
+    return _outcomes(move, values)
 
 
 def _outcomes(move: RandomMove, values: Values) -> Outcomes:
@@ -144,14 +148,19 @@ def _outcomes(move: RandomMove, values: Values) -> Outcomes:
         raise BadInput(
             f"the probabilities have the common denominator {sum(move.odds):.3g}, beyond 2⁶²: round them to simpler fractions"
         )
-    program = with_values(Program.of({"a": Matrix.column(move.drawn)}), values)
-    plus, *others = (_with_sign(program, move, sign) for sign in move.signs)
+    plus, *others = _variants(move, values)
     if not others:
         return Outcomes(plus, move.odds)
     (minus,) = others
     if np.array_equal(minus, -plus):
         return Outcomes(np.hstack([plus, minus]), move.odds * 2)
     return Outcomes(np.stack([plus, minus], axis=2).reshape(len(plus), -1), tuple(np.repeat(move.odds, 2).tolist()))
+
+
+def _variants(move: RandomMove, values: Values) -> list[np.ndarray]:
+    """The numbers of every row, with each of the signs."""
+    program = with_values(Program.of({"a": Matrix.column(move.drawn)}), values)
+    return [_with_sign(program, move, sign) for sign in move.signs]
 
 
 def _with_sign(program: Program, move: RandomMove, sign: int) -> np.ndarray:

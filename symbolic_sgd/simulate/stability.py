@@ -9,7 +9,7 @@ from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.flow.loss_functions import smooth_loss
 from symbolic_sgd.flow.numerics.many_points import limits_of_flow
 from symbolic_sgd.manifold.manifold import find_manifold
-from symbolic_sgd.simulate.increments import Outcomes
+from symbolic_sgd.simulate.increments import Batches, Outcomes
 from symbolic_sgd.simulate.plan import Plan, rows_of
 from symbolic_sgd.simulate.steps import Descent
 
@@ -37,7 +37,12 @@ def sample_curvature(descent: Descent, rate: float, points: np.ndarray) -> float
         nan where a sample has no finite derivative in float64.
     """
     increments = descent.increments
-    table = increments.table[:, :MOST] if isinstance(increments, Outcomes) else np.zeros((increments.rows, 1))
+    if isinstance(increments, Outcomes):
+        table = increments.table[:, :MOST]
+    elif isinstance(increments, Batches):
+        table = increments.outcomes(MOST)
+    else:
+        table = np.zeros((increments.rows, 1))
     slopes = (_jacobian(descent, point, column) / rate for point in points for column in table.T)
     return float(np.max([_largest((slope + slope.T) / 2) for slope in slopes]))
 

@@ -148,7 +148,7 @@ BY_KERNEL = {
 """How terms are defined for an optimizer with another kernel κ than plain SGD's."""
 
 BY_SAMPLES = {"lyapunov_solution": r"\mathcal{M}^{-1}[\Sigma_{\perp}]"}
-"""For SGD on samples: 𝓜[S] = ∇²L S + S ∇²L − η E[H_i S H_i]."""
+"""For SGD on samples: 𝓜[S] = ∇²L S + S ∇²L − η E[H_B S H_B]."""
 
 CURVED = Term(
     "noise_curvature_drift",

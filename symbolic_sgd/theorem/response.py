@@ -1,8 +1,8 @@
 """How an optimizer turns the noise into a stationary covariance across Γ: the seam between an optimizer and the theorem.
 
 C_∞, the stationary covariance with what correlates it to the motion along Γ, solves one linear equation. For functions of H it is
-Σ∘k for a kernel k of pairs of curvatures; where each step draws a sample whose losses all rest on Γ, SGD is a random map and
-HC + CH − ηE[H_iCH_i] = Σ_⊥.
+Σ∘k for a kernel k of pairs of curvatures; where each step draws samples whose losses all rest on Γ, SGD is a random map and
+HC + CH − ηE[H_BCH_B] = Σ_⊥.
 """
 
 from abc import ABC, abstractmethod
@@ -22,6 +22,7 @@ from symbolic_sgd.optimizers.kernel import LARGEST_POWER, LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
+from symbolic_sgd.problems.noise import share_of_one
 from symbolic_sgd.problems.problem import Problem
 
 HALF = Fraction(1, 2)
@@ -223,19 +224,31 @@ PLAIN_RESPONSE = KernelResponse(LYAPUNOV)
 
 @dataclass(frozen=True)
 class MinibatchResponse(Response):
-    """S with HS + SH − ηE[H_iSH_i] = Σ_⊥ for samples with H_i = a_i a_iᵀ.
+    """S with HS + SH − ηE[H_BSH_B] = Σ_⊥, E[H_BSH_B] = α E[H_iSH_i] + (1 − α)HSH, for samples with H_i = a_i a_iᵀ and batches B of them.
 
     Args:
         rate: η.
         weights: w_i, of the samples: H = Σ w_i a_i a_iᵀ.
+        batch: how many of them a step draws.
     """
 
     rate: Expression
     weights: tuple[Fraction, ...]
+    batch: int = 1
+
+    @property
+    def share(self) -> Fraction:
+        """α; 1 where a step draws one sample."""
+        return share_of_one(len(self.weights), self.batch)
 
     @property
     def words(self) -> str:
-        return "the inverse of S ↦ HS + SH − ηE[HᵢSHᵢ], of SGD on one sample a step"
+        if self.batch == 1:
+            return "the inverse of S ↦ HS + SH − ηE[HᵢSHᵢ], of SGD on one sample a step"
+        return (
+            f"the inverse of S ↦ HS + SH − η({self.share} E[HᵢSHᵢ] + {1 - self.share} HSH), of SGD on {self.batch} of "
+            f"{len(self.weights)} samples a step"
+        )
 
     @property
     def kernel(self) -> None:
@@ -247,7 +260,9 @@ class MinibatchResponse(Response):
         terms: list[PairTerm] = [(None, second, first)]
         for weight, column in zip(self.weights, space.samples, strict=True):
             outer = column @ column.T
-            terms.append((-(HALF * weight) * eta, outer, outer))
+            terms.append((-(HALF * self.share * weight) * eta, outer, outer))
+        if self.share != 1:
+            terms.append((-(HALF * (1 - self.share)) * eta, second, second))
         return terms
 
     def right(self, space: Coordinates, y: Matrix) -> Matrix:
@@ -322,4 +337,4 @@ def response_of(optimizer: Optimizer, problem: Problem, *, interpolating: bool) 
             f"each step draws a sample: at a learning rate that stays {optimizer.label} is then a random map, which is derived for SGD "
             "only. State the noise of the full gradient: LabelNoise(…, batch_size=n), or σ(x) as a matrix"
         )
-    return MinibatchResponse(optimizer.rate, drawn)
+    return MinibatchResponse(optimizer.rate, drawn, problem.noise.batch(problem))

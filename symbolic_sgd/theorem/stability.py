@@ -41,7 +41,7 @@ def stability(
 
 
 def _across(normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, response: Response) -> Stability | None:
-    """I − H/λ* > 0 across Γ for an edge λ*; for SGD on samples the map of the second moments, S ↦ HS + SH − ηE[H_iSH_i], is positive
+    """I − H/λ* > 0 across Γ for an edge λ*; for SGD on samples the map of the second moments, S ↦ HS + SH − ηE[H_BSH_B], is positive
     definite: that is mean-square stability (its inverse is Σ_k (1 − η·)ᵏη, a sum of maps that keep S ≥ 0)."""
     if isinstance(normal, ObliqueGeometry):
         return _in_metric(normal, optimizer)

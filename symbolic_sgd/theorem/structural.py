@@ -188,7 +188,8 @@ class StructuralFormulas:
         if isinstance(self.response, MinibatchResponse):
             rate = number_at(self.response.rate, point)
             weights = [mp.mpf(w.numerator) / w.denominator for w in self.response.weights]
-            return {SAMPLES.name: (rate, weights, values[SAMPLES.name])} if SAMPLES.name in values else {}
+            share = mp.mpf(self.response.share.numerator) / self.response.share.denominator
+            return {SAMPLES.name: (rate, share, weights, values[SAMPLES.name])} if SAMPLES.name in values else {}
         if isinstance(self.response, LeadingResponse):
             weight = self.response.weight
             return {WEIGHT.name: lambda a: number_at(weight, {**point, A: a})}
@@ -259,13 +260,15 @@ class StructuralFormulas:
                 h = self.response.mixed.subs(A, sp.Symbol("lambda"))
                 yield Given("h(λ)", r"h(\lambda)", str(h).replace("lambda", "λ"), sp.latex(h), h)
         if SAMPLES.name in used and isinstance(self.response, MinibatchResponse):
-            eta = self.response.rate
+            eta, share = self.response.rate, self.response.share
+            alone, together = (sp.Rational(c.numerator, c.denominator) * eta for c in (share, 1 - share))
             yield Given(
                 "𝓜[S]",
                 r"\mathcal{M}[S]",
-                f"∇²L S + S ∇²L - {eta} E[aᵢaᵢᵀ S aᵢaᵢᵀ], aᵢ = ∇rᵢ",
-                rf"\nabla^2 L\,S + S\,\nabla^2 L - {sp.latex(eta)}\,"
-                r"\mathbb{E}[a_i a_i^{\top} S\,a_i a_i^{\top}],\quad a_i = \nabla r_i",
+                f"∇²L S + S ∇²L - {alone} E[aᵢaᵢᵀ S aᵢaᵢᵀ]{f' - {together} ∇²L S ∇²L' if together else ''}, aᵢ = ∇rᵢ",
+                rf"\nabla^2 L\,S + S\,\nabla^2 L - {sp.latex(alone)}\,\mathbb{{E}}[a_i a_i^{{\top}} S\,a_i a_i^{{\top}}]"
+                + (rf" - {sp.latex(together)}\,\nabla^2 L\,S\,\nabla^2 L" if together else "")
+                + r",\quad a_i = \nabla r_i",
             )
         if WEIGHT.name in used and isinstance(self.response, LeadingResponse):
             s = self.response.weight.subs(A, sp.Symbol("lambda"))

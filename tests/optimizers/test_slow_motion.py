@@ -269,7 +269,7 @@ REFUSED = [
     (lambda: derive_limiting_sde(HYPERBOLA, optimizer=SGD(slow_potential=w)), "slow_potential"),
     (
         lambda: Problem.least_squares([u * v - 1, w - u], parameters=(u, v, w), noise=LabelNoise(1, batch_size=3)),
-        "1 .* or 2",
+        "from 1 .* to 2",
     ),
 ]
 
