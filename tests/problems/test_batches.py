@@ -29,6 +29,7 @@ from symbolic_sgd.checks.drawn_noise import DrawnNoise
 from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.errors import BadInput, SingularPoint
+from symbolic_sgd.numeric.random_step import sgd_step
 from symbolic_sgd.problems.as_data import problem_document
 from symbolic_sgd.problems.noise import share_of_one
 from symbolic_sgd.problems.problem_file import problem_from_text
@@ -243,10 +244,13 @@ def test_simulation_moves_as_the_limit_says():
 
 def test_the_compiled_loop_says_that_it_draws_no_batches():
     with pytest.raises(BadInput, match=r"batch_size is 2.*one row of a table"):
-        FusedSGD(curved(3, 2), LLVM())([2.0, 0.5], learning_rate=0.1, count=1, seed=0)
+        sgd_step(curved(3, 2))
     certificate = verify(derive_limiting_sde(curved(3, 2)), checks=(DrawnNoise(),), rng=0)
     reasons = {c.verdict: c.detail for c in certificate.checks if "compiled" in c.name}
     assert set(reasons) == {"not run"} and "batch_size is 2" in reasons["not run"]
+    pytest.importorskip("llvmlite")
+    with pytest.raises(BadInput, match=r"batch_size is 2.*one row of a table"):
+        FusedSGD(curved(3, 2), LLVM())([2.0, 0.5], learning_rate=0.1, count=1, seed=0)
 
 
 def test_files_hold_the_size_of_batches():
@@ -275,7 +279,11 @@ def test_what_batches_are_not_derived_for_is_refused():
 def test_it_is_told_in_words():
     sde = derive_limiting_sde(curved(3, 2), optimizer=SGD(learning_rate=RATE))
     assert "η(1/4 E[HᵢSHᵢ] + 3/4 HSH), of SGD on 2 of 3 samples" in sde.derivation.response.words
-    assert "takes 2 of the residuals" in sde.problem.noise.statement
+    amplitudes = "by ±δ of its own, δ = (1, 1/2, 2)."
+    assert (
+        sde.problem.noise.statement
+        == f"label noise: each step takes 2 of the residuals, draws a sign for each, and moves its label {amplitudes}"
+    )
     assert IsotropicNoise(1).batch(curved(3, 2)) == 1
 
 
