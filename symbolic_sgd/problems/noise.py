@@ -349,7 +349,9 @@ class LabelNoise(Noise, FamilyNoise):
         if self.batch_size is None:
             moved = "each step draws one residual and one sign, and moves its label by ±δ"
         else:
-            moved = f"each step takes {self.batch_size} of the residuals and moves each of their labels by ±δ, with a sign of its own,"
+            moved = (
+                f"each step takes {self.batch_size} of the residuals, draws a sign for each, and moves its label by ±δ"
+            )
         if self._is_common:
             return f"label noise: {moved} with δ = {self.amplitude}."
         return f"label noise: {moved} of its own, δ = ({', '.join(map(str, self.amplitude))})."

@@ -1,5 +1,6 @@
 """Label noise on batches of b of n residuals, drawn without replacement, with a sign for each."""
 
+from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations, product
 from math import comb
@@ -21,10 +22,14 @@ from symbolic_sgd import (
     simulate_sgd,
     verify,
 )
+from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.checks.drawn_noise import DrawnNoise
 from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.errors import BadInput, SingularPoint
+from symbolic_sgd.numeric.random_step import sgd_step
 from symbolic_sgd.problems.as_data import problem_document
 from symbolic_sgd.problems.noise import share_of_one
 from symbolic_sgd.problems.problem_file import problem_from_text
@@ -239,10 +244,13 @@ def test_simulation_moves_as_the_limit_says():
 
 def test_the_compiled_loop_says_that_it_draws_no_batches():
     with pytest.raises(BadInput, match=r"batch_size is 2.*one row of a table"):
-        FusedSGD(curved(3, 2), LLVM())([2.0, 0.5], learning_rate=0.1, count=1, seed=0)
+        sgd_step(curved(3, 2))
     certificate = verify(derive_limiting_sde(curved(3, 2)), checks=(DrawnNoise(),), rng=0)
     reasons = {c.verdict: c.detail for c in certificate.checks if "compiled" in c.name}
     assert set(reasons) == {"not run"} and "batch_size is 2" in reasons["not run"]
+    pytest.importorskip("llvmlite")
+    with pytest.raises(BadInput, match=r"batch_size is 2.*one row of a table"):
+        FusedSGD(curved(3, 2), LLVM())([2.0, 0.5], learning_rate=0.1, count=1, seed=0)
 
 
 def test_files_hold_the_size_of_batches():
@@ -271,7 +279,11 @@ def test_what_batches_are_not_derived_for_is_refused():
 def test_it_is_told_in_words():
     sde = derive_limiting_sde(curved(3, 2), optimizer=SGD(learning_rate=RATE))
     assert "η(1/4 E[HᵢSHᵢ] + 3/4 HSH), of SGD on 2 of 3 samples" in sde.derivation.response.words
-    assert "takes 2 of the residuals" in sde.problem.noise.statement
+    amplitudes = "by ±δ of its own, δ = (1, 1/2, 2)."
+    assert (
+        sde.problem.noise.statement
+        == f"label noise: each step takes 2 of the residuals, draws a sign for each, and moves its label {amplitudes}"
+    )
     assert IsotropicNoise(1).batch(curved(3, 2)) == 1
 
 
@@ -285,3 +297,30 @@ def test_too_many_batches_are_not_followed():
     three = derive_limiting_sde(curved(4, 2), optimizer=SGD(learning_rate=RATE))
     (first, *_) = verify(three, checks=(OwnIteration(),), rng=0).checks
     assert first.verdict == "not run" and "one of 6 batches, and there are 36 sequences, more than 20" in first.detail
+
+
+@pytest.mark.parametrize("b", [1, 3])
+def test_the_map_of_other_batches_is_rejected(b):
+    """With the same Σ on Γ, but α = 1 or 0 in the place of 1/4: by the iteration, and by the literal theorem."""
+    right = derive_limiting_sde(curved(3, 2), optimizer=SGD(learning_rate=RATE))
+    scaled = [a * sp.sqrt(sp.Rational(b, 2)) for a in AMPLITUDES[:3]]
+    other = derive_limiting_sde(curved(3, b, scaled), optimizer=SGD(learning_rate=RATE))
+    graph = Graph()
+    terms = other.derivation.program.on(graph)
+    terms["tangent_noise"] = right.derivation.program.on(graph)["tangent_noise"]  # whose columns are others
+    mutant = LimitingSDE(replace(right.derivation, program=Program.of(terms)))
+    for method in (OwnIteration(), LiteralRoad()):
+        assert verify(right, checks=(method,), rng=0).passed
+        verdicts = {c.verdict for c in verify(mutant, checks=(method,), rng=0).checks}
+        assert "failed" in verdicts, type(method).__name__
+
+
+def test_the_structural_formulas_say_it():
+    sde = derive_limiting_sde(curved(3, 2), optimizer=SGD(learning_rate=RATE))
+    x, y = sp.Rational(3, 2), sp.Rational(2, 3)
+    found, (solution, normal, _) = sde.structure.at({u: x, v: y}), by_enumeration(sde.problem, float(RATE), (x, y))
+    assert np.allclose(np.array(found["S"], dtype=float), solution, rtol=1e-10)
+    assert np.allclose(np.array(found["b_⊥"], dtype=float).ravel(), normal, rtol=1e-10)
+    (stated,) = (given for given in sde.structure.given if "E[" in str(given))
+    assert "1/80 E[aᵢaᵢᵀ S aᵢaᵢᵀ] - 3/80 ∇²L S ∇²L, aᵢ = ∇rᵢ" in str(stated)
+    assert r"\frac{3}{80}\,\nabla^2 L\,S\,\nabla^2 L" in sde.latex()
