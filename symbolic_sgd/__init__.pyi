@@ -34,6 +34,7 @@ from symbolic_sgd.numeric.fused import FusedSGD as FusedSGD
 from symbolic_sgd.optimizers.coloured_noise import ColouredNoise as ColouredNoise
 from symbolic_sgd.optimizers.iterated_map import IteratedMap as IteratedMap
 from symbolic_sgd.optimizers.local_sgd import LocalSGD as LocalSGD
+from symbolic_sgd.optimizers.mirror_descent import MirrorDescent as MirrorDescent
 from symbolic_sgd.optimizers.momentum import HeavyBall as HeavyBall
 from symbolic_sgd.optimizers.momentum import Nesterov as Nesterov
 from symbolic_sgd.optimizers.preconditioned import Preconditioned as Preconditioned

@@ -12,7 +12,7 @@ from symbolic_sgd.checks.map_iteration import observed_of_map
 from symbolic_sgd.checks.observation import Observation, measured
 from symbolic_sgd.checks.own_iteration import SEQUENCES, observed
 from symbolic_sgd.checks.witness import Witness
-from symbolic_sgd.errors import FlowDidNotConverge, ProblemTooLarge
+from symbolic_sgd.errors import FlowDidNotConverge, NoClosedForm, ProblemTooLarge
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.simulate.arguments import count
 from symbolic_sgd.theorem.derivation import Derivation
@@ -67,7 +67,7 @@ class OwnIteration:
         length = witness.length(floats(derivation.problem.symbols, point))
         try:
             seen = self._observed(derivation, point, length)
-        except ProblemTooLarge as reason:
+        except (ProblemTooLarge, NoClosedForm) as reason:
             return [not_run(name, tolerance, str(reason)) for name in names]
         except FlowDidNotConverge as failure:
             return [undecided(name, tolerance, str(failure)) for name in names]

@@ -36,6 +36,12 @@ class FieldBySymPy(BySymPy):
         d = range(stated.rows)
         return Program.of({"metric": Matrix.of([self._stand_ins.lift(stated[i, j], graph) for j in d] for i in d)})
 
+    def entries(self, matrix: Any) -> Program:
+        """A matrix of expressions, as `entries`."""
+        graph, d = Graph(), range(matrix.rows)
+        lift = self._stand_ins.lift
+        return Program.of({"entries": Matrix.of([lift(matrix[i, j], graph) for j in d] for i in d)})
+
     @cached_property
     def bent(self) -> Contraction:
         """F″[C]."""
@@ -88,7 +94,28 @@ class LiteralField(LiteralTheorem):
                 "hessian_pinv": plain.hessian_pinv,
                 "lyapunov_solution": root * found.lyapunov_solution * root.T,
             }
-            return LiteralTerms(**self._remembered(point, carried))
+            return LiteralTerms(**self._remembered(point, self._bent_steps(point, carried)))
+
+    def _bent_steps(self, point: Point, terms: dict[str, PreciseMatrix]) -> dict[str, PreciseMatrix]:
+        """With ½P x″[Σ] and ½ηP x″[HSH] of mirror descent, for the second derivative x″ of the inverse of ∇ψ."""
+        bends = self.optimizer.potential_bends(self.stated.problem)
+        if bends is None:
+            return terms
+        metric, hessian, sigma = self._metric(point), self._hessian(point), self._sigma(point)
+        second = [precise(self.stated.entries(bend), point)["entries"] for bend in bends]
+
+        def inverse(b: PreciseMatrix) -> PreciseMatrix:
+            moved, d = metric * b * metric, metric.rows
+            traces = [sum(m[i, j] * moved[j, i] for i in range(d) for j in range(d)) for m in second]
+            return -(metric * mp.matrix(traces))
+
+        onto = terms["tangent_projection"]
+        curved = terms["noise_curvature_drift"] + onto * inverse(sigma * sigma.T) / 2
+        normal = terms["normal_regularization"]
+        if self.optimizer.is_finite:
+            rate = number_at(self.optimizer.rate, point)
+            normal = normal + onto * inverse(hessian * terms["lyapunov_solution"] * hessian) * rate / 2
+        return terms | {"noise_curvature_drift": curved, "normal_regularization": normal}
 
     def _remembered(self, point: Point, terms: dict[str, PreciseMatrix]) -> dict[str, PreciseMatrix]:
         """With what slow second moments v learn of the noise, c V(Σ) and cηV(HSH)."""

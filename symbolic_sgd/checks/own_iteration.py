@@ -214,7 +214,9 @@ class _Oracle:
             drifts["slow fields"].append(mean(slow[:, :, level]) / per)
             for k, name in enumerate(parts):
                 drifts[name].append(mean(moved[:, :, level, k]) / per)
-                curved[name].append(mean(bent[:, level, k]) / per)
+                curved[name].append(
+                    self.along.T @ mean(bent[:, level, k]) / per
+                )  # P of it: what is across Γ is forgotten
             squares = _floats(moved[:, :, level, 0].reshape(self.d, -1))
             covariances.append((squares @ squares.T / squares.shape[1] / per).ravel())
         drift = {name: np.array(values) for name, values in drifts.items()}

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from symbolic_sgd.optimizers.coloured_noise import ColouredNoise
 from symbolic_sgd.optimizers.local_sgd import LocalSGD
+from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.momentum import HeavyBall, Nesterov
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.preconditioned import Preconditioned
@@ -17,6 +18,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "nesterov": Nesterov,
     "local_sgd": LocalSGD,
     "preconditioned": Preconditioned,
+    "mirror_descent": MirrorDescent,
     "rmsprop": RMSprop,
     "adam": Adam,
     "sam": SAM,

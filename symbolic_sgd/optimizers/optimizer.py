@@ -35,7 +35,7 @@ NOISE_SCALE = sp.Symbol("epsilon", positive=True)
 """ε, where the noise tends to 0 at a learning rate that stays."""
 
 
-IN_PARAMETERS = ("slow_potential", "preconditioner")
+IN_PARAMETERS = ("slow_potential", "preconditioner", "potential")
 """Fields of optimizers that are functions of the problem's symbols, and bring none of their own."""
 
 
@@ -152,6 +152,10 @@ class Optimizer(ABC):
 
     def second_moments(self, problem: "Problem") -> "SecondMoments | None":
         """What it remembers of the squares of its gradients as slowly as it moves along Γ; None where it has no such memory."""
+        return None
+
+    def potential_bends(self, problem: "Problem") -> list[SymbolicMatrix] | None:
+        """∂_a∇²ψ for every parameter, where the step is made in the dual coordinates ∇ψ(x); None where it is not."""
         return None
 
     def iteration_of(self, problem: "Problem") -> Iteration:

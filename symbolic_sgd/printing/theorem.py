@@ -80,7 +80,7 @@ def _statement(derivation: Derivation) -> Iterator[Block]:
     motion = [r"b(Y)\,dt + \sigma_{\parallel}(Y)\,dW", r"\quad\text{on } \Gamma,", rf"\quad t = k{unit}"]
     drift = [r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}", *_totals(optimizer)]
     stated = {"dY": motion, "b": drift}
-    if derivation.response.is_lyapunov:
+    if derivation.response.is_lyapunov and derivation.response.in_parameters:
         solution = [r"\nabla^2 L\,S + S\,\nabla^2 L,", r"\quad S = (I-\partial\Phi)\,S\,(I-\partial\Phi)"]
         stated[r"\Sigma_{\perp}"] = solution
     lines = [line for left, pieces in stated.items() for line in equation_lines(left, filled(pieces, room()))]

@@ -8,13 +8,13 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
-from symbolic_sgd.algebra.graph import Node, kinks
+from symbolic_sgd.algebra.graph import Graph, Node, kinks
 from symbolic_sgd.algebra.lyapunov import elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
-from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.effort import Progress, silent
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
@@ -22,13 +22,14 @@ from symbolic_sgd.manifold.manifold import Manifold, find_manifold
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.kernel import LARGEST_POWER
+from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
-from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, geometry_of
+from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, ObliqueGeometry, geometry_of
 from symbolic_sgd.theorem.map_limit import map_limit
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
@@ -183,6 +184,12 @@ BY_METRIC = {
 }
 """For the fast field F = S_P∇L of a preconditioner S_P: κ in the eigenvectors of J = ∂F, J^# its group inverse."""
 
+BY_MIRROR = {
+    "normal_regularization": r"-\tfrac12\,\partial\Phi\,(\partial^2 F[S] - \eta\,x''[\nabla^2 L\,S\,\nabla^2 L])",
+    "noise_curvature_drift": r"\tfrac12\,\partial\Phi\,x''[\Sigma]",
+}
+"""For mirror descent, with the second derivative x'' of x(y), y = ∇ψ(x); η is 0 where it tends to 0."""
+
 BY_LEADING = {
     "lyapunov_solution": r"s(\lambda_1)\,u_1 u_1^{\top}",
     "tangent_noise": "0",
@@ -204,6 +211,8 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
     others = {} if optimizer.tangent_factor == 1 else BY_FACTOR
     if isinstance(optimizer, IteratedMap):
         others = BY_MAP
+    elif isinstance(optimizer, MirrorDescent):
+        others = BY_METRIC | BY_MIRROR
     elif optimizer.in_metric:
         others = BY_METRIC
     elif isinstance(response, LeadingResponse):
@@ -369,7 +378,9 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     frame = normal_frame(manifold, framed=response.kernel is None or metric is not None)
     check_size(frame)
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
-    normal = geometry_of(frame, metric)
+    graph, stated = manifold.landscape.graph, optimizer.potential_bends(manifold.problem)
+    bends = [] if stated is None else [_nodes(matrix, graph) for matrix in stated]
+    normal = geometry_of(frame, metric, bends, from_sympy(optimizer.rate, graph) if optimizer.is_finite else None)
     if isinstance(optimizer, IteratedMap):
         assert isinstance(normal, FramedGeometry)
         progress("the derivatives of the map")
@@ -394,6 +405,9 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     progress("the drift")
     slow = _slow_field(optimizer, manifold)
     drift = drift_terms(normal, noise, response, slow)
+    if isinstance(normal, ObliqueGeometry) and normal.mirror is not None:
+        bent = normal.mirror.second(noise.stated.factor @ noise.stated.factor.T)
+        drift = replace(drift, curved=manifold.without_zeros(normal.tangent_part(bent).scaled(normal.half)))
     moments = optimizer.second_moments(manifold.problem)
     if moments is not None:
         drift = with_second_moments(drift, normal, noise, optimizer, moments)
@@ -433,8 +447,7 @@ def _metric(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
     stated = optimizer.metric(manifold.problem)
     if stated is None:
         return None
-    graph = manifold.landscape.graph
-    metric = Matrix.of([from_sympy(stated[i, j], graph) for j in range(stated.cols)] for i in range(stated.rows))
+    metric = _nodes(stated, manifold.landscape.graph)
     pivots = PositiveDefinite.factor(metric).pivots
     with mp.workdps(HIGH):
         for point in manifold.points:
@@ -444,6 +457,10 @@ def _metric(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
                     "leads back to Γ only where it is; state one that is, or exclude such points with domain=[…] or near=…"
                 )
     return metric
+
+
+def _nodes(matrix: SymbolicMatrix, graph: Graph) -> Matrix:
+    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
 
 
 def _slow_field(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:

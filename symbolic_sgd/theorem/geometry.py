@@ -6,8 +6,8 @@ batches of points in NumPy (numeric/structured.py), and for families (families/a
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Any, ClassVar, Generic, TypeVar
 
@@ -250,6 +250,26 @@ class FramedGeometry(NodeGeometry):
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """Dual coordinates y = ∇ψ(x), on Γ.
+
+    Args:
+        metric: S = (∇²ψ)⁻¹.
+        bends: ∂_a∇²ψ.
+        rate: η, None where it tends to 0.
+    """
+
+    metric: Matrix
+    bends: Sequence[Matrix]
+    rate: Node | None
+
+    def second(self, b: Matrix) -> Matrix:
+        """x″[B] = −S(tr ∂_a∇²ψ SBS)_a, the second derivative of x(y)."""
+        moved = self.metric @ b @ self.metric
+        return -(self.metric @ Matrix.column((bend @ moved).trace for bend in self.bends))
+
+
+@dataclass(frozen=True)
 class ObliqueGeometry(FramedGeometry):
     """Of the fast field F = S∇L, whose linear part is SH: the frame is orthogonal in the metric S, NᵀSN = diag(d), SN stands for the
     columns, and all projections are along range S∇²L.
@@ -260,6 +280,7 @@ class ObliqueGeometry(FramedGeometry):
         preconditioner: S on Γ.
         bend: ∂_1S … ∂_DS on Γ, those that are not zero.
         plain: the geometry without S.
+        mirror: of mirror descent.
     """
 
     letters: ClassVar[Letters] = IN_METRIC
@@ -267,6 +288,7 @@ class ObliqueGeometry(FramedGeometry):
     preconditioner: Matrix
     bend: Mapping[int, Matrix]
     plain: FramedGeometry
+    mirror: "Mirror | None" = None
 
     @property
     def ambient(self) -> Matrix:
@@ -289,6 +311,10 @@ class ObliqueGeometry(FramedGeometry):
             column = across.columns([i])
             if not all(entry.is_zero for entry in column.entries):
                 result = result + slope @ column
+        if self.mirror is not None and self.mirror.rate is not None:
+            hessian = manifold.restrict(manifold.landscape.hessian)
+            bent = self.mirror.second(manifold.without_zeros(hessian @ (b + b.T).scaled(self.half) @ hessian))
+            result = result - bent.scaled(self.mirror.rate)
         return result
 
 
@@ -350,16 +376,23 @@ def _total(matrices: Iterable[Matrix]) -> Matrix:
     return first
 
 
-def geometry_of(frame: NormalFrame, metric: Matrix | None = None) -> NodeGeometry:
+def geometry_of(
+    frame: NormalFrame, metric: Matrix | None = None, bends: Sequence[Matrix] = (), rate: Node | None = None
+) -> NodeGeometry:
     """The geometry of Γ, in an orthogonal frame where there is a frame.
 
     Args:
         frame: what is known of the normal space.
         metric: S(x), anywhere, for the fast field S∇L; then there has to be a frame.
+        bends: ∂_a∇²ψ, anywhere, of mirror descent.
+        rate: η of mirror descent, where it stays.
     """
     if metric is not None:
         assert frame.raw is not None
-        return _oblique(frame, frame.raw, metric)
+        oblique = _oblique(frame, frame.raw, metric)
+        restrict = frame.manifold.restrict
+        mirror = Mirror(oblique.preconditioner, tuple(map(restrict, bends)), rate) if bends else None
+        return replace(oblique, mirror=mirror)
     if frame.raw is None:
         manifold = frame.manifold
         hessian = manifold.restrict(manifold.landscape.hessian)

@@ -71,6 +71,7 @@ PRECONDITIONER, STEP = Name("S_P", r"S_{\!P}"), Name("W", "W")
 SLOPE, GROUP_INVERSE = Name("J", "J"), Name("J^#", r"J^{\#}")
 SECOND = Name("∂²F", r"\partial^2 F")
 WEIGHT = Name("s", "s")
+DUAL_SECOND = Name("x″", "x''")
 MOMENTS, RATE, REMEMBERED = Name("V", "V"), Name("c", "c", number=True), Name("η", r"\eta", number=True)
 BENT = Name("b_ξξ", r"b_{\xi\xi}")
 
@@ -129,6 +130,7 @@ class StructuralFormulas:
         lines: the equations, in an order in which they can be computed.
         response: how the optimizer turns Σ_⊥ into S.
         moments: how many slow second moments there are.
+        mirror: the program of ∂_a∇²ψ, one below the other, for mirror descent.
         hessian: ∇²L on Γ, where L = Σ h_i(f_i).
     """
 
@@ -140,6 +142,7 @@ class StructuralFormulas:
     lines: tuple[Line, ...]
     response: Response
     moments: int = 0
+    mirror: Program | None = None
     hessian: VectorExpression | None = None
 
     @property
@@ -175,6 +178,8 @@ class StructuralFormulas:
             values[BEND.name] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
         if self.moments:
             values[MOMENTS.name] = self._remembered
+        if self.mirror is not None:
+            values[DUAL_SECOND.name] = self._dual_second(values[PRECONDITIONER.name], point)
         if self.third is not None:
             values[THIRD.name] = values[SECOND.name] = self.third.at(point)
         values |= self._of_response(values, point)
@@ -197,6 +202,23 @@ class StructuralFormulas:
             return {}
         function = self.response.kernel.function
         return {KERNEL.name: lambda a, b: number_at(function(A, B), {**point, A: a, B: b})}
+
+    def _dual_second(
+        self, metric: PreciseMatrix, point: Mapping[sp.Symbol, PreciseNumber]
+    ) -> Callable[..., PreciseMatrix]:
+        """B ↦ x″[B] at a point."""
+        assert self.mirror is not None
+        d = len(self.parameters)
+        stacked = _matrix(self.mirror.run(PRECISE, point)["bends"], d)
+
+        def second(b: PreciseMatrix) -> PreciseMatrix:
+            moved = metric * b * metric
+            traces = [
+                mp.fsum(stacked[a * d + i, j] * moved[j, i] for i in range(d) for j in range(d)) for a in range(d)
+            ]
+            return -(metric * mp.matrix(traces))
+
+        return second
 
     def _remembered(self, b: PreciseMatrix) -> PreciseMatrix:
         """V[B] in the rows of the second moments."""
@@ -273,6 +295,10 @@ class StructuralFormulas:
         if WEIGHT.name in used and isinstance(self.response, LeadingResponse):
             s = self.response.weight.subs(A, sp.Symbol("lambda"))
             yield Given("s(λ)", r"s(\lambda)", str(s).replace("lambda", "λ"), sp.latex(s), s)
+        if DUAL_SECOND.name in used:
+            yield Given(
+                "x″", "x''", "the second derivative of x(y), y = ∇ψ(x)", r"\partial_y^2 x,\quad y = \nabla\psi(x)"
+            )
         if MOMENTS.name in used:
             yield Given(
                 "V[B]",

@@ -1,9 +1,12 @@
 """The lines of a derivation in vectors where the fast field is F = S_P∇L for a preconditioner S_P, and projections are oblique."""
 
+from collections.abc import Sequence
+
 from symbolic_sgd.algebra.differentiate import contracted_hessian
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
 from symbolic_sgd.theorem.composed import slow_field, zero_terms
 from symbolic_sgd.theorem.derivation import CURVED, IMPOSED, Derivation
@@ -12,6 +15,7 @@ from symbolic_sgd.theorem.structural import (
     BENT,
     COMPENSATION,
     COVARIANCE,
+    DUAL_SECOND,
     FIELD,
     GROUP_INVERSE,
     HALF,
@@ -67,6 +71,14 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         "normal_regularization": (ACROSS, -HALF * (TANGENT @ second(STATIONARY))),
         **({IMPOSED.name: (OWN, -(TANGENT @ FIELD))} if derivation.optimizer.has_slow_field else {}),
     }
+    mirror = derivation.optimizer.potential_bends(derivation.problem)
+    if mirror is not None:
+        bent = lambda b: apply("third", DUAL_SECOND, b)  # noqa: E731
+        values[CURVED.name] = (BENT, HALF * (TANGENT @ bent(COVARIANCE)))
+        if derivation.optimizer.is_finite:
+            entries[REMEMBERED.name] = Matrix.column([from_sympy(derivation.optimizer.rate, graph)])
+            pushed = second(STATIONARY) - REMEMBERED @ bent(HESSIAN @ STATIONARY @ HESSIAN)
+            values["normal_regularization"] = (ACROSS, -HALF * (TANGENT @ pushed))
     moments = derivation.optimizer.second_moments(derivation.problem)
     if moments is not None:
         entries[RATE.name] = Matrix.column([from_sympy(moments.rate, graph)])
@@ -97,6 +109,7 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         lines=lines,
         response=response,
         moments=0 if moments is None else moments.size,
+        mirror=None if mirror is None else _bends(mirror),
     )
 
 
@@ -104,6 +117,13 @@ def _metric(derivation: Derivation, graph: Graph) -> Matrix:
     stated = derivation.optimizer.metric(derivation.problem)
     assert stated is not None
     return Matrix.of([from_sympy(stated[i, j], graph) for j in range(stated.cols)] for i in range(stated.rows))
+
+
+def _bends(matrices: Sequence[SymbolicMatrix]) -> Program:
+    """∂_1∇²ψ … ∂_D∇²ψ, one below the other."""
+    graph = Graph()
+    rows = [[from_sympy(m[i, j], graph) for j in range(m.cols)] for m in matrices for i in range(m.rows)]
+    return Program.of({"bends": Matrix.of(rows)})
 
 
 def _second_derivative(derivation: Derivation) -> ThirdDerivative:
