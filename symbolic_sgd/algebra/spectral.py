@@ -15,7 +15,7 @@ HALF = Fraction(1, 2)
 def roots(e: Sequence[Node]) -> tuple[Node, ...]:
     """λ_1 ≥ … ≥ λ_M of a matrix whose nonzero eigenvalues are real, from their e_1 … e_M, M ≤ 3.
 
-    >>> import sympy as sp
+    >>> import numpy as np
     >>> from symbolic_sgd.algebra.graph import Graph
     >>> from symbolic_sgd.algebra.program import Program, evaluate
     >>> graph = Graph(); six, eleven = graph.constant(6), graph.constant(11)

@@ -94,7 +94,9 @@ class DriftTerms:
 
 
 @dataclass(frozen=True)
-class _NodeBlocks:
+class NodeBlocks:
+    """The blocks, as matrices of nodes."""
+
     tangent_covariance: Matrix
     cross: Matrix
     stationary: Matrix
@@ -112,7 +114,7 @@ def drift_terms(
     # A function of H would be computed for nothing where it is applied to zero, or is 1.
     if response.mixed != 1 and not all(entry.is_zero for entry in cross.entries):
         cross = normal.function(response.mixed, cross)
-    lines = DriftLines(normal, _NodeBlocks(noise.tangent_covariance, cross, across.source))
+    lines = DriftLines(normal, NodeBlocks(noise.tangent_covariance, cross, across.source))
     terms = (lines.tangent_noise_compensation, lines.mixed_regularization, lines.normal_regularization)
     compensation, mixed, normal_term = map(manifold.without_zeros, terms)
     imposed = None if slow_field is None else -normal.tangent_part(manifold.restrict(slow_field))

@@ -7,7 +7,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.spectral import projected
 from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
-from symbolic_sgd.theorem.drift import DriftTerms
+from symbolic_sgd.theorem.drift import DriftLines, DriftTerms, NodeBlocks
 from symbolic_sgd.theorem.geometry import NodeGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.theorem.response import LeadingResponse, at_letters
@@ -31,7 +31,9 @@ def sharpness_terms(normal: NodeGeometry, response: LeadingResponse) -> DriftTer
     across = identity - normal.tangent_part(identity)
     (steepest, axis), *_ = projected(hessian, elementary_symmetric(hessian, manifold.codimension), across)
     solution = axis.scaled(at_letters(response.weight, {A: steepest}))
-    regularization = manifold.without_zeros(-normal.half * normal.tangent_part(normal.third(solution)))
+    still = solution.map(lambda entry: 0 * entry)
+    lines = DriftLines(normal, NodeBlocks(still, still, solution))
+    regularization = manifold.without_zeros(lines.normal_regularization)
     nothing = regularization.map(lambda entry: 0 * entry)
     return DriftTerms(
         nothing, nothing, regularization, NormalNoise(solution, solution, None, None, response.statement), None

@@ -27,7 +27,7 @@ from symbolic_sgd.errors import BadInput, BadSymbol, ProblemTooLarge, SingularPo
 from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS
 
-u, v, w, z = sp.symbols("u v w z")
+u, v, w, z, q = sp.symbols("u v w z q")
 alpha = sp.Symbol("alpha", positive=True)
 AT = {u: 2, v: sp.Rational(1, 2)}
 NOISES = {
@@ -43,6 +43,10 @@ def hyperbola(noise):
 
 def two_equations(noise):
     return Problem.least_squares([u * v - 1, w * z + u - 2], parameters=(u, v, w, z), noise=noise)
+
+
+def four_equations(noise):
+    return Problem.least_squares([u * v - 1, w - u, z - v, q - u**2], parameters=(u, v, w, z, q), noise=noise)
 
 
 def by_steps(problem, workers, time, point):
@@ -138,8 +142,7 @@ def test_numbers_where_both_curvatures_are_equal():
 
 
 def test_what_is_not_written_out_is_refused():
-    three = [u * v - 1, w * z - 1, z - v**2 - 1]
-    problem = Problem.least_squares(three, parameters=(u, v, w, z), noise=LabelNoise(1))
+    problem = four_equations(LabelNoise(1))
     with pytest.raises(ProblemTooLarge, match=r"M ≤ 3 of them; here M = 4"):
         derive_limiting_sde(problem, optimizer=LocalSGD(workers=2, round_time=1))
     plane = Problem(loss=(u**2 + v**2) / 2 + 0 * w, parameters=(u, v, w), noise=IsotropicNoise(1))
@@ -242,18 +245,16 @@ def test_rounds_of_many_steps_keep_their_digits(steps):
 
 def test_both_ways_to_write_the_kernel_are_one():
     ours = LocalSGD(workers=3, steps=9, learning_rate=sp.Rational(1, 16)).kernel.function(A, B)
-    q = (1 - A / 16) * (1 - B / 16)
-    known = (1 - sp.Rational(2, 27) * sum(q**t for t in range(9))) / (A + B - A * B / 16)
+    power = (1 - A / 16) * (1 - B / 16)
+    known = (1 - sp.Rational(2, 27) * sum(power**t for t in range(9))) / (A + B - A * B / 16)
     assert sp.cancel(ours - known) == 0
 
 
-def test_many_steps_and_three_curvatures_are_refused():
-    three = Problem.least_squares(
-        [u * v - 1, w * z - 1, z - v**2 - 1], parameters=(u, v, w, z), noise=LabelNoise(1, batch_size=3)
-    )
+def test_many_steps_and_four_curvatures_are_refused():
+    four = four_equations(LabelNoise(1, batch_size=4))
     with pytest.raises(ProblemTooLarge, match="at most 8 steps"):
-        derive_limiting_sde(three, optimizer=LocalSGD(workers=2, steps=9, learning_rate=sp.Rational(1, 16)))
-    derive_limiting_sde(three, optimizer=LocalSGD(workers=2, steps=8, learning_rate=sp.Rational(1, 16)))
+        derive_limiting_sde(four, optimizer=LocalSGD(workers=2, steps=9, learning_rate=sp.Rational(1, 16)))
+    derive_limiting_sde(four, optimizer=LocalSGD(workers=2, steps=8, learning_rate=sp.Rational(1, 16)))
 
 
 def test_the_printed_time_counts_what_the_printed_step_counts():
