@@ -10,7 +10,9 @@ from symbolic_sgd.documents.document import Block
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import IN_VECTORS, matrix_equation, program_matrix
 from symbolic_sgd.optimizers.kernel import A
+from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.second_moments import SlowSecondMoments
 from symbolic_sgd.printing.blocks import Formula, Inline, Math, Paragraph, display, paragraph
 from symbolic_sgd.printing.displays import equation_lines, expression_latex, filled, room
 from symbolic_sgd.printing.prose import in_words, sentence
@@ -79,6 +81,7 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
         sentence("where W is a Brownian motion and"),
         Formula(tuple(line for term in parts for line in _part(term))),
         *_stationary(response, by_name[INVERSE]),
+        *_bent(optimizer),
         sentence(
             "λ₁ has to be simple: near points where two curvatures meet the cycle along its axis is not followed."
             if isinstance(response, LeadingResponse)
@@ -88,6 +91,21 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
             else "It is proved from two derivatives of Φ∘G = Φ, where G is the step without noise and Φ the limit of its iteration."
         ),
     )  # fmt: skip
+
+
+def _bent(optimizer: Optimizer) -> Iterator[Block]:
+    """What the letters are of slow second moments, and of dual coordinates."""
+    if isinstance(optimizer, SlowSecondMoments):
+        yield paragraph(*in_words("where "), Math("V[B]"), *in_words(" is the diagonal of "), Math("B"),
+                        *in_words(" in the rows of the second moments v, which are slow variables beside the parameters."))  # fmt: skip
+    if isinstance(optimizer, MirrorDescent):
+        yield paragraph(
+            *in_words("where "),
+            Math("x''"),
+            *in_words(" is the second derivative of x(y), "),
+            Math(r"y = \nabla\psi(x)"),
+            ".",
+        )
 
 
 def _limit(optimizer: Optimizer) -> list[Inline]:

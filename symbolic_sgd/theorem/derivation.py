@@ -24,6 +24,7 @@ from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.kernel import LARGEST_POWER
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.second_moments import SlowSecondMoments
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.problems.problem import Problem
@@ -186,9 +187,21 @@ BY_METRIC = {
 
 BY_MIRROR = {
     "normal_regularization": r"-\tfrac12\,\partial\Phi\,(\partial^2 F[S] - \eta\,x''[\nabla^2 L\,S\,\nabla^2 L])",
-    "noise_curvature_drift": r"\tfrac12\,\partial\Phi\,x''[\Sigma]",
 }
-"""For mirror descent, with the second derivative x'' of x(y), y = ∇ψ(x); η is 0 where it tends to 0."""
+"""For mirror descent at a learning rate that stays, with the second derivative x'' of x(y), y = ∇ψ(x)."""
+
+BY_DUAL = {"noise_curvature_drift": r"\tfrac12\,\partial\Phi\,x''[\Sigma]"}
+"""For mirror descent."""
+
+BY_MOMENTUM = {
+    "mixed_regularization": r"-\partial\Phi\,\partial^2 F[(\lambda\kappa(\lambda, 0))(J)\,J^{\#}\,W\,\partial\Phi^{\top}]",
+}
+"""With momentum, where λκ(λ, 0) is not 1."""
+
+BY_MOMENTS = {
+    "normal_regularization": r"-\tfrac12\,\partial\Phi\,\partial^2 F[S] + c\,\eta\,V[\nabla^2 L\,S\,\nabla^2 L]",
+}
+"""For slow second moments at a learning rate that stays: V is the diagonal, in their rows."""
 
 BY_LEADING = {
     "lyapunov_solution": r"s(\lambda_1)\,u_1 u_1^{\top}",
@@ -212,9 +225,10 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
     if isinstance(optimizer, IteratedMap):
         others = BY_MAP
     elif isinstance(optimizer, MirrorDescent):
-        others = BY_METRIC | BY_MIRROR
+        others = BY_METRIC | BY_DUAL | (BY_MIRROR if optimizer.is_finite else {})
     elif optimizer.in_metric:
-        others = BY_METRIC
+        remembers = optimizer.is_finite and isinstance(optimizer, SlowSecondMoments)
+        others = BY_METRIC | (BY_MOMENTS if remembers else {}) | (BY_MOMENTUM if response.mixed != 1 else {})
     elif isinstance(response, LeadingResponse):
         others = BY_LEADING
     elif not response.is_lyapunov:
