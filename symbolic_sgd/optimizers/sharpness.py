@@ -76,7 +76,7 @@ class SharpnessDescent(Optimizer):
 
 @dataclass(frozen=True)
 class SAM(SharpnessDescent):
-    """x⁺ = x − η∇L(x + ρ∇L/|∇L|) as ρ → 0, t = kηρ²: R = 1/(η(1 − ηλ_1/2)), and R = λ_1/2 as η → 0.
+    """x⁺ = x − η∇L(x + ρ∇L/‖∇L‖) as ρ → 0, t = kηρ²: R = 1/(η(1 − ηλ_1/2)), and R = λ_1/2 as η → 0.
 
     Γ attracts where ηλ_1 < 2.
 
@@ -132,7 +132,7 @@ class _OfVanishingRate(SharpnessDescent):
 
 @dataclass(frozen=True)
 class NormalizedGD(_OfVanishingRate):
-    """x⁺ = x − η∇L/|∇L| as η → 0, t = kη²: R = (1/4) ln λ_1.
+    """x⁺ = x − η∇L/‖∇L‖ as η → 0, t = kη²: R = (1/4) ln λ_1.
 
     Source: Arora, Li and Panigrahi (ICML 2022).
 
