@@ -1,4 +1,5 @@
-"""Functions of a matrix by its eigenvalues, in closed form for one or two of them: for kernels that are no rational functions."""
+"""Functions of a matrix by its eigenvalues, in closed form for up to three of them: for kernels that are no quotients of
+polynomials of moderate degree, and for what acts along the steepest axis."""
 
 from collections.abc import Callable, Iterable, Sequence
 from fractions import Fraction

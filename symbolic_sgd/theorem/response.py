@@ -273,7 +273,7 @@ def check_codimension(response: Response, codimension: int) -> None:
     """Refuse what would need the roots of an equation of degree three or more.
 
     Raises:
-        ProblemTooLarge: the kernel is not rational, and M is larger than two.
+        ProblemTooLarge: M is larger than three, and the kernel is no quotient of polynomials of moderate degree, or λ_1 is needed.
     """
     if isinstance(response, LeadingResponse) and codimension > MOST:
         raise ProblemTooLarge(
