@@ -100,8 +100,8 @@ class LimitingSDE(Printable):
 
     @property
     def optimizer(self) -> Optimizer:
-        """Whose limit it is."""
-        return self.derivation.optimizer
+        """Whose limit it is, as stated."""
+        return self.derivation.optimizer.stated
 
     @property
     def learning_rate(self) -> sp.Expr:
@@ -123,7 +123,7 @@ class LimitingSDE(Printable):
         >>> derive_limiting_sde(problem, optimizer=SGD(learning_rate=sp.Rational(1, 4))).time_unit
         epsilon**2/16
         """
-        return self.optimizer.time_unit
+        return self.derivation.optimizer.time_unit
 
     @property
     def slow_variables(self) -> tuple[sp.Symbol, ...]:
@@ -239,8 +239,8 @@ class LimitingSDE(Printable):
 
     @property
     def noise_curvature_drift(self) -> sp.ImmutableDenseMatrix:
-        """½P G_ξξ[V], D×1: zero where the noise enters the optimizer linearly; it is part of the drift."""
-        if self.optimizer.curves_noise:
+        """½P G_ξξ[V], D×1 (−∂Φ∇R₀ of a perturbed loss): zero where the noise enters the step linearly; it is part of the drift."""
+        if self.derivation.optimizer.curves_noise:
             return self._form("noise_curvature_drift").matrix
         return sp.ImmutableDenseMatrix.zeros(self.problem.dimension, 1)
 
@@ -565,6 +565,7 @@ class LimitingSDE(Printable):
             f"The normal space is spanned by {self.derivation.frame_origin}.",
             f"The formulas hold {self._where()}.",
             f"{self.derivation.structure}.",
+            *self.derivation.optimizer.pace_words,
             *self._edge(),
         )
 
@@ -573,7 +574,7 @@ class LimitingSDE(Printable):
         if self.derivation.stable is None or (self.optimizer.in_metric and self.optimizer.edge is None):
             return ()
         still = self._matrix("tangent_noise")
-        descends = never_at_the_edge(self.optimizer, self.derivation.response, self.derivation.proportion)
+        descends = never_at_the_edge(self.derivation.optimizer, self.derivation.response, self.derivation.proportion)
         if descends and still is not None and still.is_zero_matrix:
             return ("Y never reaches the edge of stability: R decreases along Y, and is infinite there.",)
         return ("Where Y comes to the edge of stability it ends: beyond it the theorem says nothing.",)

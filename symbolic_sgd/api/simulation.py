@@ -19,6 +19,7 @@ from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.sgd import GaussianLaw, Law, StatedLaw, TrueLaw, canonical_sde
 from symbolic_sgd.simulate.stability import Bounds, check_basin_and_stability
+from symbolic_sgd.theorem.perturbed import fitted
 
 
 @recorded
@@ -74,7 +75,8 @@ def simulate_sgd(
     chosen, moved = _optimizer(optimizer), _law(law)
     stated = with_symbols_of(chosen, problem, iterated=True) if isinstance(problem, Problem) else problem
     plan = Plan.of(simulate_sgd, stated, start, recording)
-    tuned = Tuned.of(chosen, learning_rate, Fraction(positive(noise_scale, "noise_scale")), plan.values)
+    scale = Fraction(positive(noise_scale, "noise_scale"))
+    tuned = Tuned.of(fitted(chosen, plan.problem), learning_rate, scale, plan.values)
     total, local = count(steps, "steps"), tuned.local_steps
     if total % local:
         raise BadInput(f"steps is {total}, and a round of {chosen.label} has {local}: give a multiple of {local}")

@@ -12,7 +12,8 @@ Source: the theorem of Li, Wang and Arora (ICLR 2022), the mixed coefficient cor
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -26,6 +27,7 @@ from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.checks.by_sympy import DIGITS, BySymPy, Contraction, precise
 from symbolic_sgd.checks.fresh_points import Point, shown
+from symbolic_sgd.checks.literal_noise import literal_mean_slope
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.optimizers.optimizer import Optimizer
@@ -57,16 +59,29 @@ class LiteralTerms:
     normal_regularization: Any
     imposed_drift: Any
     noise_curvature_drift: Any
+    descends_mean: bool = False
+    """Whether the noise-curvature drift is −∂Φ∇R₀ of a perturbed loss."""
 
     @property
     def regularization(self) -> Any:
-        """b_⊥∥ + b_⊥."""
-        return self.mixed_regularization + self.normal_regularization
+        """b_⊥∥ + b_⊥, and −∂Φ∇R₀ of a perturbed loss."""
+        own = self.mixed_regularization + self.normal_regularization
+        return own + self.noise_curvature_drift if self.descends_mean else own
 
     @property
     def drift(self) -> Any:
         """b."""
-        return self.tangent_noise_compensation + self.regularization + self.imposed_drift + self.noise_curvature_drift
+        own = self.mixed_regularization + self.normal_regularization
+        return self.tangent_noise_compensation + own + self.imposed_drift + self.noise_curvature_drift
+
+    @property
+    def matrices(self) -> dict[str, Any]:
+        """Every term, by its name."""
+        return {name: value for name, value in vars(self).items() if name != "descends_mean"}
+
+    def as_floats(self) -> "LiteralTerms":
+        """The same as arrays of float64."""
+        return replace(self, **{name: np.array(m.tolist(), dtype=float) for name, m in self.matrices.items()})
 
 
 @dataclass(frozen=True)
@@ -97,13 +112,13 @@ class LiteralResponse:
     Args:
         kernel: k(a, b) of two curvatures, one of which may be 0.
         tangent_factor: τ.
-        slow: g, D×1, or None.
+        slow: g, D×1, of every drift −∂Φg, by the name of its term.
         samples: (η, b, the weights, the D×n matrix of a_i with H_i = a_i a_iᵀ), or None.
     """
 
     kernel: Callable[[Any, Any], Any] = lambda a, b: 1 / (a + b)
     tangent_factor: Any = 1
-    slow: Any = None
+    slow: Mapping[str, Any] = field(default_factory=dict)
     samples: tuple[Any, int, Sequence[Any], Any] | None = None
 
 
@@ -144,6 +159,7 @@ def literal_terms(
     across = spectral(lambda a: k(curvatures[a], 0) if a in normal else 0) @ covariance @ projection
     compensation = -(pinv @ third(projection @ covariance @ projection)) / 2
     nothing = 0 * compensation
+    own = {name: -(projection @ field) for name, field in response.slow.items()}
     return LiteralTerms(
         tangent_projection=projection,
         hessian_pinv=pinv,
@@ -152,8 +168,9 @@ def literal_terms(
         tangent_noise_compensation=compensation * response.tangent_factor,
         mixed_regularization=-(projection @ third((across + across.T) / 2)),
         normal_regularization=-(projection @ third(solution)) / 2,
-        imposed_drift=nothing if response.slow is None else -(projection @ response.slow),
-        noise_curvature_drift=nothing,
+        imposed_drift=own.get("imposed_drift", nothing),
+        noise_curvature_drift=own.get("noise_curvature_drift", nothing),
+        descends_mean="noise_curvature_drift" in own,
     )
 
 
@@ -222,7 +239,7 @@ class LiteralTheorem:
             )
 
     def differential(self, point: Point) -> PreciseMatrix:
-        """What −dR has to be along Γ: mixed + normal regularization, as a covector."""
+        """What −dR has to be along Γ: mixed + normal regularization, and −∂Φ∇R₀ of a perturbed loss, as a covector."""
         return self.terms(point).regularization
 
     def descended(self, point: Point, slope: PreciseMatrix) -> PreciseMatrix:
@@ -241,14 +258,25 @@ class LiteralTheorem:
             columns = mp.matrix([[slope[i] for slope in slopes] for i in range(problem.dimension)])
             weights = [mp.mpf(w.numerator) / w.denominator for w in drawn]
             samples = (number_at(optimizer.rate, point), problem.noise.batch(problem), weights, columns)
-        slow, kernel = optimizer.slow_field(problem), optimizer.kernel
+        kernel = optimizer.kernel
         assert kernel is not None, "maps have a literal theorem of their own"
         return LiteralResponse(
             kernel=lambda a, b: number_at(kernel.function(A, B), {**point, A: mp.mpf(a), B: mp.mpf(b)}),
             tangent_factor=number_at(optimizer.tangent_factor, point),
-            slow=mp.matrix([number_at(g, point) for g in slow]) if optimizer.has_slow_field else None,
+            slow={name: mp.matrix([number_at(g, point) for g in field]) for name, field in self._slow_fields.items()},
             samples=samples,
         )
+
+    @cached_property
+    def _slow_fields(self) -> dict[str, Sequence[Any]]:
+        """g of every drift −∂Φg; ∇R₀ by SymPy from the perturbed loss."""
+        optimizer, problem = self.optimizer, self.stated.problem
+        found: dict[str, Sequence[Any]] = {}
+        if optimizer.has_slow_field:
+            found["imposed_drift"] = [optimizer.pace * g for g in optimizer.slow_field(problem)]
+        if optimizer.mean_potential is not None:
+            found["noise_curvature_drift"] = literal_mean_slope(problem)
+        return found
 
     def diffusion(self, point: Point) -> PreciseMatrix:
         """∂Φ σ, D×Ξ."""
@@ -288,7 +316,7 @@ class LiteralTheorem:
         return LiteralResponse(
             kernel=lambda a, b: float(kernel.weight(float(a), float(b), known)),
             tangent_factor=float(precise_response.tangent_factor),
-            slow=None if precise_response.slow is None else numbers(precise_response.slow),
+            slow={name: numbers(field) for name, field in precise_response.slow.items()},
             samples=None
             if samples is None
             else (float(samples[0]), samples[1], [float(w) for w in samples[2]], numbers(samples[3])),

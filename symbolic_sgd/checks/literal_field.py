@@ -77,8 +77,7 @@ class LiteralField(LiteralTheorem):
             root = mp.cholesky(self._metric(point))
             back = mp.inverse(root)
             response = self._response(point)
-            if response.slow is not None:
-                response = replace(response, slow=back * response.slow)
+            response = replace(response, slow={name: back * field for name, field in response.slow.items()})
             found = literal_terms(
                 PRECISE,
                 root.T * self._hessian(point) * root,
@@ -87,7 +86,7 @@ class LiteralField(LiteralTheorem):
                 self.rank,
                 response,
             )
-            carried = {name: root * getattr(found, name) for name in vars(found)}
+            carried = {name: root * matrix for name, matrix in found.matrices.items()}
             plain = literal_terms(PRECISE, self._hessian(point), self._sigma(point), lambda b: 0 * b[:, 0], self.rank)
             carried |= {
                 "tangent_projection": root * found.tangent_projection * back,
@@ -145,7 +144,7 @@ class LiteralField(LiteralTheorem):
 
     def float_terms(self, row: np.ndarray) -> LiteralTerms:
         terms = self.terms(self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True))))
-        return LiteralTerms(**{name: np.array(m.tolist(), dtype=float) for name, m in vars(terms).items()})
+        return terms.as_floats()
 
     def float_differential(self, row: np.ndarray) -> np.ndarray:
         point = self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True)))

@@ -156,7 +156,7 @@ class LiteralMap(LiteralTheorem):
     def float_terms(self, row: np.ndarray) -> LiteralTerms:
         # Beside Γ, by no more than a rounding, no power of ∂G would settle.
         terms = self.terms(self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True))))
-        return LiteralTerms(**{name: np.array(m.tolist(), dtype=float) for name, m in vars(terms).items()})
+        return terms.as_floats()
 
     def _parts(self, point: Point) -> dict[str, PreciseMatrix]:
         return precise(self.stated.program, point)

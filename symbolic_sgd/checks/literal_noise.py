@@ -7,7 +7,9 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise, Noise, SamplingNoise
+from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.problems.symbols import real_gradient
 
 Gradient = Callable[[Expression], list[Expression]]
 """f ↦ ∇f."""
@@ -57,6 +59,27 @@ def _samples(problem: Problem, gradient: Gradient) -> sp.Matrix:
     return _centred([gradient(loss) for loss in noise.losses], weights, gradient(problem.loss))
 
 
+def _perturbed(problem: Problem, gradient: Gradient) -> sp.Matrix:
+    """∂_ξ∂_xL̂(x, 0)V^{1/2}."""
+    noise: Any = problem.noise
+    slopes, at_rest = sp.Matrix(gradient(noise.loss)), dict.fromkeys(noise.perturbations, 0)
+    coupling = slopes.jacobian(list(noise.perturbations)).subs(at_rest)
+    return coupling if noise.covariance is None else coupling * sp.Matrix(noise.covariance).cholesky(hermitian=False)
+
+
+def literal_mean_slope(problem: Problem) -> list[Expression]:
+    """∇R₀ of a perturbed loss, as ½Σ_kl V_kl ∂_ξk∂_ξl∂_xL̂(x, 0)."""
+    noise: Any = problem.noise
+    xi, at_rest = noise.perturbations, dict.fromkeys(noise.perturbations, 0)
+    variance = sp.eye(len(xi)) if noise.covariance is None else noise.covariance
+    slopes = real_gradient(noise.loss, problem.parameters)
+    return [
+        sp.Add(*[variance[k, m] * sp.diff(s, a, b) for k, a in enumerate(xi) for m, b in enumerate(xi)]).subs(at_rest)
+        / 2
+        for s in slopes
+    ]
+
+
 def _centred(samples: Sequence[Sequence[Expression]], weights: Sequence[sp.Expr], mean: Sequence[Expression]) -> Any:
     columns = [
         [sp.sqrt(p) * (g - m) for g, m in zip(sample, mean, strict=True)]
@@ -70,5 +93,6 @@ LITERAL: Mapping[type[Noise], Callable[[Problem, Gradient], sp.Matrix]] = {
     IsotropicNoise: _isotropic,
     LabelNoise: _labels,
     SamplingNoise: _samples,
+    LossPerturbation: _perturbed,
 }
 """σ(x), D×Ξ with Σ = σσᵀ, column for column as `Noise.columns` orders them. (A model of the user's own is taken at its word.)"""

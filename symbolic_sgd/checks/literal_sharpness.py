@@ -1,6 +1,6 @@
 """The flow of an optimizer that goes down λ_1, literally: eigenvectors of ∇²L, and SymPy's third derivatives."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -27,13 +27,11 @@ class LiteralSharpness(LiteralTheorem):
             steepest, axis = values[len(values) - 1], vectors[:, len(values) - 1]
             solution = axis * axis.T * number_at(optimizer.weight, {**point, A: steepest})
             regularization = -(plain.tangent_projection * self._third(point, solution)) / 2
-            return LiteralTerms(
-                **vars(plain) | {"lyapunov_solution": solution, "normal_regularization": regularization}
-            )
+            return replace(plain, lyapunov_solution=solution, normal_regularization=regularization)
 
     def diffusion(self, point: Point):
         return self.terms(point).tangent_noise
 
     def float_terms(self, row: np.ndarray) -> LiteralTerms:
         terms = self.terms(self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True))))
-        return LiteralTerms(**{name: np.array(m.tolist(), dtype=float) for name, m in vars(terms).items()})
+        return terms.as_floats()

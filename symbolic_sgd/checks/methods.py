@@ -109,7 +109,9 @@ def verify(
 def _for(optimizer: Optimizer, methods: Sequence[Method]) -> tuple[Method, ...]:
     if optimizer == PLAIN:
         return tuple(methods)
-    unable = OF_PLAIN_SGD if optimizer.follows_hessian else (*OF_PLAIN_SGD, DrawnNoise)
+    # The steps of a perturbed loss have another mean and covariance than ∇L and Σ, by terms of higher order.
+    linear = optimizer.follows_hessian and optimizer.stated is optimizer
+    unable = OF_PLAIN_SGD if linear else (*OF_PLAIN_SGD, DrawnNoise)
     others = tuple(method for method in methods if not isinstance(method, unable))
     replaced = len(others) < len(methods) and not any(isinstance(method, OwnIteration) for method in methods)
     return (OwnIteration(), *others) if replaced and optimizer.iterates_at_any_rate else others
@@ -118,7 +120,7 @@ def _for(optimizer: Optimizer, methods: Sequence[Method]) -> tuple[Method, ...]:
 def stated(derivation: Derivation) -> dict[str, Any]:
     """What a certificate says of the problem and of the formulas."""
     try:
-        document: dict[str, Any] | None = stated_document(derivation.stated, derivation.optimizer)
+        document: dict[str, Any] | None = stated_document(derivation.stated, derivation.optimizer.stated)
     except BadInput:
         document = None
     return {

@@ -34,6 +34,7 @@ from symbolic_sgd.errors import BadInput, FlowDidNotConverge, ProblemTooLarge
 from symbolic_sgd.numeric.optimizer_move import no_slow_fields, optimizer_move
 from symbolic_sgd.numeric.random_move import RandomMove
 from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer, with_symbols_of
+from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.regular_point import kernel
 from symbolic_sgd.simulate.optimizers import at_numbers
@@ -72,7 +73,7 @@ BLOCKS = {
     "mixed_regularization": lambda d: (d["σ"] - d["(P−Q)σ"]) / 2,
     "normal_regularization": lambda d: d["Qσ"],
     "imposed_drift": lambda d: d["slow fields"],
-    "drift": lambda d: d["σ"] + d["slow fields"],
+    "drift": lambda d: d["map"] + d["slow fields"],
 }
 """How the terms follow from the drifts under parts of the noise."""
 
@@ -122,7 +123,9 @@ class _Oracle:
     """One step with every atom, and the noiseless iteration, as programs on many columns of extended numbers."""
 
     def __init__(self, problem: Problem, optimizer: Optimizer, point: dict[sp.Symbol, Any], rank: int, length: float):
-        self.problem, self.optimizer = with_symbols_of(optimizer, problem, iterated=True), optimizer
+        self.problem, self.optimizer = with_symbols_of(optimizer.stated, problem, iterated=True), optimizer.stated
+        self.unit, self.perturbed = optimizer.time_unit, problem.noise.mean_potential is not None
+        optimizer = self.optimizer
         for s in self.problem.constants:
             point.setdefault(s, mp.mpf(1) / 2)  # of the optimizer; the limit does not depend on it
         self.point, self.length, self.d = point, length, problem.dimension
@@ -198,12 +201,14 @@ class _Oracle:
             * np.abs(drawn).max()
         )
         scales = REACH * self.length / size / 2.0 ** np.arange(levels) if size else 2.0 ** -np.arange(4, 4 + levels)
-        unit = self._number(self.optimizer.time_unit.subs(NOISE_SCALE, 1), rate) * self.iteration.local_steps
+        unit = self._number(self.unit.subs(NOISE_SCALE, 1), rate) * self.iteration.local_steps
         identity = np.eye(self.d)
         parts = {"σ": identity, "Pσ": self.along, "Qσ": identity - self.along, "(P−Q)σ": 2 * self.along - identity}
+        if self.perturbed:  # first, so that the covariances are those of the steps themselves
+            parts = {"map": identity} | parts
         drifts: dict[str, list[np.ndarray]] = {name: [] for name in (*parts, "slow fields")}
         covariances: list[np.ndarray] = []
-        ends, stepped = self._ends(self._columns(drawn, scales, list(parts.values())), rate, depth)
+        ends, stepped = self._ends(self._columns(drawn, scales, parts), rate, depth)
         shifts = ends[:, :, 1:] - ends[:, :, :1]  # D × sequences of samples × columns
         slow, moved = shifts[:, :, :levels], shifts[:, :, levels:].reshape(*shifts.shape[:2], levels, len(parts), -1)
         # What one step moves in the mean is the curvature of the map in its noise, which is no part of the blocks.
@@ -220,27 +225,33 @@ class _Oracle:
             squares = _floats(moved[:, :, level, 0].reshape(self.d, -1))
             covariances.append((squares @ squares.T / squares.shape[1] / per).ravel())
         drift = {name: np.array(values) for name, values in drifts.items()}
+        drift.setdefault("map", drift["σ"])
         seen = {"drift": extrapolate(BLOCKS["drift"](drift), 2)}
         if self.optimizer.curves_noise:
             seen["noise_curvature_drift"] = extrapolate(curved["σ"], 2)
             drift |= {name: drift[name] - np.array(values) for name, values in curved.items()}
+        if self.perturbed:
+            seen["noise_curvature_drift"] = extrapolate(drift["map"] - drift["σ"], 2)
         seen = {name: extrapolate(combined(drift), 2) for name, combined in BLOCKS.items()} | seen
         return seen | {"covariance": extrapolate(covariances, 2)}
 
-    def _columns(self, atoms: np.ndarray, scales: np.ndarray, parts: Sequence[np.ndarray]) -> "_Columns":
+    def _columns(self, atoms: np.ndarray, scales: np.ndarray, parts: Mapping[str, np.ndarray]) -> "_Columns":
         """x itself, x with slow fields at every scale, and every atom at every scale under every part."""
-        count = len(scales)
+        count, width = len(scales), atoms.shape[1]
         noisy = [
-            (scale * atoms, np.repeat(part.reshape(-1, 1), atoms.shape[1], axis=1))
+            (scale * atoms, np.repeat(part.reshape(-1, 1), width, axis=1))
             for scale in scales
-            for part in parts
+            for part in parts.values()
         ]
+        whole = np.concatenate(
+            [np.zeros(1 + count), np.tile(np.repeat([name == "map" for name in parts], width), count)]
+        )
         still = np.zeros((atoms.shape[0], 1 + count))
         draws = np.concatenate([still, *(a for a, _ in noisy)], axis=1)
         projections = np.concatenate([np.zeros((self.d**2, 1 + count)), *(p for _, p in noisy)], axis=1)
         slow = np.zeros(draws.shape[1])
         slow[1 : 1 + count] = scales**2
-        return _Columns(draws, projections, slow)
+        return _Columns(draws, projections, slow, whole)
 
     def _ends(self, columns: "_Columns", rate: Fraction | None, depth: int) -> tuple[np.ndarray, np.ndarray]:
         """Where the iteration ends after one step of every column and every sequence of samples, D×sequences×columns; and where that one
@@ -255,6 +266,7 @@ class _Oracle:
             *zip(self.first.draws, columns.draws, strict=True),
             *zip(self.first.projection, columns.projections, strict=True),
             (self.first.slow, columns.slow),
+            (self.first.whole, columns.whole),
         ]
         with np.errstate(all="ignore"):
             z = self._moved(self.first, z, known | {s: row.astype(kind.dtype) for s, row in drawn})
@@ -281,22 +293,25 @@ class _Oracle:
 
 @dataclass(frozen=True)
 class _Columns:
-    """Draws (q×B), what the noise is multiplied by (D²×B), and ε² of the slow fields (B)."""
+    """Draws (q×B), what the noise is multiplied by (D²×B), ε² of the slow fields (B), and 1 where the loss itself is perturbed (B)."""
 
     draws: np.ndarray
     projections: np.ndarray
     slow: np.ndarray
+    whole: np.ndarray
 
 
 @dataclass(frozen=True)
 class _Step:
-    """The first step: its program, and the symbols of z, of all draws, of the entries of Π, and of what multiplies slow fields."""
+    """The first step: its program, and the symbols of z, of all draws, of the entries of Π, of what multiplies slow fields, and of what
+    multiplies what a perturbed loss has beside its noise of first order."""
 
     program: Program
     state: tuple[sp.Symbol, ...]
     draws: tuple[sp.Symbol, ...]
     projection: tuple[sp.Symbol, ...]
     slow: sp.Symbol
+    whole: sp.Symbol
 
 
 @dataclass(frozen=True)
@@ -308,13 +323,21 @@ class _Rest:
 
 
 def _step(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Step:
-    """G with the noise Πσ(x)a, for a matrix Π of numbers, and slow fields times a number; ∇L and σ are SymPy's."""
+    """G with the noise Πσ(x)a, for a matrix Π of numbers, and slow fields times a number; ∇L and σ are SymPy's.
+
+    Of a perturbed loss ∂_xL̂(x, V^{1/2}a) − ∇L − σ(x)a is added, times a number.
+    """
     graph, d = Graph(), problem.dimension
     gradient, sigma = _gradient(by_sympy, graph), by_sympy.noise.on(graph)["noise_factor"]
     projection, slow = tuple(sp.Dummy(f"p{k}") for k in range(d * d)), sp.Dummy("slow")
     symbols = tuple(sp.Dummy(f"a{k}") for k in range(sigma.shape[1]))
     onto = Matrix.of([graph.symbol(s) for s in projection[i * d : (i + 1) * d]] for i in range(d))
-    noise = (onto @ sigma @ Matrix.column(map(graph.symbol, symbols))).entries
+    draw, whole = Matrix.column(map(graph.symbol, symbols)), sp.Dummy("whole")
+    noise = (onto @ sigma @ draw).entries
+    if isinstance(problem.noise, LossPerturbation):
+        perturbed = Matrix.column(from_sympy(e, graph) for e in problem.noise.perturbed_gradient(problem, symbols))
+        beyond = perturbed - Matrix.column(gradient) - sigma @ draw
+        noise = [n + graph.symbol(whole) * b for n, b in zip(noise, beyond.entries, strict=True)]
     fields = [
         graph.symbol(slow) * from_sympy(optimizer.effective_rate * g, graph) for g in optimizer.slow_field(problem)
     ]
@@ -322,7 +345,7 @@ def _step(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Step:
     variables = tuple(map(graph.symbol, problem.parameters))
     move = RandomMove(variables, force, symbols, gradient=gradient, noise=noise)
     step = optimizer_move(optimizer, problem, move, slow=fields)
-    return _Step(step.program, step.state, tuple(a for draw in step.draws for a in draw), projection, slow)
+    return _Step(step.program, step.state, tuple(a for draw in step.draws for a in draw), projection, slow, whole)
 
 
 def _rest(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Rest:

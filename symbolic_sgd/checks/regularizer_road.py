@@ -80,7 +80,7 @@ class RegularizerRoad:
 def _search_size(derivation: Derivation) -> int:
     """Operations in which R is searched for; fewer where the structure of the noise gives it as a trace, or as a determinant of
     M rows."""
-    operations = derivation.program.select("mixed_regularization", "normal_regularization").operations
+    operations = derivation.program.select(*derivation.regularizing).operations
     if derivation.proportion is not None:
         return 0
     shares = {1: 0, 2: operations // 4} if derivation.isotropy is not None else {}
@@ -92,9 +92,10 @@ def _not_run(reason: str) -> Check:
 
 
 def _gradient(witness: Witness, regularizer: Expression) -> Check:
-    """−∂Φ∇R = mixed + normal."""
+    """−∂Φ∇R = mixed + normal, and the drift of the mean of a perturbed loss."""
     by_metric, symbols = "S_P" if witness.derivation.optimizer.in_metric else "", witness.derivation.problem.symbols
-    name = f"regularizer: −∂Φ{by_metric}∇R = mixed + normal"
+    beside = "" if witness.derivation.optimizer.mean_potential is None else " − ∂Φ∇R₀"
+    name = f"regularizer: −∂Φ{by_metric}∇R = mixed + normal{beside}"
     unknown = sorted(map(str, regularizer.free_symbols - set(symbols)))
     if unknown or regularizer.has(*NO_NUMBERS):
         reason = (

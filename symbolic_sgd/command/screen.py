@@ -29,9 +29,6 @@ LEFT = len("Γ = {}, , with")
 FEW = 8
 """Rows of a matrix, and lines of an expression, that a screen has room for."""
 
-REGULARIZING = ("mixed_regularization", "normal_regularization")
-"""The terms that descend R."""
-
 Terms = Mapping[str, Line]
 """The line of each term."""
 
@@ -160,7 +157,7 @@ def _descent(sde: LimitingSDE) -> str:
 
 def _regularizer(sde: LimitingSDE, found: Regularizer | SymbolicSGDError, lines: Terms) -> Iterator[str]:
     """R, by its formula in vectors and by its expression, or why there is none."""
-    parts = [lines[name] for name in REGULARIZING if not _zero(lines[name])]
+    parts = [lines[name] for name in sde.derivation.regularizing if not _zero(lines[name])]
     names = " + ".join(line.name.name for line in parts)
     if isinstance(found, SymbolicSGDError):
         yield from wrapped(f"R is undecided: {found}", indent="    ")

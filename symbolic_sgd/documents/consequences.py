@@ -24,8 +24,10 @@ def regularizer(findings: Findings) -> tuple[Block, ...]:
     """R with mixed + normal regularization = −∂Φ∇R on Γ, or the evidence that there is none, or why it is undecided."""
     found = findings.regularizer
     by_metric = r"S_{\!P}" if findings.derivation.optimizer.in_metric else ""
-    covector = r"S_{\!P}^{-1}(b_{\perp\parallel} + b_{\perp})" if by_metric else r"b_{\perp\parallel} + b_{\perp}"
-    asked = rf"b_{{\perp\parallel}} + b_{{\perp}} = -\,\partial\Phi\,{by_metric}\nabla R"
+    terms = {term.name: term.symbol for term in findings.derivation.terms}
+    total = " + ".join(terms[name] for name in findings.derivation.regularizing)
+    covector = rf"S_{{\!P}}^{{-1}}({total})" if by_metric else total
+    asked = rf"{total} = -\,\partial\Phi\,{by_metric}\nabla R"
     if isinstance(found, NoRegularizerFormula):
         return (
             sentence("Γ is a curve. Along every arc of it the regularization descends"),

@@ -22,6 +22,7 @@ from symbolic_sgd.numeric.shared_terms import Column, SharedTerms, unit_columns
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
 from symbolic_sgd.problems.noise import LabelNoise, SamplingNoise
+from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.problems.problem import Problem
 
 SIGN, BOTH = sp.Dummy("sign"), (1, -1)
@@ -99,8 +100,11 @@ def sgd_moves(problem: Problem, rate: Rate, scale: Fraction = ALL) -> Iterable[R
     Args:
         problem: the loss and the noise.
         rate: η.
-        scale: ε: of labels the amplitude is εδ, and the sample that is drawn stays; of all else the noise is ε times what it was.
+        scale: ε: of labels the amplitude is εδ, and the sample that is drawn stays; a loss is perturbed by εξ; of all else the noise is
+            ε times what it was.
     """
+    if isinstance(problem.noise, LossPerturbation):
+        return (perturbed_move(problem, problem.noise, rate, scale),)
     if isinstance(problem.noise, LabelNoise) and problem.noise.draws_residuals(problem):
         return _label_moves(problem, problem.noise, rate, scale)
     if isinstance(problem.noise, SamplingNoise) and scale == ALL:
@@ -171,6 +175,19 @@ def drawn_move(problem: Problem, law: NoiseLaw, rate: Rate, scale: Fraction = AL
     drawn = [sign * table.column(unit) for unit in unit_columns(count)]
     odds, part = _odds(law.probabilities[:count]), [_node(rate, graph) * s for s in noise]
     return RandomMove(landscape.variables, move, symbols, drawn, table.columns, odds, signs, slope, part)
+
+
+def perturbed_move(problem: Problem, noise: LossPerturbation, rate: Rate, scale: Fraction = ALL) -> RandomMove:
+    """m = η∂_xL̂(x, εV^{1/2}a) with a ~ N(0, I): only the covariance of ξ is stated, and only it matters as ε tends to 0."""
+    landscape = problem.landscape()
+    graph = landscape.graph
+    symbols = _symbols(len(noise.perturbations))
+    size = sp.Rational(scale.numerator, scale.denominator)
+    perturbed = [from_sympy(e, graph) for e in noise.perturbed_gradient(problem, [size * a for a in symbols])]
+    slope, eta = landscape.gradient.entries, _node(rate, graph)
+    move = [eta * g for g in perturbed]
+    beside = [eta * (g - s) for g, s in zip(perturbed, slope, strict=True)]
+    return RandomMove(landscape.variables, move, symbols, gradient=slope, noise=beside)
 
 
 def canonical_move(problem: Problem, rate: Rate, step: Fraction, scale: Fraction = ALL) -> RandomMove:

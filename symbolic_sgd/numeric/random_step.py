@@ -50,7 +50,7 @@ def sgd_step(problem: Problem) -> RandomStep:
     """x − η(∇L + s_ξ), by the law of the problem's noise; the parameters are η, then the constants.
 
     Raises:
-        BadInput: a step draws a batch of samples, 1 < batch_size < n.
+        BadInput: a step draws a batch of samples, 1 < batch_size < n; the loss is perturbed.
         ProblemTooLarge: a table of the samples by their probabilities has too many rows.
     """
     rate = sp.Dummy("learning_rate")
@@ -64,6 +64,11 @@ def _looked_up(problem: Problem, rate: sp.Symbol, move: RandomMove) -> RandomSte
         raise BadInput(
             f"noise: batch_size is {move.batch}, and a compiled step draws one row of a table: simulate with simulate_sgd, which draws "
             "batches, or state batch_size=1 or that of the full gradient"
+        )
+    if not move.drawn and move.symbols:
+        raise BadInput(
+            "noise: the loss is perturbed, and a compiled step draws one row of a table: simulate with simulate_sgd, which draws the "
+            "perturbations"
         )
     graph = move.variables[0].graph
     moved = replace_nodes(move.entries, dict(zip(map(graph.symbol, move.symbols), move.drawn, strict=True)))

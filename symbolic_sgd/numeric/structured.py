@@ -24,7 +24,7 @@ from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.numeric.lowering import Lowered, lower
 from symbolic_sgd.optimizers.kernel import A
-from symbolic_sgd.theorem.composed import slow_field
+from symbolic_sgd.theorem.composed import slow_fields
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
@@ -210,10 +210,12 @@ class _Local:
 
     def _drift(self) -> np.ndarray:
         total = sum((getattr(self.lines, name) for name in DRIFT_TERMS), start=np.zeros(()))
-        if not self.derivation.optimizer.has_slow_field:
-            return total
-        field = Program.of({"g": slow_field(self.derivation, Graph())})
-        return total - self.space.tangent_part(evaluate(field, self.derivation.problem.symbols, self.points)["g"])
+        fields = slow_fields(self.derivation, Graph())
+        for field in (
+            evaluate(Program.of(fields), self.derivation.problem.symbols, self.points).values() if fields else ()
+        ):
+            total = total - self.space.tangent_part(field)
+        return total
 
 
 def _apply(matrices: np.ndarray, vectors: np.ndarray) -> np.ndarray:

@@ -9,6 +9,7 @@ import sympy as sp
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
 from symbolic_sgd.optimizers.optimizer import Iteration, Optimizer, check_without_jumps
+from symbolic_sgd.problems.covariance_factor import definite_covariance, definite_factor
 from symbolic_sgd.problems.noise import GradientNoise
 from symbolic_sgd.problems.symbols import check_expression, check_symbols
 
@@ -53,6 +54,8 @@ class IteratedMap(Optimizer):
     epsilon**2
     """
 
+    uses_noise: ClassVar[bool] = False
+
     label: ClassVar[str] = "the iterated map"
 
     state: Any
@@ -73,7 +76,7 @@ class IteratedMap(Optimizer):
         own(self, "update", self._expressions(self.update, "update", known))
         slow = (0,) * len(self.state) if self.slow_drift is None else self.slow_drift
         own(self, "slow_drift", self._expressions(slow, "slow_drift", known))
-        own(self, "covariance", _covariance(self.covariance, known, len(self.noise)))
+        own(self, "covariance", definite_covariance(self.covariance, known, len(self.noise)))
         own(self, "embedding", _embedding(self.embedding, self.state))
 
     def _expressions(self, stated: Any, name: str, known: Sequence[sp.Symbol]) -> tuple[Expression, ...]:
@@ -191,9 +194,7 @@ class IteratedMap(Optimizer):
     @property
     def factor(self) -> Any:
         """V^{1/2} as the Cholesky factor, q×q."""
-        return (
-            sp.eye(len(self.noise)) if self.covariance is None else sp.Matrix(self.covariance).cholesky(hermitian=False)
-        )
+        return definite_factor(self.covariance, len(self.noise))
 
     @property
     def iteration(self) -> Iteration:
@@ -220,29 +221,6 @@ def _symbols(stated: Any, name: str) -> tuple[sp.Symbol, ...]:
 def _expression(stated: Any, where: str) -> Expression:
     exact = sp.Integer(stated) if isinstance(stated, int) and not isinstance(stated, bool) else stated
     return check_expression(exact, tuple(getattr(exact, "free_symbols", ())), where=where)
-
-
-def _covariance(stated: Any, known: Sequence[sp.Symbol], size: int) -> Any:
-    if stated is None:
-        return None
-    if not isinstance(stated, sp.MatrixBase) or stated.shape != (size, size):
-        raise BadShape(f"covariance has to be a {size}×{size} SymPy Matrix, one row for each symbol of the noise")
-    matrix: Any = sp.ImmutableDenseMatrix(stated)
-    for i, entry in enumerate(matrix.flat()):
-        _expression(entry, f"covariance[{i // size}, {i % size}]")
-    if matrix.has(*known):
-        raise BadSymbol(
-            "covariance holds a symbol of the state or of the noise: multiply ξ by what depends on the state in the update"
-        )
-    if sp.simplify(matrix - matrix.T) != sp.zeros(size, size):
-        raise BadInput("covariance is not symmetric")
-    for k in range(1, size + 1):
-        if sp.factor(matrix[:k, :k].det()).is_positive is not True:
-            raise BadInput(
-                f"the covariance is not known to be positive definite: its leading {k}×{k} minor is {matrix[:k, :k].det()}; declare its "
-                "symbols positive, or leave out a source that depends on the others"
-            )
-    return matrix
 
 
 def _embedding(stated: Any, state: Sequence[sp.Symbol]) -> tuple[tuple[sp.Symbol, Expression], ...]:

@@ -65,6 +65,13 @@ class Kernel:
         """The kernel of two polynomials without a common factor: none is looked for, which takes minutes where they are long."""
         return Kernel(name, sp.Lambda((A, B), above / below), (above, below))
 
+    def scaled(self, factor: Expression) -> "Kernel":
+        """factor·k."""
+        if factor == 1:
+            return self
+        coprime = None if self.coprime is None else (factor * self.coprime[0], self.coprime[1])
+        return Kernel(f"{factor} times {self.name}", sp.Lambda((A, B), factor * self.function(A, B)), coprime)
+
     @property
     def symbols(self) -> frozenset[sp.Symbol]:
         """What its coefficients hold."""

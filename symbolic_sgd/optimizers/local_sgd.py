@@ -41,6 +41,8 @@ class LocalSGD(Optimizer):
     Lambda((a, b), 1/(a + b))
     """
 
+    takes_perturbations: ClassVar[bool] = True
+
     label: ClassVar[str] = "Local SGD"
 
     workers: Any

@@ -27,6 +27,8 @@ EFFECTIVE_RATE = sp.Symbol("gamma", positive=True)
 class Momentum(Optimizer):
     """m⁺ = βm + g with a fixed β: t = kγ²ε² (kγ² where η tends to 0), γ = η/(1 − β)."""
 
+    takes_perturbations: ClassVar[bool] = True
+
     momentum: Any
 
     @property

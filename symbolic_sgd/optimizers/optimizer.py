@@ -92,6 +92,12 @@ class Optimizer(ABC):
     in_metric: ClassVar[bool] = False
     """Whether its fast field is S∇L for a preconditioner S, and not ∇L."""
 
+    uses_noise: ClassVar[bool] = True
+    """Whether the noise that the problem states plays a part."""
+
+    takes_perturbations: ClassVar[bool] = False
+    """Whether each step takes gradients with fresh noise, linearly, so that a perturbed loss adds no more than its mean."""
+
     learning_rate: Any
     """η as an exact expression, None where it tends to 0."""
 
@@ -111,9 +117,29 @@ class Optimizer(ABC):
         return self.rate
 
     @property
+    def pace(self) -> Expression:
+        """How many times γ² (γ²ε² at a rate that stays) a unit of t is."""
+        return sp.S.One
+
+    @property
+    def pace_words(self) -> tuple[str, ...]:
+        """Which time scale it is and why, a sentence, where there is a choice."""
+        return ()
+
+    @property
     def time_unit(self) -> Expression:
         """What one step adds to t."""
-        return self.effective_rate**2 * (NOISE_SCALE**2 if self.is_finite else 1)
+        return self.effective_rate**2 * (NOISE_SCALE**2 if self.is_finite else 1) / self.pace
+
+    @property
+    def stated(self) -> "Optimizer":
+        """What the user stated: itself, unless a derivation has fitted it to a problem."""
+        return self
+
+    @property
+    def mean_potential(self) -> Expression | None:
+        """R₀ where the mean of its gradients is ∇L + ε²∇R₀, and R₀ varies on Γ; else None."""
+        return None
 
     @property
     @abstractmethod
@@ -252,6 +278,11 @@ class Optimizer(ABC):
         """g = wx + ∇R, D entries: γε²g is added to the gradient (γg where the learning rate tends to 0)."""
         return tuple(self.decay * x + sp.diff(self.slow_potential, x) for x in problem.parameters)
 
+    def drift_fields(self, problem: "Problem") -> dict[str, tuple[Expression, ...]]:
+        """g of each drift −∂Φg per unit of t that is not the noise's own, by the name of its term."""
+        paced = tuple(self.pace * g for g in self.slow_field(problem))
+        return {"imposed_drift": paced} if self.has_slow_field else {}
+
     @property
     def own_symbols(self) -> tuple[sp.Symbol, ...]:
         """The symbols of its own numbers, in the order of their names, also those that the limit does not depend on."""
@@ -293,9 +324,30 @@ def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool 
             )
     further = tuple(s for s in own if s not in problem.constants)
     optimizer.check(problem)
+    _check_takes_perturbations(optimizer, problem)
     stated = replace(problem, constants=(*problem.constants, *further)) if further else problem
     check_expression(optimizer.slow_potential, stated.symbols, where="optimizer: slow_potential")
     return stated
+
+
+def _check_takes_perturbations(optimizer: Optimizer, problem: "Problem") -> None:
+    """Refuse a perturbed loss where the scale of the perturbation does not tend to 0, or the optimizer is not derived on one.
+
+    Raises:
+        BadInput: with the reason.
+    """
+    if problem.noise.mean_potential is None or not optimizer.uses_noise:
+        return
+    if not optimizer.takes_perturbations:
+        raise BadInput(
+            f"the loss is perturbed, and {optimizer.label} is not derived on a perturbed loss: use SGD, HeavyBall, Nesterov or LocalSGD "
+            "at a learning rate that stays, or state the step as an IteratedMap"
+        )
+    if not optimizer.is_finite:
+        raise BadInput(
+            "the loss is perturbed, and its limit is that of a perturbation whose scale ε tends to 0 at a learning rate that stays: "
+            f"give {optimizer.label} its learning_rate=, a number or a positive symbol"
+        )
 
 
 def stated_number(value: Any, name: str, *, least: int | None = None, below: int | None = None) -> Expression:

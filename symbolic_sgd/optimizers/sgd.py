@@ -37,6 +37,8 @@ class SGD(Optimizer):
     8
     """
 
+    takes_perturbations: ClassVar[bool] = True
+
     label: ClassVar[str] = "SGD"
 
     learning_rate: Any = None

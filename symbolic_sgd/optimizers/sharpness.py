@@ -24,6 +24,8 @@ RADIUS = sp.Symbol("rho", positive=True)
 class SharpnessDescent(Optimizer):
     """What follows −∂Φ∇R(λ_1) on Γ; the noise of the problem plays no part."""
 
+    uses_noise: ClassVar[bool] = False
+
     needs_zero_loss: ClassVar[bool] = False
     """Whether L has to be 0 on Γ."""
 

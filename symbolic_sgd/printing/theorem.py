@@ -30,6 +30,7 @@ from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import WRITTEN, structural
 from symbolic_sgd.printing.width import visible_length
+from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.theorem.derivation import PLAIN, Derivation, Term, own_terms
 from symbolic_sgd.theorem.response import MapResponse
 from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
@@ -87,9 +88,21 @@ def _statement(derivation: Derivation) -> Iterator[Block]:
     if optimizer != PLAIN:
         lines[:0] = [f"& {piece}" for piece in filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())]
     yield aligned(lines)
+    noise = derivation.stated.noise
+    if isinstance(noise, LossPerturbation):
+        yield from _perturbed_loss(noise)
     found = fitted([derivation.stated.loss], room("L"), expression_latex, letter="r")
     yield aligned(equation("L", found.entries[0]))
     yield from where(found.parts)
+
+
+def _perturbed_loss(noise: LossPerturbation) -> Iterator[Block]:
+    """L̂ and the covariance of what perturbs it."""
+    left, drawn = r"\hat L(x, \xi)", ", ".join(map(expression_latex, noise.perturbations))
+    found = fitted([noise.loss], room(left), expression_latex, letter="s")
+    yield aligned(equation(left, found.entries[0]))
+    yield from where(found.parts)
+    yield from matrix_displays(rf"\mathrm{{Cov}}({drawn})", [], sp.ImmutableDenseMatrix(noise.factor * noise.factor.T))
 
 
 def _totals(optimizer: Optimizer) -> list[str]:

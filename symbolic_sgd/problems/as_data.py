@@ -8,6 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.errors import BadInput, SymbolicSGDError
 from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
+from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import ASSUMPTIONS, NOISE_KINDS, problem_from_document
 
@@ -26,7 +27,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     document: dict[str, Any] = {"parameters": [s.name for s in problem.parameters], **_noise(problem.noise)}
     if problem.residuals:
         document["residuals"] = [str(e) for e in problem.residuals]
-    elif "sample_losses" not in document:
+    elif not {"sample_losses", "perturbed_loss"} & set(document):
         document["loss"] = str(problem.loss)
     document |= {"manifold": [str(e) for e in problem.manifold]} if problem.manifold else {}
     document |= {"domain": [str(c) for c in problem.domain]} if problem.domain else {}
@@ -39,6 +40,14 @@ def problem_document(problem: Problem) -> dict[str, Any]:
 def _noise(noise: Noise) -> dict[str, Any]:
     if isinstance(noise, SamplingNoise):  # it is stated by its losses
         return {"sample_losses": [str(e) for e in noise.losses], "weights": [str(w) for w in noise.weights]}
+    if isinstance(noise, LossPerturbation):
+        drawn = {"perturbed_loss": str(noise.loss), "perturbations": [s.name for s in noise.perturbations]}
+        rows = (
+            {}
+            if noise.covariance is None
+            else {"covariance": [[str(e) for e in row] for row in noise.covariance.tolist()]}
+        )
+        return drawn | rows
     for name, kind in NOISE_KINDS.items():
         if type(noise) is kind.model:
             return {"noise": {"kind": name, **kind.write(noise)}}
@@ -59,6 +68,8 @@ def _assumption(symbol: sp.Symbol) -> str:
 def _stated_noise(problem: Problem) -> list[Any]:
     """The entries of σ, or of the covariance where that is stated: its roots are written by what is known of signs."""
     noise = problem.noise
+    if isinstance(noise, LossPerturbation):
+        return [noise.loss.xreplace(noise.unnamed), *noise.factor.flat()]
     stated = (
         noise.covariance if isinstance(noise, GradientNoise) and noise.covariance is not None else problem.noise_factor
     )

@@ -1,5 +1,6 @@
 """A factor of a covariance matrix that is stated as such."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import sympy as sp
@@ -7,7 +8,8 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.errors import BadInput
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
+from symbolic_sgd.problems.symbols import check_expression
 
 
 def covariance_factor(covariance: Any) -> Any:
@@ -47,6 +49,46 @@ def covariance_factor(covariance: Any) -> Any:
     if not columns:
         raise BadInput("noise: the covariance is 0; without noise nothing moves on Γ")
     return sp.ImmutableDenseMatrix(sp.Matrix.hstack(*columns))
+
+
+def definite_covariance(stated: Any, varying: Sequence[sp.Symbol], size: int) -> Any:
+    """The covariance of what is drawn, as an immutable matrix of constants; None for I.
+
+    Args:
+        stated: V, size×size, or None.
+        varying: symbols that it may not hold.
+        size: how many sources of noise there are.
+
+    Raises:
+        BadShape: no square matrix of this size.
+        BadSymbol: it holds one of the symbols.
+        BadInput: it is not symmetric, or not known to be positive definite.
+    """
+    if stated is None:
+        return None
+    if not isinstance(stated, sp.MatrixBase) or stated.shape != (size, size):
+        raise BadShape(f"covariance has to be a {size}×{size} SymPy Matrix, one row for each symbol of the noise")
+    matrix: Any = sp.ImmutableDenseMatrix(stated)
+    for i, entry in enumerate(matrix.flat()):
+        check_expression(entry, tuple(entry.free_symbols), where=f"covariance[{i // size}, {i % size}]")
+    if matrix.has(*varying):
+        raise BadSymbol(
+            "covariance holds a symbol of the state or of the noise: multiply ξ by what depends on the state in the update"
+        )
+    if sp.simplify(matrix - matrix.T) != sp.zeros(size, size):
+        raise BadInput("covariance is not symmetric")
+    for k in range(1, size + 1):
+        if sp.factor(matrix[:k, :k].det()).is_positive is not True:
+            raise BadInput(
+                f"the covariance is not known to be positive definite: its leading {k}×{k} minor is {matrix[:k, :k].det()}; declare its "
+                "symbols positive, or leave out a source that depends on the others"
+            )
+    return matrix
+
+
+def definite_factor(covariance: Any, size: int) -> Any:
+    """V^{1/2} as the Cholesky factor, q×q, of a covariance that is positive definite; I for None."""
+    return sp.eye(size) if covariance is None else sp.Matrix(covariance).cholesky(hermitian=False)
 
 
 def _vanishes(expression: Expression) -> bool:

@@ -71,10 +71,12 @@ class KnownCovariance:
     Args:
         isotropy: s² where Σ = s²I; it may depend on the parameters.
         proportion: c where Σ = c∇²L, without parameters.
+        square: s² where Σ = s²(∇²L)², without parameters.
     """
 
     isotropy: Expression | None = None
     proportion: Expression | None = None
+    square: Expression | None = None
 
 
 class Noise(ABC):
@@ -112,6 +114,11 @@ class Noise(ABC):
         Raises:
             BadInput: steps draw samples whose gradients do not vanish where that of L does.
         """
+        return None
+
+    @property
+    def mean_potential(self) -> Expression | None:
+        """R₀ where the mean of the noisy gradient is ∇L + ε²∇R₀ + …; None, the default, where it is ∇L."""
         return None
 
     def batch(self, problem: "Problem") -> int:

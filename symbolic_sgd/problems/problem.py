@@ -15,12 +15,14 @@ from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber
 from symbolic_sgd.problems.as_latex import LARGEST, operations, problem_latex
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
+from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.problems.symbols import (
     check_condition,
     check_expression,
     check_no_twins,
     check_symbols,
     implied_conditions,
+    real_gradient,
 )
 
 
@@ -158,6 +160,55 @@ class Problem:
         )
         return cls(loss=loss, parameters=parameters, noise=SamplingNoise(checked, probabilities), **further)
 
+    @classmethod
+    def perturbed(
+        cls, loss: Any, parameters: Any, perturbations: Any, covariance: Any = None, **further: Any
+    ) -> "Problem":
+        """L = L̂(x, 0), and every step takes the gradient of L̂(x, εξ): noise injection, dropout, anti-PGD.
+
+        x⁺ = x − η∂_xL̂(x, εξ) with independent ξ of mean 0 and covariance V; it goes with an optimizer at a learning rate that stays,
+        such as SGD(learning_rate=η). With R₀ = ½ tr V ∂_ξ²L̂(x, 0) and Σ = MVMᵀ, M = ∂_x∂_ξL̂(x, 0), the drift is, per step and ε²,
+
+            −η∂Φ∇R₀ + η²(½∂²Φ[Σ] of SGD at this learning rate).
+
+        The unit of time is ηε² unless R₀ is proved constant on Γ, and η²ε² then.
+
+        Args:
+            loss: L̂(x, ξ).
+            parameters: x.
+            perturbations: ξ, q symbols.
+            covariance: V, a positive definite q×q matrix of constants; None for I.
+
+        Noise on the parameters: L̂ = L(x + ξ). Dropout at a rate p: factors 1 + ξ_j with V = p/(1 − p)I. Anti-PGD,
+        x⁺ = x − η∇L(x) + ε(ξ' − ξ), is the former in z = x − εξ.
+
+        >>> u, v, a, b = sp.symbols("u v a b")
+        >>> injected = Problem.perturbed(((u + a)*(v + b) - 1)**2/2, (u, v), (a, b))
+        >>> injected.loss, injected.noise.mean_potential
+        ((u*v - 1)**2/2, u**2/2 + v**2/2)
+        """
+        for key in ("noise", "residuals"):
+            if key in further:
+                raise BadInput(f"perturbed makes the loss and its noise from the perturbed loss: leave {key}= out")
+        ξ = check_symbols(perturbations, where="perturbations")
+        symbols = (
+            check_symbols(parameters, where="parameters"),
+            check_symbols(further.get("constants", ()), where="constants"),
+        )
+        both = [s for s in ξ if s in {*symbols[0], *symbols[1]}]
+        if both:
+            raise BadSymbol(
+                f"perturbations: {both[0]} is a parameter or a constant, too: give one of them another name"
+            )
+        if isinstance(covariance, sp.MatrixBase) and covariance.has(*symbols[0]):
+            raise BadSymbol(
+                "covariance depends on a parameter: it is that of what is drawn; multiply the perturbation by what depends on the "
+                "parameters in the loss"
+            )
+        stated = check_expression(loss, (*symbols[0], *symbols[1], *ξ), where="perturbed loss")
+        noise = LossPerturbation(stated, ξ, covariance)
+        return cls(loss=noise.loss_at_rest, parameters=parameters, noise=noise, **further)
+
     # --- what the later stages ask ----------------------------------------------------------
 
     @property
@@ -191,10 +242,7 @@ class Problem:
         sigma = self.noise_factor
         if len(draws) != sigma.cols:
             raise BadShape(f"the noise has {sigma.cols} columns, and {len(draws)} symbols are given: give one for each")
-        # Of symbols that are not declared real, SymPy would differentiate the real and the imaginary part of |x|.
-        real = {s: sp.Dummy(s.name, real=True) for s in self.symbols if s.is_real is None}
-        loss, own = self.loss.xreplace(real), {stand_in: s for s, stand_in in real.items()}
-        slope = sp.Matrix([sp.diff(loss, real.get(x, x)).xreplace(own) for x in self.parameters])
+        slope = sp.Matrix(real_gradient(self.loss, self.parameters))
         return sp.ImmutableDenseMatrix(slope + sigma * sp.Matrix(draws))
 
     def map(self, f: Callable[[Any], Any]) -> "Problem":

@@ -1,6 +1,6 @@
 """Problem files: TOML with an exact key set, every expression through the allow-list parser. Data, never executed.
 
-A file states one of `residuals`, `loss` or `sample_losses`; what a problem has to satisfy beyond its form (shapes,
+A file states one of `residuals`, `loss`, `sample_losses` or `perturbed_loss`; what a problem has to satisfy beyond its form (shapes,
 weights, what the noise fits) is checked by `Problem` and the noise models, as it is for problems stated in Python.
 """
 
@@ -11,7 +11,7 @@ import re
 import tomllib
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -162,8 +162,9 @@ def _stated(content: Mapping[str, Any], source: str) -> ProblemFile:
     _check_names(parameters, constants, source)
     reader = _Reader(document, parameters, constants)
     statement = _the_statement(document)
-    if statement != "sample_losses" and "weights" in document.content:
-        raise document.error("weights", f"goes with sample_losses only, not with {statement}")
+    for key, needed in _BESIDE.items():
+        if statement != needed and key in document.content:
+            raise document.error(key, f"goes with {needed} only, not with {statement}")
     problem = _STATEMENTS[statement](reader, _further(reader))
     return ProblemFile(document.get("title", str, ""), problem, _optimizer(reader))
 
@@ -295,6 +296,10 @@ class _Reader:
     def __post_init__(self) -> None:
         object.__setattr__(self, "names", {**self.parameters, **self.constants})
 
+    def knowing(self, further: Mapping[str, sp.Symbol]) -> "_Reader":
+        """The same with further names."""
+        return replace(self, constants={**self.constants, **further})
+
     def exact(self, value: Any, where: str) -> sp.Expr:
         """The exact expression in a cell: a string, or an integer."""
         if isinstance(value, float):
@@ -395,16 +400,39 @@ def _from_sample_losses(reader: _Reader, further: dict[str, Any]) -> Problem:
     return Problem.from_sample_losses(reader.several("sample_losses"), weights=weights, **further)
 
 
+def _from_perturbed_loss(reader: _Reader, further: dict[str, Any]) -> Problem:
+    document = reader.document
+    if "noise" in document.content:
+        raise document.error("noise", "does not go with perturbed_loss, which brings its own noise; remove it")
+    names = _short(document.need("perturbations", list, 'perturbations = ["a", "b"]'), document.where("perturbations"))
+    for i, name in enumerate(names):
+        _of_kind(name, str, f"{document.place}: perturbations[{i}]")
+    drawn = {name: sp.Symbol(name, real=True) for name in names}
+    _check_names(drawn, {}, document.place)
+    taken = [name for name in names if name in reader.names or names.count(name) > 1]
+    if taken:
+        raise BadSymbol(
+            f"{document.where('perturbations')} names {taken[0][:40]!r}, which is taken; name each perturbation once"
+        )
+    loss = reader.knowing(drawn).one(document, "perturbed_loss")
+    covariance = _value(reader, document, "covariance") if "covariance" in document.content else None
+    return Problem.perturbed(loss, perturbations=tuple(drawn.values()), covariance=covariance, **further)
+
+
 _STATEMENTS: dict[str, Callable[[_Reader, dict[str, Any]], Problem]] = {
     "residuals": _from_residuals,
     "loss": _from_loss,
     "sample_losses": _from_sample_losses,
+    "perturbed_loss": _from_perturbed_loss,
 }
+
+_BESIDE = {"weights": "sample_losses", "perturbations": "perturbed_loss", "covariance": "perturbed_loss"}
+"""Keys that go with one kind of statement only."""
 
 _KEYS = (
     *_STATEMENTS,
     "parameters",
-    "weights",
+    *_BESIDE,
     "manifold",
     "domain",
     "near",

@@ -150,6 +150,19 @@ def check_atoms(expression: sp.Basic, declared: Sequence[sp.Symbol], *, where: s
         )
 
 
+def real_gradient(function: Any, symbols: Sequence[sp.Symbol]) -> list[Any]:
+    """∂f/∂s for every symbol s, all of them standing for real numbers.
+
+    >>> u = sp.Symbol("u")
+    >>> real_gradient(sp.Abs(u), (u,))
+    [sign(u)]
+    """
+    # Of symbols that are not declared real, SymPy would differentiate the real and the imaginary part of |x|.
+    real = {s: sp.Dummy(s.name, real=True) for s in (*function.free_symbols, *symbols) if s.is_real is None}
+    own, smooth = {stand_in: s for s, stand_in in real.items()}, function.xreplace(real)
+    return [sp.diff(smooth, real.get(s, s)).xreplace(own) for s in symbols]
+
+
 def check_condition(condition: Any, declared: Sequence[sp.Symbol], *, where: str) -> Relational | None:
     """One inequality in declared symbols; None for one that SymPy already knows to be true."""
     if condition in (True, sp.true):

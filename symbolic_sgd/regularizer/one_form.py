@@ -33,7 +33,7 @@ class Curl:
 
 @dataclass(frozen=True)
 class RegularizationForm:
-    """ω = ⟨b, dY⟩ with b = mixed + normal regularization; in the metric S⁻¹ for a preconditioner S.
+    """ω = ⟨b, dY⟩ with b = mixed + normal regularization, and −∂Φ∇R₀ of a perturbed loss; in the metric S⁻¹ for a preconditioner S.
 
     Args:
         derivation: where it comes from.
@@ -54,9 +54,10 @@ class RegularizationForm:
     @staticmethod
     def of(derivation: Derivation) -> "RegularizationForm":
         graph = Graph()
-        names = ("mixed_regularization", "normal_regularization", "tangent_projection", "hessian_pinv")
-        mixed, normal, projection, pinv = derivation.program.select(*names).on(graph).values()
-        field = mixed + normal
+        outputs = derivation.program.on(graph)
+        projection, pinv = outputs["tangent_projection"], outputs["hessian_pinv"]
+        first, *others = (outputs[name] for name in derivation.regularizing)
+        field = sum(others, start=first)
         variables = tuple(graph.symbol(s) for s in derivation.problem.parameters)
         metric = derivation.optimizer.metric(derivation.problem)
         if metric is not None:

@@ -279,10 +279,11 @@ class _Decision:
     def _by_curl(self) -> Regularizer | None:
         further = self.manifold.scatter(self.bases, PROBED, self.rng).points
         points = [*(PrecisePoint(p) for p in self.derivation.points), *self.manifold.sharpened(further)]
-        curl = self.form.curl(points, self.effort)
+        symbols = self.derivation.problem.symbols
+        within = self.manifold.is_stable(np.array([point.floats(symbols) for point in points]))
+        curl = self.form.curl([point for point, holds in zip(points, within, strict=True) if holds], self.effort)
         if curl is None:
             return None
-        symbols = self.derivation.problem.symbols
         size = mp.nstr(curl.size, 6)  # which float64 need not hold
         words = f"the regularization is no gradient: its curl on Γ is {size} at {curl.point.describe(symbols)}"
         return Regularizer(None, words, curl=float(curl.size), where=curl.point.assignment)

@@ -84,8 +84,16 @@ class FloatManifold:
         self.dimension = derivation.problem.dimension - derivation.codimension
         self.landscape: Landscape = derivation.problem.landscape()
         self.floats = FloatLandscape(self.landscape, derivation.problem)
-        self._guard = derivation.guard.select("equations", "slopes")
+        self._guard, self._stable = derivation.guard.select("equations", "slopes"), derivation.stable
         self._given = np.array([[float(p[s]) for s in self.problem.symbols] for p in derivation.points])
+        self._within = bool(self.is_stable(self._given).any())
+
+    def is_stable(self, points: np.ndarray) -> np.ndarray:
+        """At which of the points the optimizer stays near Γ: beyond its edge no formula holds."""
+        if self._stable is None:
+            return np.ones(len(points), dtype=bool)
+        with np.errstate(all="ignore"):
+            return np.all(evaluate(self._stable, self.problem.symbols, points)["positive"] > 0, axis=1)
 
     def given(self) -> Batch:
         """The points of the derivation."""
@@ -176,6 +184,10 @@ class FloatManifold:
         hessian = np.where(fine[:, None, None], here.hessian, np.eye(self.problem.dimension))
         values, axes = np.linalg.eigh(hessian)
         fine &= is_clear(values, self.codimension)
+        if (
+            self._within
+        ):  # where all points of the derivation are beyond the edge, as they may be with constants, walks are, too
+            fine &= self.is_stable(x)
         return Batch(x, axes[:, :, : self.dimension], fine & self._on_equations(x))
 
     def _on_equations(self, x: np.ndarray) -> np.ndarray:

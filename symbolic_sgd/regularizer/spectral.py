@@ -20,7 +20,7 @@ from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.spectral import roots
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.optimizers.kernel import A, by_polynomials
+from symbolic_sgd.optimizers.kernel import A, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.derivation import Derivation
@@ -185,20 +185,27 @@ def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
     Raises:
         ExpressionTooLarge: it needs a determinant of more than four rows.
     """
-    response, spectrum = derivation.response, Spectrum.of(derivation)
-    choices = [
-        (derivation.proportion, response.of_proportion(), "Σ_⊥ = c∇²L"),
-        (derivation.isotropy, response.of_isotropy(), "Σ_⊥ = s²(I − ∂Φ)"),
-    ]
-    for factor, g, noise in choices:
+    response, spectrum, mean = derivation.response, Spectrum.of(derivation), derivation.optimizer.mean_potential
+    led = mean is not None
+    square = response.of_square()
+    if derivation.square is not None and square is not None:  # R₀ is (s²/2) tr ∇²L
+        g = with_positive_factors(sp.together(square + 1)) if led else square
+        choices = [(derivation.square, g, sp.S.Zero, "Σ_⊥ = s²(∇²L)²" + (" and R₀ = (s²/2) tr ∇²L" if led else ""))]
+    else:
+        choices = [
+            (derivation.proportion, response.of_proportion(), mean or sp.S.Zero, "Σ_⊥ = c∇²L"),
+            (derivation.isotropy, response.of_isotropy(), mean or sp.S.Zero, "Σ_⊥ = s²(I − ∂Φ)"),
+        ]
+    for factor, g, further, noise in choices:
         if factor is not None and g is not None:
             total = _sum_of_integrals(g, spectrum)
             if total is None:
                 return None
             shown = str(g.subs(A, sp.Symbol("lambda"))).replace("lambda", "λ")
+            beside = "R₀ + " if further != 0 else ""
             return (
-                factor / 2 * total,
-                f"{noise} on Γ: R is half the factor times Σ ∫g dλ over the curvatures, g = {shown}",
+                further + factor / 2 * total,
+                f"{noise} on Γ: R is {beside}half the factor times Σ ∫g dλ over the curvatures, g = {shown}",
             )
     return None
 

@@ -30,16 +30,18 @@ class Tuned:
         stated: η where it has none of its own, else None.
         scale: ε.
         values: of the problem's constants and of the optimizer's symbols.
+        unit: what a step adds to t; that of the optimizer on the problem may be another than its own.
     """
 
     optimizer: Optimizer
     stated: Fraction | None
     scale: Fraction
     values: Values
+    unit: Expression
 
     @staticmethod
     def of(optimizer: Optimizer, learning_rate: Any, noise_scale: Fraction, values: Values) -> "Tuned":
-        """The optimizer, told its learning rate where it has none.
+        """The optimizer, fitted to a problem or not, told its learning rate where it has none.
 
         Raises:
             BadInput: a learning rate too many, or too few.
@@ -53,7 +55,7 @@ class Tuned:
                 f"learning_rate is missing, and {optimizer.label} leaves it open: give learning_rate={optimizer.rate}"
             )
         stated = None if learning_rate is None else Fraction(learning_rate_of(learning_rate))
-        return Tuned(optimizer, stated, noise_scale, values)
+        return Tuned(optimizer.stated, stated, noise_scale, values, optimizer.time_unit)
 
     @property
     def rate(self) -> Fraction:
@@ -64,7 +66,7 @@ class Tuned:
     def time_unit(self) -> float:
         """What a step adds to t."""
         known = {**self._known, NOISE_SCALE: self.scale}
-        return float(sp.lambdify(list(known), self.optimizer.time_unit, "math")(*map(float, known.values())))
+        return float(sp.lambdify(list(known), self.unit, "math")(*map(float, known.values())))
 
     @property
     def is_plain(self) -> bool:

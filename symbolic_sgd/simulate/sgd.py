@@ -77,6 +77,7 @@ class StatedLaw(Law):
         return f"StatedLaw({sp.srepr(sp.Matrix(self.steps))}, {[str(p) for p in self.probabilities]})"
 
     def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
+        _check_linear(problem, "StatedLaw states the steps of noise that is added to ∇L")
         return (drawn_move(problem, check_law(problem, self.steps, self.probabilities), rate, scale),)
 
 
@@ -85,11 +86,22 @@ class GaussianLaw(Law):
     """Noise σ(x)a with a ~ N(0, I): Gaussian with the stated Σ."""
 
     def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
+        _check_linear(problem, "GaussianLaw draws noise that is added to ∇L")
         return (canonical_move(problem, rate, Fraction(1), scale),)
+
+
+def _check_linear(problem: Problem, words: str) -> None:
+    """Refuse a perturbed loss, whose noise is not linear in what is drawn."""
+    if problem.noise.mean_potential is not None:
+        raise BadInput(
+            f"{words}, and here the loss itself is perturbed: simulate it with SGD(learning_rate=…) and the law that it has, "
+            "Gaussian perturbations"
+        )
 
 
 def canonical_sde(problem: Problem, rate: Fraction, step: Fraction, values: Values) -> Descent:
     """Euler–Maruyama for dX = −η∇L dt + ησ dW, in steps h of time (one step of SGD takes time 1)."""
+    _check_linear(problem, "the canonical SDE is driven by noise that is added to ∇L")
     return _descent(problem, canonical_move(problem, rate, step), values)
 
 

@@ -29,7 +29,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.solvers import Solution, Solver
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, IMPOSED, THEOREM, Derivation
+from symbolic_sgd.theorem.derivation import DRIFT_TERMS, THEOREM, Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry, symmetrised
 from symbolic_sgd.theorem.normal_space import ComposedFrame
@@ -59,7 +59,7 @@ class ComposedFormulas:
         samples: a_i with H_i = a_i a_iᵀ on Γ, D×n, for a response to samples; else None.
         response: how the optimizer turns Σ_⊥ into S.
         tangent_factor: τ.
-        slow: g on Γ, D×1, where the optimizer has a slow field; else None.
+        slow: g on Γ, D×1, for every drift −Pg of the optimizer's own, by the name of its term.
         proportion: c where Σ_⊥ = cH on Γ, else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ, else None.
         zeros: the terms that are zero on Γ.
@@ -78,7 +78,7 @@ class ComposedFormulas:
     samples: Matrix | None
     response: Response
     tangent_factor: Node
-    slow: Matrix | None
+    slow: Mapping[str, Matrix]
     proportion: Node | None
     isotropy: Node | None
     zeros: frozenset[str]
@@ -91,9 +91,9 @@ class ComposedFormulas:
             KeyError: the theorem's own words have no such term.
             ExpressionTooLarge: it needs the Lyapunov equation, and M is too large for its closed form.
         """
-        if name not in THEOREM and name != IMPOSED.name:
+        if name not in THEOREM and name not in self.slow:
             raise KeyError(name)
-        matrix: Matrix = getattr(self, name)
+        matrix: Matrix = -self.tangent_part(self.slow[name]) if name in self.slow else getattr(self, name)
         if name in self.zeros:
             return Program.of({name: matrix.map(lambda _: self._zero)})
         return Program.of({name: matrix, "G": self.gram})
@@ -242,15 +242,11 @@ class ComposedFormulas:
     @cached_property
     def drift(self) -> Matrix:
         total = Matrix.column([self._zero] * len(self.variables))
-        for name in (*DRIFT_TERMS, *(() if self.slow is None else ("imposed_drift",))):
+        for name in DRIFT_TERMS:
             total = total if name in self.zeros else total + getattr(self, name)
+        for field in self.slow.values():
+            total = total - self.tangent_part(field)
         return total
-
-    @cached_property
-    def imposed_drift(self) -> Matrix:
-        """−Pg."""
-        assert self.slow is not None
-        return -self.tangent_part(self.slow)
 
     @property
     def solution_on_normals(self) -> Matrix:
@@ -433,7 +429,7 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
         samples=blocks.get("samples"),
         response=derivation.response,
         tangent_factor=from_sympy(derivation.optimizer.tangent_factor, graph),
-        slow=slow_field(derivation, graph, zero) if derivation.optimizer.has_slow_field else None,
+        slow=slow_fields(derivation, graph, zero),
         proportion=constant(derivation.proportion),
         isotropy=constant(derivation.isotropy),
         zeros=zero_terms(derivation.program),
@@ -441,10 +437,13 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
     )
 
 
-def slow_field(derivation: Derivation, graph: Graph, zero: Mapping[Node, Node] | None = None) -> Matrix:
-    """g of the optimizer, with what is known to vanish on Γ left out."""
-    field = derivation.optimizer.slow_field(derivation.problem)
-    return Matrix.column(from_sympy(g, graph) for g in field).replace(dict(zero or {}))
+def slow_fields(derivation: Derivation, graph: Graph, zero: Mapping[Node, Node] | None = None) -> dict[str, Matrix]:
+    """g of every drift −∂Φg of the optimizer's own, with what is known to vanish on Γ left out, by the name of its term."""
+    fields = derivation.optimizer.drift_fields(derivation.problem)
+    return {
+        name: Matrix.column(from_sympy(g, graph) for g in field).replace(dict(zero or {}))
+        for name, field in fields.items()
+    }
 
 
 def _root(node: Node) -> Node:

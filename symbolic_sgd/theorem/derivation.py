@@ -24,6 +24,7 @@ from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.kernel import LARGEST_POWER
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.perturbed import OnPerturbedLoss
 from symbolic_sgd.optimizers.second_moments import SlowSecondMoments
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
@@ -35,6 +36,7 @@ from symbolic_sgd.theorem.map_limit import map_limit
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
+from symbolic_sgd.theorem.perturbed import on_perturbed_loss
 from symbolic_sgd.theorem.response import LeadingResponse, Response, check_codimension, response_of
 from symbolic_sgd.theorem.second_moments import with_second_moments
 from symbolic_sgd.theorem.sharpness import no_noise, sharpness_terms
@@ -203,6 +205,11 @@ BY_MOMENTS = {
 }
 """For slow second moments at a learning rate that stays: V is the diagonal, in their rows."""
 
+BY_PERTURBATION = {
+    "noise_curvature_drift": r"-\partial\Phi\,\nabla R_0, \quad R_0 = \tfrac12\,\mathrm{tr}\,V\,\partial_{\xi}^2 \hat L(x, 0)",
+}
+"""For a loss that every step perturbs by ξ of covariance V: the mean of its gradients is ∇L + ε²∇R₀."""
+
 BY_LEADING = {
     "lyapunov_solution": r"s(\lambda_1)\,u_1 u_1^{\top}",
     "tangent_noise": "0",
@@ -233,6 +240,7 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
         others = BY_LEADING
     elif not response.is_lyapunov:
         others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
+    others = others | (BY_PERTURBATION if isinstance(optimizer, OnPerturbedLoss) else {})
     own = own_terms(optimizer)
     stated: Callable[[Term], Term] = lambda t: replace(t, definition=others[t.name]) if t.name in others else t  # noqa: E731
     terms = [stated(term) for term in TERMS]
@@ -288,6 +296,7 @@ class Derivation:
         frame_origin: in words, what spans the normal space.
         proportion: c where Σ_⊥ = cH on Γ with a constant c; else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) on Γ with a constant s²; else None.
+        square: s² where Σ_⊥ = s²H² on Γ with a constant s²; else None.
         structure: in words, what was recognised of the noise.
         optimizer: whose limit it is.
         response: how it turns the noise into a stationary covariance.
@@ -310,6 +319,7 @@ class Derivation:
     frame_origin: str
     proportion: Expression | None
     isotropy: Expression | None
+    square: Expression | None
     structure: str
     optimizer: Optimizer
     response: Response
@@ -318,6 +328,12 @@ class Derivation:
     def terms(self) -> list[Term]:
         """The named parts of the result."""
         return terms_of(self.optimizer, self.response)
+
+    @property
+    def regularizing(self) -> tuple[str, ...]:
+        """The terms that R is the potential of: mixed and normal regularization, and −∂Φ∇R₀ of a perturbed loss."""
+        own = ("mixed_regularization", "normal_regularization")
+        return own if self.optimizer.mean_potential is None else (*own, CURVED.name)
 
     def __repr__(self) -> str:
         size = self.program.select("drift").operations
@@ -395,6 +411,9 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     graph, stated = manifold.landscape.graph, optimizer.potential_bends(manifold.problem)
     bends = [] if stated is None else [_nodes(matrix, graph) for matrix in stated]
     normal = geometry_of(frame, metric, bends, from_sympy(optimizer.rate, graph) if optimizer.is_finite else None)
+    fitted = on_perturbed_loss(optimizer, normal)
+    if fitted is not optimizer:
+        optimizer, response = fitted, response_of(fitted, problem, interpolating=manifold.interpolating)
     if isinstance(optimizer, IteratedMap):
         assert isinstance(normal, FramedGeometry)
         progress("the derivatives of the map")
@@ -417,7 +436,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     noise = noise_on_manifold(normal, optimizer.tangent_factor, sampled=response.kernel is None)
     # The blocks of ½∂²Φ[Σ].
     progress("the drift")
-    slow = _slow_field(optimizer, manifold)
+    slow = _slow_fields(optimizer, manifold)
     drift = drift_terms(normal, noise, response, slow)
     if isinstance(normal, ObliqueGeometry) and normal.mirror is not None:
         bent = normal.mirror.second(noise.stated.factor @ noise.stated.factor.T)
@@ -427,7 +446,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
         drift = with_second_moments(drift, normal, noise, optimizer, moments)
     progress("collecting the terms")
     stable = stability(normal, noise, optimizer, response)
-    smooth = () if slow is None else slow.entries
+    smooth = [entry for field in slow.values() for entry in field.entries]
     derivation = _collect(frame, normal, noise, drift, optimizer, response, stable, smooth, distinct)
     _check_stable_somewhere(derivation)
     return derivation
@@ -477,10 +496,9 @@ def _nodes(matrix: SymbolicMatrix, graph: Graph) -> Matrix:
     return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
 
 
-def _slow_field(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
-    if not optimizer.has_slow_field:
-        return None
-    return Matrix.column(from_sympy(g, manifold.landscape.graph) for g in optimizer.slow_field(manifold.problem))
+def _slow_fields(optimizer: Optimizer, manifold: Manifold) -> dict[str, Matrix]:
+    graph, fields = manifold.landscape.graph, optimizer.drift_fields(manifold.problem)
+    return {name: Matrix.column(from_sympy(g, graph) for g in field) for name, field in fields.items()}
 
 
 def _collect(
@@ -523,6 +541,7 @@ def _collect(
         frame_origin=frame.origin,
         proportion=drift.normal_noise.proportion,
         isotropy=drift.normal_noise.isotropy,
+        square=drift.normal_noise.square,
         structure=drift.normal_noise.words,
         optimizer=optimizer,
         response=response,

@@ -1,7 +1,9 @@
 """Step 5: the three drift terms, ½∂²Φ[Σ] block by block."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from types import MappingProxyType
 from typing import Any, Generic, Protocol, TypeVar
 
 from symbolic_sgd.algebra.matrices import Matrix
@@ -81,7 +83,7 @@ class DriftTerms:
     mixed_regularization: Matrix
     normal_regularization: Matrix
     normal_noise: NormalNoise
-    imposed: Matrix | None
+    imposed: Matrix | None = None
     curved: Matrix | None = None
 
     @property
@@ -106,9 +108,9 @@ def drift_terms(
     normal: NodeGeometry,
     noise: NoiseOnManifold,
     response: Response = PLAIN_RESPONSE,
-    slow_field: Matrix | None = None,
+    slow_fields: Mapping[str, Matrix] = MappingProxyType({}),
 ) -> DriftTerms:
-    """The blocks of ½∂²Φ[Σ] for a derivation, with S by the response of an optimizer, and −∂Φg for its slow field."""
+    """The blocks of ½∂²Φ[Σ] for a derivation, with S by the response of an optimizer, and −∂Φg for its slow fields, by their terms."""
     manifold, across = normal.frame.manifold, normal_noise(normal, noise, response)
     cross = normal.inverse(noise.cross)
     # A function of H would be computed for nothing where it is applied to zero, or is 1.
@@ -117,7 +119,7 @@ def drift_terms(
     lines = DriftLines(normal, NodeBlocks(noise.tangent_covariance, cross, across.source))
     terms = (lines.tangent_noise_compensation, lines.mixed_regularization, lines.normal_regularization)
     compensation, mixed, normal_term = map(manifold.without_zeros, terms)
-    imposed = None if slow_field is None else -normal.tangent_part(manifold.restrict(slow_field))
-    if imposed is not None:
-        imposed = manifold.without_zeros(imposed)
-    return DriftTerms(compensation, mixed, normal_term, across, imposed)
+    own = {name: manifold.without_zeros(-normal.tangent_part(manifold.restrict(g))) for name, g in slow_fields.items()}
+    return DriftTerms(
+        compensation, mixed, normal_term, across, own.get("imposed_drift"), own.get("noise_curvature_drift")
+    )

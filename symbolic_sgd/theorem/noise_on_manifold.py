@@ -60,10 +60,11 @@ def noise_on_manifold(
     stated = stated.map(manifold.restrict).map(manifold.without_zeros)
     driven = stated.map(hessian.driven)
     normal = driven.map(hessian.coordinates)
-    # Σ = c∇²L has no tangent part, and Σ = s²I no block across, whatever else Γ may be.
-    along = zeros(driven.columns) if known.proportion is not None else _tangent(hessian, driven.columns)
+    # Σ = c∇²L and s²(∇²L)² have no tangent part, and Σ = s²I no block across, whatever else Γ may be.
+    normal_only = known.proportion is not None or known.square is not None
+    along = zeros(driven.columns) if normal_only else _tangent(hessian, driven.columns)
     tangent = stated.map(lambda _: along)
-    straight = known.proportion is not None or known.isotropy is not None
+    straight = normal_only or known.isotropy is not None
     cross = normal.weighted @ along.T
     cross = zeros(cross) if straight else manifold.without_zeros(cross)
     within = manifold.without_zeros(normal.weighted @ normal.columns.T)

@@ -94,6 +94,10 @@ class Response(ABC):
         """k(λ, λ) in `A`, for Σ_⊥ = s²(I − ∂Φ)."""
         return None
 
+    def of_square(self) -> Expression | None:
+        """λ²k(λ, λ) in `A`, for Σ_⊥ = s²H²."""
+        return None
+
 
 @dataclass(frozen=True)
 class KernelResponse(Response):
@@ -141,6 +145,9 @@ class KernelResponse(Response):
 
     def of_isotropy(self) -> Expression | None:
         return self.kernel.diagonal
+
+    def of_square(self) -> Expression | None:
+        return with_positive_factors(A**2 * self.kernel.diagonal)
 
 
 @dataclass(frozen=True)

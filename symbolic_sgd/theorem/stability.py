@@ -88,7 +88,13 @@ def never_at_the_edge(optimizer: Optimizer, response: Response, proportion: Expr
     It descends R = (c/2)Σ∫λk(λ, λ)dλ, which is infinite at λ* where λk(λ, λ) > 0 has a pole there.
     """
     g = response.of_proportion()
-    if proportion is None or g is None or optimizer.edge is None or optimizer.has_slow_field:
+    if (
+        proportion is None
+        or g is None
+        or optimizer.edge is None
+        or optimizer.has_slow_field
+        or optimizer.mean_potential is not None
+    ):
         return False
     return sp.cancel(1 / g).subs(A, optimizer.edge).equals(0) is True
 

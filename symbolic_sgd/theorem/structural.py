@@ -74,6 +74,9 @@ WEIGHT = Name("s", "s")
 DUAL_SECOND = Name("x″", "x''")
 MOMENTS, RATE, REMEMBERED = Name("V", "V"), Name("c", "c", number=True), Name("η", r"\eta", number=True)
 BENT = Name("b_ξξ", r"b_{\xi\xi}")
+MEAN = Name("∇R₀", r"\nabla R_0")
+SLOW = {IMPOSED.name: (OWN, FIELD), CURVED.name: (BENT, MEAN)}
+"""The drifts −∂Φg: their letters, and those of g."""
 
 HALF = Fraction(1, 2)
 
@@ -132,6 +135,7 @@ class StructuralFormulas:
         moments: how many slow second moments there are.
         mirror: the program of ∂_a∇²ψ, one below the other, for mirror descent.
         hessian: ∇²L on Γ, where L = Σ h_i(f_i).
+        mean: R₀ of a perturbed loss, where it varies on Γ.
     """
 
     parameters: tuple[sp.Symbol, ...]
@@ -144,6 +148,7 @@ class StructuralFormulas:
     moments: int = 0
     mirror: Program | None = None
     hessian: VectorExpression | None = None
+    mean: Expression | None = None
 
     @property
     def definitions(self) -> dict[str, VectorExpression | SymbolicMatrix]:
@@ -292,6 +297,8 @@ class StructuralFormulas:
                 + (rf" - {sp.latex(together)}\,\nabla^2 L\,S\,\nabla^2 L" if together else "")
                 + r",\quad a_i = \nabla r_i",
             )
+        if MEAN.name in used and self.mean is not None:
+            yield Given("R₀", "R_0", str(self.mean), sp.latex(self.mean), self.mean)
         if WEIGHT.name in used and isinstance(self.response, LeadingResponse):
             s = self.response.weight.subs(A, sp.Symbol("lambda"))
             yield Given("s(λ)", r"s(\lambda)", str(s).replace("lambda", "λ"), sp.latex(s), s)
@@ -456,6 +463,12 @@ class ThirdDerivative:
             return _matrix(self.program.run(PRECISE, {**point, **given})["third"], 1)
 
         return third
+
+
+def own_drifts(derivation: Derivation) -> dict[str, tuple[Name, VectorExpression]]:
+    """−∂Φg for every slow field of the optimizer, by its term."""
+    fields = derivation.optimizer.drift_fields(derivation.problem)
+    return {term: (SLOW[term][0], -(TANGENT @ SLOW[term][1])) for term in fields}
 
 
 def totalled(

@@ -23,8 +23,8 @@ from symbolic_sgd.algebra.vector_expressions import (
 )
 from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
-from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_field, zero_terms
-from symbolic_sgd.theorem.derivation import IMPOSED, Derivation
+from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_fields, zero_terms
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.response import LeadingResponse
 from symbolic_sgd.theorem.structural import (
     ACROSS,
@@ -34,7 +34,6 @@ from symbolic_sgd.theorem.structural import (
     CURVATURE,
     CURVATURES,
     DUAL,
-    FIELD,
     FRAME,
     GRAM,
     HALF,
@@ -44,7 +43,6 @@ from symbolic_sgd.theorem.structural import (
     MIXED,
     NOISE,
     NORMAL,
-    OWN,
     PROPORTION,
     PSEUDO_INVERSE,
     RANK,
@@ -52,6 +50,7 @@ from symbolic_sgd.theorem.structural import (
     SAMPLES,
     SIGMA,
     SLOPES,
+    SLOW,
     SQUARE,
     STATIONARY,
     TANGENT,
@@ -65,6 +64,7 @@ from symbolic_sgd.theorem.structural import (
     StructuralFormulas,
     ThirdDerivative,
     needed,
+    own_drifts,
     totalled,
     used,
 )
@@ -228,7 +228,7 @@ def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple
         "tangent_noise_compensation": (COMPENSATION, parts.compensation(TANGENT_COVARIANCE)),
         "mixed_regularization": (MIXED, mixed),
         "normal_regularization": (ACROSS, normal),
-        **({IMPOSED.name: (OWN, -(TANGENT @ FIELD))} if derivation.optimizer.has_slow_field else {}),
+        **own_drifts(derivation),
     }
     lines = list(totalled(lines, values, zero))
     if regularizer is not None and "mixed_regularization" in zero and "normal_regularization" not in zero:
@@ -274,12 +274,14 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         lines=lines,
         response=derivation.response,
         hessian=hessian,
+        mean=derivation.optimizer.mean_potential,
     )
 
 
-def _of_optimizer(samples: Matrix | None, tangent_factor: Node, slow: Matrix | None) -> dict[str, Matrix]:
+def _of_optimizer(samples: Matrix | None, tangent_factor: Node, slow: Mapping[str, Matrix]) -> dict[str, Matrix]:
     """What an optimizer brings: a_1 … a_n, τ, g."""
-    brought = {SAMPLES.name: samples, FIELD.name: slow, TANGENT_FACTOR.name: Matrix.column([tangent_factor])}
+    brought = {SAMPLES.name: samples, TANGENT_FACTOR.name: Matrix.column([tangent_factor])}
+    brought |= {SLOW[term][1].name: field for term, field in slow.items()}
     return {name: matrix for name, matrix in brought.items() if matrix is not None}
 
 
@@ -418,7 +420,7 @@ def _general(derivation: Derivation) -> StructuralFormulas:
     entries |= _of_optimizer(
         blocks.get("samples"),
         from_sympy(derivation.optimizer.tangent_factor, graph),
-        slow_field(derivation, graph) if derivation.optimizer.has_slow_field else None,
+        slow_fields(derivation, graph),
     )
     third = lambda b: apply("third", THIRD, b)  # noqa: E731
     across = IDENTITY - TANGENT
@@ -445,4 +447,5 @@ def _general(derivation: Derivation) -> StructuralFormulas:
         bends=0,
         lines=lines,
         response=derivation.response,
+        mean=derivation.optimizer.mean_potential,
     )

@@ -8,15 +8,14 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
-from symbolic_sgd.theorem.composed import slow_field, zero_terms
-from symbolic_sgd.theorem.derivation import CURVED, IMPOSED, Derivation
+from symbolic_sgd.theorem.composed import slow_fields, zero_terms
+from symbolic_sgd.theorem.derivation import CURVED, Derivation
 from symbolic_sgd.theorem.structural import (
     ACROSS,
     BENT,
     COMPENSATION,
     COVARIANCE,
     DUAL_SECOND,
-    FIELD,
     GROUP_INVERSE,
     HALF,
     HESSIAN,
@@ -24,7 +23,6 @@ from symbolic_sgd.theorem.structural import (
     MIXED,
     MOMENTS,
     NOISE,
-    OWN,
     PRECONDITIONER,
     PSEUDO_INVERSE,
     RANK,
@@ -33,12 +31,14 @@ from symbolic_sgd.theorem.structural import (
     SECOND,
     SIGMA,
     SLOPE,
+    SLOW,
     STATIONARY,
     STEP,
     TANGENT,
     Line,
     StructuralFormulas,
     ThirdDerivative,
+    own_drifts,
     totalled,
     used,
 )
@@ -53,8 +53,7 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         HESSIAN.name: blocks["hessian"],
         PRECONDITIONER.name: _metric(derivation, graph),
     }
-    if derivation.optimizer.has_slow_field:
-        entries[FIELD.name] = slow_field(derivation, graph)
+    entries |= {SLOW[term][1].name: field for term, field in slow_fields(derivation, graph).items()}
     second = lambda b: apply("third", SECOND, b)  # noqa: E731
     moved: VectorExpression = STEP @ TANGENT.T
     if response.mixed != 1:
@@ -69,7 +68,7 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         "tangent_noise_compensation": (COMPENSATION, -HALF * (GROUP_INVERSE @ second(TANGENT @ STEP @ TANGENT.T))),
         "mixed_regularization": (MIXED, -(TANGENT @ second(GROUP_INVERSE @ moved))),
         "normal_regularization": (ACROSS, -HALF * (TANGENT @ second(STATIONARY))),
-        **({IMPOSED.name: (OWN, -(TANGENT @ FIELD))} if derivation.optimizer.has_slow_field else {}),
+        **own_drifts(derivation),
     }
     mirror = derivation.optimizer.potential_bends(derivation.problem)
     if mirror is not None:

@@ -42,6 +42,7 @@ class NormalNoise:
         proportion: c where Σ_⊥ = cH with a constant c, as an expression; else None.
         isotropy: s² where Σ_⊥ = s²(I − ∂Φ) with a constant s², as an expression; else None.
         words: what was recognised.
+        square: s² where Σ_⊥ = s²H², as an expression; else None.
     """
 
     solution: Matrix
@@ -49,6 +50,7 @@ class NormalNoise:
     proportion: Expression | None
     isotropy: Expression | None
     words: str
+    square: Expression | None = None
 
 
 def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, response: Response) -> NormalNoise:
@@ -93,7 +95,7 @@ def _by_response(
     isotropy: Expression | None,
 ) -> NormalNoise:
     """S of an optimizer: a function of H where Σ_⊥ is a multiple of H or of I − ∂Φ, and the response has such a function."""
-    say = normal.letters
+    say, square = normal.letters, noise.known.square
     solved = f"g({say.slope}){say.across}, g(λ)"
     across = [
         (
@@ -106,6 +108,11 @@ def _by_response(
             response.of_isotropy(),
             f"{say.noise} = s²{say.across} on Γ with s² = {{}}: S = s²·{solved} = k(λ, λ) = {{}}",
         ),
+        (
+            square,
+            response.of_square(),
+            f"{say.noise} = s²({say.multiple})² on Γ with s² = {{}}: S = s²·{solved} = λ²k(λ, λ) = {{}}",
+        ),
     ]
     for factor, function, words in across:
         if factor is not None and function is not None:
@@ -113,7 +120,9 @@ def _by_response(
             solution = normal.function(function, ambient - normal.tangent_part(ambient))
             solution = solution.scaled(from_sympy(factor, graph))
             shown = words.format(factor, str(function.subs(A, CURVATURE)).replace(str(CURVATURE), "λ"))
-            return NormalNoise(solution, solution, proportion, isotropy, f"{shown}, by {response.words}")
+            return NormalNoise(
+                solution, solution, proportion, isotropy, f"{shown}, by {response.words}", noise.known.square
+            )
     solution = normal.stationary(noise.normal_covariance, response, noise.samples)
     return NormalNoise(solution, solution, None, None, f"S is by {response.words}")
 

@@ -112,7 +112,7 @@ def test_title(tmp_path: Path) -> None:
         (UV + LOSS + "[noise]\nscale = 1", "table [noise]: key 'kind' is missing; write one of 'label', 'isotropic'"),
         (with_noise('kind = "matrix"'), "table [noise]: key 'sigma' is missing"),
         (with_noise('kind = "gauss"'), "key 'kind' is 'gauss'; the kinds of noise are label, isotropic, matrix"),
-        (UV + ISOTROPIC, "give exactly one of residuals, loss, sample_losses; the file has none of them"),
+        (UV + ISOTROPIC, "give exactly one of residuals, loss, sample_losses, perturbed_loss; the file has none of them"),
         (UV + LOSS + RESIDUALS + ISOTROPIC, "the file has residuals and loss"),
         (UV + SAMPLES + ISOTROPIC, "key 'noise' does not go with sample_losses"),
         (UV + LOSS + ISOTROPIC + "weights = [1]", "key 'weights' goes with sample_losses only, not with loss"),
