@@ -273,3 +273,50 @@ def test_r_along_an_arc_and_in_a_chart_is_that_in_the_metric():
     chart = sde.in_chart((u,))
     difference = sp.diff(chart.regularizer - sde.regularizer.subs(v, 1 / u), u)
     assert sp.simplify(difference) == 0
+
+
+def christoffel(metric, x, covariance):
+    """Γ^k_ij C_ij of the metric g = S⁻¹, D×1."""
+    g, d = metric.inv(), range(len(x))
+    lowered = sp.Matrix(
+        [
+            sum(
+                (sp.diff(g[k, j], x[i]) + sp.diff(g[k, i], x[j]) - sp.diff(g[i, j], x[k])) * covariance[i, j] / 2
+                for i in d
+                for j in d
+            )
+            for k in d
+        ]
+    )
+    return metric * lowered
+
+
+def test_a_step_by_the_exponential_map_adds_its_christoffel_term():
+    """x⁺ = x + s − ½Γ[s, s], s = −ηS(∇L + εσξ), stated as a map: −½PΓ[S(Σ + ηHCH)S] beside the plain step, C the stationary covariance."""
+    metric, rate = sp.Matrix([[1 + u**2, 0], [0, 1 + v**2 / 4]]), sp.Rational(1, 16)
+    draws = sp.symbols("xi0:2")
+    step = -rate * metric * DENSE.noisy_gradient(draws)
+    geodesic = sp.Matrix([u, v]) + step - christoffel(metric, (u, v), step * step.T) / 2
+    as_map = IteratedMap(state=(u, v), update=tuple(geodesic), noise=draws)
+    moved = derive_limiting_sde(DENSE, optimizer=as_map)
+    plain = derive_limiting_sde(DENSE, optimizer=Preconditioned(metric, learning_rate=rate))
+    point = {u: sp.Integer(2), v: HALF}
+    here = lambda matrix: sp.Matrix(matrix).subs(point)  # noqa: E731
+    hessian, sigma = here(sp.hessian(DENSE.loss, (u, v))), DENSE.noise.sigma
+    seen = sigma * sigma.T + rate * hessian * plain.lyapunov_solution * hessian
+    further = -plain.tangent_projection * christoffel(metric, (u, v), metric * seen * metric) / 2
+    assert here(moved.drift) / rate**2 == here(plain.drift + further)
+
+
+def test_geodesic_natural_gradient_follows_the_riemannian_gradient_of_the_trace():
+    """Label noise, η → 0: the plain step has −(c/4)PS∇tr SH + (c/2)PΓ[SHS], the exponential map's removes the latter."""
+    metric = sp.Matrix([[1 + u**2, 0], [0, 1 + v**2 / 4]])
+    plain = derive_limiting_sde(HYPERBOLA, optimizer=Preconditioned(metric))
+    hessian = sp.Matrix([[v**2, u * v], [u * v, u**2]])  # on Γ
+    step = christoffel(metric, (u, v), metric * hessian * metric)
+    trace = (metric * sp.hessian(HYPERBOLA.loss, (u, v))).trace()
+    slope = sp.Matrix([sp.diff(trace, s) for s in (u, v)])
+    projection = plain.tangent_projection
+    geodesic = (plain.drift - projection * step / 2).subs(AT)
+    assert geodesic == (-projection * metric * slope / 4).subs(AT)
+    assert (projection * step).subs(AT) != sp.zeros(2, 1)
