@@ -9,6 +9,7 @@ from sympy.core.function import AppliedUndef
 
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.stable_forms import stable_form
 from symbolic_sgd.errors import ComplexValue, InexactNumber, UnsupportedExpression
 
@@ -156,6 +157,11 @@ _SYMPY_OPERATIONS: dict[str, Callable[..., Any]] = {
     "neg": lambda a: -a,
     "pow": sp.Pow,
 }
+
+
+def nodes_of(matrix: Any, graph: Graph) -> Matrix:
+    """A SymPy matrix of expressions on a graph."""
+    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
 
 
 def sympy_operation(op: str, value: Any, args: list[Any]) -> Any:

@@ -12,10 +12,9 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import nodes_of
 from symbolic_sgd.checks.by_sympy import precise
 from symbolic_sgd.checks.extended import DIGITS, extended
 from symbolic_sgd.checks.literal_map import MapBySymPy
@@ -118,7 +117,7 @@ class _Local:
         number = lambda m: np.array(m.tolist(), dtype=float)  # noqa: E731
         slope = number(precise(stated.program.select("slope"), point)["slope"])
         driven = number(precise(stated.noise, point)["noise_factor"])
-        root = number(precise(Program.of({"root": _constant(optimizer.factor)}), point)["root"])
+        root = number(precise(Program.of({"root": nodes_of(optimizer.factor, Graph())}), point)["root"])
         kind = extended(i.op for program in (stated.step, stated.rest) for i in program.instructions)
         known = {s: kind.number(point[s]) for s in problem.symbols}
         reach = np.abs(slope[:d, d:]).max(axis=0, initial=0.0)
@@ -144,11 +143,6 @@ class _Local:
         moved = np.empty_like(z)
         self.settling.kind.function(self.first, self.settling.state, {**self.known, **drawn}, z.shape[1])(z, moved)
         return moved
-
-
-def _constant(matrix: Any) -> Matrix:
-    graph = Graph()
-    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
 
 
 def _projection(slope: np.ndarray, tangent: int) -> np.ndarray:

@@ -25,7 +25,7 @@ from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import from_sympy, nodes_of
 from symbolic_sgd.checks.by_sympy import BySymPy, precise
 from symbolic_sgd.checks.extended import DIGITS, extended
 from symbolic_sgd.checks.observation import Observation, extrapolate
@@ -152,8 +152,7 @@ class _Oracle:
         metric = self.optimizer.metric(self.problem)
         if metric is None:
             return np.eye(self.d)
-        graph = Graph()
-        entries = Matrix.of([from_sympy(metric[i, j], graph) for j in range(self.d)] for i in range(self.d))
+        entries = nodes_of(metric, Graph())
         return np.array(precise(Program.of({"metric": entries}), self.point)["metric"].tolist(), dtype=float)
 
     @property

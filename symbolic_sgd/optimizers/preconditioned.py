@@ -8,7 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, nodes_of
 from symbolic_sgd.errors import BadInput, BadShape
 from symbolic_sgd.optimizers.kernel import Kernel
 from symbolic_sgd.optimizers.optimizer import Forces, Iteration, Optimizer, stated_number, stated_rate
@@ -131,8 +131,3 @@ def stated_matrix(value: Any, name: str) -> SymbolicMatrix:
         raise BadInput(f"{name} is not symmetric: its entries ({i}, {j}) and ({j}, {i}) differ")
     matrix: Any = sp.ImmutableDenseMatrix(value)
     return matrix
-
-
-def nodes_of(matrix: SymbolicMatrix, graph: Any) -> Matrix:
-    """A matrix of expressions on a graph."""
-    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))

@@ -15,7 +15,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.translation import Expression, from_sympy, nodes_of
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
 from symbolic_sgd.problems.as_latex import shown
 from symbolic_sgd.problems.covariance_factor import covariance_factor
@@ -257,9 +257,7 @@ class GradientNoise(Noise):
         return GradientNoise(sp.Matrix.vstack(sp.Matrix(self.sigma), sp.zeros(*self.sigma.shape)))
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
-        rows, columns = self.sigma.shape
-        matrix = Matrix.of([from_sympy(self.sigma[i, j], landscape.graph) for j in range(columns)] for i in range(rows))
-        return NoiseColumns(matrix, (Fraction(1),) * columns, drawn=False)
+        return NoiseColumns(nodes_of(self.sigma, landscape.graph), (Fraction(1),) * self.sigma.cols, drawn=False)
 
 
 @dataclass(frozen=True)

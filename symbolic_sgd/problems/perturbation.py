@@ -12,7 +12,7 @@ from symbolic_sgd.algebra.differentiate import gradient, jacobian
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix
-from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy, nodes_of
 from symbolic_sgd.errors import BadInput, BadSymbol
 from symbolic_sgd.problems.covariance_factor import definite_covariance, definite_factor
 from symbolic_sgd.problems.landscape import Landscape
@@ -128,9 +128,10 @@ class LossPerturbation(Noise):
         return Matrix.of(jacobian(at_rest.entries, variables)).T
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
-        graph, q = landscape.graph, range(len(self.perturbations))
-        root = Matrix.of([from_sympy(self.factor[i, j], graph) for j in q] for i in q)
-        return NoiseColumns(self.coupling(landscape.variables) @ root, (Fraction(1),) * len(q), drawn=False)
+        root = nodes_of(self.factor, landscape.graph)
+        return NoiseColumns(
+            self.coupling(landscape.variables) @ root, (Fraction(1),) * len(self.perturbations), drawn=False
+        )
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
         """Σ = s²(∇²L)² where the parameters themselves are perturbed, by V = s²I."""

@@ -12,7 +12,7 @@ from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import nodes_of
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BudgetSpent
@@ -62,10 +62,9 @@ class RegularizationForm:
         metric = derivation.optimizer.metric(derivation.problem)
         if metric is not None:
             # −PS∇R is the gradient of R on Γ in the metric S⁻¹: it is R's differential on Γ that is asked for.
-            entries = [[from_sympy(metric[i, j], graph) for j in range(metric.cols)] for i in range(metric.rows)]
             hessian = derivation.blocks.select("hessian").on(graph)["hessian"]
             projection = Matrix.identity(graph, len(variables)) - hessian @ pinv
-            field = projection @ PositiveDefinite.factor(Matrix.of(entries)).solve(field)
+            field = projection @ PositiveDefinite.factor(nodes_of(metric, graph)).solve(field)
         return RegularizationForm(derivation, graph, variables, field, projection, Program.of({"field": field}))
 
     @property

@@ -8,13 +8,13 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseNumber
 from symbolic_sgd.algebra.differentiate import jacobian
-from symbolic_sgd.algebra.graph import Graph, Node, kinks
+from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.lyapunov import elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
-from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.translation import Expression, from_sympy, nodes_of
 from symbolic_sgd.effort import Progress, silent
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
@@ -409,7 +409,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     check_size(frame)
     # H in that frame is positive definite: H† and the Lyapunov inverse both come from it.
     graph, stated = manifold.landscape.graph, optimizer.potential_bends(manifold.problem)
-    bends = [] if stated is None else [_nodes(matrix, graph) for matrix in stated]
+    bends = [] if stated is None else [nodes_of(matrix, graph) for matrix in stated]
     normal = geometry_of(frame, metric, bends, from_sympy(optimizer.rate, graph) if optimizer.is_finite else None)
     fitted = on_perturbed_loss(optimizer, normal)
     if fitted is not optimizer:
@@ -480,7 +480,7 @@ def _metric(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
     stated = optimizer.metric(manifold.problem)
     if stated is None:
         return None
-    metric = _nodes(stated, manifold.landscape.graph)
+    metric = nodes_of(stated, manifold.landscape.graph)
     pivots = PositiveDefinite.factor(metric).pivots
     with mp.workdps(HIGH):
         for point in manifold.points:
@@ -490,10 +490,6 @@ def _metric(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:
                     "leads back to Γ only where it is; state one that is, or exclude such points with domain=[…] or near=…"
                 )
     return metric
-
-
-def _nodes(matrix: SymbolicMatrix, graph: Graph) -> Matrix:
-    return Matrix.of([from_sympy(matrix[i, j], graph) for j in range(matrix.cols)] for i in range(matrix.rows))
 
 
 def _slow_fields(optimizer: Optimizer, manifold: Manifold) -> dict[str, Matrix]:

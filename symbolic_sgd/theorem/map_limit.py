@@ -25,7 +25,7 @@ from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.stein import SteinOperator
-from symbolic_sgd.algebra.translation import from_sympy
+from symbolic_sgd.algebra.translation import from_sympy, nodes_of
 from symbolic_sgd.errors import BadInput, NotSmooth, Undecided, Unstable
 from symbolic_sgd.manifold.cell import within_cell
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
@@ -181,8 +181,7 @@ class _Local:
     @cached_property
     def root(self) -> Matrix:
         """V^{1/2}."""
-        factor = self.optimizer.factor
-        return Matrix.of([from_sympy(factor[i, j], self.graph) for j in range(factor.cols)] for i in range(factor.rows))
+        return nodes_of(self.optimizer.factor, self.graph)
 
     def _bordered(self, frame: Matrix) -> Matrix:
         """The frame of the normal space of Γ, and the directions of m."""

@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 
+import sympy as sp
+
 from symbolic_sgd.algebra.differentiate import contracted_hessian
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy, nodes_of
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
 from symbolic_sgd.theorem.composed import slow_fields, zero_terms
 from symbolic_sgd.theorem.derivation import CURVED, Derivation
@@ -115,14 +117,12 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
 def _metric(derivation: Derivation, graph: Graph) -> Matrix:
     stated = derivation.optimizer.metric(derivation.problem)
     assert stated is not None
-    return Matrix.of([from_sympy(stated[i, j], graph) for j in range(stated.cols)] for i in range(stated.rows))
+    return nodes_of(stated, graph)
 
 
 def _bends(matrices: Sequence[SymbolicMatrix]) -> Program:
     """∂_1∇²ψ … ∂_D∇²ψ, one below the other."""
-    graph = Graph()
-    rows = [[from_sympy(m[i, j], graph) for j in range(m.cols)] for m in matrices for i in range(m.rows)]
-    return Program.of({"bends": Matrix.of(rows)})
+    return Program.of({"bends": nodes_of(sp.Matrix.vstack(*matrices), Graph())})
 
 
 def _second_derivative(derivation: Derivation) -> ThirdDerivative:
