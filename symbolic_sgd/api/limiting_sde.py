@@ -402,9 +402,11 @@ class LimitingSDE(Printable):
         """
         symbols = self.problem.symbols
         row, feet = self._checked_row(point)
-        values = evaluate(self.program, symbols, row)
+        best = numeric.best_program.best_program
+        programs = {name: best(self.derivation, name).program for name in self.program.names}
+        values = {name: evaluate(program, symbols, row)[name] for name, program in programs.items()}
         for name, value in values.items():
-            value[list(feet)] = numeric.feet.values_at(self.program.select(name), list(feet.values()))
+            value[list(feet)] = numeric.feet.values_at(programs[name], list(feet.values()))
             numeric.guard.check_finite(value, name, row)
         shapes = {output.name: output.shape for output in self.program.outputs}
         return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
@@ -444,7 +446,8 @@ class LimitingSDE(Printable):
         of `problem.symbols`; the code tests nothing, so that the points have to be on Γ.
         """
         names = {"drift": "drift", "diffusion": "tangent_noise", **{name: name for name in DRIFT_TERMS}}
-        programs = {f"sde_{public}": self.program.select(name) for public, name in names.items()}
+        best = numeric.best_program.best_program
+        programs = {f"sde_{public}": best(self.derivation, name).program for public, name in names.items()}
         return numeric.c_source.c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
 
     def latex(
@@ -551,6 +554,7 @@ class LimitingSDE(Printable):
     def explain(self) -> str:
         """Which road was taken, in words, how large each term is, and in what form it is written out."""
         lines = [*self.road, *(f"{size.name}: {size}" for size in self.sizes)]
+        lines += [f"{chosen}." for chosen in numeric.best_program.chosen_so_far(self.derivation)]
         if self._regularizers:  # only what has been asked for: the search takes seconds
             lines.append(f"Regularizer: {self._regularizers[0]}.")
         return "\n".join(lines)

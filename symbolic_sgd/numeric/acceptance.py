@@ -8,14 +8,22 @@ columns of H at some pivots, A the M×M block of H there, G = NᵀN, and B the o
 - H†∇L = N G⁻¹ A G⁻¹ Nᵀ∇L where S = 0.
 - I − N G⁻¹ Nᵀ is the projection on the other eigenvectors, up to 2τ|S|.
 - Columns f_i are independent, the smallest singular value of (f_i/|f_i|) being at least Σ_i (|f_i|² (FᵀF)⁻¹_ii)^{−1/2}.
+
+Where L = ½fᵀKf + a constant with a constant K, which ∇L = FKf proves (F = (∇f_1 … ∇f_M), G = FᵀF), all of this is known of M×M matrices:
+
+- H = FKFᵀ + E with E = Σ_i (Kf)_i ∇²f_i. By Weyl's theorem the D−M smallest eigenvalues of H are within |E| of 0, and the others at
+  least 1/τ − |E|, with τ = tr G⁻¹K⁻¹, and at most tr KG + |E|.
+- H†∇L = FG⁻¹f where E = 0, and |FG⁻¹f|² = fᵀG⁻¹f, which is at least (f_i/|∇f_i|)² for every i.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 
 import numpy as np
 
-from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.differentiate import jacobian
+from symbolic_sgd.algebra.graph import Graph, Node, reachable
+from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.numeric.guard import (
@@ -28,7 +36,7 @@ from symbolic_sgd.numeric.guard import (
     least_curvature,
 )
 from symbolic_sgd.theorem.derivation import Derivation
-from symbolic_sgd.theorem.normal_space import Framed
+from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed
 
 LARGEST = 30_000
 """D²M above which the test would cost more than it saves."""
@@ -48,26 +56,86 @@ def doubt_program(derivation: Derivation) -> Program | None:
 
     It is a sum of terms of which each is at most 1 where one condition holds, with room to spare; NaN counts as doubt.
     """
-    d, rank = derivation.problem.dimension, derivation.codimension
-    pivots = _pivots(derivation) if d * d * rank <= LARGEST else None
-    if pivots is None or is_delicate(derivation):
+    if is_delicate(derivation):
         return None
     graph = Graph()
     guard = derivation.guard.on(graph)
     parameters = [graph.symbol(s) for s in derivation.problem.parameters]
     extent = 1 + _squares(graph, parameters)  # 1 + |x|² ≤ (1 + |x|)²
-    normal = _Normal(guard["hessian"], pivots)
+    known = _by_levels(derivation, guard, parameters, extent)
+    own = _by_hessian(derivation, guard, extent) if known is None else known
+    if own is None:
+        return None
     terms = [
         extent / FINITE**2,  # an infinite parameter need not show in H
-        *normal.doubts(_exact(min(CONDITIONED, 1 / least_curvature(derivation)))),
-        _squares(graph, normal.newton(guard["gradient"]).entries) / (extent * _square(SETTLED)),
-        *_on_equations(guard["equations"], guard["slopes"], extent),
+        *own,
         *_satisfied(derivation, guard["conditions"].entries),
         *(_ratio(graph.constant(_exact(2 * KINK)), kink) for kink in guard["kinks"].entries),
-        *(_frame_doubts(guard["frame"], normal) if isinstance(derivation.normal_space, Framed) else ()),
         *(() if derivation.stable is None else _stable_doubts(guard["stability"])),
     ]
     return Program.of({"doubt": Matrix.column([graph.total(terms)])})
+
+
+def _by_hessian(derivation: Derivation, guard: Mapping[str, Matrix], extent: Node) -> list[Node] | None:
+    """That x is on Γ, H of rank M, and the frame one of its range, by M columns of H; None where D is too large."""
+    d, rank = derivation.problem.dimension, derivation.codimension
+    pivots = _pivots(derivation) if d * d * rank <= LARGEST else None
+    if pivots is None:
+        return None
+    normal = _Normal(guard["hessian"], pivots)
+    return [
+        *normal.doubts(_most_conditioned(derivation)),
+        _squares(extent.graph, normal.newton(guard["gradient"]).entries) / (extent * _square(SETTLED)),
+        *_on_equations(guard["equations"], guard["slopes"], extent),
+        *(_frame_doubts(guard["frame"], normal) if isinstance(derivation.normal_space, Framed) else ()),
+    ]
+
+
+def _most_conditioned(derivation: Derivation) -> Fraction:
+    return _exact(min(CONDITIONED, 1 / least_curvature(derivation)))
+
+
+def _by_levels(
+    derivation: Derivation, guard: Mapping[str, Matrix], parameters: Sequence[Node], extent: Node
+) -> list[Node] | None:
+    """The same for L = ½fᵀKf with a constant K; None where L is not proved to be that, or Γ is not f = 0."""
+    space, graph = derivation.normal_space, extent.graph
+    if not isinstance(space, ComposedFrame):
+        return None
+    known = space.curvature.on(graph)["curvature"]
+    curvature = PositiveDefinite.factor(known)
+    levels = derivation.equations.on(graph)["levels"]
+    varying = {node for node in reachable(known.entries) if node in parameters}
+    if varying or set(guard["equations"].entries) != set(levels.entries):
+        return None
+    slopes = Matrix.of(jacobian(levels.entries, parameters))  # M×D
+    pushes = known @ levels
+    if not all(zero_functions((guard["gradient"] - slopes.T @ pushes).entries)):
+        return None
+    gram_matrix = _gram(slopes.T)
+    gram = PositiveDefinite.factor(gram_matrix)
+    rank = range(len(levels.entries))
+    inverse = gram.solve(Matrix.identity(graph, len(rank)))
+    tau, trace = curvature.solve(inverse).trace, (known @ gram_matrix).trace
+    bends = [jacobian(row, parameters) for row in slopes.rows]
+    n = range(len(parameters))
+    beside = [
+        (1 if i == j else 2) * _square_node(graph.total(pushes[k, 0] * bends[k][i][j] for k in rank))
+        for i in n
+        for j in n
+        if i <= j
+    ]
+    error = graph.total(beside)
+    weakest = graph.total(gram_matrix[i, i] * inverse[i, i] for i in rank)
+    return [
+        *_rounded(curvature, known, PIVOT),
+        *_rounded(gram, gram_matrix, SQUARED),
+        _ratio(tau * trace, graph.constant(_most_conditioned(derivation))),
+        error * 2 * tau * tau / _square(ROUNDING),
+        (trace * trace + error) * 2 / FINITE**2,
+        dot(levels.entries, gram.solve(levels).entries) / (extent * _square(SETTLED)),
+        _ratio(weakest, graph.constant(_exact(0.01 / INDEPENDENT**2))),
+    ]
 
 
 class _Normal:

@@ -22,7 +22,7 @@ from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, bracket
 from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, NotSmooth
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.theorem.composed import composed_formulas
-from symbolic_sgd.theorem.derivation import IMPOSED, THEOREM, Derivation
+from symbolic_sgd.theorem.derivation import CURVED, IMPOSED, THEOREM, Derivation
 from symbolic_sgd.theorem.rational_forms import AS_DERIVED, FORMS, on_manifold
 
 COUNTED = 20_000
@@ -162,7 +162,7 @@ def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterato
 
 def composed_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:
     """A term by the formulas for Σ h_i(f_i), one program for each way to solve with the Gram matrix."""
-    for words, solve in SOLVERS.items() if name in (*THEOREM, IMPOSED.name) else ():
+    for words, solve in SOLVERS.items() if name in (*THEOREM, IMPOSED.name, CURVED.name) else ():
         formulas = composed_formulas(derivation, solve)
         if formulas is None:
             return
