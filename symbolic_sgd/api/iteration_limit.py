@@ -66,7 +66,7 @@ def iteration_limit(problem: Problem, optimizer: Optimizer) -> IterationLimit:
         their order.
 
     Raises:
-        BadInput: an optimizer without a learning rate of its own.
+        BadInput: an optimizer without a learning rate of its own, or one that ends in a cycle beside Γ (SAM and its kin).
         NoManifold: (and subclasses, when points are given) the minimizers form no manifold that the theorem speaks of.
 
     >>> import sympy as sp
@@ -82,6 +82,11 @@ def iteration_limit(problem: Problem, optimizer: Optimizer) -> IterationLimit:
         raise BadInput(f"iteration_limit takes a Problem, not a {type(problem).__name__}")
     if not isinstance(optimizer, Optimizer):
         raise BadInput(f"optimizer is {optimizer!r}; give SGD(learning_rate=…) or another optimizer")
+    if optimizer.cycles:
+        raise BadInput(
+            f"{optimizer.label} comes to no rest: it ends in a cycle of two steps beside Γ, along which simulate_sde(sde, …) follows it, "
+            "and which simulate_sgd iterates"
+        )
     if not optimizer.is_finite:
         raise BadInput(
             f"the learning rate of {optimizer.label} tends to 0 here, and its iteration to a flow: give it a learning_rate= of its own "

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from symbolic_sgd.api.limiting_sde import LimitingSDE
-from symbolic_sgd.errors import BadInput, OffManifold
+from symbolic_sgd.errors import BadInput, Diverged, OffManifold
 from symbolic_sgd.numeric.guard import check_starts
 from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.optimizers.sgd import SGD
@@ -17,8 +17,8 @@ from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo, with
 from symbolic_sgd.simulate.optimizers import Tuned
 from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
 from symbolic_sgd.simulate.run import Run
-from symbolic_sgd.simulate.sgd import GaussianLaw, Law, StatedLaw, TrueLaw, canonical_sde
-from symbolic_sgd.simulate.stability import Bounds, check_basin_and_stability
+from symbolic_sgd.simulate.sgd import GaussianLaw, Law, NoNoise, StatedLaw, TrueLaw, canonical_sde
+from symbolic_sgd.simulate.stability import Bounds, check_basin_and_stability, check_first_step
 from symbolic_sgd.theorem.perturbed import fitted
 
 
@@ -30,7 +30,7 @@ def simulate_sgd(
     learning_rate: float | None = None,
     steps: int,
     optimizer: Optimizer | None = None,
-    noise_scale: float = 1.0,
+    noise_scale: float | None = None,
     law: Law | None = None,
     **recording: Any,
 ) -> Run:
@@ -38,21 +38,26 @@ def simulate_sgd(
 
     Args:
         problem: the loss and the noise.
-        start: x(0), shape (D,), or (replicas, D) for one each; in the basin of Γ. A memory of the optimizer is 0 there.
+        start: x(0), shape (D,), or (replicas, D) for one each; in the basin of Γ. A memory of the optimizer is 0 there. SAM,
+            NormalizedGD and RootLoss begin beside Γ and not on it, where they divide by 0, and their limit begins where they have
+            fallen to it: of a start at a distance O(ρ) (O(η)) at the point of Γ beside it.
         learning_rate: η, unless the optimizer has one of its own (γ of HeavyBall(friction=c)).
         steps: how many; of Local SGD those of a worker, whole rounds.
         optimizer: SGD() (default), HeavyBall(momentum, …), Nesterov(…), LocalSGD(…), ColouredNoise(…); every draw is by the same law.
-        noise_scale: ε. Labels move by ±εδ, of the sample that is drawn; any other noise is ε times the stated one.
+            SAM and its kin draw nothing: replicas from one start are all the same.
+        noise_scale: ε (default 1). Labels move by ±εδ, of the sample that is drawn; any other noise is ε times the stated one. It is
+            the radius ρ of SAM, which has to be given.
         law: TrueLaw() (default; uniform samples, signs of labels), GaussianLaw(), or StatedLaw(steps, probabilities).
         recording: see `Recording`.
 
     Returns:
-        A `Run`: `times` (t = k times the optimizer's unit: kη² of SGD, kη²ε² at a learning rate of its own), `mean`, `covariance`,
-        `final`, `paths`, of x alone.
+        A `Run`: `times` (t = k times the optimizer's unit: kη² of SGD, kη²ε² at a learning rate of its own, kηρ² of SAM), `mean`,
+        `covariance`, `final`, `paths`, of x alone.
 
     Raises:
-        BadInput: a learning rate, number or start that makes no sense; a learning rate too many or too few; a law with another
-            covariance than the problem's.
+        BadInput: a learning rate, number or start that makes no sense; a learning rate or a scale too many or too few; a law with
+            another covariance than the problem's, or for an optimizer that draws nothing.
+        BadPoint: (a BadInput) a start on Γ, of an optimizer that divides by 0 there.
         FlowDidNotConverge: a start outside the basin of Γ.
         BadCheckpoint: the file belongs to another run.
         Diverged: a replica left the range of float64.
@@ -72,19 +77,29 @@ def simulate_sgd(
     >>> float(run.times[-1].round(6))
     2.5
     """
-    chosen, moved = _optimizer(optimizer), _law(law)
+    chosen = _optimizer(optimizer)
+    moved = _law(law, chosen)
     stated = with_symbols_of(chosen, problem, iterated=True) if isinstance(problem, Problem) else problem
     plan = Plan.of(simulate_sgd, stated, start, recording)
-    scale = Fraction(positive(noise_scale, "noise_scale"))
-    tuned = Tuned.of(fitted(chosen, plan.problem), learning_rate, scale, plan.values)
+    tuned = Tuned.of(fitted(chosen, plan.problem), learning_rate, noise_scale, plan.values)
     total, local = count(steps, "steps"), tuned.local_steps
     if total % local:
         raise BadInput(f"steps is {total}, and a round of {chosen.label} has {local}: give a multiple of {local}")
     check_basin_and_stability(plan, tuned.bounds(plan.problem, moved))
     stepper, unit = tuned.stepper(plan.problem, moved), tuned.time_unit
     identity = moved.identity, float(tuned.rate), steps, *tuned.identity
-    run = plan.run(stepper, total // local, lambda k: k * local * unit, "SGD", *identity)
-    return replace(run, steps=total)
+    if chosen.cycles:
+        check_first_step(stepper, plan.start, chosen.label)
+    followed = _once(plan, still=chosen.cycles)
+    try:
+        run = followed.run(stepper, total // local, lambda k: k * local * unit, "SGD", *identity)
+    except Diverged as error:
+        if not chosen.cycles:
+            raise
+        raise Diverged(
+            f"{error}; or it has met Γ itself, where {chosen.label} divides by 0: move the start a little"
+        ) from error
+    return replace(_repeated(run, len(plan.start)), steps=total)
 
 
 @recorded
@@ -165,18 +180,24 @@ def simulate_sde(
         raise BadInput(f"scheme is {scheme!r}; give WeakOrderTwo() or WeakOrderOne()")
     along = chosen.stepper(sde.derivation, duration / steps, plan.values)
     stepper = within_stability(along, sde.derivation, plan.values)
-    alike = stepper.noise is None and bool((plan.start == plan.start[0]).all())
-    # Where nothing is random, one replica stands for all.
-    followed = replace(plan, start=plan.start[:1]) if alike else plan
+    followed = _once(plan, still=stepper.noise is None)
     identity = sde.program.fingerprint, chosen, duration, steps
     run = followed.run(stepper, steps, lambda k: k * (duration / steps), "limit", *identity)
-    return _repeated(run, len(plan.start)) if alike else run
+    return _repeated(run, len(plan.start))
+
+
+def _once(plan: Plan, *, still: bool) -> Plan:
+    """Where nothing is random, and all starts are the same, one replica stands for all."""
+    return replace(plan, start=plan.start[:1]) if still and bool((plan.start == plan.start[0]).all()) else plan
 
 
 def _repeated(run: Run, replicas: int) -> Run:
+    """The record of all replicas, by that of one which stands for them."""
+    if len(run.final) == replicas:
+        return run
     return replace(
         run,
-        covariance=np.zeros_like(run.covariance) if replicas > 1 else run.covariance,
+        covariance=np.zeros_like(run.covariance),
         final=np.repeat(run.final, replicas, axis=0),
         paths=None if run.paths is None else np.repeat(run.paths, replicas, axis=1),
     )
@@ -188,9 +209,13 @@ def _optimizer(optimizer: Any) -> Optimizer:
     return SGD() if optimizer is None else optimizer
 
 
-def _law(law: Any) -> Law:
+def _law(law: Any, optimizer: Optimizer) -> Law:
     if law is not None and not isinstance(law, Law):
         raise BadInput(f"law is {law!r}; give TrueLaw(), GaussianLaw() or StatedLaw(steps, probabilities)")
+    if optimizer.cycles:
+        if law is not None:
+            raise BadInput(f"law is {law!r}, and {optimizer.label} draws nothing: leave law= out")
+        return NoNoise()
     return TrueLaw() if law is None else law
 
 

@@ -73,7 +73,8 @@ METHODS: dict[str, Callable[..., Method]] = {type(method).__name__: type(method)
 """Every method, by the name that stands in certificates."""
 
 OF_PLAIN_SGD = (SecondRoad, OneStep, ExactSteps, Ensembles)
-"""Those that know what SGD does at a learning rate that tends to 0; for any other optimizer `OwnIteration` takes their place."""
+"""Those that know what SGD does at a learning rate that tends to 0; for other optimizers that rest on Γ `OwnIteration` takes their
+place."""
 
 
 def verify(
@@ -113,6 +114,8 @@ def _for(optimizer: Optimizer, methods: Sequence[Method]) -> tuple[Method, ...]:
     # The steps of a perturbed loss have another mean and covariance than ∇L and Σ, by terms of higher order.
     linear = optimizer.follows_hessian and optimizer.stated is optimizer
     unable = OF_PLAIN_SGD if linear else (*OF_PLAIN_SGD, DrawnNoise)
+    if optimizer.cycles:
+        return tuple(method for method in methods if not isinstance(method, (*unable, OwnIteration)))
     others = tuple(method for method in methods if not isinstance(method, unable))
     replaced = len(others) < len(methods) and not any(isinstance(method, OwnIteration) for method in methods)
     return (OwnIteration(), *others) if replaced and optimizer.iterates_at_any_rate else others

@@ -66,7 +66,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="η",
         help=f"with --optimizer: of the run, where the optimizer leaves it open (default {RATE:g})",
     )
-    parser.add_argument("--noise-scale", type=float, default=1.0, metavar="ε", help="of the noise (default 1)")
+    parser.add_argument("--noise-scale", type=float, metavar="ε", help="of the noise (default 1); the radius ρ of SAM")
     parser.add_argument("--step", type=float, metavar="h", help="of the limiting SDE (default T/100)")
     parser.add_argument("--start", metavar="u=1,v=1", help="where all replicas start (default: near of the file)")
     parser.add_argument("--constants", default="", metavar="s=0.1", help="values of the constants (default: none)")
@@ -138,8 +138,8 @@ def _run(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, ex
 def _sgd(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> Simulation:
     named = _numbers(options.constants, {s.name for s in problem.constants}, "--constants")
     values = {s: Fraction(named[s.name]) for s in problem.constants}
-    rate, scale = _rate(options, optimizer), positive(options.noise_scale, "--noise-scale")
-    tuned = Tuned.of(optimizer, rate, Fraction(scale), values)
+    rate, scale = _rate(options, optimizer), options.noise_scale
+    tuned = Tuned.of(optimizer, rate, scale, values)
     local = tuned.local_steps
     unit = tuned.time_unit * local
     steps = local * steps_of(positive(options.time, "time"), unit, "the unit of time")
@@ -147,7 +147,7 @@ def _sgd(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) ->
 
 
 def _canonical(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> Simulation:
-    if optimizer != SGD() or options.noise_scale != 1:
+    if optimizer != SGD() or options.noise_scale not in (None, 1):
         raise BadInput(
             "--process canonical is the SDE of plain SGD: leave --optimizer and --noise-scale out, or run --process sgd"
         )

@@ -47,7 +47,7 @@ def optimizer_move(
         problem: the loss.
         move: ∇L and the noise of one draw, ε in it: a step of SGD at η = 1.
         rate: η, where the optimizer has none of its own.
-        scale: ε, whose square slow fields have where the learning rate stays.
+        scale: ε, whose square slow fields have where the learning rate stays; ρ of SAM.
         slow: what stands for weight decay and the like, D entries; theirs where it is None.
     """
     if isinstance(optimizer, IteratedMap):
@@ -61,7 +61,7 @@ def optimizer_move(
     memory = tuple(sp.Dummy(f"m{k}") for k in range(iteration.memory * problem.dimension))
     state = (*problem.parameters, *memory)
     parts = [Matrix.column(map(graph.symbol, part)) for part in _parted(state, problem.dimension)]
-    after = iteration.update(parts, _DrivenForces(move, fields, draws), from_sympy(stated, graph))
+    after = iteration.update(parts, _DrivenForces(move, fields, draws, scale), from_sympy(stated, graph))
     entries = [entry for part in after for entry in part.entries]
     return OptimizerMove(Program.of({"state": Matrix.column(entries)}), state, draws)
 
@@ -94,8 +94,9 @@ def noiseless_move(problem: Problem) -> RandomMove:
 class _DrivenForces:
     """`Forces` by substitution in the nodes of one draw."""
 
-    def __init__(self, move: RandomMove, slow: Sequence[Node], draws: Sequence[Sequence[sp.Symbol]]):
+    def __init__(self, move: RandomMove, slow: Sequence[Node], draws: Sequence[Sequence[sp.Symbol]], scale: Fraction):
         graph = move.variables[0].graph
+        self.scale = scale
         self._variables = move.variables
         self._gradient = [g + s for g, s in zip(move.gradient, slow, strict=True)]
         self._noise, self._drawn, self._slow = move.noise, move.entries, slow

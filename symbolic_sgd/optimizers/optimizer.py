@@ -62,6 +62,11 @@ class Forces(Protocol):
         """The slow fields."""
         ...
 
+    @property
+    def scale(self) -> Fraction:
+        """ε, which the noise holds; ρ of SAM."""
+        ...
+
 
 @dataclass(frozen=True)
 class Iteration:
@@ -97,6 +102,9 @@ class Optimizer(ABC):
 
     takes_perturbations: ClassVar[bool] = False
     """Whether each step takes gradients with fresh noise, linearly, so that a perturbed loss adds no more than its mean."""
+
+    cycles: ClassVar[bool] = False
+    """Whether it draws nothing, and ends in a cycle beside Γ instead of resting on it."""
 
     learning_rate: Any
     """η as an exact expression, None where it tends to 0."""

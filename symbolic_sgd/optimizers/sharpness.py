@@ -4,15 +4,19 @@ Near Γ each of them runs into a cycle of two steps along the steepest axis u_1,
 it evaluates the gradient moves it along Γ by −½∂Φ T[S] = −∂Φ∇R, R′(λ_1) = ½s(λ_1). λ_1 has to be simple.
 """
 
+from abc import abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
 
-from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.errors import BadInput
+from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.optimizers.kernel import A
-from symbolic_sgd.optimizers.optimizer import LEARNING_RATE, Iteration, Optimizer, stated_rate
+from symbolic_sgd.optimizers.optimizer import LEARNING_RATE, Forces, Iteration, Optimizer, stated_rate
 
 if TYPE_CHECKING:
     from symbolic_sgd.problems.problem import Problem
@@ -25,7 +29,7 @@ class SharpnessDescent(Optimizer):
     """What follows −∂Φ∇R(λ_1) on Γ; the noise of the problem plays no part."""
 
     uses_noise: ClassVar[bool] = False
-
+    cycles: ClassVar[bool] = True
     needs_zero_loss: ClassVar[bool] = False
     """Whether L has to be 0 on Γ."""
 
@@ -44,10 +48,6 @@ class SharpnessDescent(Optimizer):
         return None
 
     @property
-    def iterates_at_any_rate(self) -> bool:
-        return False
-
-    @property
     def local_steps(self) -> int:
         return 1
 
@@ -61,16 +61,18 @@ class SharpnessDescent(Optimizer):
 
     @property
     def iteration(self) -> Iteration:
-        raise self._no_iteration()
+        raise NotImplementedError("the step is written for the loss of a problem")
 
     def iteration_of(self, problem: "Problem") -> Iteration:
-        raise self._no_iteration()
+        def update(state: Sequence[Matrix], forces: Forces, rate: Node) -> Sequence[Matrix]:
+            (x,) = state
+            return (x - self._descent(problem, x, forces).scaled(rate),)
 
-    def _no_iteration(self) -> BadInput:
-        return BadInput(
-            f"{self.label} is deterministic here, and its limit a flow along Γ in a cycle of two steps, which no iteration from rest "
-            "shows: simulate_sde(sde, …) follows that flow"
-        )
+        return Iteration(0, 0, 1, update)
+
+    @abstractmethod
+    def _descent(self, problem: "Problem", x: Matrix, forces: Forces) -> Matrix:
+        """(x − x⁺)/η; it divides by 0 on Γ."""
 
     def noise_statement(self, problem: "Problem") -> str:
         return "none: the method is deterministic."
@@ -123,9 +125,15 @@ class SAM(SharpnessDescent):
     def equation(self) -> str:
         return r"x_{k+1} = x_k - \eta\,\nabla L\bigl(x_k + \rho\,\nabla L(x_k)/|\nabla L(x_k)|\bigr)"
 
+    def _descent(self, problem: "Problem", x: Matrix, forces: Forces) -> Matrix:
+        return forces.gradient(x + _normalised(forces.gradient(x)).scaled(forces.scale))
+
 
 class _OfVanishingRate(SharpnessDescent):
     learning_rate = None  # it tends to 0
+
+    def at(self, rate: Expression) -> Optimizer:
+        return self  # no curvature is too large for its steps, whatever their length is
 
     @property
     def time_unit(self) -> Expression:
@@ -152,6 +160,9 @@ class NormalizedGD(_OfVanishingRate):
     def equation(self) -> str:
         return r"x_{k+1} = x_k - \eta\,\nabla L(x_k)/|\nabla L(x_k)|"
 
+    def _descent(self, problem: "Problem", x: Matrix, forces: Forces) -> Matrix:
+        return _normalised(forces.gradient(x))
+
 
 @dataclass(frozen=True)
 class RootLoss(_OfVanishingRate):
@@ -173,3 +184,19 @@ class RootLoss(_OfVanishingRate):
     @property
     def equation(self) -> str:
         return r"x_{k+1} = x_k - \eta\,\nabla \sqrt{L}(x_k)"
+
+    def _descent(self, problem: "Problem", x: Matrix, forces: Forces) -> Matrix:
+        slope = forces.gradient(x)
+        graph = slope.entries[0].graph
+        here = dict(zip(map(graph.symbol, problem.parameters), x.entries, strict=True))
+        (loss,) = Matrix.column([from_sympy(problem.loss, graph)]).replace(here).entries
+        return slope.map(lambda entry: entry / (2 * _root(loss)))
+
+
+def _normalised(vector: Matrix) -> Matrix:
+    length = _root(dot(vector.entries, vector.entries))
+    return vector.map(lambda entry: entry / length)
+
+
+def _root(node: Node) -> Node:
+    return node.graph.power(node, node.graph.constant(Fraction(1, 2)))

@@ -10,10 +10,10 @@ import sympy as sp
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.random_move import ALL
-from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.simulate.arguments import learning_rate_of
+from symbolic_sgd.simulate.arguments import learning_rate_of, positive
 from symbolic_sgd.simulate.sgd import Law, iterated
 from symbolic_sgd.simulate.stability import Bounds
 from symbolic_sgd.simulate.steps import Descent, Iterated
@@ -28,7 +28,7 @@ class Tuned:
     Args:
         optimizer: which.
         stated: η where it has none of its own, else None.
-        scale: ε.
+        scale: ε; ρ of SAM.
         values: of the problem's constants and of the optimizer's symbols.
         unit: what a step adds to t; that of the optimizer on the problem may be another than its own.
     """
@@ -40,11 +40,11 @@ class Tuned:
     unit: Expression
 
     @staticmethod
-    def of(optimizer: Optimizer, learning_rate: Any, noise_scale: Fraction, values: Values) -> "Tuned":
-        """The optimizer, fitted to a problem or not, told its learning rate where it has none.
+    def of(optimizer: Optimizer, learning_rate: Any, noise_scale: Any, values: Values) -> "Tuned":
+        """The optimizer, fitted to a problem or not, told its learning rate where it has none, and ε (None for 1).
 
         Raises:
-            BadInput: a learning rate too many, or too few.
+            BadInput: a learning rate or a scale too many, or too few.
         """
         if learning_rate is not None and optimizer.is_finite:
             raise BadInput(
@@ -55,7 +55,7 @@ class Tuned:
                 f"learning_rate is missing, and {optimizer.label} leaves it open: give learning_rate={optimizer.rate}"
             )
         stated = None if learning_rate is None else Fraction(learning_rate_of(learning_rate))
-        return Tuned(optimizer.stated, stated, noise_scale, values, optimizer.time_unit)
+        return Tuned(optimizer.stated, stated, _scale(optimizer, noise_scale), values, optimizer.time_unit)
 
     @property
     def rate(self) -> Fraction:
@@ -65,7 +65,7 @@ class Tuned:
     @property
     def time_unit(self) -> float:
         """What a step adds to t."""
-        known = {**self._known, NOISE_SCALE: self.scale}
+        known = {**self._known, self.optimizer.scale_symbol: self.scale}
         return float(sp.lambdify(list(known), self.unit, "math")(*map(float, known.values())))
 
     @property
@@ -112,6 +112,17 @@ class Tuned:
     def _number(self, expression: Expression) -> Fraction:
         value: Any = expression.xreplace(_rationals(self._known))
         return Fraction(int(value.p), int(value.q)) if value.is_Rational else Fraction(float(value))
+
+
+def _scale(optimizer: Optimizer, stated: Any) -> Fraction:
+    """ε as stated; ρ of SAM, which has to be."""
+    if optimizer.cycles:
+        takes_one = optimizer.scale_symbol in optimizer.time_unit.free_symbols
+        if takes_one and stated is None:
+            raise BadInput(f"noise_scale is missing: it is the radius {optimizer.scale_symbol} of {optimizer.label}")
+        if not takes_one and stated is not None:
+            raise BadInput(f"{optimizer.label} has neither noise nor a radius: leave noise_scale= out")
+    return ALL if stated is None else Fraction(positive(stated, "noise_scale"))
 
 
 def at_numbers(optimizer: Optimizer, values: Values, rate: Fraction | None) -> Optimizer:

@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Instruction, Program, evaluate
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.in_place import InPlaceProgram
-from symbolic_sgd.numeric.optimizer_move import optimizer_move
+from symbolic_sgd.numeric.optimizer_move import noiseless_move, optimizer_move
 from symbolic_sgd.numeric.random_move import ALL, SIGN, RandomMove, canonical_move, drawn_move, sgd_moves
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.law import check_law
@@ -99,6 +99,14 @@ def _check_linear(problem: Problem, words: str) -> None:
         )
 
 
+@dataclass(frozen=True)
+class NoNoise(Law):
+    """Of an optimizer that draws nothing."""
+
+    def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
+        return (noiseless_move(problem),)
+
+
 def canonical_sde(problem: Problem, rate: Fraction, step: Fraction, values: Values) -> Descent:
     """Euler–Maruyama for dX = −η∇L dt + ησ dW, in steps h of time (one step of SGD takes time 1)."""
     _check_linear(problem, "the canonical SDE is driven by noise that is added to ∇L")
@@ -120,7 +128,7 @@ def iterated(
         problem: the loss and the noise.
         law: by which each draw is made.
         rate: η, where the optimizer has none of its own.
-        scale: ε.
+        scale: ε; ρ of SAM.
         values: of the constants, the optimizer's own symbols among them.
     """
     draw = law.move(optimizer.noise_source(problem), ALL, scale)

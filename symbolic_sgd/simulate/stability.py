@@ -5,13 +5,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from symbolic_sgd.errors import FlowDidNotConverge
+from symbolic_sgd.errors import BadPoint, FlowDidNotConverge
 from symbolic_sgd.flow.loss_functions import smooth_loss
 from symbolic_sgd.flow.numerics.many_points import limits_of_flow
 from symbolic_sgd.manifold.manifold import find_manifold
 from symbolic_sgd.simulate.increments import Batches, Outcomes
 from symbolic_sgd.simulate.plan import Plan, rows_of
-from symbolic_sgd.simulate.steps import Descent
+from symbolic_sgd.simulate.steps import Descent, Stepper
 
 SHIFTS = (1e-5, 1e-8)
 """Of the central differences, relative to 1 + |x|: a warning needs few digits."""
@@ -103,6 +103,25 @@ def check_basin_and_stability(plan: Plan, bounds: Bounds) -> None:
         words = _words(bounds, points, mean)
     if words is not None:
         warnings.warn(StabilityWarning(words), stacklevel=3)
+
+
+def check_first_step(stepper: Stepper, start: np.ndarray, label: str) -> None:
+    """Refuse starts (R×D) on Γ, of an optimizer that draws nothing and divides by 0 there.
+
+    Raises:
+        BadPoint: from one of them no step can be made.
+    """
+    distinct = np.unique(start, axis=0)
+    moved = distinct.T.copy()
+    with np.errstate(all="ignore"):
+        stepper.bind(len(distinct))(moved, np.empty((0, len(distinct))))
+    lost = ~np.isfinite(moved).all(axis=0)
+    if lost.any():
+        where = np.array2string(distinct[int(np.argmax(lost))], precision=6, threshold=8)
+        raise BadPoint(
+            f"start = {where} is on Γ to the last digit, where {label} divides by 0: start beside it, at a distance of the order of "
+            "its steps"
+        )
 
 
 def _words(bounds: Bounds, points: np.ndarray, mean: float) -> str | None:

@@ -76,7 +76,7 @@ def test_symbols_take_values_of_constants(with_table, tmp_path):
         (("--optimizer", "sgd", "--learning-rate", "1/8", "--rate", "1"), "--rate: the learning rate is given twice"),
         (("--rate", "0.1", "--learning-rate", "0.1"), "--rate and --learning-rate: the learning rate is given twice"),
         (("--learning-rate", "1/x"), "--learning-rate: '1/x' is not a number"),
-        (("--noise-scale", "0"), "--noise-scale is 0"),
+        (("--noise-scale", "0"), "noise_scale is 0"),
         (("--process", "canonical", "--optimizer", "sgd", "--learning-rate", "1/8"), "is the SDE of plain SGD"),
     ],
 )
