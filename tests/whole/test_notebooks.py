@@ -11,7 +11,7 @@ from notebook_runs import executed, printed, sources  # noqa: E402
 
 NEEDS = {
     "first_steps": ("matplotlib",), "gradient_flow": ("matplotlib",), "motor": ("matplotlib",), "sparse_recovery": ("matplotlib",),
-    "handing_over": ("diffrax",), "verification": ("flint",),
+    "handing_over": ("diffrax",), "verification": ("flint",), "one_loss": ("matplotlib",),
 }  # fmt: skip
 
 
@@ -25,7 +25,7 @@ def test_a_notebook_shows_what_is_stored(source, tmp_path):
     assert printed(executed(source, tmp_path)) == printed(stored)
 
 
-def test_there_are_seven():
+def test_there_are_eight():
     assert {path.stem for path in sources()} >= {
-        "first_steps", "your_own_loss", "motor", "gradient_flow", "verification", "sparse_recovery", "handing_over",
+        "first_steps", "your_own_loss", "motor", "gradient_flow", "verification", "sparse_recovery", "handing_over", "one_loss",
     }  # fmt: skip
