@@ -59,11 +59,12 @@ def run_command(line):
     assert main(arguments) == 0, line
 
 
-def test_the_formulas_beside_those_of_papers_are_what_is_printed():
-    page = DOCS / "formulas_from_papers.md"
+@pytest.mark.parametrize(("name", "count"), [("formulas_from_papers", 30), ("optimizers_from_papers", 19)])
+def test_the_formulas_beside_those_of_papers_are_what_is_printed(name, count):
+    page = DOCS / f"{name}.md"
     cells = re.findall(r"^\| (\d+) \|.*?\| `([^`]+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
     printed = [m[1] for _, code, _ in blocks(page) for m in re.finditer(r"^show\(.*\)\s+# (.*)$", code, re.MULTILINE)]
-    assert [int(number) for number, _ in cells] == list(range(1, 31))
+    assert [int(number) for number, _ in cells] == list(range(1, count + 1))
     assert sorted(written for _, written in cells) == sorted(printed)
 
 
