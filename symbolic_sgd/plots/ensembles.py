@@ -20,7 +20,7 @@ def plot_ensemble(
     band: float = 1.0,
     axes: Any = None,
 ) -> Any:
-    """E x over t = kη² with a band of so many standard deviations: a colour for each parameter, a line style for each run.
+    """E x over t with a band of so many standard deviations: a colour for each parameter, a line style for each run.
 
     Args:
         runs: a run, or some by name, {"SGD": …, "limit": …}.
@@ -50,7 +50,7 @@ def plot_ensemble(
                 axes.fill_between(
                     run.times, mean - spread, mean + spread, color=style["color"], alpha=0.15, linewidth=0
                 )
-    axes.set(xlabel="t = kη²", ylabel=f"mean ± {band:g} standard deviations" if band else "mean")
+    axes.set(xlabel="t", ylabel=f"mean ± {band:g} standard deviations" if band else "mean")
     axes.legend(fontsize=8)
     return axes
 
