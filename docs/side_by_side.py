@@ -18,7 +18,6 @@ from symbolic_sgd import (
     Adam,
     ColouredNoise,
     HeavyBall,
-    IteratedMap,
     LabelNoise,
     LocalSGD,
     MirrorDescent,
@@ -32,7 +31,8 @@ from symbolic_sgd import (
     simulate_sde,
 )
 from symbolic_sgd.api.limiting_sde import LimitingSDE
-from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer
+from symbolic_sgd.errors import NoRegularizerFormula
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.printing.displays import expression_latex
 
 PAGE = Path(__file__).with_suffix(".md")
@@ -52,12 +52,11 @@ LEAST = 0.8
 """The smallest u at which a path may rest."""
 
 
-def drop_connect(problem: Problem) -> IteratedMap:
-    """x⁺ = x − η∂_xL(x(1 + ξ)): every weight is multiplied by noise."""
+def perturbed(problem: Problem, noisy: Callable[[sp.Symbol, sp.Symbol], sp.Expr], variance: sp.Expr) -> Problem:
+    """The loss at parameters that every step perturbs: x becomes noisy(x, ξ)."""
     noise = sp.symbols(f"xi1:{problem.dimension + 1}")
-    dropped = problem.loss.xreplace({x: x * (1 + a) for x, a in zip(problem.parameters, noise, strict=True)})
-    update = [x - eta * sp.diff(dropped, x) for x in problem.parameters]
-    return IteratedMap(state=problem.parameters, update=update, noise=noise)
+    moved = {x: noisy(x, a) for x, a in zip(problem.parameters, noise, strict=True)}
+    return Problem.perturbed(problem.loss.xreplace(moved), problem.parameters, noise, variance * sp.eye(len(noise)))
 
 
 @dataclass(frozen=True)
@@ -68,13 +67,13 @@ class Row:
         label: what the row is called, in Markdown.
         name: what its path is called.
         of: the optimizer, for a problem.
-        unit: what a step adds to t here, where that is not the optimizer's own unit.
+        stated: the problem as it is stated to it, for one with label noise.
     """
 
     label: str
     name: str
     of: Callable[[Problem], Optimizer]
-    unit: sp.Expr | None = None
+    stated: Callable[[Problem], Problem] = lambda problem: problem
 
 
 ROWS = (
@@ -101,7 +100,18 @@ ROWS = (
     Row("`SAM(η)`", "SAM", lambda p: SAM(learning_rate=eta)),
     Row("`NormalizedGD()`", "normalised GD", lambda p: NormalizedGD()),
     Row("`RootLoss()`", "GD on √L", lambda p: RootLoss()),
-    Row("DropConnect, an `IteratedMap`", "DropConnect", drop_connect, eta**2 * NOISE_SCALE**2),
+    Row(
+        "`SGD(η)`, noise on the weights",
+        "noise on the weights",
+        lambda p: SGD(learning_rate=eta),
+        lambda p: perturbed(p, lambda x, a: x + a, sp.S.One),
+    ),
+    Row(
+        "`SGD(η)`, DropConnect at the rate ⅕",
+        "DropConnect, p = ⅕",
+        lambda p: SGD(learning_rate=eta),
+        lambda p: perturbed(p, lambda x, a: x * (1 + a), sp.Rational(1, 4)),
+    ),
 )
 """A further row is a further optimizer of the tables and of the picture."""
 
@@ -127,7 +137,11 @@ class Model:
     @cached_property
     def lines(self) -> tuple["Line", ...]:
         """A line for every row."""
-        return tuple(Line(row, self, derive_limiting_sde(self.problem, optimizer=row.of(self.problem))) for row in ROWS)
+        stated = [row.stated(self.problem) for row in ROWS]
+        return tuple(
+            Line(row, self, derive_limiting_sde(problem, optimizer=row.of(problem)))
+            for row, problem in zip(ROWS, stated, strict=True)
+        )
 
     @cached_property
     def embedding(self) -> dict[sp.Symbol, sp.Expr]:
@@ -149,23 +163,13 @@ class Line:
         """Slow variables beside the parameters."""
         return self.sde.slow_variables[self.model.problem.dimension :]
 
-    @property
-    def unit(self) -> sp.Expr:
-        """What a step adds to t."""
-        return self.sde.time_unit if self.row.unit is None else self.row.unit
-
-    @property
-    def factor(self) -> sp.Expr:
-        """How many of its own units of time one of the table is."""
-        return sp.cancel(self.sde.time_unit / self.unit)
-
     @cached_property
     def drift(self) -> sp.Expr:
         """du/dt along Γ: the shortest of a few ways to write it."""
         ambient = self.sde.drift[0].xreplace(self.model.embedding)
         charted = self.sde.in_chart((u, *self.moments)).drift[0]
         written = (charted, ambient, sp.factor(ambient), sp.factor(charted), sp.factor(sp.simplify(ambient)))
-        return min((sp.factor_terms(form * self.factor) for form in written), key=sp.count_ops)
+        return min(map(sp.factor_terms, written), key=sp.count_ops)
 
     @cached_property
     def second_moments(self) -> tuple[sp.Expr, ...]:
@@ -177,13 +181,20 @@ class Line:
 
     @cached_property
     def potential(self) -> sp.Expr | None:
-        """R on Γ where the drift descends one by itself, and E of slow second moments; None elsewhere, and of stated maps, for which none
-        is sought."""
+        """R on Γ where all of the drift descends one, and E of slow second moments; None where the step bends the noise besides."""
         if self.moments:
             return self.sde.joint_potential.xreplace(self.model.embedding)
-        if self.sde.optimizer.curves_noise or isinstance(self.sde.optimizer, IteratedMap):
+        if isinstance(self.sde.optimizer, MirrorDescent):
             return None
-        return sp.simplify(self.sde.regularizer.xreplace(self.model.embedding))
+        try:
+            found = self.sde.regularizer.xreplace(self.model.embedding)
+        except NoRegularizerFormula:
+            found = self.sde.in_chart(u).regularizer.replace(sp.Abs, self._signed)
+        return sp.simplify(found)
+
+    def _signed(self, entry: sp.Expr) -> sp.Expr:
+        """|entry| where it has the sign that it has at the start: it is 0 at the edge of stability only."""
+        return entry if entry.subs({u: self.model.start, eta: RATE}) > 0 else -entry
 
     @cached_property
     def rest(self) -> float:
@@ -196,12 +207,11 @@ class Line:
     def path(self, cells: int = 200) -> tuple[np.ndarray, np.ndarray]:
         """t and u along the path from the model's start."""
         values = {s.name: RATE for s in self.sde.problem.constants}
-        factor = float(self.factor.subs(eta, RATE))
         on_manifold = [float(e.subs(u, self.model.start)) for e in self.model.embedding.values()]
         begin = [*on_manifold, *[MOMENTS] * len(self.moments)]
-        time = self.model.time * factor
+        time = self.model.time
         run = simulate_sde(self.sde, begin, time=time, step=time / cells, replicas=1, records=cells, **values)
-        return run.times / factor, run.mean[:, 0]
+        return run.times, run.mean[:, 0]
 
 
 MODELS = (
@@ -227,8 +237,8 @@ HEAD = r"""# One loss, many optimizers
 What label noise, or the method itself, makes of the same minimizers, optimizer by optimizer. $\dot u$ is the motion along $\Gamma$ in its
 coordinate $u$, per unit of the $t$ of each method; nothing is random in these limits. $R$ is what it descends: $\dot u = -R'(u)/g(u)$ with
 the metric $g = \lVert x'(u)\rVert^2$ of $\Gamma$ ($g = \langle x', S^{-1}x'\rangle$ with a preconditioner $S$). For slow second moments $E$
-is the joint potential of $(x, v)$. A dash stands where there is more in the drift than regularization, or where the optimizer is stated as
-a map, for which no $R$ was sought. The last column is where $\dot u = 0$, with $\eta = \frac14$ where the learning rate stays.
+is the joint potential of $(x, v)$. A dash stands where the drift is more than regularization: mirror descent bends the noise.
+The last column is where $\dot u = 0$, with $\eta = \frac14$ where the learning rate stays.
 
 All formulas are printed from the derived equations by `python docs/side_by_side.py`, and compared with them by the tests.
 [Any optimizer](optimizers.md) says what the names mean.
@@ -266,7 +276,7 @@ def cells(line: Line) -> str:
     potential = (
         "—" if line.potential is None else f"${'E = ' if line.moments else ''}{expression_latex(line.potential)}$"
     )
-    motion = f"${expression_latex(line.unit)}$ | ${expression_latex(line.drift)}$"
+    motion = f"${expression_latex(line.sde.time_unit)}$ | ${expression_latex(line.drift)}$"
     return f"| {line.row.label} | {motion} | {potential} | {line.rest:.4f} |"
 
 

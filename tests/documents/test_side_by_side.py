@@ -9,8 +9,7 @@ import pytest
 import sympy as sp
 from scipy.integrate import solve_ivp
 
-from symbolic_sgd import IteratedMap, Preconditioned
-from symbolic_sgd.optimizers.optimizer import NOISE_SCALE
+from symbolic_sgd import Preconditioned
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "side_by_side.py"
 
@@ -55,8 +54,7 @@ def test_the_motion_is_that_of_the_compiled_sde(line):
     callables = line.sde.lambdify()
     for at in AT:
         drift = callables.drift(point(line, at), **values)
-        factor = float(line.factor.subs(page.eta, page.RATE))
-        assert number(line.drift, line, at) == pytest.approx(drift[0] * factor, rel=1e-10)
+        assert number(line.drift, line, at) == pytest.approx(drift[0], rel=1e-10)
         for entry, moved in zip(line.second_moments, drift[line.model.problem.dimension :], strict=True):
             assert number(entry, line, at) == pytest.approx(moved, rel=1e-10, abs=1e-12)
         assert np.abs(callables.diffusion(point(line, at), **values)).max() < 1e-14
@@ -66,7 +64,7 @@ def test_the_motion_is_that_of_the_compiled_sde(line):
 def test_what_is_called_a_potential_is_descended(line):
     """u̇ = −R′/g; of slow second moments u̇ = −E_u/(4g)."""
     if line.potential is None:
-        assert line.sde.optimizer.curves_noise or isinstance(line.sde.optimizer, IteratedMap)
+        assert not line.sde.noise_curvature_drift.is_zero_matrix
         return
     step = sp.Matrix(list(line.model.embedding.values())).diff(page.u)
     metric = sp.eye(len(step))
@@ -111,8 +109,3 @@ def test_paths_can_be_told_apart():
         paths = np.array([line.path()[1] for line in model.lines])
         apart = np.abs(paths[:, None] - paths[None]).max(axis=2) + 10 * np.eye(len(paths))
         assert apart.min() > 0.005 * model.start
-
-
-def test_units_are_stated_without_what_tends_to_zero():
-    for line in LINES:
-        assert not line.factor.has(NOISE_SCALE) and line.factor.is_positive

@@ -59,7 +59,7 @@ def run_command(line):
     assert main(arguments) == 0, line
 
 
-@pytest.mark.parametrize(("name", "count"), [("formulas_from_papers", 30), ("optimizers_from_papers", 19)])
+@pytest.mark.parametrize(("name", "count"), [("formulas_from_papers", 30), ("optimizers_from_papers", 20)])
 def test_the_formulas_beside_those_of_papers_are_what_is_printed(name, count):
     page = DOCS / f"{name}.md"
     cells = re.findall(r"^\| (\d+) \|.*?\| `([^`]+)` \|", page.read_text(encoding="utf-8"), re.MULTILINE)
