@@ -18,7 +18,7 @@ from symbolic_sgd import (
     simulate_sgd,
 )
 from symbolic_sgd.command.main import main
-from symbolic_sgd.errors import BadInput, BadPoint, Diverged
+from symbolic_sgd.errors import BadCheckpoint, BadInput, BadPoint, Diverged
 from symbolic_sgd.plots import plot_ensemble
 
 R = sp.Rational
@@ -175,6 +175,25 @@ def test_a_replica_that_meets_the_manifold_on_its_way_is_said():
     assert simulate_sgd(line, [0.375, 0], steps=3, **told).final[0, 0] == 0
     with pytest.raises(Diverged, match="met Γ itself, where normalised gradient descent divides by 0"):
         simulate_sgd(line, [0.375, 0], steps=4, **told)
+
+
+def test_an_interrupted_run_is_taken_up_again(tmp_path):
+    class Stopped(Exception):
+        pass
+
+    def stop(fraction):
+        if fraction > 0.4:
+            raise Stopped
+
+    told = {"optimizer": SAM(R(1, 8)), "noise_scale": 0.1, "steps": 100, "replicas": 3, "rng": 0}
+    known, file = simulate_sgd(HYPERBOLA, [2, 0.7], **told), tmp_path / "run.npz"
+    with pytest.raises(Stopped):
+        simulate_sgd(HYPERBOLA, [2, 0.7], checkpoint=file, progress=stop, **told)
+    resumed = simulate_sgd(HYPERBOLA, [2, 0.7], checkpoint=file, **told)
+    assert np.array_equal(resumed.final, known.final) and np.array_equal(resumed.mean, known.mean)
+    for changed in ({"noise_scale": 0.05}, {"optimizer": SAM(R(1, 16))}):
+        with pytest.raises(BadCheckpoint, match="another run"):
+            simulate_sgd(HYPERBOLA, [2, 0.7], checkpoint=file, **told | changed)
 
 
 def test_a_learning_rate_beyond_the_edge_is_said():
