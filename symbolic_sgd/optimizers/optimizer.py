@@ -320,7 +320,7 @@ def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool 
     """
     problem = optimizer.extended(problem)
     own = optimizer.own_symbols if iterated else optimizer.symbols
-    reserved = NOISE_SCALE if optimizer.is_finite else optimizer.rate
+    reserved = optimizer.scale_symbol if optimizer.is_finite else optimizer.rate
     if reserved in optimizer.own_symbols:
         raise BadSymbol(
             f"{reserved} is a symbol of the optimizer's numbers and one of the unit of time, {optimizer.time_unit}: give yours another name"

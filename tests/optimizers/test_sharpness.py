@@ -21,7 +21,7 @@ from symbolic_sgd import (
 from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
-from symbolic_sgd.errors import BadInput, ProblemTooLarge, Unstable
+from symbolic_sgd.errors import BadInput, BadSymbol, ProblemTooLarge, Unstable
 from symbolic_sgd.optimizers.stated import optimizer_document, optimizer_of
 from symbolic_sgd.problems.problem_file import StatedOptimizer
 
@@ -184,6 +184,11 @@ REFUSED = [
         ),
         ProblemTooLarge,
         "here M = 4",
+    ),
+    (
+        lambda: derive_limiting_sde(HYPERBOLA, optimizer=SAM(sp.Symbol("rho", positive=True))),
+        BadSymbol,
+        "one of the unit of time",
     ),
     (lambda: iteration_limit(HYPERBOLA, SAM(R(1, 4)))([2, 0.5]), BadInput, "simulate_sde"),
 ]
