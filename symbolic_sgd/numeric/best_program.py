@@ -1,8 +1,9 @@
 """Which program of a term the callables run.
 
 The derivation's own program is general, and long where the loss is composed of few functions; the formula for such losses is short
-(theorem/composed.py). Both are the same function on Γ. What float64 makes of each is measured at points of Γ that are known to 120
-digits, near and far, and the shortest whose error there is not worse than that of the derivation's own is run.
+(theorem/composed.py), and so may be what is printed (theorem/canonical.py). All are the same function on Γ. What float64 makes of each is
+measured at points of Γ that are known to 120 digits, near and far, and the shortest whose error there is not worse than that of the
+derivation's own is run.
 
 Only arithmetic is compared so: exponentials grow out of sight of any points that are looked at, and programs that hold them are run as
 they were derived, in the forms that keep their digits far out (algebra/stable_forms.py).
@@ -21,16 +22,20 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.errors import ComplexValue, NotSmooth, SymbolicSGDError
+from symbolic_sgd.algebra.translation import nodes_of
+from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, NotSmooth, SymbolicSGDError
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.manifold.search import FloatLandscape
 from symbolic_sgd.manifold.walk import steps_along
 from symbolic_sgd.problems.landscape import Landscape
-from symbolic_sgd.theorem.canonical import AGREED, composed_programs
+from symbolic_sgd.theorem.canonical import AGREED, composed_programs, written
 from symbolic_sgd.theorem.derivation import Derivation
 
 SHORT = 40
 """Operations of a program beside which no shorter one is sought."""
+
+WRITTEN = 2_000
+"""Operations of a program up to which the form that is printed is tried, too: making it takes a second at most."""
 
 LONG = 50_000
 """Operations of a program that is run as it is: to compare it with others would take seconds."""
@@ -111,6 +116,10 @@ def _chosen(derivation: Derivation, name: str) -> Chosen:
     if not _is_arithmetic(own):
         return plain
     others = [(road, p.select(name)) for road, p in composed_programs(derivation, name)]
+    if own.operations <= WRITTEN:
+        with suppress(ExpressionTooLarge):
+            form = written(derivation, name)
+            others.append((form.road, Program.of({name: nodes_of(form.matrix, Graph())})))
     shorter = sorted((other for other in others if other[1].operations < own.operations), key=lambda o: o[1].operations)
     if not shorter:
         return plain

@@ -40,7 +40,7 @@ def test_it_is_what_runs_is_named_and_is_said(model):
     row = [float(model.derivation.points[0][s]) for s in model.problem.parameters]
     point = dict(zip(model.problem.parameters, row, strict=True))
     np.testing.assert_array_equal(f.drift(row), model.at(point)["drift"].ravel())
-    assert "drift runs as a formula in F" in model.explain()
+    assert f"drift runs as {best_program(model.derivation, 'drift').road}" in model.explain()
     assert f.source_hash("drift") == model.lambdify(backend=LLVM()).source_hash("drift")
     assert best_program(model.derivation, "drift") is best_program(model.derivation, "drift")
 
