@@ -38,6 +38,7 @@ from symbolic_sgd.optimizers.mirror_descent import MirrorDescent as MirrorDescen
 from symbolic_sgd.optimizers.momentum import HeavyBall as HeavyBall
 from symbolic_sgd.optimizers.momentum import Nesterov as Nesterov
 from symbolic_sgd.optimizers.preconditioned import Preconditioned as Preconditioned
+from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling as RandomReshuffling
 from symbolic_sgd.optimizers.second_moments import Adam as Adam
 from symbolic_sgd.optimizers.second_moments import RMSprop as RMSprop
 from symbolic_sgd.optimizers.sgd import SGD as SGD

@@ -427,6 +427,7 @@ FUNCTIONS: dict[str, Rule] = {
     "by_samples": Rule("{2}[{3}]", "{2}[{3}]", _by_samples, linear=True),
     "root": Rule("√{0}", r"\sqrt{{{0}}}", lambda a: mp.sqrt(a), scalar=True, tight=True),
     "third": Rule("{0}[{1}]", "{0}[{1}]", lambda third, b: third(b), linear=True),
+    "led": Rule("{0}({1}) {2}", r"{0}({1})\,{2}", lambda weight, step, right: weight(step, right), linear=True),
 }
 """Adding a function means adding a row. H comes with its rank; `bent` is Σ_i A_i W e_i for a family A and a matrix W,
 `traces` (tr A_i B)_i; `by_pairs` and `function` take a kernel, and with a metric S they are of A = SH."""

@@ -239,7 +239,10 @@ class LimitingSDE(Printable):
 
     @property
     def noise_curvature_drift(self) -> sp.ImmutableDenseMatrix:
-        """½P G_ξξ[V], D×1 (−∂Φ∇R₀ of a perturbed loss): zero where the noise enters the step linearly; it is part of the drift."""
+        """½P G_ξξ[V], D×1 (−∂Φ∇R₀ of a perturbed loss): zero where the noise enters the step linearly; it is part of the drift.
+
+        Of reshuffled samples it is −∂Φ Σ_a ∂σ_a w(∇²L)σ_a: each is met where those before it in its epoch have led.
+        """
         if self.derivation.optimizer.curves_noise:
             return self._form("noise_curvature_drift").matrix
         return sp.ImmutableDenseMatrix.zeros(self.problem.dimension, 1)
@@ -654,7 +657,8 @@ def derive_limiting_sde(
     Args:
         problem: a loss and the noise of SGD, or a `Family` of them.
         optimizer: SGD() at a learning rate η → 0 (default), or SGD(learning_rate=η), HeavyBall(…), Nesterov(…), LocalSGD(…),
-            ColouredNoise(…), Preconditioned(…), RMSprop(…), Adam(…), IteratedMap(…); its symbols become constants of the problem.
+            ColouredNoise(…), RandomReshuffling(…), Preconditioned(…), RMSprop(…), Adam(…), IteratedMap(…); its symbols become
+            constants of the problem.
         progress: told in words what is being done, for large problems.
 
     Raises:

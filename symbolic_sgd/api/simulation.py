@@ -42,9 +42,9 @@ def simulate_sgd(
             NormalizedGD and RootLoss begin beside Γ and not on it, where they divide by 0, and their limit begins where they have
             fallen to it: of a start at a distance O(ρ) (O(η)) at the point of Γ beside it.
         learning_rate: η, unless the optimizer has one of its own (γ of HeavyBall(friction=c)).
-        steps: how many; of Local SGD those of a worker, whole rounds.
-        optimizer: SGD() (default), HeavyBall(momentum, …), Nesterov(…), LocalSGD(…), ColouredNoise(…); every draw is by the same law.
-            SAM and its kin draw nothing: replicas from one start are all the same.
+        steps: how many; of Local SGD those of a worker, whole rounds; of RandomReshuffling whole epochs.
+        optimizer: SGD() (default), HeavyBall(momentum, …), Nesterov(…), LocalSGD(…), ColouredNoise(…), RandomReshuffling(…); every draw
+            is by the same law. SAM and its kin draw nothing: replicas from one start are all the same.
         noise_scale: ε (default 1). Labels move by ±εδ, of the sample that is drawn; any other noise is ε times the stated one. It is
             the radius ρ of SAM, which has to be given.
         law: TrueLaw() (default; uniform samples, signs of labels), GaussianLaw(), or StatedLaw(steps, probabilities).
@@ -81,10 +81,11 @@ def simulate_sgd(
     moved = _law(law, chosen)
     stated = with_symbols_of(chosen, problem, iterated=True) if isinstance(problem, Problem) else problem
     plan = Plan.of(simulate_sgd, stated, start, recording)
+    chosen = chosen.on(plan.problem)
     tuned = Tuned.of(fitted(chosen, plan.problem), learning_rate, noise_scale, plan.values)
     total, local = count(steps, "steps"), tuned.local_steps
     if total % local:
-        raise BadInput(f"steps is {total}, and a round of {chosen.label} has {local}: give a multiple of {local}")
+        raise BadInput(f"steps is {total}, and {chosen.label} makes them {local} at a time: give a multiple of {local}")
     check_basin_and_stability(plan, tuned.bounds(plan.problem, moved))
     stepper, unit = tuned.stepper(plan.problem, moved), tuned.time_unit
     identity = moved.identity, float(tuned.rate), steps, *tuned.identity

@@ -6,6 +6,7 @@ from typing import ClassVar
 import numpy as np
 
 from symbolic_sgd.checks.certificate import Check, not_run, undecided
+from symbolic_sgd.checks.epoch_iteration import observed_of_epochs
 from symbolic_sgd.checks.exact_steps import covariance, natural_sizes
 from symbolic_sgd.checks.fresh_points import Point, floats
 from symbolic_sgd.checks.map_iteration import observed_of_map
@@ -14,6 +15,7 @@ from symbolic_sgd.checks.own_iteration import SEQUENCES, observed
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import FlowDidNotConverge, NoClosedForm, ProblemTooLarge
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
+from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
 from symbolic_sgd.simulate.arguments import count
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -87,4 +89,6 @@ class OwnIteration:
         optimizer, problem, rank = derivation.optimizer, derivation.stated, derivation.codimension
         if isinstance(optimizer, IteratedMap):
             return observed_of_map(problem, optimizer, point, rank, length)
+        if isinstance(optimizer, RandomReshuffling):
+            return observed_of_epochs(problem, optimizer, point, rank, length)
         return observed(problem, optimizer, point, rank, length, self.sequences)

@@ -60,7 +60,7 @@ class LiteralTerms:
     imposed_drift: Any
     noise_curvature_drift: Any
     descends_mean: bool = False
-    """Whether the noise-curvature drift is −∂Φ∇R₀ of a perturbed loss."""
+    """Whether R is the potential of the noise-curvature drift, too: −∂Φ∇R₀ of a perturbed loss, what reshuffled samples add."""
 
     @property
     def regularization(self) -> Any:

@@ -107,7 +107,7 @@ def observed(
         oracle = _Oracle(problem, optimizer, dict(point), rank, length)
         if not optimizer.is_finite:
             rates = oracle.rates()
-            return _extrapolated([oracle.at(rate) for rate in rates], rates)
+            return extrapolated([oracle.at(rate) for rate in rates], rates)
         if not oracle.samples:
             return oracle.at(None)
         order = rank * (rank + 1) // 2
@@ -394,7 +394,7 @@ def _floats(values: np.ndarray) -> np.ndarray:
     return values.astype(float)
 
 
-def _extrapolated(seen: Sequence[Mapping[str, Observation]], rates: Sequence[Fraction]) -> dict[str, Observation]:
+def extrapolated(seen: Sequence[Mapping[str, Observation]], rates: Sequence[Fraction]) -> dict[str, Observation]:
     """The limit of a vanishing learning rate, by the polynomial through what was seen (Neville)."""
     nodes, found = [float(rate) for rate in rates], {}
     for name in seen[0]:

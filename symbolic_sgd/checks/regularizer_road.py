@@ -23,6 +23,7 @@ from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, Undecided
 from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.simulate.arguments import count
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.response import ReshuffledResponse
 
 TOLERANCE = 1e-25
 """Of −∂Φ∇R, relative to mixed + normal regularization and ∇R."""
@@ -81,7 +82,9 @@ def _search_size(derivation: Derivation) -> int:
     """Operations in which R is searched for; fewer where the structure of the noise gives it as a trace, or as a determinant of
     M rows."""
     operations = derivation.program.select(*derivation.regularizing).operations
-    if derivation.proportion is not None:
+    response = derivation.response
+    by_trace = isinstance(response, ReshuffledResponse) and response.is_still and response.of_losses
+    if derivation.proportion is not None or by_trace:
         return 0
     shares = {1: 0, 2: operations // 4} if derivation.isotropy is not None else {}
     return shares.get(derivation.codimension, operations)

@@ -11,6 +11,7 @@ from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.checks.by_sympy import BySymPy, precise
 from symbolic_sgd.checks.fresh_points import Point, accepted, farthest, floats, fresh_points
 from symbolic_sgd.checks.literal import LiteralTheorem
+from symbolic_sgd.checks.literal_epochs import EpochsBySymPy, LiteralEpochs
 from symbolic_sgd.checks.literal_field import FieldBySymPy, LiteralField
 from symbolic_sgd.checks.literal_map import LiteralMap, MapBySymPy
 from symbolic_sgd.checks.literal_sharpness import LiteralSharpness
@@ -18,6 +19,7 @@ from symbolic_sgd.checks.stationary_points import StationaryPoints, stationary_p
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.flow.numerics.state import SmoothLoss
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
+from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.problems.law import NoiseLaw, noise_law
 from symbolic_sgd.regular_point import kernel
@@ -62,6 +64,8 @@ class Witness:
         optimizer, problem = self.derivation.optimizer, self.derivation.stated
         if isinstance(optimizer, IteratedMap):
             return MapBySymPy(problem, optimizer)
+        if isinstance(optimizer, RandomReshuffling):
+            return EpochsBySymPy(problem)
         return FieldBySymPy(problem, optimizer) if optimizer.in_metric else BySymPy(problem)
 
     @cached_property
@@ -72,6 +76,8 @@ class Witness:
             return LiteralMap(stated, rank, optimizer)
         if isinstance(stated, FieldBySymPy):
             return LiteralField(stated, rank, optimizer)
+        if isinstance(stated, EpochsBySymPy):
+            return LiteralEpochs(stated, rank, optimizer)
         kind = LiteralSharpness if isinstance(optimizer, SharpnessDescent) else LiteralTheorem
         return kind(stated, rank, optimizer)
 

@@ -15,6 +15,7 @@ from symbolic_sgd.printing.theorem import NAMED
 from symbolic_sgd.problems.noise import GradientNoise
 from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN
+from symbolic_sgd.theorem.response import ReshuffledResponse
 from symbolic_sgd.theorem.structural import REGULARIZER, Line
 
 LABELLED = ("tangent_noise", *DRIFT_TERMS, "drift")
@@ -95,7 +96,8 @@ def _levels(sde: LimitingSDE) -> dict[str, Expression]:
 def _noise(sde: LimitingSDE) -> Iterator[str]:
     noise = sde.problem.noise
     yield from wrapped(f"The noise is {sde.optimizer.noise_statement(sde.problem)}", indent="    ")
-    if isinstance(noise, GradientNoise) and sde.derivation.response.in_parameters:
+    response = sde.derivation.response
+    if isinstance(noise, GradientNoise) and (response.in_parameters or isinstance(response, ReshuffledResponse)):
         rows = [f"[{', '.join(map(plain, row))}]" for row in noise.sigma.tolist()]
         if len(rows) <= FEW and max(map(len, rows)) <= WIDTH - 6:
             yield from (f"{'  σ = ' if i == 0 else '      '}{row}" for i, row in enumerate(rows))

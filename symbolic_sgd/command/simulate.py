@@ -139,7 +139,7 @@ def _sgd(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) ->
     named = _numbers(options.constants, {s.name for s in problem.constants}, "--constants")
     values = {s: Fraction(named[s.name]) for s in problem.constants}
     rate, scale = _rate(options, optimizer), options.noise_scale
-    tuned = Tuned.of(optimizer, rate, scale, values)
+    tuned = Tuned.of(optimizer.on(problem), rate, scale, values)
     local = tuned.local_steps
     unit = tuned.time_unit * local
     steps = local * steps_of(positive(options.time, "time"), unit, "the unit of time")

@@ -18,7 +18,7 @@ from symbolic_sgd.printing.displays import equation_lines, expression_latex, fil
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import structural
 from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, THEOREM, Term, own_terms
-from symbolic_sgd.theorem.response import LeadingResponse, MetricResponse, Response
+from symbolic_sgd.theorem.response import LeadingResponse, MetricResponse, ReshuffledResponse, Response
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"
@@ -133,6 +133,9 @@ def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
             (rf"{inverse.symbol} &= {inverse.definition}", rf"\kappa({first}, {second}) &= {expression_latex(kernel)}")
         )
         return
+    if isinstance(response, ReshuffledResponse):
+        yield from _of_epochs(response)
+        return
     if not response.in_parameters:
         yield paragraph(*in_words("the x-parts of what is computed in the state z = (x, m − ι(x)), at rest on Γ, with "),
                         Math(r"A = I - \partial G"),
@@ -152,6 +155,26 @@ def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
                     *in_words(" has in the eigenvectors of ∇²L the entries "), where, ":")  # fmt: skip
     yield Formula(
         (rf"{inverse.symbol} &= {inverse.definition}", rf"\kappa({first}, {second}) &= {expression_latex(kernel)}")
+    )
+
+
+def _of_epochs(response: ReshuffledResponse) -> Iterator[Block]:
+    """σ_a, and what fluctuates within an epoch."""
+    n = response.samples
+    yield paragraph(*in_words("with the deviations "), Math(r"\sigma_a"),
+                    *in_words(" of the samples, which sum to zero, and "),
+                    Math(r"\Sigma = \textstyle\sum_a \sigma_a\sigma_a^{\top}"),
+                    *in_words("." if response.is_still else ", and"))  # fmt: skip
+    if response.is_still:
+        return
+    weight = rf"\tfrac{{1}}{{{n * (n - 1)}}}\textstyle\sum_{{m=1}}^{{{n - 1}}} ({n} - m)(1-\eta\lambda)^{{m-1}}"
+    led = r"(1-\eta a)\,w(a) - (1-\eta b)\,w(b)"
+    yield Formula(
+        (
+            r"S &= \Sigma_{\perp} \circ \kappa",
+            rf"\kappa(a, b) &= \frac{{1 - {led}}}{{a + b - \eta a b}}",
+            rf"w(\lambda) &= {weight}",
+        )
     )
 
 
@@ -216,7 +239,12 @@ def _term(findings: Findings, term: Term) -> tuple[Block, ...]:
     links = [term.definition, *in_vectors]
     zero = matrix is not None and matrix.is_zero_matrix
     chain = [link for k, link in enumerate(links) if _bare(link) not in map(_bare, (term.symbol, *links[:k]))]
-    return matrix_equation(term.symbol, chain[:1] if zero else chain, matrix, IN_VECTORS if in_vectors else "")
+    return matrix_equation(
+        term.symbol,
+        [link for link in chain[:1] if link != "0"] if zero else chain,
+        matrix,
+        IN_VECTORS if in_vectors else "",
+    )
 
 
 def _bare(tex: str) -> str:

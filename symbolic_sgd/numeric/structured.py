@@ -90,6 +90,11 @@ class Structured:
         """σ, B×(D·Ξ)."""
         return self.compiler(lower([self.derivation.blocks.select("noise_factor")], self.derivation.problem.symbols))
 
+    def noise_curvature(self, points: np.ndarray) -> np.ndarray:
+        """What noise that enters nonlinearly adds to the drift, B×D."""
+        program = self.derivation.program.select("noise_curvature_drift")
+        return self.compiler(lower([program], self.derivation.problem.symbols))(points)
+
     @cached_property
     def third(self) -> Callable[[np.ndarray], np.ndarray]:
         """T(v, w), from rows x, v, w."""
@@ -142,6 +147,7 @@ class _Local:
 
     def __init__(self, points: np.ndarray, hessian: np.ndarray, owner: Structured):
         self.derivation, self.points = owner.derivation, points
+        self.noise_curvature = owner.noise_curvature
         # The optimizer's symbols are among the problem's, a number a point.
         columns = zip(owner.derivation.problem.symbols, points.T, strict=True)
         self.known = {s: column[:, None, None] for s, column in columns}
@@ -210,6 +216,8 @@ class _Local:
 
     def _drift(self) -> np.ndarray:
         total = sum((getattr(self.lines, name) for name in DRIFT_TERMS), start=np.zeros(()))
+        if self.derivation.optimizer.reshuffles:
+            total = total + self.noise_curvature(self.points)
         fields = slow_fields(self.derivation, Graph())
         for field in (
             evaluate(Program.of(fields), self.derivation.problem.symbols, self.points).values() if fields else ()

@@ -8,6 +8,7 @@ from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.momentum import HeavyBall, Nesterov
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.preconditioned import Preconditioned
+from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
 from symbolic_sgd.optimizers.second_moments import Adam, RMSprop
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.optimizers.sharpness import SAM, NormalizedGD, RootLoss
@@ -21,6 +22,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "mirror_descent": MirrorDescent,
     "rmsprop": RMSprop,
     "adam": Adam,
+    "random_reshuffling": RandomReshuffling,
     "sam": SAM,
     "normalized_gd": NormalizedGD,
     "root_loss": RootLoss,

@@ -106,6 +106,9 @@ class Optimizer(ABC):
     cycles: ClassVar[bool] = False
     """Whether it draws nothing, and ends in a cycle beside Γ instead of resting on it."""
 
+    reshuffles: ClassVar[bool] = False
+    """Whether the draws of a step of its map are all samples in a random order, and not independent of each other."""
+
     learning_rate: Any
     """η as an exact expression, None where it tends to 0."""
 
@@ -264,6 +267,15 @@ class Optimizer(ABC):
     def curves_noise(self) -> bool:
         """Whether the noise enters its step nonlinearly."""
         return False
+
+    @property
+    def curvature_regularizes(self) -> bool:
+        """Whether what the nonlinearity of its noise adds to the drift is counted in the regularizer."""
+        return False
+
+    def on(self, problem: "Problem") -> "Optimizer":
+        """The same with what it takes from the problem; itself where that is nothing."""
+        return self
 
     def check(self, problem: "Problem") -> None:
         """Raise where it does not fit the problem."""

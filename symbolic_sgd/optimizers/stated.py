@@ -103,7 +103,8 @@ def stated_document(problem: Problem, optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _fields(kind: str) -> tuple[Field[Any], ...]:
-    return fields(OPTIMIZERS[kind])  # type: ignore[arg-type]  (each is a dataclass)
+    """Without those that are no part of what is stated, as what is read off a problem."""
+    return tuple(f for f in fields(OPTIMIZERS[kind]) if f.compare)  # type: ignore[arg-type]  (each is a dataclass)
 
 
 def _advice(word: str, known: tuple[str, ...], words: str) -> str:

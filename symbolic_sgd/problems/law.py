@@ -45,13 +45,13 @@ def noise_law(problem: Problem) -> NoiseLaw:
         return NoiseLaw(Program.of({"steps": stated.columns}), stated.weights, symmetric=False)
     count = stated.columns.shape[1]
     steps = stated.factor.map(lambda s: s.graph.power(s.graph.constant(count), s.graph.constant(Fraction(1, 2))) * s)
-    if _sums_to_zero(problem, stated):
+    if sums_to_zero(problem, stated):
         return NoiseLaw(Program.of({"steps": steps}), (Fraction(1, count),) * count, symmetric=False)
     both = Matrix(tuple(row + tuple(-s for s in row) for row in steps.rows))
     return NoiseLaw(Program.of({"steps": both}), (Fraction(1, 2 * count),) * (2 * count), symmetric=True)
 
 
-def _sums_to_zero(problem: Problem, stated: NoiseColumns) -> bool:
+def sums_to_zero(problem: Problem, stated: NoiseColumns) -> bool:
     """Whether Σ_ξ σ_ξ = 0 identically in x, decided at random points to 50 digits."""
     factor = stated.factor
     return _vanish(problem, [row[0].graph.total(row) for row in factor.rows], factor.entries)

@@ -33,7 +33,8 @@ class Curl:
 
 @dataclass(frozen=True)
 class RegularizationForm:
-    """ω = ⟨b, dY⟩ with b = mixed + normal regularization, and −∂Φ∇R₀ of a perturbed loss; in the metric S⁻¹ for a preconditioner S.
+    """ω = ⟨b, dY⟩ with b = mixed + normal regularization, −∂Φ∇R₀ of a perturbed loss and what reshuffled samples add; in the metric S⁻¹ for
+    a preconditioner S.
 
     Args:
         derivation: where it comes from.

@@ -20,12 +20,14 @@ from symbolic_sgd.manifold.critical_equations import component_equations
 from symbolic_sgd.manifold.inner_functions import sums_on_component
 from symbolic_sgd.manifold.precise import PrecisePoint
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
+from symbolic_sgd.regularizer.epochs import potential_of_epochs
 from symbolic_sgd.regularizer.loops import CurveTracer, Loop
 from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
 from symbolic_sgd.regularizer.scatter import FloatManifold
 from symbolic_sgd.regularizer.spectral import Spectrum, sharpness_potential, spectral_potential
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.response import ReshuffledResponse
 
 SEED = 20221
 """The decision is the same in every run."""
@@ -83,11 +85,16 @@ class Regularizer:
         return None if self.expression is None else rf"$\displaystyle R = {ReadersLatex().written(self.expression)}$"
 
 
+def regularization_words(derivation: Derivation) -> str:
+    """What R is the potential of."""
+    further = " + noise curvature drift" if derivation.optimizer.curvature_regularizes else ""
+    return f"mixed + normal regularization{further}"
+
+
 def _along_arcs(derivation: Derivation) -> str:
     """A theorem: 1-forms on an arc are exact."""
-    covector = (
-        "S_P⁻¹(mixed + normal regularization)" if derivation.optimizer.in_metric else "mixed + normal regularization"
-    )
+    words = regularization_words(derivation)
+    covector = f"S_P⁻¹({words})" if derivation.optimizer.in_metric else words
     return (
         f"Γ is a curve, and along every arc of it on which the formulas hold a regularizer exists: R = −∫⟨{covector}, dY⟩, unique up to a "
         "constant; sde.regularizer_along(point, length=…) has its values, and sde.in_chart(…).regularizer is the integral"
@@ -141,6 +148,9 @@ def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regulariz
         return VANISHING
     if not all(entry.is_zero for entry in mixed.entries):
         return None
+    if isinstance(derivation.response, ReshuffledResponse):
+        of_epochs = potential_of_epochs(derivation, derivation.response)
+        return None if of_epochs is None else Regularizer(*of_epochs)
     if isinstance(derivation.optimizer, SharpnessDescent):
         return Regularizer(
             sharpness_potential(derivation, derivation.optimizer), "R is a function of the largest curvature λ₁"
@@ -206,7 +216,8 @@ class _Decision:
         self.effort.finish()
         if self.unproved is not None:
             raise self._undecided(
-                f"R = {self.unproved.expression} was found: to 50 digits, mixed + normal regularization are −∂Φ{self._by_metric}∇R at "
+                f"R = {self.unproved.expression} was found: to 50 digits, {regularization_words(self.derivation)} are "
+                f"−∂Φ{self._by_metric}∇R at "
                 f"all of {self.unproved.points} points of Γ that were looked at, but that it is so on all of Γ was not proved"
             )
         raise self._undecided(f"{self._known()}, but no closed form of it was found; {self.effort.words()}")

@@ -59,7 +59,7 @@ class Spectrum:
         for program in (self.derivation.guard, self.derivation.blocks):
             hessian = program.select("hessian").on(Graph())["hessian"]
             written.append(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0])
-        shortest = [_short(e) for e in written]
+        shortest = [short(e) for e in written]
         least = min(shortest, key=reading_cost)
         return shortest[0] if reading_cost(shortest[0]) <= MUCH * reading_cost(least) else least
 
@@ -106,7 +106,7 @@ class Spectrum:
         trace = self.trace()
         if self.derivation.codimension == 1:
             return [trace]
-        gap = sp.sqrt(_short(2 * self.power_sum(2) - trace**2))
+        gap = sp.sqrt(short(2 * self.power_sum(2) - trace**2))
         return [(trace + gap) / 2, (trace - gap) / 2]
 
     @staticmethod
@@ -116,7 +116,7 @@ class Spectrum:
                 f"the regularizer is the logarithm of a {matrix.rows}×{matrix.rows} determinant, too large to be written out: "
                 "use sde.lambdify() for the regularization itself"
             )
-        return _short(_minor(matrix))
+        return short(_minor(matrix))
 
 
 @dataclass(frozen=True)
@@ -130,7 +130,7 @@ class MetricSpectrum(Spectrum):
         return self.metric * self.derivation.blocks.expand("hessian")
 
     def trace(self) -> Expression:
-        return _short(self._leaning.trace())
+        return short(self._leaning.trace())
 
     def volume(self) -> Expression:
         """e_M(S∇²L) = det K det FᵀSF for ∇²L = F K Fᵀ, without a factor that is constant on Γ."""
@@ -162,7 +162,7 @@ class MetricSpectrum(Spectrum):
         return self.trace() if k == 1 else sp.expand((self._leaning**k).trace())
 
 
-def _short(expression: Expression) -> Expression:
+def short(expression: Expression) -> Expression:
     """What is shortest to read of a sum that is multiplied out: squares of sums, or common factors taken out."""
     expanded = multiplied_out(expression, LARGEST_SUM)
     if len(sp.Add.make_args(expanded)) > LARGEST_SUM or sp.count_ops(expanded) > 10 * LARGEST_SUM:
@@ -198,7 +198,7 @@ def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
         ]
     for factor, g, further, noise in choices:
         if factor is not None and g is not None:
-            total = _sum_of_integrals(g, spectrum)
+            total = sum_of_integrals(g, spectrum)
             if total is None:
                 return None
             shown = str(g.subs(A, sp.Symbol("lambda"))).replace("lambda", "λ")
@@ -250,7 +250,7 @@ def sharpness_potential(derivation: Derivation, optimizer: SharpnessDescent) -> 
     return optimizer.potential.subs(A, Program.of({"steepest": Matrix.column([steepest])}).expand("steepest")[0, 0])
 
 
-def _sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
+def sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
     """Σ_i G(λ_i), up to a constant, by partial fractions with linear denominators."""
     if not by_polynomials(g, A):
         return _sum_of_damped_integrals(g, spectrum)

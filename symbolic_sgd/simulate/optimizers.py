@@ -11,6 +11,7 @@ from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.random_move import ALL
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import learning_rate_of, positive
@@ -99,7 +100,7 @@ class Tuned:
 
     def bounds(self, problem: Problem, law: Law) -> Bounds:
         """What its learning rate is held against."""
-        ours = isinstance(self.optimizer, SGD)
+        ours = isinstance(self.optimizer, (SGD, RandomReshuffling))  # one sample a step
         descent = law.descent(problem, self.rate, self.values, self.scale) if ours else None
         # With a preconditioner the edge is not one of ∇²L.
         edge = None if self.optimizer.in_metric else at_numbers(self.optimizer, self.values, self.stated).edge

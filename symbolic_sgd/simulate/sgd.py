@@ -14,7 +14,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Instruction, Program, evaluate
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.in_place import InPlaceProgram
-from symbolic_sgd.numeric.optimizer_move import noiseless_move, optimizer_move
+from symbolic_sgd.numeric.optimizer_move import OptimizerMove, noiseless_move, optimizer_move
 from symbolic_sgd.numeric.random_move import ALL, SIGN, RandomMove, canonical_move, drawn_move, sgd_moves
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.law import check_law
@@ -131,13 +131,32 @@ def iterated(
         scale: ε; ρ of SAM.
         values: of the constants, the optimizer's own symbols among them.
     """
+    if optimizer.reshuffles:
+        return _reshuffled(optimizer, problem, law, rate, scale, values)
     draw = law.move(optimizer.noise_source(problem), ALL, scale)
     move = optimizer_move(optimizer, problem, draw, rate, scale)
-    drawn = tuple(a for symbols in move.draws for a in symbols)
-    program = InPlaceProgram(with_values(move.program, values), (*move.state, *drawn))
     increments = _increments(draw, values)
     repeated = increments if len(move.draws) == 1 else Repeated(increments, len(move.draws))
-    return Iterated(len(move.state), program, repeated)
+    return _iterated(move, repeated, values)
+
+
+def _reshuffled(
+    optimizer: Optimizer, problem: Problem, law: Law, rate: Fraction | None, scale: Fraction, values: Values
+) -> Iterated:
+    """An optimizer whose draws are all samples in a random order: b = n of n without replacement."""
+    if not isinstance(law, TrueLaw):
+        raise BadInput(
+            f"{optimizer.label} visits the samples themselves: leave law= out, or simulate SGD by another law"
+        )
+    draw = law.move(problem, ALL, scale)
+    move = optimizer_move(optimizer, problem, draw, rate, scale)
+    return _iterated(move, Batches(np.stack(_variants(draw, values)), len(move.draws)), values)
+
+
+def _iterated(move: OptimizerMove, increments: Increments, values: Values) -> Iterated:
+    drawn = tuple(a for symbols in move.draws for a in symbols)
+    program = InPlaceProgram(with_values(move.program, values), (*move.state, *drawn))
+    return Iterated(len(move.state), program, increments)
 
 
 # --- in columns of replicas ---------------------------------------------------------------------

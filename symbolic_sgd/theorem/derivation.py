@@ -21,7 +21,6 @@ from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
-from symbolic_sgd.optimizers.kernel import LARGEST_POWER
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.perturbed import OnPerturbedLoss
@@ -37,7 +36,15 @@ from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_man
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
 from symbolic_sgd.theorem.perturbed import on_perturbed_loss
-from symbolic_sgd.theorem.response import LeadingResponse, Response, check_codimension, response_of
+from symbolic_sgd.theorem.reshuffling import with_reshuffling
+from symbolic_sgd.theorem.response import (
+    LeadingResponse,
+    ReshuffledResponse,
+    Response,
+    check_codimension,
+    response_of,
+    shorter,
+)
 from symbolic_sgd.theorem.second_moments import with_second_moments
 from symbolic_sgd.theorem.sharpness import no_noise, sharpness_terms
 from symbolic_sgd.theorem.size import check_expected_size, check_size
@@ -210,6 +217,30 @@ BY_PERTURBATION = {
 }
 """For a loss that every step perturbs by ξ of covariance V: the mean of its gradients is ∇L + ε²∇R₀."""
 
+BY_RESHUFFLING = {
+    "lyapunov_solution": r"\Sigma_{\perp} \circ \kappa",
+    "tangent_noise": "0",
+    "tangent_noise_compensation": "0",
+    "mixed_regularization": r"-\partial\Phi\,\partial^2(\nabla L)[\Sigma_{\perp\parallel} \circ \kappa]",
+    "noise_curvature_drift": r"-\partial\Phi \textstyle\sum_a \partial\sigma_a\,w(\nabla^2 L)\,\sigma_a",
+    "drift": r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
+}
+"""For samples that every epoch visits once, at a learning rate that stays: w(λ) = Σ_m (n − 1 − m)(1 − ηλ)ᵐ/(n(n − 1)), m ≤ n − 2."""
+
+BY_RESHUFFLING_SLOWLY = {
+    "lyapunov_solution": "0",
+    "tangent_noise": "0",
+    "tangent_noise_compensation": "0",
+    "mixed_regularization": "0",
+    "normal_regularization": "0",
+    "noise_curvature_drift": r"-\tfrac12\,\partial\Phi \textstyle\sum_a \partial\sigma_a\,\sigma_a",
+    "drift": r"b_{\parallel} + b_{\perp\parallel} + b_{\perp}",
+}
+"""The same where the learning rate tends to 0: w = ½."""
+
+OF_GRADIENTS = {"noise_curvature_drift": r"-\tfrac14\,\partial\Phi\,\nabla\,\mathrm{tr}\,\Sigma"}
+"""Of sample losses, whose deviations are gradients."""
+
 BY_LEADING = {
     "lyapunov_solution": r"s(\lambda_1)\,u_1 u_1^{\top}",
     "tangent_noise": "0",
@@ -238,6 +269,9 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
         others = BY_METRIC | (BY_MOMENTS if remembers else {}) | (BY_MOMENTUM if response.mixed != 1 else {})
     elif isinstance(response, LeadingResponse):
         others = BY_LEADING
+    elif isinstance(response, ReshuffledResponse):
+        others = BY_RESHUFFLING_SLOWLY if response.is_still else BY_RESHUFFLING
+        others = others | (OF_GRADIENTS if response.is_still and response.of_losses else {})
     elif not response.is_lyapunov:
         others = others | (BY_SAMPLES if response.kernel is None else BY_KERNEL)
     others = others | (BY_PERTURBATION if isinstance(optimizer, OnPerturbedLoss) else {})
@@ -331,9 +365,10 @@ class Derivation:
 
     @property
     def regularizing(self) -> tuple[str, ...]:
-        """The terms that R is the potential of: mixed and normal regularization, and −∂Φ∇R₀ of a perturbed loss."""
+        """The terms that R is the potential of: mixed and normal regularization, −∂Φ∇R₀ of a perturbed loss, what samples add."""
         own = ("mixed_regularization", "normal_regularization")
-        return own if self.optimizer.mean_potential is None else (*own, CURVED.name)
+        counted = self.optimizer.mean_potential is not None or self.optimizer.curvature_regularizes
+        return (*own, CURVED.name) if counted else own
 
     def __repr__(self) -> str:
         size = self.program.select("drift").operations
@@ -396,6 +431,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
         BadInput: the optimizer's limit on this noise is not covered.
         Unstable: the optimizer stays near no point of Γ that was found.
     """
+    optimizer = optimizer.on(problem)
     progress("foreseeing the size of the derivation")
     check_expected_size(problem)
     # Γ first: how many normal directions there are decides the size of everything that follows.
@@ -441,6 +477,8 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     if isinstance(normal, ObliqueGeometry) and normal.mirror is not None:
         bent = normal.mirror.second(noise.stated.factor @ noise.stated.factor.T)
         drift = replace(drift, curved=manifold.without_zeros(normal.tangent_part(bent).scaled(normal.half)))
+    if isinstance(response, ReshuffledResponse):
+        drift = with_reshuffling(drift, normal, noise, response)
     moments = optimizer.second_moments(manifold.problem)
     if moments is not None:
         drift = with_second_moments(drift, normal, noise, optimizer, moments)
@@ -562,8 +600,7 @@ def _distinct(normal: NodeGeometry, response: Response) -> Program | None:
     difference = _discriminant(elementary_symmetric(hessian, manifold.codimension))
     if manifold.proved_zero([difference])[0]:
         raise BadInput(
-            f"curvatures of Γ are equal on all of it, where {response.words} is not written out: state a round of at most "
-            f"{LARGEST_POWER} steps instead, by steps= and learning_rate="
+            f"curvatures of Γ are equal on all of it, where {response.words} is not written out. {shorter(response)}"
         )
     return Program.of({"distinct": Matrix.column([difference])})
 

@@ -8,7 +8,7 @@ from typing import Any, Generic, Protocol, TypeVar
 
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.theorem.geometry import Bilinear, Geometry, NodeGeometry, Vector
-from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
+from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, zeros
 from symbolic_sgd.theorem.response import PLAIN_RESPONSE, Response
 from symbolic_sgd.theorem.structure import NormalNoise, normal_noise
 
@@ -112,7 +112,7 @@ def drift_terms(
 ) -> DriftTerms:
     """The blocks of ½∂²Φ[Σ] for a derivation, with S by the response of an optimizer, and −∂Φg for its slow fields, by their terms."""
     manifold, across = normal.frame.manifold, normal_noise(normal, noise, response)
-    cross = normal.inverse(noise.cross)
+    cross = zeros(normal.inverse(noise.cross)) if response.is_still else normal.inverse(noise.cross)
     # A function of H would be computed for nothing where it is applied to zero, or is 1.
     if response.mixed != 1 and not all(entry.is_zero for entry in cross.entries):
         cross = normal.function(response.mixed, cross)

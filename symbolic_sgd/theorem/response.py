@@ -20,9 +20,10 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, ProblemTooLarge
 from symbolic_sgd.optimizers.kernel import LARGEST_POWER, LYAPUNOV, A, B, Kernel, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
-from symbolic_sgd.problems.noise import share_of_one
+from symbolic_sgd.problems.noise import SamplingNoise, share_of_one
 from symbolic_sgd.problems.problem import Problem
 
 HALF = Fraction(1, 2)
@@ -80,6 +81,11 @@ class Response(ABC):
     def is_lyapunov(self) -> bool:
         """Whether it is plain SGD's at a learning rate that tends to 0."""
         return self.kernel is LYAPUNOV
+
+    @property
+    def is_still(self) -> bool:
+        """Whether nothing fluctuates across Γ, to the order that counts: S = 0."""
+        return False
 
     @property
     def mixed(self) -> Expression:
@@ -161,6 +167,33 @@ class MetricResponse(KernelResponse):
     @property
     def words(self) -> str:
         return f"{self.kernel.name}, in the metric of the preconditioner"
+
+
+@dataclass(frozen=True)
+class ReshuffledResponse(KernelResponse):
+    """S = Σ_⊥∘k for the covariances of an epoch, beside which the drift has what the noise of the parameters' own motion brings.
+
+    Args:
+        samples: n.
+        rate: η; None where it tends to 0, and S = 0.
+        of_losses: whether the samples are losses, so that their deviations are gradients.
+    """
+
+    samples: int
+    rate: Expression | None
+    of_losses: bool
+
+    @property
+    def in_parameters(self) -> bool:
+        return False
+
+    @property
+    def is_still(self) -> bool:
+        return self.rate is None
+
+    @property
+    def words(self) -> str:
+        return "the noise of an epoch sums to zero" if self.is_still else super().words
 
 
 @dataclass(frozen=True)
@@ -289,9 +322,15 @@ def check_codimension(response: Response, codimension: int) -> None:
     if isinstance(response, KernelResponse) and not response.kernel.by_polynomials and codimension > MOST:
         raise ProblemTooLarge(
             f"{response.words} is no quotient of polynomials of moderate degree, so that its formulas need the curvatures themselves, "
-            f"which are written out for M ≤ {MOST} of them; here M = {codimension}. State a round of at most {LARGEST_POWER} "
-            "steps instead, by steps= and learning_rate="
+            f"which are written out for M ≤ {MOST} of them; here M = {codimension}. {shorter(response)}"
         )
+
+
+def shorter(response: Response) -> str:
+    """What to state in the place of a kernel that is no quotient of polynomials of moderate degree."""
+    if isinstance(response, ReshuffledResponse):
+        return f"State at most {LARGEST_POWER + 1} samples, or leave learning_rate out"
+    return f"State a round of at most {LARGEST_POWER} steps instead, by steps= and learning_rate="
 
 
 def function_of(h: Expression, b: Matrix, e: Sequence[Node], right: Matrix) -> Matrix:
@@ -328,6 +367,9 @@ def response_of(optimizer: Optimizer, problem: Problem, *, interpolating: bool) 
     """
     if isinstance(optimizer, SharpnessDescent):
         return LeadingResponse(optimizer.weight, optimizer.label)
+    if isinstance(optimizer, RandomReshuffling):
+        of_losses = isinstance(problem.noise, SamplingNoise)
+        return ReshuffledResponse(optimizer.kernel, optimizer.epoch, optimizer.learning_rate, of_losses)
     if optimizer.kernel is None:
         return MapResponse()
     drawn = problem.noise.samples(problem) if optimizer.is_finite else None

@@ -16,7 +16,7 @@ from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, ObliqueGeometry
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold
 from symbolic_sgd.theorem.normal_frame import FRAMELESS_DIMENSION
-from symbolic_sgd.theorem.response import MinibatchResponse, Response
+from symbolic_sgd.theorem.response import MinibatchResponse, ReshuffledResponse, Response
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,8 @@ def never_at_the_edge(optimizer: Optimizer, response: Response, proportion: Expr
         or optimizer.has_slow_field
         or optimizer.mean_potential is not None
     ):
+        return False
+    if isinstance(response, ReshuffledResponse):  # what the samples add to the drift need not descend anything
         return False
     return sp.cancel(1 / g).subs(A, optimizer.edge).equals(0) is True
 

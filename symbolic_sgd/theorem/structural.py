@@ -9,7 +9,7 @@ import re
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from symbolic_sgd.algebra.vector_expressions import (
     Name,
     Product,
     VectorExpression,
+    apply,
     parts_of,
 )
 from symbolic_sgd.errors import ExpressionTooLarge
@@ -34,7 +35,7 @@ from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.problems.problem import Landscape
 from symbolic_sgd.theorem.derivation import CURVED, DRIFT_TERMS, IMPOSED, Derivation
-from symbolic_sgd.theorem.response import LeadingResponse, MinibatchResponse, Response
+from symbolic_sgd.theorem.response import LeadingResponse, MinibatchResponse, ReshuffledResponse, Response
 
 ZERO = Product(Fraction(0))
 
@@ -77,6 +78,8 @@ BENT = Name("b_ξξ", r"b_{\xi\xi}")
 MEAN = Name("∇R₀", r"\nabla R_0")
 SLOW = {IMPOSED.name: (OWN, FIELD), CURVED.name: (BENT, MEAN)}
 """The drifts −∂Φg: their letters, and those of g."""
+NOISE_SLOPE, LED, MULTIPLIER = Name("∂σ", r"\partial\sigma"), Name("w", "w"), Name("B", "B")
+TRACE_SLOPE = Name("∇tr Σ", r"\nabla\,\mathrm{tr}\,\Sigma")
 
 HALF = Fraction(1, 2)
 
@@ -94,6 +97,13 @@ class Line:
     name: Name
     value: VectorExpression
     term: str | None = None
+
+
+PROJECTION = (
+    Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN, RANK), "hessian_pinv"),
+    Line(TANGENT, IDENTITY - HESSIAN @ PSEUDO_INVERSE, "tangent_projection"),
+)
+"""∂Φ and ∇²L† from ∇²L."""
 
 
 @dataclass(frozen=True)
@@ -136,6 +146,7 @@ class StructuralFormulas:
         mirror: the program of ∂_a∇²ψ, one below the other, for mirror descent.
         hessian: ∇²L on Γ, where L = Σ h_i(f_i).
         mean: R₀ of a perturbed loss, where it varies on Γ.
+        noise_slope: the program of Σ_a ∂σ_a v_a in the parameters and in symbols v_ia, where a line holds it.
     """
 
     parameters: tuple[sp.Symbol, ...]
@@ -149,6 +160,7 @@ class StructuralFormulas:
     mirror: Program | None = None
     hessian: VectorExpression | None = None
     mean: Expression | None = None
+    noise_slope: "ThirdDerivative | None" = None
 
     @property
     def definitions(self) -> dict[str, VectorExpression | SymbolicMatrix]:
@@ -187,6 +199,8 @@ class StructuralFormulas:
             values[DUAL_SECOND.name] = self._dual_second(values[PRECONDITIONER.name], point)
         if self.third is not None:
             values[THIRD.name] = values[SECOND.name] = self.third.at(point)
+        if self.noise_slope is not None:
+            values[NOISE_SLOPE.name] = self.noise_slope.at(point)
         values |= self._of_response(values, point)
         for line in self.lines:
             zero = line.term is not None and line.value is ZERO
@@ -206,7 +220,10 @@ class StructuralFormulas:
         if self.response.kernel is None:
             return {}
         function = self.response.kernel.function
-        return {KERNEL.name: lambda a, b: number_at(function(A, B), {**point, A: a, B: b})}
+        kernel = {KERNEL.name: lambda a, b: number_at(function(A, B), {**point, A: a, B: b})}
+        if not isinstance(self.response, ReshuffledResponse):
+            return kernel
+        return {**kernel, LED.name: partial(_led, self.response.samples)}
 
     def _dual_second(
         self, metric: PreciseMatrix, point: Mapping[sp.Symbol, PreciseNumber]
@@ -240,8 +257,8 @@ class StructuralFormulas:
         graph = Graph()
         known = {graph.symbol(s): from_sympy(sp.sympify(a), graph) for s, a in values.items()}
         entries = {name: matrix.replace(known) for name, matrix in self.entries.on(graph).items()}
-        third = None if self.third is None else self.third.subs(values)
-        return replace(self, entries=Program.of(entries), third=third)
+        third, slope = (None if e is None else e.subs(values) for e in (self.third, self.noise_slope))
+        return replace(self, entries=Program.of(entries), third=third, noise_slope=slope)
 
     # --- as it is written: letters that the problem uses are bold ---------------------------------
 
@@ -302,6 +319,16 @@ class StructuralFormulas:
         if WEIGHT.name in used and isinstance(self.response, LeadingResponse):
             s = self.response.weight.subs(A, sp.Symbol("lambda"))
             yield Given("s(λ)", r"s(\lambda)", str(s).replace("lambda", "λ"), sp.latex(s), s)
+        if LED.name in used and isinstance(self.response, ReshuffledResponse):
+            n = self.response.samples
+            yield Given(
+                "w(B)",
+                "w(B)",
+                f"Σ_m ({n - 1} - m) Bᵐ/{n * (n - 1)}, m = 0 … {n - 2}",
+                rf"\tfrac{{1}}{{{n * (n - 1)}}}\textstyle\sum_{{m=0}}^{{{n - 2}}} ({n - 1} - m)\,B^m",
+            )
+        if NOISE_SLOPE.name in used:
+            yield Given("∂σ[V]", r"\partial\sigma[V]", "Σₐ ∂σₐ Vₐ", r"\textstyle\sum_a \partial\sigma_a V_a")
         if DUAL_SECOND.name in used:
             yield Given(
                 "x″", "x''", "the second derivative of x(y), y = ∇ψ(x)", r"\partial_y^2 x,\quad y = \nabla\psi(x)"
@@ -423,9 +450,17 @@ def _bold(name: Name) -> Name:
     return Name(name.name.translate(BOLD), name.tex.replace(letter, f"{command}{{{letter}}}", 1), name.number)
 
 
+def _led(count: int, step: PreciseMatrix, right: PreciseMatrix) -> PreciseMatrix:
+    """w(B) right, Σ_m (n − 1 − m)Bᵐ/(n(n − 1)) right for m ≤ n − 2."""
+    total, power = 0 * right, right
+    for m in range(count - 1):
+        total, power = total + (count - 1 - m) * power, step * power
+    return total / (count * (count - 1))
+
+
 @dataclass(frozen=True)
 class ThirdDerivative:
-    """∂²(∇L)[B] as a program in x and in B.
+    """∂²(∇L)[B] as a program in x and in B, or another function that is linear in a matrix B.
 
     Args:
         program: of `third`, D×1.
@@ -441,10 +476,12 @@ class ThirdDerivative:
         return ThirdDerivative.by(landscape, landscape.third_derivative)
 
     @staticmethod
-    def by(landscape: Landscape, contracted: Callable[[Matrix], Matrix]) -> "ThirdDerivative":
-        """Of B ↦ a column, on the landscape's graph."""
-        d = range(landscape.dimension)
-        symbols = [[sp.Dummy("B") for _ in d] for _ in d]
+    def by(
+        landscape: Landscape, contracted: Callable[[Matrix], Matrix], columns: int | None = None
+    ) -> "ThirdDerivative":
+        """Of B ↦ a column, on the landscape's graph; B is D×D, or has so many columns."""
+        wide = landscape.dimension if columns is None else columns
+        symbols = [[sp.Dummy("B") for _ in range(wide)] for _ in range(landscape.dimension)]
         b = Matrix.of([landscape.graph.symbol(s) for s in row] for row in symbols)
         program = Program.of({"third": contracted(b)})
         return ThirdDerivative(program, tuple(s for row in symbols for s in row))

@@ -25,7 +25,7 @@ from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
 from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_fields, zero_terms
 from symbolic_sgd.theorem.derivation import Derivation
-from symbolic_sgd.theorem.response import LeadingResponse
+from symbolic_sgd.theorem.response import LeadingResponse, ReshuffledResponse
 from symbolic_sgd.theorem.structural import (
     ACROSS,
     BEND,
@@ -43,6 +43,7 @@ from symbolic_sgd.theorem.structural import (
     MIXED,
     NOISE,
     NORMAL,
+    PROJECTION,
     PROPORTION,
     PSEUDO_INVERSE,
     RANK,
@@ -68,6 +69,7 @@ from symbolic_sgd.theorem.structural import (
     totalled,
     used,
 )
+from symbolic_sgd.theorem.structural_epochs import of_epochs
 from symbolic_sgd.theorem.structural_metric import of_metric
 
 QUARTER = Fraction(1, 4)
@@ -85,6 +87,8 @@ def structural_formulas(derivation: Derivation) -> StructuralFormulas:
         return of_metric(derivation)
     if isinstance(derivation.response, LeadingResponse):
         return _of_sharpness(derivation)
+    if isinstance(derivation.response, ReshuffledResponse):
+        return of_epochs(derivation, derivation.response)
     if not derivation.response.in_parameters:
         return _of_map(derivation)
     composed = composed_formulas(derivation, next(iter(SOLVERS.values())))
@@ -367,12 +371,6 @@ def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
 def _weighted(k: VectorExpression, w: VectorExpression) -> VectorExpression:
     """WK, where K may be a number."""
     return k @ w if k.scalar else w @ k
-
-
-PROJECTION = (
-    Line(PSEUDO_INVERSE, apply("pseudo_inverse", HESSIAN, RANK), "hessian_pinv"),
-    Line(TANGENT, IDENTITY - HESSIAN @ PSEUDO_INVERSE, "tangent_projection"),
-)
 
 
 def _of_map(derivation: Derivation) -> StructuralFormulas:

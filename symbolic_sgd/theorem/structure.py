@@ -63,6 +63,9 @@ def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, response: Respons
     if all(entry.is_zero for entry in y.entries):
         zero = Matrix.diagonal(graph, [0] * d)
         return NormalNoise(zero, zero, sp.S.Zero, sp.S.Zero, "Σ_⊥ = 0 on Γ")
+    if response.is_still:
+        zero = Matrix.diagonal(graph, [0] * d)
+        return NormalNoise(zero, zero, None, None, f"S = 0, because {response.words}")
     isotropy, say = _isotropy(manifold, normal, noise), normal.letters
     proportion = _proportion(manifold, normal, noise)
     if not response.is_lyapunov:

@@ -14,6 +14,7 @@ from symbolic_sgd import (
     Nesterov,
     NormalizedGD,
     Preconditioned,
+    RandomReshuffling,
     RMSprop,
     RootLoss,
 )
@@ -104,6 +105,7 @@ EXAMPLES = [
     SAM(learning_rate=0.125),
     NormalizedGD(),
     RootLoss(),
+    RandomReshuffling(learning_rate=0.125, weight_decay=1),
 ]
 
 
