@@ -25,6 +25,7 @@ from symbolic_sgd import (
     NormalizedGD,
     Preconditioned,
     Problem,
+    RandomReshuffling,
     RMSprop,
     RootLoss,
     derive_limiting_sde,
@@ -50,6 +51,13 @@ MOMENTS = 0.5
 
 LEAST = 0.8
 """The smallest u at which a path may rest."""
+
+
+def reshuffled(problem: Problem) -> Problem:
+    """Two samples for each residual, with its label moved by ±1 once and for all, as deviations whose sum is zero."""
+    slopes = [[sp.diff(r, x) for x in problem.parameters] for r in problem.residuals]
+    columns = [sign * sp.Matrix(slope) / sp.sqrt(2 * len(slopes)) for slope in slopes for sign in (1, -1)]
+    return Problem(loss=problem.loss, parameters=problem.parameters, noise=sp.Matrix.hstack(*columns))
 
 
 def perturbed(problem: Problem, noisy: Callable[[sp.Symbol, sp.Symbol], sp.Expr], variance: sp.Expr) -> Problem:
@@ -84,6 +92,7 @@ ROWS = (
     Row("`LocalSGD(2, 2, η)`", "Local SGD, K = n = 2", lambda p: LocalSGD(workers=2, steps=2, learning_rate=eta)),
     Row("`LocalSGD(2, round_time=1)`", "Local SGD, K = 2, ηn = 1", lambda p: LocalSGD(workers=2, round_time=1)),
     Row("`ColouredNoise(½, η)`", "coloured noise, r = ½", lambda p: ColouredNoise(correlation=HALF, learning_rate=eta)),
+    Row("`RandomReshuffling(η)`", "random reshuffling", lambda p: RandomReshuffling(learning_rate=eta), reshuffled),
     Row(
         "`Preconditioned(diag(2, 1, …))`",
         "preconditioned, S = diag(2, 1, …)",

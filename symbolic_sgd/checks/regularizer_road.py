@@ -97,7 +97,7 @@ def _not_run(reason: str) -> Check:
 def _gradient(witness: Witness, regularizer: Expression) -> Check:
     """−∂Φ∇R = mixed + normal, and the drift of the mean of a perturbed loss."""
     by_metric, symbols = "S_P" if witness.derivation.optimizer.in_metric else "", witness.derivation.problem.symbols
-    beside = "" if witness.derivation.optimizer.mean_potential is None else " − ∂Φ∇R₀"
+    beside = " + noise curvature drift" if witness.derivation.optimizer.curvature_regularizes else ""
     name = f"regularizer: −∂Φ{by_metric}∇R = mixed + normal{beside}"
     unknown = sorted(map(str, regularizer.free_symbols - set(symbols)))
     if unknown or regularizer.has(*NO_NUMBERS):

@@ -86,6 +86,10 @@ class OnPerturbedLoss(Optimizer):
         return self.leads
 
     @property
+    def curvature_regularizes(self) -> bool:
+        return self.leads
+
+    @property
     def decay(self) -> Expression:
         return self.base.decay
 

@@ -367,8 +367,7 @@ class Derivation:
     def regularizing(self) -> tuple[str, ...]:
         """The terms that R is the potential of: mixed and normal regularization, −∂Φ∇R₀ of a perturbed loss, what samples add."""
         own = ("mixed_regularization", "normal_regularization")
-        counted = self.optimizer.mean_potential is not None or self.optimizer.curvature_regularizes
-        return (*own, CURVED.name) if counted else own
+        return (*own, CURVED.name) if self.optimizer.curvature_regularizes else own
 
     def __repr__(self) -> str:
         size = self.program.select("drift").operations
