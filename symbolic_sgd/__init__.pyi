@@ -42,6 +42,7 @@ from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling as Rand
 from symbolic_sgd.optimizers.second_moments import Adam as Adam
 from symbolic_sgd.optimizers.second_moments import RMSprop as RMSprop
 from symbolic_sgd.optimizers.sgd import SGD as SGD
+from symbolic_sgd.optimizers.shampoo import Shampoo as Shampoo
 from symbolic_sgd.optimizers.sharpness import SAM as SAM
 from symbolic_sgd.optimizers.sharpness import NormalizedGD as NormalizedGD
 from symbolic_sgd.optimizers.sharpness import RootLoss as RootLoss

@@ -140,13 +140,28 @@ class LimitingSDE(Printable):
     def joint_potential(self) -> sp.Expr | None:
         """E(x, v), which the motion of the parameters and of slow second moments descends; None for optimizers without them.
 
-        With label noise, Σ = κ∇²L, and S(v) = diag s(v), s = ∇ω: dx = −¼ ∂Φ S ∇_x E dt and dv = −c (−∂s)⁻¹ ∂_v E dt on Γ, with
-        E = −(2κ/η) tr log(1 − ηS∇²L/2) − ⟨s(v), v⟩ + ω(v), and E = ⟨s(v), κ diag ∇²L − v⟩ + ω(v) as η → 0.
+        With label noise, Σ = κ∇²L, and S(v) = V*(s(v)), s = ∇ω: dx = −¼ ∂Φ S ∇_x E dt and dv = −c (−∂s)⁻¹ ∂_v E dt on Γ, with
+        E = −(2κ/η) tr log(1 − ηS∇²L/2) − ⟨s(v), v⟩ + ω(v), and E = ⟨s(v), κV(∇²L) − v⟩ + ω(v) as η → 0. V is the diagonal for RMSprop
+        and Adam, and ⟨·,·⟩ and ∂_v are those of symmetric matrices v for one-sided Shampoo.
 
         Raises:
-            Undecided: another noise, momentum at a learning rate that stays, or weight decay: no potential is known there.
+            Undecided: another noise, momentum at a learning rate that stays, weight decay, or two-sided Shampoo: no potential is known
+                there.
         """
         return regularizer.joint_potential.joint_potential(self.derivation)
+
+    @cached_property
+    def quasi_static_regularizer(self) -> sp.Expr | None:
+        """R(x) with dx = −∂Φ S∇R dt where slow second moments have settled (c → ∞), as η → 0; None for optimizers without them.
+
+        With label noise, Σ = κ∇²L, they settle at v = κV(∇²L), and R = ¼ω(κV(∇²L)) for S = V*(∇ω): (√κ/2) tr Diag(∇²L)^{1/2} for Adam
+        and RMSprop with e = 0 and p = ½, (√κ/2) tr (Tr₂∇²L)^{1/2} for one-sided Shampoo. S is that of the settled v.
+
+        Raises:
+            Undecided: another noise, a learning rate that stays, weight decay, or two-sided Shampoo: no potential is known there.
+            ExpressionTooLarge: ∇²L is too large to be written out.
+        """
+        return regularizer.joint_potential.quasi_static_regularizer(self.derivation)
 
     @property
     def manifold(self) -> ManifoldSummary:

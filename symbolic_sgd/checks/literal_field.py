@@ -124,7 +124,8 @@ class LiteralField(LiteralTheorem):
         c, d = number_at(moments.rate, point), self.stated.problem.dimension
         hessian, sigma = self._hessian(point), self._sigma(point)
         covariance, seen = sigma * sigma.T, hessian * terms["lyapunov_solution"] * hessian
-        column = lambda b: mp.matrix([0] * (d - moments.size) + [c * a for a in moments.of(lambda i, j: b[i, j])])  # noqa: E731
+        rows = len(moments.sums)
+        column = lambda b: mp.matrix([0] * (d - rows) + [c * a for a in moments.of(lambda i, j: b[i, j])])  # noqa: E731
         curved = terms["noise_curvature_drift"] + column(covariance)
         normal = terms["normal_regularization"]
         if self.optimizer.is_finite:

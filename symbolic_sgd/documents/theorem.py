@@ -96,7 +96,7 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
 def _bent(optimizer: Optimizer) -> Iterator[Block]:
     """What the letters are of slow second moments, and of dual coordinates."""
     if isinstance(optimizer, SlowSecondMoments):
-        yield paragraph(*in_words("where "), Math("V[B]"), *in_words(" is the diagonal of "), Math("B"),
+        yield paragraph(*in_words("where "), Math("V[B]"), *in_words(" is "), Math(optimizer.moments_written[1]),
                         *in_words(" in the rows of the second moments v, which are slow variables beside the parameters."))  # fmt: skip
     if isinstance(optimizer, MirrorDescent):
         yield paragraph(

@@ -11,6 +11,7 @@ from symbolic_sgd.optimizers.preconditioned import Preconditioned
 from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
 from symbolic_sgd.optimizers.second_moments import Adam, RMSprop
 from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.optimizers.shampoo import Shampoo
 from symbolic_sgd.optimizers.sharpness import SAM, NormalizedGD, RootLoss
 
 OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
@@ -23,6 +24,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "rmsprop": RMSprop,
     "adam": Adam,
     "random_reshuffling": RandomReshuffling,
+    "shampoo": Shampoo,
     "sam": SAM,
     "normalized_gd": NormalizedGD,
     "root_loss": RootLoss,

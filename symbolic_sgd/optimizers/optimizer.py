@@ -35,7 +35,7 @@ NOISE_SCALE = sp.Symbol("epsilon", positive=True)
 """ε, where the noise tends to 0 at a learning rate that stays."""
 
 
-IN_PARAMETERS = ("slow_potential", "preconditioner", "potential")
+IN_PARAMETERS = ("slow_potential", "preconditioner", "potential", "matrices")
 """Fields of optimizers that are functions of the problem's symbols, and bring none of their own."""
 
 
@@ -99,6 +99,9 @@ class Optimizer(ABC):
 
     uses_noise: ClassVar[bool] = True
     """Whether the noise that the problem states plays a part."""
+
+    positive_in_domain: ClassVar[bool] = False
+    """Whether its S is positive definite wherever the conditions on its own slow variables hold."""
 
     takes_perturbations: ClassVar[bool] = False
     """Whether each step takes gradients with fresh noise, linearly, so that a perturbed loss adds no more than its mean."""

@@ -94,8 +94,8 @@ class Noise(ABC):
         """The same noise with f applied to its expressions in the parameters; none by default."""
         return self
 
-    def extended(self, problem: "Problem") -> "Noise":
-        """The same noise where as many further parameters follow, which neither the loss nor the noise moves."""
+    def extended(self, problem: "Problem", further: int) -> "Noise":
+        """The same noise where so many further parameters follow, which neither the loss nor the noise moves."""
         return self
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> "KnownCovariance":
@@ -253,8 +253,8 @@ class GradientNoise(Noise):
     def map(self, f: Callable[[Expression], Expression]) -> Noise:
         return GradientNoise(self.sigma.applyfunc(f))
 
-    def extended(self, problem: "Problem") -> Noise:
-        return GradientNoise(sp.Matrix.vstack(sp.Matrix(self.sigma), sp.zeros(*self.sigma.shape)))
+    def extended(self, problem: "Problem", further: int) -> Noise:
+        return GradientNoise(sp.Matrix.vstack(sp.Matrix(self.sigma), sp.zeros(further, self.sigma.cols)))
 
     def columns(self, problem: "Problem", landscape: Landscape) -> NoiseColumns:
         return NoiseColumns(nodes_of(self.sigma, landscape.graph), (Fraction(1),) * self.sigma.cols, drawn=False)
@@ -280,8 +280,8 @@ class IsotropicNoise(Noise, FamilyNoise):
     def map(self, f: Callable[[Expression], Expression]) -> Noise:
         return IsotropicNoise(f(self._scale))
 
-    def extended(self, problem: "Problem") -> Noise:
-        return GradientNoise(self._scale * sp.eye(problem.dimension)).extended(problem)
+    def extended(self, problem: "Problem", further: int) -> Noise:
+        return GradientNoise(self._scale * sp.eye(problem.dimension)).extended(problem, further)
 
     def known_covariance(self, problem: "Problem", *, interpolating: bool) -> KnownCovariance:
         return KnownCovariance(isotropy=self.isotropy)

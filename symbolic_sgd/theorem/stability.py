@@ -65,11 +65,11 @@ def _across(normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, 
 
 
 def _in_metric(normal: ObliqueGeometry, optimizer: Optimizer) -> Stability | None:
-    """S > 0, where it is not the same everywhere, and I − SH/λ* > 0 across Γ, in the metric S."""
+    """S > 0, where it is not the same everywhere and no condition on the slow variables makes it so, and I − SH/λ* > 0 across Γ, in the metric S."""
     metric, graph = normal.preconditioner, normal.preconditioner[0, 0].graph
     blocks: list[Matrix] = []
     positive: list[Node] = []
-    if normal.bend or any(entry.op != "constant" for entry in metric.entries):
+    if not optimizer.positive_in_domain and (normal.bend or any(entry.op != "constant" for entry in metric.entries)):
         blocks.append(metric)
         pivots = metric.diagonal_entries if metric.is_diagonal else PositiveDefinite.factor(metric).pivots
         positive.extend(pivots if metric.is_diagonal else accumulate(pivots, mul))

@@ -33,6 +33,7 @@ from symbolic_sgd.algebra.vector_expressions import (
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.kernel import A, B
+from symbolic_sgd.optimizers.second_moments import SecondMoments
 from symbolic_sgd.problems.problem import Landscape
 from symbolic_sgd.theorem.derivation import CURVED, DRIFT_TERMS, IMPOSED, Derivation
 from symbolic_sgd.theorem.response import LeadingResponse, MinibatchResponse, ReshuffledResponse, Response
@@ -142,7 +143,7 @@ class StructuralFormulas:
         bends: how many matrices A_1 … A_M stand one below the other in the entries of A; 0 where A is one matrix.
         lines: the equations, in an order in which they can be computed.
         response: how the optimizer turns Σ_⊥ into S.
-        moments: how many slow second moments there are.
+        moments: the slow second moments, if there are any.
         mirror: the program of ∂_a∇²ψ, one below the other, for mirror descent.
         hessian: ∇²L on Γ, where L = Σ h_i(f_i).
         mean: R₀ of a perturbed loss, where it varies on Γ.
@@ -156,7 +157,7 @@ class StructuralFormulas:
     bends: int
     lines: tuple[Line, ...]
     response: Response
-    moments: int = 0
+    moments: SecondMoments | None = None
     mirror: Program | None = None
     hessian: VectorExpression | None = None
     mean: Expression | None = None
@@ -193,7 +194,7 @@ class StructuralFormulas:
         if self.bends and BEND.name in values:
             stacked = values[BEND.name]
             values[BEND.name] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
-        if self.moments:
+        if self.moments is not None:
             values[MOMENTS.name] = self._remembered
         if self.mirror is not None:
             values[DUAL_SECOND.name] = self._dual_second(values[PRECONDITIONER.name], point)
@@ -244,8 +245,9 @@ class StructuralFormulas:
 
     def _remembered(self, b: PreciseMatrix) -> PreciseMatrix:
         """V[B] in the rows of the second moments."""
-        d, size = len(self.parameters), self.moments
-        return mp.matrix([0] * (d - size) + [b[k, k] for k in range(size)])
+        assert self.moments is not None
+        learned = self.moments.of(lambda i, j: b[i, j])
+        return mp.matrix([0] * (len(self.parameters) - len(learned)) + learned)
 
     def _shape(self, term: str | None) -> tuple[int, int]:
         d = len(self.parameters)
@@ -286,7 +288,7 @@ class StructuralFormulas:
             meant.extend(self._numbers(CURVATURES))
         meant.extend(self._of_optimizer(used))
         for name in (PROPORTION, VARIANCE):
-            if name.name in self.entries.names and not self.moments and not self._is_itself(name):
+            if name.name in self.entries.names and self.moments is None and not self._is_itself(name):
                 letter, value = self._letters.get(name.name, name), self.entries.expand(name.name)[0, 0]
                 meant.append(Given(letter.name, letter.tex, str(value), sp.latex(value)))
         return tuple(meant)
@@ -333,13 +335,9 @@ class StructuralFormulas:
             yield Given(
                 "x″", "x''", "the second derivative of x(y), y = ∇ψ(x)", r"\partial_y^2 x,\quad y = \nabla\psi(x)"
             )
-        if MOMENTS.name in used:
-            yield Given(
-                "V[B]",
-                "V[B]",
-                "(0, diag B) in the rows of (x, v)",
-                r"(0, \mathrm{diag}\,B) \text{ in the rows of } (x, v)",
-            )
+        if MOMENTS.name in used and self.moments is not None:
+            text, tex = self.moments.words, self.moments.latex
+            yield Given("V[B]", "V[B]", f"(0, {text}) in the rows of (x, v)", rf"(0, {tex}) \text{{ in the rows of }} (x, v)")
         for name in (TANGENT_FACTOR, FIELD, PRECONDITIONER, RATE, REMEMBERED):
             if name.name in used and name.name in self.entries.names:
                 value = self.entries.expand(name.name)

@@ -109,7 +109,7 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         bends=0,
         lines=lines,
         response=response,
-        moments=0 if moments is None else moments.size,
+        moments=moments,
         mirror=None if mirror is None else _bends(mirror),
     )
 
