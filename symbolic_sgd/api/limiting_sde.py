@@ -672,8 +672,8 @@ def derive_limiting_sde(
     Args:
         problem: a loss and the noise of SGD, or a `Family` of them.
         optimizer: SGD() at a learning rate η → 0 (default), or SGD(learning_rate=η), HeavyBall(…), Nesterov(…), LocalSGD(…),
-            ColouredNoise(…), RandomReshuffling(…), Preconditioned(…), RMSprop(…), Adam(…), IteratedMap(…); its symbols become
-            constants of the problem.
+            ColouredNoise(…), RandomReshuffling(…), Preconditioned(…), RMSprop(…), Adam(…), Shampoo(…), IteratedMap(…);
+            its symbols become constants of the problem.
         progress: told in words what is being done, for large problems.
 
     Raises:

@@ -4,6 +4,7 @@ With S = LLᵀ the coordinates x̃ = L⁻¹x make it plain: the field is L⁻¹F
 second derivatives L⁻¹F″[L·Lᵀ]. What is found there is carried back by L.
 """
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -12,7 +13,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseMatrix
-from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
@@ -44,21 +45,34 @@ class FieldBySymPy(BySymPy):
 
     @cached_property
     def bent(self) -> Contraction:
-        """F″[C]."""
+        """F″[C] on Γ by the product rule: without ∂²S∇L, since ∇L = 0 there."""
         real, graph = self._stand_ins, Graph()
-        field = self._preconditioner * sp.Matrix(real.gradient(self.problem.loss))
-        upper = symmetric_symbols(len(real.variables))
+        stated, variables = self._preconditioner, real.variables
+        upper = symmetric_symbols(len(variables))
+        gradient, d = real.gradient(self.problem.loss), range(len(variables))
+        weights = Matrix.of([graph.symbol(c) for c in row] for row in upper)
+        slopes = [[real.lift(sp.diff(f, s), graph) for s in variables] for f in gradient]
         second = [
-            sp.Add(
-                *[
-                    c * sp.diff(f, s, t)
-                    for s, row in zip(real.variables, upper, strict=True)
-                    for t, c in zip(real.variables, row, strict=True)
-                ]
+            graph.total(
+                weights[i, j] * real.lift(sp.diff(f, s, t), graph)
+                for i, s in enumerate(variables)
+                for j, t in enumerate(variables)
             )
-            for f in field
+            for f in gradient
         ]
-        return Contraction(Program.of({"third": Matrix.column(real.lift(e, graph) for e in second)}), upper)
+
+        def entry(k: int) -> Iterator[Node]:
+            for j in d:
+                factor = stated[k, j]
+                if factor == 0:
+                    continue
+                yield real.lift(factor, graph) * second[j]
+                for i, s in enumerate(variables):
+                    change = sp.diff(factor, s)
+                    if change != 0:
+                        yield 2 * real.lift(change, graph) * graph.total(weights[i, t] * slopes[j][t] for t in d)
+
+        return Contraction(Program.of({"third": Matrix.column(graph.total(entry(k)) for k in d)}), upper)
 
     @property
     def _preconditioner(self) -> Any:

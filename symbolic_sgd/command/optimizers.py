@@ -8,7 +8,7 @@ import sympy as sp
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
 from symbolic_sgd.optimizers.optimizer import Optimizer
-from symbolic_sgd.optimizers.stated import MATRICES, keys, optimizer_of
+from symbolic_sgd.optimizers.stated import MATRICES, SEVERAL, keys, optimizer_of
 from symbolic_sgd.problems.expressions import parse_expression
 from symbolic_sgd.problems.problem_file import ProblemFile, StatedOptimizer
 
@@ -35,6 +35,7 @@ def add_optimizer(parser: argparse.ArgumentParser, *taken: str) -> None:
         if key not in taken:
             words = f"of {', '.join(kinds)}"
             meta = '"A, B; C, D"' if key in MATRICES else "X"
+            words += ", several matrices with | between them" if key in SEVERAL else ""
             group.add_argument(_option(key), dest=f"{PREFIX}{key}", metavar=meta, help=words)
 
 
@@ -62,11 +63,17 @@ def stated_optimizer(options: argparse.Namespace, file: ProblemFile, **further: 
     return optimizer_of(StatedOptimizer(options.optimizer, values, "--optimizer"))
 
 
-def _value(key: str, text: str, names: dict[str, sp.Symbol]) -> sp.Basic:
-    """What was written: an expression, or a matrix as "2, 1/2; 1/2, 1"."""
+def _value(key: str, text: str, names: dict[str, sp.Symbol]) -> sp.Basic | tuple[sp.Basic, ...]:
+    """What was written: an expression, a matrix as "2, 1/2; 1/2, 1", or several of them."""
     where = _option(key)
     if key not in MATRICES:
         return parse_expression(text, names, where=where)
+    if key in SEVERAL:
+        return tuple(_matrix(part, names, where) for part in text.split("|"))
+    return _matrix(text, names, where)
+
+
+def _matrix(text: str, names: dict[str, sp.Symbol], where: str) -> sp.Basic:
     rows = [[parse_expression(cell.strip(), names, where=where) for cell in row.split(",")] for row in text.split(";")]
     if len({len(row) for row in rows}) != 1:
         raise BadInput(f'{where}: the rows are not equally long; write a matrix as "2, 1/2; 1/2, 1"')

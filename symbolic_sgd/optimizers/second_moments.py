@@ -83,7 +83,9 @@ class SlowSecondMoments(Optimizer):
         own(self, "exponent", stated_number(self.exponent, "exponent", least=0))
         own(self, "stabilizer", stated_number(self.stabilizer, "stabilizer"))
         if self.stabilizer.is_negative:
-            raise BadInput(f"stabilizer is {self.stabilizer}; it is added to {self.stabilized}, and has to be 0 or positive")
+            raise BadInput(
+                f"stabilizer is {self.stabilizer}; it is added to {self.stabilized}, and has to be 0 or positive"
+            )
         own(self, "weight_decay", stated_number(self.weight_decay, "weight_decay"))
         own(self, "learning_rate", stated_rate(self.learning_rate))
 
@@ -254,7 +256,8 @@ class SlowSecondMoments(Optimizer):
         step, momentum = "g_k", ""
         if self.first_momentum != 0:
             step, momentum = "m_{k+1}", r"m_{k+1} = \beta_1 m_k + (1 - \beta_1)\,g_k, \quad "
-        return rf"g_k = \nabla L(x_k) + \text{{noise}}, \quad {self._learning(scale)}, \quad {momentum}x_{{k+1}} = x_k - \eta\,{self._scaled(step)}{decay}"
+        noisy = r"g_k = \nabla L(x_k) + \text{noise}, \quad "
+        return rf"{noisy}{self._learning(scale)}, \quad {momentum}x_{{k+1}} = x_k - \eta\,{self._scaled(step)}{decay}"
 
     @abstractmethod
     def _learning(self, scale: str) -> str:

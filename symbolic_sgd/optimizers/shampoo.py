@@ -152,11 +152,14 @@ class Shampoo(SlowSecondMoments):
 
     def positive_moments(self, moments: Sequence[sp.Symbol]) -> list[Expression]:
         """The leading minors."""
-        return [matrix[:k, :k].det() for _, matrix in self._held(self._listed, moments) for k in range(1, matrix.rows + 1)]
+        return [
+            matrix[:k, :k].det() for _, matrix in self._held(self._listed, moments) for k in range(1, matrix.rows + 1)
+        ]
 
     def scaling(self, parameters: Sequence[sp.Symbol], moments: Sequence[Expression]) -> SymbolicMatrix:
         powers = [
-            (side, matrix_power(self._stabilized(held), -self.exponent)) for side, held in self._held(parameters, moments)
+            (side, matrix_power(self._stabilized(held), -self.exponent))
+            for side, held in self._held(parameters, moments)
         ]
         scale = sp.zeros(len(parameters), len(parameters))
         for k in range(0, len(powers), int(self.sides)):
@@ -173,7 +176,7 @@ class Shampoo(SlowSecondMoments):
     def primitive(self, moments: Sequence[Expression]) -> Expression:
         if self.sides == 2:
             raise Undecided(
-                "S = L^(-p) ⊗ R^(-p) is no V*(∇ω) of a function ω of (L, R), of which a joint potential of two-sided Shampoo would be made; "
+                "S = L^(-p) ⊗ R^(-p) is no V*(∇ω) of a function ω of (L, R), of which two-sided Shampoo would have a joint potential; "
                 "where L and R have settled its drift has a curl in general. One-sided Shampoo, sides=1, has one"
             )
         p, total = self.exponent, sp.S.Zero
@@ -235,10 +238,13 @@ def matrix_power(matrix: SymbolicMatrix, exponent: Expression) -> SymbolicMatrix
     """
     if matrix.rows == 1:
         return sp.ImmutableDenseMatrix([[matrix[0, 0] ** exponent]])
-    root, _, determinant = _root(matrix, exponent)
-    base: Any = root if exponent.p >= 0 else root.adjugate() / determinant
-    power: Any = sp.ImmutableDenseMatrix(base ** abs(exponent.p))
-    return power
+    if matrix.rows != 2:
+        return sp.ImmutableDenseMatrix(matrix**exponent)
+    root, trace, determinant = _base(matrix, exponent)
+    weight, constant = sp.S.Zero, sp.S.One  # Xⁿ = weight·X + constant·I, and X² = tr X·X − det X·I
+    for _ in range(abs(exponent.p)):
+        weight, constant = trace * weight + constant, -determinant * weight
+    return sp.ImmutableDenseMatrix(weight * root + constant * sp.eye(2))
 
 
 def trace_of_power(matrix: SymbolicMatrix, exponent: Expression) -> Expression:
@@ -250,23 +256,23 @@ def trace_of_power(matrix: SymbolicMatrix, exponent: Expression) -> Expression:
     """
     if matrix.rows != 2:
         return matrix_power(matrix, exponent).trace()
-    _, trace, determinant = _root(matrix, exponent)
-    if exponent.p < 0:
-        trace, determinant = trace / determinant, 1 / determinant
+    _, trace, determinant = _base(matrix, exponent)
     last, power = sp.Integer(2), trace
     for _ in range(abs(exponent.p)):
         last, power = power, trace * power - determinant * last
     return last
 
 
-def _root(matrix: SymbolicMatrix, exponent: Expression) -> tuple[SymbolicMatrix, Expression, Expression]:
-    """V^{1/2ᵏ}, its trace and its determinant, for q = n/2ᵏ."""
+def _base(matrix: SymbolicMatrix, exponent: Expression) -> tuple[SymbolicMatrix, Expression, Expression]:
+    """X with Xⁿ = Vᵠ for ‖q‖ = n/2ᵏ, two rows, with its trace and its determinant: V^{1/2ᵏ}, or the inverse of that where q < 0."""
     determinant = matrix.det()
     trace, determinant = matrix.trace(), sp.factor(determinant) if sp.count_ops(determinant) < FACTORED else determinant
     for _ in range(int(exponent.q).bit_length() - 1):
         area = sp.sqrt(determinant)
         length = sp.sqrt(trace + 2 * area)
         matrix, trace, determinant = (matrix + area * sp.eye(2)) / length, length, area
+    if exponent.p < 0:
+        return matrix.adjugate() / determinant, trace / determinant, 1 / determinant
     return matrix, trace, determinant
 
 
@@ -294,11 +300,11 @@ def _check_power(rows: int, exponent: Expression) -> None:
     if rows > 2:
         raise BadInput(
             f"a matrix of second moments has {rows} rows, and its power -{exponent} is written out for two rows at most (a whole power for "
-            f"{LARGEST_INVERSE}): for more it holds the roots of a polynomial of degree {rows}. Divide the parameters into smaller matrices, "
-            "take one side of fewer rows, or state the step as an IteratedMap whose state is the root itself"
+            f"{LARGEST_INVERSE}): more make it hold the roots of a polynomial of degree {rows}. Divide the parameters into smaller "
+            "matrices, take one side of fewer rows, or state the step as an IteratedMap whose state is the root itself"
         )
     if not exponent.is_Rational or int(exponent.q) & (int(exponent.q) - 1):
         raise BadInput(
-            f"exponent is {exponent}; powers of matrices of two rows are written out where it is n/2ᵏ, such as 1/2, 1/4 or 1: they are made "
-            "of square roots, and other powers hold the difference of the eigenvalues in a denominator"
+            f"exponent is {exponent}; powers of matrices of two rows are written out where it is n/2ᵏ, such as 1/2, 1/4 or 1: they are "
+            "made of square roots, and other powers hold the difference of the eigenvalues in a denominator"
         )

@@ -9,13 +9,17 @@ import sympy as sp
 from symbolic_sgd.errors import BadInput, ProblemFileError
 from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.second_moments import FOLLOWING
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.as_data import problem_document
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import StatedOptimizer, file_from_document
 
-MATRICES = frozenset({"preconditioner"})
+MATRICES = frozenset({"preconditioner", "matrices"})
 """Keys whose values are matrices."""
+
+SEVERAL = frozenset({"matrices"})
+"""Keys whose values may be several matrices."""
 
 
 def keys() -> dict[str, tuple[str, ...]]:
@@ -50,6 +54,8 @@ def optimizer_of(stated: StatedOptimizer | None) -> Optimizer:
         )
     own = {field.name: field for field in _fields(stated.kind)}
     for key in stated.values:
+        if key == "beta2" and "second_moment_rate" in own:
+            raise ProblemFileError(f"{stated.place}: key 'beta2' is none of {stated.kind}; {FOLLOWING}")
         if key not in own:
             raise ProblemFileError(
                 f"{stated.place}: key {key[:40]!r} is none of {stated.kind}; {_advice(key, tuple(own), 'its keys are')}"
@@ -80,6 +86,8 @@ def optimizer_document(optimizer: Optimizer) -> dict[str, Any]:
 
 
 def _written(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return _written(value[0]) if len(value) == 1 else [_written(matrix) for matrix in value]
     if isinstance(value, sp.MatrixBase):
         return [[str(value[i, j]) for j in range(value.cols)] for i in range(value.rows)]
     return str(value)

@@ -356,12 +356,18 @@ def _optimizer(reader: _Reader) -> StatedOptimizer | None:
     return StatedOptimizer(kind, values, table.place)
 
 
-def _value(reader: _Reader, table: _Table, key: str) -> sp.Basic:
-    """An exact expression, or a matrix where the cell is a list of rows."""
+def _value(reader: _Reader, table: _Table, key: str) -> sp.Basic | tuple[sp.Basic, ...]:
+    """An exact expression; a matrix where the cell is a list of rows; matrices where it is a list of such lists."""
     rows = table.content[key]
     if not isinstance(rows, list):
         return reader.one(table, key)
     where = table.where(key)
+    if rows and all(isinstance(row, list) and row and isinstance(row[0], list) for row in rows):
+        return tuple(_matrix(reader, matrix, f"{where}[{k}]") for k, matrix in enumerate(rows))
+    return _matrix(reader, rows, where)
+
+
+def _matrix(reader: _Reader, rows: list[Any], where: str) -> sp.Basic:
     cells = [
         [reader.exact(cell, f"{where}[{i}]") for cell in _of_kind(row, list, f"{where}[{i}]")]
         for i, row in enumerate(rows)

@@ -50,7 +50,10 @@ def quasi_static_regularizer(derivation: Derivation) -> Expression | None:
     optimizer = derivation.optimizer
     if not isinstance(optimizer, SlowSecondMoments):
         return None
-    finite = (optimizer.is_finite, "v settles at a solution of v = κV(H(1 − ηS(v)H/2)⁻¹), which is not written out, where η stays")
+    finite = (
+        optimizer.is_finite,
+        "v settles at a solution of v = κV(H(1 − ηS(v)H/2)⁻¹), which is not written out, where η stays",
+    )
     _check(derivation, optimizer, "quasi-static regularizer", finite)
     hessian, kappa = derivation.blocks.expand("hessian"), derivation.proportion
     settled = optimizer.second_moments(derivation.problem).of(lambda i, j: kappa * hessian[i, j])

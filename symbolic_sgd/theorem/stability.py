@@ -65,7 +65,7 @@ def _across(normal: NodeGeometry, noise: NoiseOnManifold, optimizer: Optimizer, 
 
 
 def _in_metric(normal: ObliqueGeometry, optimizer: Optimizer) -> Stability | None:
-    """S > 0, where it is not the same everywhere and no condition on the slow variables makes it so, and I − SH/λ* > 0 across Γ, in the metric S."""
+    """S > 0, unless it is constant or the domain makes it so, and I − SH/λ* > 0 across Γ, in the metric S."""
     metric, graph = normal.preconditioner, normal.preconditioner[0, 0].graph
     blocks: list[Matrix] = []
     positive: list[Node] = []

@@ -337,7 +337,9 @@ class StructuralFormulas:
             )
         if MOMENTS.name in used and self.moments is not None:
             text, tex = self.moments.words, self.moments.latex
-            yield Given("V[B]", "V[B]", f"(0, {text}) in the rows of (x, v)", rf"(0, {tex}) \text{{ in the rows of }} (x, v)")
+            yield Given(
+                "V[B]", "V[B]", f"(0, {text}) in the rows of (x, v)", rf"(0, {tex}) \text{{ in the rows of }} (x, v)"
+            )
         for name in (TANGENT_FACTOR, FIELD, PRECONDITIONER, RATE, REMEMBERED):
             if name.name in used and name.name in self.entries.names:
                 value = self.entries.expand(name.name)

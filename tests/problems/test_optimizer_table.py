@@ -17,6 +17,7 @@ from symbolic_sgd import (
     RandomReshuffling,
     RMSprop,
     RootLoss,
+    Shampoo,
 )
 from symbolic_sgd.errors import BadInput, BadSymbol, ExpressionSyntaxError, ProblemFileError
 from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
@@ -102,6 +103,8 @@ EXAMPLES = [
     MirrorDescent(X**2 + sp.exp(Y), learning_rate=0.25),
     RMSprop(2, stabilizer=sp.Rational(1, 10)),
     Adam(0.5, 2, exponent=1, learning_rate=0.125, weight_decay=1),
+    Shampoo([sp.Matrix([[X]]), sp.Matrix([[Y]])], 2, sides=1, exponent=1),
+    Shampoo(sp.Matrix([[X, Y]]), 2, stabilizer=0.5),
     SAM(learning_rate=0.125),
     NormalizedGD(),
     RootLoss(),
