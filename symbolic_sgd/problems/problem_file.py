@@ -66,7 +66,7 @@ class StatedOptimizer:
     """
 
     kind: str
-    values: Mapping[str, sp.Basic]
+    values: Mapping[str, sp.Basic | tuple[sp.Basic, ...]]
     place: str
 
 

@@ -56,6 +56,7 @@ def quasi_static_regularizer(derivation: Derivation) -> Expression | None:
     )
     _check(derivation, optimizer, "quasi-static regularizer", finite)
     hessian, kappa = derivation.blocks.expand("hessian"), derivation.proportion
+    assert kappa is not None
     settled = optimizer.second_moments(derivation.problem).of(lambda i, j: kappa * hessian[i, j])
     return optimizer.primitive(settled) / 4
 
