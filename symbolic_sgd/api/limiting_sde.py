@@ -420,11 +420,9 @@ class LimitingSDE(Printable):
         """
         symbols = self.problem.symbols
         row, feet = self._checked_row(point)
-        best = numeric.best_program.best_program
-        programs = {name: best(self.derivation, name).program for name in self.program.names}
-        values = {name: evaluate(program, symbols, row)[name] for name, program in programs.items()}
+        values = evaluate(self.program, symbols, row)
         for name, value in values.items():
-            value[list(feet)] = numeric.feet.values_at(programs[name], list(feet.values()))
+            value[list(feet)] = numeric.feet.values_at(self.program.select(name), list(feet.values()))
             numeric.guard.check_finite(value, name, row)
         shapes = {output.name: output.shape for output in self.program.outputs}
         return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
@@ -464,8 +462,7 @@ class LimitingSDE(Printable):
         of `problem.symbols`; the code tests nothing, so that the points have to be on Γ.
         """
         names = {"drift": "drift", "diffusion": "tangent_noise", **{name: name for name in DRIFT_TERMS}}
-        best = numeric.best_program.best_program
-        programs = {f"sde_{public}": best(self.derivation, name).program for public, name in names.items()}
+        programs = {f"sde_{public}": self.program.select(name) for public, name in names.items()}
         return numeric.c_source.c_source(programs, self.problem.symbols, f"{self!r}, as float64.")
 
     def latex(
@@ -572,7 +569,6 @@ class LimitingSDE(Printable):
     def explain(self) -> str:
         """Which road was taken, in words, how large each term is, and in what form it is written out."""
         lines = [*self.road, *(f"{size.name}: {size}" for size in self.sizes)]
-        lines += [f"{chosen}." for chosen in numeric.best_program.chosen_so_far(self.derivation)]
         if self._regularizers:  # only what has been asked for: the search takes seconds
             lines.append(f"Regularizer: {self._regularizers[0]}.")
         return "\n".join(lines)
@@ -595,7 +591,9 @@ class LimitingSDE(Printable):
         """What is known of the edge of stability, where the optimizer has one."""
         if self.derivation.stable is None or (self.optimizer.in_metric and self.optimizer.edge is None):
             return ()
-        still = self._matrix("tangent_noise")
+        still, drift = self._matrix("tangent_noise"), self._matrix("drift")
+        if still is not None and drift is not None and still.is_zero_matrix and drift.is_zero_matrix:
+            return ()
         descends = never_at_the_edge(self.derivation.optimizer, self.derivation.response, self.derivation.proportion)
         if descends and still is not None and still.is_zero_matrix:
             return ("Y never reaches the edge of stability: R decreases along Y, and is infinite there.",)

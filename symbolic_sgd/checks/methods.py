@@ -24,7 +24,6 @@ from symbolic_sgd.checks.scheme_orders import SchemeOrders
 from symbolic_sgd.checks.stratonovich_road import StratonovichRoad
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.numeric.best_program import best_program
 from symbolic_sgd.numeric.lowering import lower
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.stated import stated_document
@@ -132,8 +131,7 @@ def stated(derivation: Derivation) -> dict[str, Any]:
         "problem_hash": "" if document is None else document_hash(document),
         "formula_hash": derivation.program.fingerprint,
         "source_hashes": {
-            name: lower([best_program(derivation, name).program], derivation.problem.symbols).source_hash
-            for name in SOURCES
+            name: lower([derivation.program.select(name)], derivation.problem.symbols).source_hash for name in SOURCES
         },
         "assumptions": _assumptions(derivation),
         "valid_where": _valid_where(derivation),

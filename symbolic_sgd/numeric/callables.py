@@ -12,7 +12,6 @@ from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.backend import Backend, Evaluation, Part
 from symbolic_sgd.numeric.backends.exact_numbers import MPMath
 from symbolic_sgd.numeric.backends.register_machine import NumPy
-from symbolic_sgd.numeric.best_program import best_program
 from symbolic_sgd.numeric.digits import right_digits, settled
 from symbolic_sgd.numeric.lowering import lower
 from symbolic_sgd.theorem.derivation import Derivation
@@ -70,7 +69,7 @@ class NumericFunctions:
         names = self.derivation.program.names
         if name not in names:
             raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
-        return self._evaluation(name, lambda: best_program(self.derivation, name).program)(x, constants)
+        return self._evaluation(name, lambda: self.derivation.program.select(name))(x, constants)
 
     def digits(self, name: str, x: Any, /, **constants: Any) -> np.ndarray:
         """How many digits of a term are right at x, as this back end computes it, (...,).
@@ -90,7 +89,7 @@ class NumericFunctions:
 
     def source_hash(self, name: str) -> str:
         """SHA-256 of the steps that every float64 back end runs for a term; certificates name it."""
-        return lower([best_program(self.derivation, name).program], self.derivation.problem.symbols).source_hash
+        return lower([self.derivation.program.select(name)], self.derivation.problem.symbols).source_hash
 
     def _evaluation(self, name: str, program: Callable[[], Program]) -> Evaluation:
         if name not in self._evaluations:

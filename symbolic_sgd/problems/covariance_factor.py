@@ -73,7 +73,8 @@ def definite_covariance(stated: Any, varying: Sequence[sp.Symbol], size: int) ->
         check_expression(entry, tuple(entry.free_symbols), where=f"covariance[{i // size}, {i % size}]")
     if matrix.has(*varying):
         raise BadSymbol(
-            "covariance holds a symbol of the state or of the noise: multiply ξ by what depends on the state in the update"
+            "covariance holds a symbol that varies, and is that of what is drawn: multiply what is drawn, where it stands, by what it "
+            "depends on"
         )
     if sp.simplify(matrix - matrix.T) != sp.zeros(size, size):
         raise BadInput("covariance is not symmetric")

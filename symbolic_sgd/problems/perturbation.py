@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import gradient, jacobian
-from symbolic_sgd.algebra.graph import Node
+from symbolic_sgd.algebra.graph import Graph, Node, kinks, reachable
 from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy, nodes_of
@@ -52,10 +52,12 @@ class LossPerturbation(Noise):
         if not self.perturbations:
             raise BadInput("perturbations is empty: name the symbols ξ of what perturbs the loss")
         own(self, "covariance", definite_covariance(self.covariance, self.perturbations, len(self.perturbations)))
-        if any(e.has(sp.nan, sp.zoo, sp.oo, -sp.oo, sp.I) for e in (self.loss_at_rest, self.curvature)):
-            raise BadInput(
-                "perturbed loss: it has no two derivatives in the perturbations where they are 0; state a loss that is smooth there"
+        signed = [s for s in self.perturbations if s.is_nonnegative or s.is_nonpositive]
+        if signed:
+            raise BadSymbol(
+                f"perturbations: {signed[0]} is declared to have a sign, and what is drawn has the mean 0: use real=True, or no assumption"
             )
+        self._check_smooth()
 
     def check(self, problem: "Problem") -> None:
         clash = [s for s in self.perturbations if s in problem.symbols]
@@ -64,12 +66,20 @@ class LossPerturbation(Noise):
         check_expression(self.loss, (*problem.symbols, *self.perturbations), where="perturbed loss")
         for entry in () if self.covariance is None else self.covariance.flat():
             check_expression(entry, problem.symbols, where="covariance")
-        bent = [e for e in self.loss.atoms(sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside) if e.has(*self.perturbations)]
-        if bent:
-            raise BadInput(
-                f"perturbed loss: {bent[0]} is not smooth in {self.perturbations[0]}: two derivatives in the perturbations are needed "
-                "where they are 0"
-            )
+
+    def _check_smooth(self) -> None:
+        """Refuse |ξ|, roots and fractional powers of what vanishes with ξ, and quotients by it: two derivatives are needed at ξ = 0."""
+        graph = Graph()
+        still = dict.fromkeys(map(graph.symbol, self.perturbations), graph.constant(0))
+        for node, zero in kinks([from_sympy(self.loss, graph)]):
+            if set(still) & set(reachable([zero])) and Matrix.column([zero]).replace(still)[0, 0].is_zero:
+                what = {"div": "it divides by", "pow": "it takes a fractional power of"}.get(
+                    node.op, f"it holds {node.op} of"
+                )
+                raise BadInput(
+                    f"perturbed loss: {what} what vanishes with {', '.join(map(str, self.perturbations))}, and is not smooth there: two "
+                    "derivatives in the perturbations are needed where they are 0"
+                )
 
     @property
     def statement(self) -> str:

@@ -26,6 +26,10 @@ from symbolic_sgd.problems.symbols import (
 )
 
 
+PERTURBED = "perturbed loss (in parameters=, perturbations= and constants=)"
+"""What errors call L̂, whose symbols are those."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Problem:
     """A loss L: R^D → R and the noise of SGD, x(k+1) = x(k) − η(∇L(x(k)) + noise).
@@ -205,7 +209,9 @@ class Problem:
                 "covariance depends on a parameter: it is that of what is drawn; multiply the perturbation by what depends on the "
                 "parameters in the loss"
             )
-        stated = check_expression(loss, (*symbols[0], *symbols[1], *ξ), where="perturbed loss")
+        stated = check_expression(
+            loss, (*symbols[0], *symbols[1], *ξ), where="perturbed loss (in parameters=, perturbations= and constants=)"
+        )
         noise = LossPerturbation(stated, ξ, covariance)
         return cls(loss=noise.loss_at_rest, parameters=parameters, noise=noise, **further)
 

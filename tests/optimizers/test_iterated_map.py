@@ -277,7 +277,7 @@ XY = (u - EIGHTH * GRADIENT[0], v - EIGHTH * GRADIENT[1])
         ((u, v), {"covariance": sp.eye(3)}, BadShape, "covariance has to be a 2×2"),
         ((u, v), {"covariance": sp.Matrix([[1, 2], [2, 1]])}, BadInput, "not known to be positive definite"),
         ((u, v), {"covariance": sp.Matrix([[1, 1], [0, 1]])}, BadInput, "not symmetric"),
-        ((u, v), {"covariance": sp.Matrix([[u, 0], [0, 1]])}, BadSymbol, "multiply ξ"),
+        ((u, v), {"covariance": sp.Matrix([[u, 0], [0, 1]])}, BadSymbol, "multiply what is drawn"),
         ((u, v), {"slow_drift": (a, 0)}, BadSymbol, "slow_drift holds a symbol of the noise"),
         ((u, v), {"embedding": {m: 0}}, BadSymbol, "no symbol of the state"),
     ],

@@ -272,10 +272,13 @@ def test_optimizers_that_do_not_take_it_say_so(name):
 
 def test_bad_statements_are_refused_in_two_dimensions():
     loss = HYPERBOLA.xreplace({u: u + a})
-    with pytest.raises(BadInput, match="not smooth in a"):
-        Problem.perturbed(HYPERBOLA + sp.Abs(a) * u, (u, v), (a,))
-    with pytest.raises(BadInput, match="no two derivatives"):
-        Problem.perturbed(HYPERBOLA + u**2 * v**2 * sp.sqrt(a**2) ** 3 / a, (u, v), (a,))
+    for rough in (sp.Abs(a), a ** R(5, 2), sp.sqrt(u**2 * a**2), sp.sqrt(a**2) ** 3, sp.Max(a, b), sp.exp(a) / a):
+        with pytest.raises(BadInput, match="not smooth there"):
+            Problem.perturbed(HYPERBOLA + rough * u, (u, v), (a, b))
+    with pytest.raises(BadSymbol, match="mean 0"):  # SymPy would write p for |p|
+        p = sp.Symbol("p", positive=True)
+        Problem.perturbed(HYPERBOLA + sp.Abs(p) * u, (u, v), (p,))
+    assert Problem.perturbed(HYPERBOLA + sp.sqrt(1 + a**2) * u + sp.Abs(u) * b, (u, v), (a, b)).loss.has(u)
     with pytest.raises(BadSymbol, match="u is a parameter"):
         Problem.perturbed(loss, (u, v), (u,))
     with pytest.raises(BadSymbol):
@@ -292,6 +295,13 @@ def test_bad_statements_are_refused_in_two_dimensions():
         Problem.perturbed(loss, (u, v), (a,), sp.Matrix([[sp.Symbol("s", positive=True)]]))
     with pytest.raises(BadInput, match="leave noise= out"):
         Problem.perturbed(loss, (u, v), (a,), noise=LabelNoise(1))
+
+
+def test_what_does_not_move_has_no_edge_to_come_to():
+    still = Problem.perturbed(HYPERBOLA + a * b, (u, v), (a, b))
+    sde = derive_limiting_sde(still, optimizer=SGD(learning_rate=R(1, 8)))
+    assert sde.drift.is_zero_matrix
+    assert "edge of stability" not in sde.explain()
 
 
 def test_simulators_of_added_noise_refuse_it():
