@@ -25,7 +25,6 @@ from symbolic_sgd.problems.symbols import (
     real_gradient,
 )
 
-
 PERTURBED = "perturbed loss (in parameters=, perturbations= and constants=)"
 """What errors call L̂, whose symbols are those."""
 

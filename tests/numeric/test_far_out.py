@@ -352,7 +352,7 @@ LEANING = sp.Matrix([[1 + x1**2], [x1 * x2], [2]])
     [
         ((x1**2 - x2**2 - 2 * x3) ** 2 / 2, LEANING, [2.0**-6, 64.0, (2.0**-12 - 2.0**12) / 2]),
         ((x1**2 - x2**2 - 2 * x3) ** 2 / 2, LEANING, [-0.0101318359375, 528.0, -139391.99994867295]),
-        (sp.expand(((x1 - 100) ** 2 * (x2 + 1) - x3) ** 2) / 2, sp.eye(3), [98.0, -0.4453125, 2.21875]),
+        (sp.expand(((x1 - 100) ** 2 * (x2 + 1) - x3) ** 2) / 2, IsotropicNoise(1), [98.0, -0.4453125, 2.21875]),
     ],
 )
 def test_short_formulas_that_cancel_there_do_not_run(loss, sigma, row):
