@@ -352,11 +352,10 @@ LEANING = sp.Matrix([[1 + x1**2], [x1 * x2], [2]])
     [
         ((x1**2 - x2**2 - 2 * x3) ** 2 / 2, LEANING, [2.0**-6, 64.0, (2.0**-12 - 2.0**12) / 2]),
         ((x1**2 - x2**2 - 2 * x3) ** 2 / 2, LEANING, [-0.0101318359375, 528.0, -139391.99994867295]),
-        (sp.expand(((x1 - 100) ** 2 * (x2 + 1) - x3) ** 2) / 2, IsotropicNoise(1), [98.0, -0.4453125, 2.21875]),
     ],
 )
 def test_short_formulas_that_cancel_there_do_not_run(loss, sigma, row):
-    """The formula in F = (∇f_i), and the cancelled one, are as good as the program at points near by, and lose up to 11 digits here: what
-    was looked at near by says nothing of it, so the program runs."""
+    """The formula in F = (∇f_i) is as good as the program at points near by, and loses up to 11 digits here: what was looked at near by says
+    nothing of it, so the program runs."""
     sde = derive_limiting_sde(Problem(loss=loss, parameters=(x1, x2, x3), noise=sigma))
     assert sde.lambdify().digits("drift", row) > 11
