@@ -355,7 +355,7 @@ LEANING = sp.Matrix([[1 + x1**2], [x1 * x2], [2]])
     ],
 )
 def test_short_formulas_that_cancel_there_do_not_run(loss, sigma, row):
-    """The formula in F = (∇f_i) is as good as the program at points near by, and loses up to 11 digits here: what was looked at near by says
-    nothing of it, so the program runs."""
+    """The formula in F = (∇f_i) is as good as the program at points near by, and loses up to 11 digits here: what was looked at near by
+    says nothing of it, so the program runs."""
     sde = derive_limiting_sde(Problem(loss=loss, parameters=(x1, x2, x3), noise=sigma))
     assert sde.lambdify().digits("drift", row) > 11
