@@ -37,6 +37,7 @@ from symbolic_sgd.optimizers.local_sgd import LocalSGD as LocalSGD
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent as MirrorDescent
 from symbolic_sgd.optimizers.momentum import HeavyBall as HeavyBall
 from symbolic_sgd.optimizers.momentum import Nesterov as Nesterov
+from symbolic_sgd.optimizers.nonlinear_update import NonlinearUpdate as NonlinearUpdate
 from symbolic_sgd.optimizers.preconditioned import Preconditioned as Preconditioned
 from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling as RandomReshuffling
 from symbolic_sgd.optimizers.second_moments import Adam as Adam

@@ -14,7 +14,7 @@ from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import count, learning_rate_of, positive, steps_of
 from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo, within_stability
-from symbolic_sgd.simulate.optimizers import Tuned
+from symbolic_sgd.simulate.optimizers import Tuned, check_law_of, law_of
 from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.sgd import GaussianLaw, Law, NoNoise, StatedLaw, TrueLaw, canonical_sde
@@ -47,7 +47,8 @@ def simulate_sgd(
             is by the same law. SAM and its kin draw nothing: replicas from one start are all the same.
         noise_scale: ε (default 1). Labels move by ±εδ, of the sample that is drawn; any other noise is ε times the stated one. It is
             the radius ρ of SAM, which has to be given.
-        law: TrueLaw() (default; uniform samples, signs of labels), GaussianLaw(), or StatedLaw(steps, probabilities).
+        law: TrueLaw() (default; uniform samples, signs of labels), GaussianLaw(), or StatedLaw(steps, probabilities); of a
+            NonlinearUpdate its own.
         recording: see `Recording`.
 
     Returns:
@@ -83,6 +84,7 @@ def simulate_sgd(
     plan = Plan.of(simulate_sgd, stated, start, recording)
     chosen = chosen.on(plan.problem)
     tuned = Tuned.of(fitted(chosen, plan.problem), learning_rate, noise_scale, plan.values)
+    check_law_of(chosen, moved, tuned.scale)
     total, local = count(steps, "steps"), tuned.local_steps
     if total % local:
         raise BadInput(f"steps is {total}, and {chosen.label} makes them {local} at a time: give a multiple of {local}")
@@ -217,7 +219,7 @@ def _law(law: Any, optimizer: Optimizer) -> Law:
         if law is not None:
             raise BadInput(f"law is {law!r}, and {optimizer.label} draws nothing: leave law= out")
         return NoNoise()
-    return TrueLaw() if law is None else law
+    return law_of(optimizer) if law is None else law
 
 
 __all__ = [

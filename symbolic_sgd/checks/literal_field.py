@@ -47,6 +47,8 @@ class FieldBySymPy(BySymPy):
     def bent(self) -> Contraction:
         """F″[C] on Γ by the product rule: without ∂²S∇L, since ∇L = 0 there."""
         real, graph = self._stand_ins, Graph()
+        if self.optimizer.step_factor(self.problem) is not None:
+            return self._bent_mean
         stated, variables = self._preconditioner, real.variables
         upper = symmetric_symbols(len(variables))
         gradient, d = real.gradient(self.problem.loss), range(len(variables))
@@ -75,6 +77,25 @@ class FieldBySymPy(BySymPy):
         return Contraction(Program.of({"third": Matrix.column(graph.total(entry(k)) for k in d)}), upper)
 
     @property
+    def _bent_mean(self) -> Contraction:
+        """F″[C] for a mean step F that is no product S∇L."""
+        real, graph = self._stand_ins, Graph()
+        stated = self.optimizer.mean_field(self.problem, real.gradient(self.problem.loss))
+        field = [f.xreplace(dict(real.real)) for f in stated]
+        upper = symmetric_symbols(len(real.variables))
+        second = [
+            sp.Add(
+                *[
+                    c * sp.diff(f, s, t)
+                    for s, row in zip(real.variables, upper, strict=True)
+                    for t, c in zip(real.variables, row, strict=True)
+                ]
+            )
+            for f in field
+        ]
+        return Contraction(Program.of({"third": Matrix.column(real.lift(e, graph) for e in second)}), upper)
+
+    @property
     def _preconditioner(self) -> Any:
         stated: Any = self.optimizer.metric(self.problem)
         return sp.Matrix(stated).xreplace(dict(self._stand_ins.real))
@@ -95,7 +116,7 @@ class LiteralField(LiteralTheorem):
             found = literal_terms(
                 PRECISE,
                 root.T * self._hessian(point) * root,
-                root.T * self._sigma(point),
+                back * self._step_factor(point),
                 lambda b: back * self._bent(point, root * b * root.T),
                 self.rank,
                 response,
@@ -164,6 +185,13 @@ class LiteralField(LiteralTheorem):
     def float_differential(self, row: np.ndarray) -> np.ndarray:
         point = self.onto(dict(zip(self.stated.problem.symbols, row.tolist(), strict=True)))
         return np.array(self.differential(point).tolist(), dtype=float)
+
+    def _step_factor(self, point: Point) -> PreciseMatrix:
+        """τ, with the covariance W = ττᵀ of a step: Sσ where ψ is linear."""
+        stated = self.stated.optimizer.step_factor(self.stated.problem)
+        if stated is None:
+            return self._metric(point) * self._sigma(point)
+        return precise(stated, point)["factor"]
 
     def _metric(self, point: Point) -> PreciseMatrix:
         return precise(self.stated.metric, point)["metric"]

@@ -34,6 +34,7 @@ from symbolic_sgd.errors import BadInput, FlowDidNotConverge, ProblemTooLarge
 from symbolic_sgd.numeric.optimizer_move import no_slow_fields, optimizer_move
 from symbolic_sgd.numeric.random_move import RandomMove
 from symbolic_sgd.optimizers.optimizer import NOISE_SCALE, Optimizer, with_symbols_of
+from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.regular_point import kernel
@@ -136,6 +137,8 @@ class _Oracle:
         # Noise Πσ of the gradient moves by SΠσ: along Γ where SΠ = PS, for the projection P on its tangent space along range S∇²L.
         self.along = tangent @ np.linalg.solve(tangent.T @ np.linalg.solve(metric, tangent), tangent.T)
         self.along = np.linalg.solve(metric, self.along)
+        if optimizer.step_factor(self.problem) is not None:  # Π of the steps themselves: P
+            self.along = metric @ self.along @ np.linalg.inv(metric)
         curvature = np.array(hessian.tolist(), dtype=float)
         self.largest = float(np.linalg.eigvals(metric @ curvature).real.max())
         self.first, self.further = (
@@ -328,6 +331,13 @@ def _step(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Step:
     """
     graph, d = Graph(), problem.dimension
     gradient, sigma = _gradient(by_sympy, graph), by_sympy.noise.on(graph)["noise_factor"]
+    factor = optimizer.step_factor(problem)
+    if factor is not None:
+        gradient, sigma, optimizer = (
+            _mean_field(optimizer, problem, gradient, graph),
+            factor.on(graph)["factor"],
+            _linear(optimizer),
+        )
     projection, slow = tuple(sp.Dummy(f"p{k}") for k in range(d * d)), sp.Dummy("slow")
     symbols = tuple(sp.Dummy(f"a{k}") for k in range(sigma.shape[1]))
     onto = Matrix.of([graph.symbol(s) for s in projection[i * d : (i + 1) * d]] for i in range(d))
@@ -369,10 +379,24 @@ def _samples(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> tuple
 def _noiseless(problem: Problem, optimizer: Optimizer, derivatives: Program) -> _Rest:
     graph = Graph()
     gradient = derivatives.select("gradient").on(graph)["gradient"].entries
+    if optimizer.step_factor(problem) is not None:
+        gradient, optimizer = _mean_field(optimizer, problem, gradient, graph), _linear(optimizer)
     variables = tuple(map(graph.symbol, problem.parameters))
     move = RandomMove(variables, gradient, (), gradient=gradient, noise=[graph.constant(0)] * len(gradient))
     step = optimizer_move(optimizer, problem, move, slow=no_slow_fields(problem, graph))
     return _Rest(step.program, step.state)
+
+
+def _mean_field(optimizer: Optimizer, problem: Problem, gradient: Sequence[Node], graph: Graph) -> Sequence[Node]:
+    """F of an optimizer whose steps are no linear function of the noise, with ∇L in it."""
+    slopes = [sp.Dummy(f"g{k}", real=True) for k in range(len(gradient))]
+    field = Matrix.column(from_sympy(f, graph) for f in optimizer.mean_field(problem, slopes))
+    return field.replace(dict(zip(map(graph.symbol, slopes), gradient, strict=True))).entries
+
+
+def _linear(optimizer: Optimizer) -> Optimizer:
+    """SGD, which makes the mean step and adds what it is told, with the slow fields of the optimizer."""
+    return SGD(weight_decay=optimizer.decay)
 
 
 def _gradient(by_sympy: BySymPy, graph: Graph) -> Sequence[Node]:

@@ -10,7 +10,7 @@ from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.stated import MATRICES, SEVERAL, keys, optimizer_of
 from symbolic_sgd.problems.expressions import parse_expression
-from symbolic_sgd.problems.problem_file import ProblemFile, StatedOptimizer
+from symbolic_sgd.problems.problem_file import LETTERS, WORDS, ProblemFile, StatedOptimizer, with_letter
 
 PREFIX = "optimizer_"
 """Of what the options of its keys are stored as."""
@@ -63,9 +63,13 @@ def stated_optimizer(options: argparse.Namespace, file: ProblemFile, **further: 
     return optimizer_of(StatedOptimizer(options.optimizer, values, "--optimizer"))
 
 
-def _value(key: str, text: str, names: dict[str, sp.Symbol]) -> sp.Basic | tuple[sp.Basic, ...]:
-    """What was written: an expression, a matrix as "2, 1/2; 1/2, 1", or several of them."""
+def _value(key: str, text: str, names: dict[str, sp.Symbol]) -> sp.Basic | tuple[sp.Basic, ...] | str:
+    """What was written: an expression, a matrix as "2, 1/2; 1/2, 1", several of them, or a word."""
     where = _option(key)
+    if key in WORDS:
+        return text
+    if key in LETTERS:
+        return parse_expression(text, with_letter(key, names, where), where=where)
     if key not in MATRICES:
         return parse_expression(text, names, where=where)
     if key in SEVERAL:

@@ -11,6 +11,7 @@ from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import IN_VECTORS, matrix_equation, program_matrix
 from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
+from symbolic_sgd.optimizers.nonlinear_update import NonlinearUpdate
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.second_moments import SlowSecondMoments
 from symbolic_sgd.printing.blocks import Formula, Inline, Math, Paragraph, display, paragraph
@@ -80,7 +81,7 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
                  *equation_lines("b", filled(total, room("b"))))),
         sentence("where W is a Brownian motion and"),
         Formula(tuple(line for term in parts for line in _part(term))),
-        *_stationary(response, by_name[INVERSE]),
+        *_stationary(response, by_name[INVERSE], optimizer),
         *_bent(optimizer),
         sentence(
             "λ₁ has to be simple: near points where two curvatures meet the cycle along its axis is not followed."
@@ -98,6 +99,9 @@ def _bent(optimizer: Optimizer) -> Iterator[Block]:
     if isinstance(optimizer, SlowSecondMoments):
         yield paragraph(*in_words("where "), Math("V[B]"), *in_words(" is "), Math(optimizer.moments_written[1]),
                         *in_words(" in the rows of the second moments v, which are slow variables beside the parameters."))  # fmt: skip
+    if isinstance(optimizer, NonlinearUpdate):
+        yield paragraph(*in_words("where n is the noise of the gradient, ψ is applied to every entry, and "),
+                        Math(r"S_{\!P} = \mathrm{diag}(\mathbb{E}\,\psi'(n_i))"), ".")  # fmt: skip
     if isinstance(optimizer, MirrorDescent):
         yield paragraph(
             *in_words("where "),
@@ -112,7 +116,7 @@ def _limit(optimizer: Optimizer) -> list[Inline]:
     return in_words(optimizer.limit_words)
 
 
-def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
+def _stationary(response: Response, inverse: Term, optimizer: Optimizer) -> Iterator[Block]:
     """What S is, and Σ∘k."""
     if isinstance(response, LeadingResponse):
         weight = expression_latex(response.weight.subs(A, sp.Symbol("lambda")))
@@ -121,13 +125,16 @@ def _stationary(response: Response, inverse: Term) -> Iterator[Block]:
         yield Formula((rf"{inverse.symbol} &= {inverse.definition}", rf"s(\lambda) &= {weight}"))
         return
     if isinstance(response, MetricResponse):
+        drawn = isinstance(optimizer, NonlinearUpdate)
+        field = r"F = \mathbb{E}\,\psi(\nabla L + n)" if drawn else r"F = S_{\!P}\nabla L"
+        step = r"W = \mathbb{E}\,\psi(n)\,\psi(n)^{\top}" if drawn else r"W = S_{\!P}\,\Sigma\,S_{\!P}"
         letters, kernel = response.kernel.shown.variables, response.kernel.shown.expr
         first, second = map(expression_latex, letters)
-        yield paragraph(*in_words("with the fast field "), Math(r"F = S_{\!P}\nabla L"), *in_words(", its slope "),
+        yield paragraph(*in_words("with the fast field "), Math(field), *in_words(", its slope "),
                         Math(r"J = S_{\!P}\nabla^2 L"),
                         *in_words(", the projection ∂Φ on the tangent space of Γ along the range of "), Math("J"),
                         *in_words(", the group inverse "), Math(r"J^{\#}"), *in_words(" of "), Math("J"),
-                        *in_words(", the noise of a step "), Math(r"W = S_{\!P}\,\Sigma\,S_{\!P}"),
+                        *in_words(", the noise of a step "), Math(step),
                         *in_words(", and a kernel in the eigenvectors of "), Math("J"), ":")  # fmt: skip
         yield Formula(
             (rf"{inverse.symbol} &= {inverse.definition}", rf"\kappa({first}, {second}) &= {expression_latex(kernel)}")

@@ -6,6 +6,7 @@ from symbolic_sgd.optimizers.coloured_noise import ColouredNoise
 from symbolic_sgd.optimizers.local_sgd import LocalSGD
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
 from symbolic_sgd.optimizers.momentum import HeavyBall, Nesterov
+from symbolic_sgd.optimizers.nonlinear_update import NonlinearUpdate
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.preconditioned import Preconditioned
 from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
@@ -21,6 +22,7 @@ OPTIMIZERS: dict[str, Callable[..., Optimizer]] = {
     "local_sgd": LocalSGD,
     "preconditioned": Preconditioned,
     "mirror_descent": MirrorDescent,
+    "nonlinear_update": NonlinearUpdate,
     "rmsprop": RMSprop,
     "adam": Adam,
     "random_reshuffling": RandomReshuffling,

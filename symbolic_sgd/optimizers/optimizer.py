@@ -19,6 +19,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import BadInput, BadSymbol, InexactNumber
 from symbolic_sgd.optimizers.kernel import Kernel
@@ -279,6 +280,23 @@ class Optimizer(ABC):
     def on(self, problem: "Problem") -> "Optimizer":
         """The same with what it takes from the problem; itself where that is nothing."""
         return self
+
+    def mean_field(self, problem: "Problem", slope: Sequence[Expression]) -> list[Expression]:
+        """F, the mean of a step over η where ∇L is `slope`, of an optimizer that has a `step_factor`."""
+        raise NotImplementedError("steps that are linear in the noise have the mean of one without it")
+
+    def step_factor(self, problem: "Problem") -> Program | None:
+        """τ with the covariance ττᵀ of a step over η on Γ, as `factor`, where it is no linear function of the noise; else None."""
+        return None
+
+    def definite(self, problem: "Problem") -> SymbolicMatrix | None:
+        """What has to be positive definite on Γ beside S; None where nothing has."""
+        return None
+
+    @property
+    def law(self) -> str | None:
+        """The name of the law of the noise that its limit depends on; None where that is the covariance alone."""
+        return None
 
     def check(self, problem: "Problem") -> None:
         """Raise where it does not fit the problem."""

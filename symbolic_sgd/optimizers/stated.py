@@ -13,7 +13,7 @@ from symbolic_sgd.optimizers.second_moments import FOLLOWING
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.as_data import problem_document
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.problem_file import StatedOptimizer, file_from_document
+from symbolic_sgd.problems.problem_file import LETTERS, StatedOptimizer, file_from_document
 
 MATRICES = frozenset({"preconditioner", "matrices"})
 """Keys whose values are matrices."""
@@ -90,6 +90,8 @@ def _written(value: Any) -> Any:
         return _written(value[0]) if len(value) == 1 else [_written(matrix) for matrix in value]
     if isinstance(value, sp.MatrixBase):
         return [[str(value[i, j]) for j in range(value.cols)] for i in range(value.rows)]
+    if isinstance(value, sp.Lambda):
+        return str(value(*LETTERS.values()))
     return str(value)
 
 

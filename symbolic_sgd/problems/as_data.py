@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import replace
 from typing import Any
 
 import sympy as sp
@@ -24,6 +25,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     >>> problem_document(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))["residuals"]
     ['u*v - 1']
     """
+    problem = replace(problem, noise=problem.noise.as_stated)
     document: dict[str, Any] = {"parameters": [s.name for s in problem.parameters], **_noise(problem.noise)}
     if problem.residuals:
         document["residuals"] = [str(e) for e in problem.residuals]

@@ -117,6 +117,11 @@ class Noise(ABC):
         return None
 
     @property
+    def as_stated(self) -> "Noise":
+        """What the user stated: itself, unless it is made from that for an optimizer."""
+        return self
+
+    @property
     def mean_potential(self) -> Expression | None:
         """R₀ where the mean of the noisy gradient is ∇L + ε²∇R₀ + …; None, the default, where it is ∇L."""
         return None

@@ -55,18 +55,39 @@ _KINDS = {
 }
 
 
+LETTERS = {"function": sp.Symbol("g", real=True)}
+"""Keys of optimizers that are functions of a letter of their own."""
+
+WORDS = frozenset({"law"})
+"""Keys of optimizers whose values are words."""
+
+
+def with_letter(key: str, names: Mapping[str, sp.Symbol], where: str) -> dict[str, sp.Symbol]:
+    """The names that an expression of the key may hold.
+
+    Raises:
+        ProblemFileError: the letter is a symbol of the problem.
+    """
+    letter = LETTERS[key]
+    if letter.name in names:
+        raise ProblemFileError(
+            f"{where} is a function of {letter.name}, which is a symbol of the problem: give that another name"
+        )
+    return {**names, letter.name: letter}
+
+
 @dataclass(frozen=True)
 class StatedOptimizer:
     """The table [optimizer], whose kinds and keys `optimizers.stated` knows.
 
     Args:
         kind: the name of the optimizer.
-        values: of its other keys, exact expressions in the file's symbols, or matrices of them.
+        values: of its other keys, exact expressions in the file's symbols, matrices of them, or words.
         place: words for where it stands, for messages.
     """
 
     kind: str
-    values: Mapping[str, sp.Basic | tuple[sp.Basic, ...]]
+    values: Mapping[str, sp.Basic | tuple[sp.Basic, ...] | str]
     place: str
 
 
@@ -356,9 +377,17 @@ def _optimizer(reader: _Reader) -> StatedOptimizer | None:
     return StatedOptimizer(kind, values, table.place)
 
 
-def _value(reader: _Reader, table: _Table, key: str) -> sp.Basic | tuple[sp.Basic, ...]:
-    """An exact expression; a matrix where the cell is a list of rows; matrices where it is a list of such lists."""
+def _value(reader: _Reader, table: _Table, key: str) -> sp.Basic | tuple[sp.Basic, ...] | str:
+    """An exact expression; a matrix where the cell is a list of rows; matrices where it is a list of such lists; a word of `WORDS`."""
     rows = table.content[key]
+    if key in WORDS:
+        return table.need(key, str, f"{key} = a word")
+    if key in LETTERS:
+        return parse_expression(
+            table.need(key, str, f'{key} = "tanh(g)"'),
+            with_letter(key, reader.names, table.where(key)),
+            where=table.where(key),
+        )
     if not isinstance(rows, list):
         return reader.one(table, key)
     where = table.where(key)

@@ -13,13 +13,43 @@ from symbolic_sgd.numeric.random_move import ALL
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
 from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.problems.entrywise import DRAWN, GAUSSIAN
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import learning_rate_of, positive
-from symbolic_sgd.simulate.sgd import Law, iterated
+from symbolic_sgd.simulate.sgd import GaussianLaw, Law, TrueLaw, iterated
 from symbolic_sgd.simulate.stability import Bounds
 from symbolic_sgd.simulate.steps import Descent, Iterated
 
 Values = Mapping[sp.Symbol, Fraction]
+
+
+LAWS: Mapping[str, Law] = {DRAWN: TrueLaw(), GAUSSIAN: GaussianLaw()}
+"""By the names that optimizers have for them."""
+
+
+def law_of(optimizer: Optimizer) -> Law:
+    """The law by which the noise is drawn where none is stated."""
+    return TrueLaw() if optimizer.law is None else LAWS[optimizer.law]
+
+
+def check_law_of(optimizer: Optimizer, law: Law, scale: Fraction) -> None:
+    """Refuse another law, or scale, of the noise than the one that the optimizer's limit depends on.
+
+    Raises:
+        BadInput: with the remedy.
+    """
+    if optimizer.law is None:
+        return
+    if law != LAWS[optimizer.law]:
+        raise BadInput(
+            f'the limit of {optimizer.label} depends on the whole law of the noise, which is law="{optimizer.law}" in it: leave law= out, '
+            "or state the other law in the optimizer"
+        )
+    if scale != ALL:
+        raise BadInput(
+            f"noise_scale is {float(scale):.6g}, and the limit of {optimizer.label} is that of the noise as it is stated: leave it "
+            "out, and state the problem with the noise that is meant"
+        )
 
 
 @dataclass(frozen=True)

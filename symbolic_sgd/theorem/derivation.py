@@ -16,12 +16,13 @@ from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, from_sympy, nodes_of
 from symbolic_sgd.effort import Progress, silent
-from symbolic_sgd.errors import BadInput, ExpressionTooLarge, Unstable
+from symbolic_sgd.errors import BadInput, ComplexValue, ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold
-from symbolic_sgd.manifold.precise import HIGH
+from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
+from symbolic_sgd.optimizers.nonlinear_update import NonlinearUpdate
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.perturbed import OnPerturbedLoss
 from symbolic_sgd.optimizers.second_moments import SlowSecondMoments
@@ -194,6 +195,13 @@ BY_METRIC = {
 }
 """For the fast field F = S_P∇L of a preconditioner S_P: κ in the eigenvectors of J = ∂F, J^# its group inverse."""
 
+BY_STEPS = {
+    "lyapunov_solution": r"((I - \partial\Phi)\,W\,(I - \partial\Phi)^{\top}) \circ \kappa",
+    "tangent_noise": r"\partial\Phi\,W^{1/2}",
+    "tangent_noise_compensation": r"-\tfrac12\,J^{\#}\,\partial^2 F[\partial\Phi\,W\,\partial\Phi^{\top}]",
+}
+"""For steps along ψ(∇L + n): F = E ψ(∇L + n), S_P = E Dψ(n), and W = E ψ(n)ψ(n)ᵀ on Γ."""
+
 BY_MIRROR = {
     "normal_regularization": r"-\tfrac12\,\partial\Phi\,(\partial^2 F[S] - \eta\,x''[\nabla^2 L\,S\,\nabla^2 L])",
 }
@@ -267,6 +275,7 @@ def terms_of(optimizer: Optimizer, response: Response) -> list[Term]:
     elif optimizer.in_metric:
         remembers = optimizer.is_finite and isinstance(optimizer, SlowSecondMoments)
         others = BY_METRIC | (BY_MOMENTS if remembers else {}) | (BY_MOMENTUM if response.mixed != 1 else {})
+        others = others | (BY_STEPS if isinstance(optimizer, NonlinearUpdate) else {})
     elif isinstance(response, LeadingResponse):
         others = BY_LEADING
     elif isinstance(response, ReshuffledResponse):
@@ -439,6 +448,7 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     check_codimension(response, manifold.codimension)
     progress(f"the normal space (D = {problem.dimension}, M = {manifold.codimension})")
     # A frame of the normal space, because H is singular on Γ and only its normal part can be inverted.
+    _check_definite(optimizer, manifold)
     metric = _metric(optimizer, manifold)
     frame = normal_frame(manifold, framed=response.kernel is None or metric is not None)
     check_size(frame)
@@ -510,6 +520,33 @@ def _check_zero_loss(manifold: Manifold, optimizer: Optimizer) -> None:
             f"{optimizer.label} goes down √L, which has a minimum of this kind only where L = 0, and that is not proved of this Γ: "
             "subtract the value that L has there"
         )
+
+
+def _check_definite(optimizer: Optimizer, manifold: Manifold) -> None:
+    """Refuse noise that is degenerate on Γ, where steps are no smooth function of where they are made."""
+    stated = optimizer.definite(manifold.problem)
+    if stated is None:
+        return
+    matrix = nodes_of(stated, manifold.landscape.graph)
+    for point in manifold.points:
+        if not _is_definite(point, matrix):
+            raise BadInput(
+                f"the noise is degenerate at a point of Γ, {point.describe(manifold.problem.symbols)}: the variance of an entry, or a "
+                f"direction of the steps of {optimizer.label}, vanishes there; state noise that reaches every parameter, or exclude such "
+                "points with domain=[…] or near=…"
+            )
+
+
+def _is_definite(point: PrecisePoint, matrix: Matrix) -> bool:
+    """Whether a symmetric matrix is positive definite at a point, to 55 digits."""
+    with mp.workdps(HIGH):
+        try:
+            entries = point.high(matrix.entries)
+        except (ComplexValue, ZeroDivisionError):  # a correlation that rounding takes beyond 1; a variance that is 0
+            return False
+        d = matrix.shape[0]
+        found = mp.eigsy(mp.matrix([entries[i * d : (i + 1) * d] for i in range(d)]), eigvals_only=True)
+        return min(found) > max(found) * mp.mpf(10) ** -LOW
 
 
 def _metric(optimizer: Optimizer, manifold: Manifold) -> Matrix | None:

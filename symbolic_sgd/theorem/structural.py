@@ -148,6 +148,7 @@ class StructuralFormulas:
         hessian: ∇²L on Γ, where L = Σ h_i(f_i).
         mean: R₀ of a perturbed loss, where it varies on Γ.
         noise_slope: the program of Σ_a ∂σ_a v_a in the parameters and in symbols v_ia, where a line holds it.
+        of_steps: ψ(g) where the steps are those of a nonlinear update.
     """
 
     parameters: tuple[sp.Symbol, ...]
@@ -162,6 +163,7 @@ class StructuralFormulas:
     hessian: VectorExpression | None = None
     mean: Expression | None = None
     noise_slope: "ThirdDerivative | None" = None
+    of_steps: Expression | None = None
 
     @property
     def definitions(self) -> dict[str, VectorExpression | SymbolicMatrix]:
@@ -339,6 +341,14 @@ class StructuralFormulas:
             text, tex = self.moments.words, self.moments.latex
             yield Given(
                 "V[B]", "V[B]", f"(0, {text}) in the rows of (x, v)", rf"(0, {tex}) \text{{ in the rows of }} (x, v)"
+            )
+        if self.of_steps is not None:
+            letter, text = letters.get(SIGMA.name, SIGMA), sp.latex(self.of_steps)
+            yield Given(
+                letter.name,
+                letter.tex,
+                f"S_P⁻¹(E ψ(n)ψ(n)ᵀ)^½, ψ(g) = {self.of_steps}",
+                rf"S_{{\!P}}^{{-1}}(\mathbb{{E}}\,\psi(n)\,\psi(n)^{{\top}})^{{1/2}}, \quad \psi(g) = {text}",
             )
         for name in (TANGENT_FACTOR, FIELD, PRECONDITIONER, RATE, REMEMBERED):
             if name.name in used and name.name in self.entries.names:

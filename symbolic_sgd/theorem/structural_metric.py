@@ -10,6 +10,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy, nodes_of
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
+from symbolic_sgd.optimizers.nonlinear_update import NonlinearUpdate
 from symbolic_sgd.theorem.composed import slow_fields, zero_terms
 from symbolic_sgd.theorem.derivation import CURVED, Derivation
 from symbolic_sgd.theorem.structural import (
@@ -111,6 +112,7 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         response=response,
         moments=moments,
         mirror=None if mirror is None else _bends(mirror),
+        of_steps=derivation.optimizer.expression if isinstance(derivation.optimizer, NonlinearUpdate) else None,
     )
 
 

@@ -12,6 +12,7 @@ from symbolic_sgd import (
     LocalSGD,
     MirrorDescent,
     Nesterov,
+    NonlinearUpdate,
     NormalizedGD,
     Preconditioned,
     RandomReshuffling,
@@ -101,6 +102,8 @@ EXAMPLES = [
     ColouredNoise(correlation=-0.5, learning_rate=0.125),
     Preconditioned(sp.Matrix([[2, 1 + X**2], [1 + X**2, 3]]), learning_rate=0.25, weight_decay=1),
     MirrorDescent(X**2 + sp.exp(Y), learning_rate=0.25),
+    NonlinearUpdate(sp.tanh, weight_decay=1),
+    NonlinearUpdate(sp.sign, law="gaussian"),
     RMSprop(2, stabilizer=sp.Rational(1, 10)),
     Adam(0.5, 2, exponent=1, learning_rate=0.125, weight_decay=1),
     Shampoo([sp.Matrix([[X]]), sp.Matrix([[Y]])], 2, sides=1, exponent=1),
@@ -119,7 +122,7 @@ def test_what_is_written_reads_back(optimizer):
 
 def test_every_kind_is_written_and_every_key_is_known():
     assert {optimizer_document(optimizer)["kind"] for optimizer in EXAMPLES} == set(OPTIMIZERS)
-    assert set(keys()["learning_rate"]) == set(OPTIMIZERS) - {"normalized_gd", "root_loss"}
+    assert set(keys()["learning_rate"]) == set(OPTIMIZERS) - {"normalized_gd", "root_loss", "nonlinear_update"}
 
 
 def test_an_optimizer_of_ones_own_cannot_be_written():
