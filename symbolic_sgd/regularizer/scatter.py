@@ -184,9 +184,8 @@ class FloatManifold:
         hessian = np.where(fine[:, None, None], here.hessian, np.eye(self.problem.dimension))
         values, axes = np.linalg.eigh(hessian)
         fine &= is_clear(values, self.codimension)
-        if (
-            self._within
-        ):  # where all points of the derivation are beyond the edge, as they may be with constants, walks are, too
+        # Where all points of the derivation are beyond the edge, as they may be with constants, walks are, too.
+        if self._within:
             fine &= self.is_stable(x)
         return Batch(x, axes[:, :, : self.dimension], fine & self._on_equations(x))
 

@@ -12,13 +12,14 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.lyapunov import elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.multiplied_out import multiplied_out
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.spectral import roots
-from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
@@ -185,17 +186,17 @@ def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
     Raises:
         ExpressionTooLarge: it needs a determinant of more than four rows.
     """
-    response, spectrum, mean = derivation.response, Spectrum.of(derivation), derivation.optimizer.mean_potential
-    led = mean is not None
-    square = response.of_square()
-    if derivation.square is not None and square is not None:  # R₀ is (s²/2) tr ∇²L
-        g = with_positive_factors(sp.together(square + 1)) if led else square
-        choices = [(derivation.square, g, sp.S.Zero, "Σ_⊥ = s²(∇²L)²" + (" and R₀ = (s²/2) tr ∇²L" if led else ""))]
-    else:
-        choices = [
-            (derivation.proportion, response.of_proportion(), mean or sp.S.Zero, "Σ_⊥ = c∇²L"),
-            (derivation.isotropy, response.of_isotropy(), mean or sp.S.Zero, "Σ_⊥ = s²(I − ∂Φ)"),
-        ]
+    response, spectrum = derivation.response, Spectrum.of(derivation)
+    mean = derivation.optimizer.mean_potential or sp.S.Zero
+    square, together = response.of_square(), _is_half_trace(derivation, mean)
+    choices = [
+        (derivation.proportion, response.of_proportion(), mean, "Σ_⊥ = c∇²L"),
+        (derivation.isotropy, response.of_isotropy(), mean, "Σ_⊥ = s²(I − ∂Φ)"),
+        (derivation.square, square, mean, "Σ_⊥ = s²(∇²L)²"),
+    ]
+    if together and square is not None:  # R₀ is the sum of the integrals of 1
+        g = with_positive_factors(sp.together(square + 1))
+        choices.insert(0, (derivation.square, g, sp.S.Zero, "Σ_⊥ = s²(∇²L)² and R₀ = (s²/2) tr ∇²L"))
     for factor, g, further, noise in choices:
         if factor is not None and g is not None:
             total = sum_of_integrals(g, spectrum)
@@ -208,6 +209,15 @@ def spectral_potential(derivation: Derivation) -> tuple[Expression, str] | None:
                 f"{noise} on Γ: R is {beside}half the factor times Σ ∫g dλ over the curvatures, g = {shown}",
             )
     return None
+
+
+def _is_half_trace(derivation: Derivation, mean: Expression) -> bool:
+    """Whether R₀ is proved to be (s²/2) tr ∇²L, where Σ = s²(∇²L)²."""
+    if derivation.square is None:
+        return False
+    trace = derivation.problem.landscape().hessian.trace
+    apart = from_sympy(2 * mean, trace.graph) - from_sympy(derivation.square, trace.graph) * trace
+    return zero_functions([apart])[0]
 
 
 def _sum_of_damped_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:

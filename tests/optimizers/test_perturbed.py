@@ -185,6 +185,16 @@ def test_injection_descends_a_logarithm_of_the_curvature():
     assert verify(sde, rng=0).passed
 
 
+@pytest.mark.parametrize("further", [u**2 * a**2, u**4 * a**2 / 2, v**2 * a * b + u**2 * b**2])
+def test_a_mean_that_is_not_that_of_injection_has_its_own_regularizer(further):
+    """Σ is s²(∇²L)² as for injection, and R₀ is not (s²/2) tr ∇²L: they were given the R of injection."""
+    loss = HYPERBOLA.xreplace({u: u + a, v: v + b}) + further
+    sde = derive_limiting_sde(Problem.perturbed(loss, (u, v), (a, b)), optimizer=SGD(learning_rate=QUARTER))
+    slope = sp.Matrix([sp.diff(sde.regularizer, s) for s in (u, v)])
+    assert (sde.drift + sde.tangent_projection * slope).subs(AT).applyfunc(sp.simplify) == sp.zeros(2, 1)
+    assert verify(sde, rng=0).passed
+
+
 def test_units_dropped_out_descend_no_function():
     sde = derive_limiting_sde(DROPPED, optimizer=SGD(learning_rate=QUARTER))
     assert sde.regularizer is None
