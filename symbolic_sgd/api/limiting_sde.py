@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 from sympy.printing.defaults import Printable
 
-from symbolic_sgd import api, charts, documents, families, flow, numeric, printing, regularizer
+from symbolic_sgd import api, charts, documents, families, numeric, printing, regularizer
 from symbolic_sgd.algebra.as_read import reading
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
@@ -274,8 +274,9 @@ class LimitingSDE(Printable):
             BadInput: there is no such term.
             ExpressionTooLarge: it does not expand within the size budget.
         """
-        if name not in self.program.names:
-            raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(self.program.names)}")
+        names = [term.name for term in self.derivation.terms]
+        if name not in names:
+            raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
         return self._form(name).matrix
 
     def _form(self, name: str) -> Written:
@@ -420,6 +421,10 @@ class LimitingSDE(Printable):
         """
         symbols = self.problem.symbols
         row, feet = self._checked_row(point)
+        if self.derivation.in_matrices is not None:
+            numbers = self.lambdify(check=False)
+            found = {term.name: numbers.term(term.name, row[0]) for term in self.derivation.terms}
+            return PointReport(dict(point), {name: a.reshape(len(a), -1) for name, a in found.items()})
         values = evaluate(self.program, symbols, row)
         for name, value in values.items():
             value[list(feet)] = numeric.feet.values_at(self.program.select(name), list(feet.values()))
@@ -492,8 +497,8 @@ class LimitingSDE(Printable):
             )
             return printing.blocks.snippet(blocks, prefix)
 
-    def _shortest_program(self, name: str) -> Program:
-        return shortest_program(self.derivation, name)
+    def _shortest_program(self, name: str) -> Program | None:
+        return None if self.derivation.in_matrices is not None else shortest_program(self.derivation, name)
 
     # --- what SymPy's printers call -----------------------------------------------------------
 
@@ -515,6 +520,8 @@ class LimitingSDE(Printable):
     def _shown(self) -> sp.Basic:
         """The equation, or where it is too large its sizes."""
         m, d = self.derivation.codimension, self.problem.dimension
+        if self.derivation.in_matrices is not None:
+            return sp.Symbol(f"LimitingSDE(D={d}, M={m}, by matrices)")
         size = self.program.select("drift").operations
         matrices = self._coefficients if size <= SHOWN else {}
         short = {name: m for name, m in matrices.items() if m is not None and printing.one_formula.fits(m)}
@@ -556,7 +563,7 @@ class LimitingSDE(Printable):
             hessian=documents.findings.hessian_or_none(self.derivation),
             regularizer=documents.findings.attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
             limit=documents.findings.attempt(
-                lambda: _told(tell, "finding Φ", lambda: flow.limit.find_limit(self.problem))
+                lambda: _told(tell, "finding Φ", lambda: documents.findings.limit_of(self.derivation))
             ),
             chart=_told(tell, "the SDE in a chart", lambda: documents.findings.chart_or_reason(self.derivation)),
             certificate=certificate,
@@ -606,9 +613,12 @@ class LimitingSDE(Printable):
 
     def size(self, name: str) -> TermSize:
         """How large a term is, and in what form it is written out."""
-        part, matrix = self.program.select(name), self._matrix(name)
+        matrix = self._matrix(name)
+        if self.derivation.in_matrices is not None:
+            return TermSize(name, 0, 0, zero=matrix is not None, by_matrices=True)
+        part = self.program.select(name)
         if matrix is None:
-            shortest = self._shortest_program(name).operations
+            shortest = shortest_program(self.derivation, name).operations
             return TermSize(name, part.operations, shortest, expanded=float(part.expanded_size(name)))
         form = self._form(name)
         return TermSize(name, part.operations, form.operations, form.road, zero=bool(matrix.is_zero_matrix))

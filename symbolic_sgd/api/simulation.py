@@ -184,7 +184,7 @@ def simulate_sde(
     along = chosen.stepper(sde.derivation, duration / steps, plan.values)
     stepper = within_stability(along, sde.derivation, plan.values)
     followed = _once(plan, still=stepper.noise is None)
-    identity = sde.program.fingerprint, chosen, duration, steps
+    identity = sde.derivation.fingerprint, chosen, duration, steps
     run = followed.run(stepper, steps, lambda k: k * (duration / steps), "limit", *identity)
     return _repeated(run, len(plan.start))
 

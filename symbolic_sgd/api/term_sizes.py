@@ -15,6 +15,7 @@ class TermSize:
         road: in words, that form; "" where it is too large.
         expanded: of the program's own form without common subexpressions, where the term is too large.
         zero: whether it vanishes on Γ.
+        by_matrices: whether it is computed by matrices, and not counted.
     """
 
     name: str
@@ -23,10 +24,13 @@ class TermSize:
     road: str = ""
     expanded: float = 0.0
     zero: bool = False
+    by_matrices: bool = False
 
     def __str__(self) -> str:
         if self.zero:
             return "zero on Γ"
+        if self.by_matrices:
+            return "by matrices"
         program = f"{self.program} operations as a program"
         if self.road:
             return f"{program}, {self.written} as {self.road}"

@@ -13,7 +13,7 @@ from symbolic_sgd.charts.chart import Chart, coefficients
 from symbolic_sgd.charts.embedding import Embedding, draws, reached, tested, unchecked
 from symbolic_sgd.charts.graph_chart import graph_chart
 from symbolic_sgd.charts.interval import with_range
-from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, ExpressionTooLarge
 from symbolic_sgd.problems.problem import real_number
 from symbolic_sgd.problems.symbols import check_atoms, check_expression, check_no_twins, check_symbols
 from symbolic_sgd.theorem.derivation import Derivation
@@ -24,6 +24,11 @@ def find_chart(
 ) -> Chart:
     """The SDE in a graph chart, or in the user's parametrisation; see `LimitingSDE.in_chart`."""
     n = derivation.problem.dimension - derivation.codimension
+    if derivation.in_matrices is not None and coordinates is None and embedding is None:
+        raise ExpressionTooLarge(
+            f"a chart of Γ is written out entry by entry, and this problem is computed by matrices (D = {derivation.problem.dimension}, "
+            f"M = {derivation.codimension}): state coordinates= or embedding= to have one tried all the same"
+        )
     if embedding is None:
         chosen = None if coordinates is None else _parameters(derivation, coordinates, n)
         bounds = _interval(derivation, chosen or (), interval, n)

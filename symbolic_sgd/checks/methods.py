@@ -18,6 +18,7 @@ from symbolic_sgd.checks.guarded_points import GuardedPoints
 from symbolic_sgd.checks.identities import Identities
 from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
+from symbolic_sgd.checks.matrix_road import MatrixFlows, MatrixRegularizer, MatrixRoad
 from symbolic_sgd.checks.one_step import OneStep
 from symbolic_sgd.checks.regularizer_road import RegularizerRoad
 from symbolic_sgd.checks.scheme_orders import SchemeOrders
@@ -25,7 +26,6 @@ from symbolic_sgd.checks.stratonovich_road import StratonovichRoad
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.lowering import lower
-from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.stated import stated_document
 from symbolic_sgd.problems.as_data import document_hash
 from symbolic_sgd.regularizer.regularizer import Regularizer
@@ -66,7 +66,10 @@ QUICK: tuple[Method, ...] = (
 FULL: tuple[Method, ...] = (*QUICK, ExactSteps(), SchemeOrders(), FloatErrors(), Enclosures(), Ensembles())
 """Everything."""
 
-ALL: tuple[Method, ...] = (*FULL, OwnIteration())
+OF_MATRICES: tuple[Method, ...] = (MatrixRoad(), MatrixRegularizer())
+"""Those for a large problem, which is computed by matrices: they take the place of QUICK; with `MatrixFlows` that of everything."""
+
+ALL: tuple[Method, ...] = (*FULL, OwnIteration(), *OF_MATRICES, MatrixFlows())
 
 METHODS: dict[str, Callable[..., Method]] = {type(method).__name__: type(method) for method in ALL}
 """Every method, by the name that stands in certificates."""
@@ -94,7 +97,7 @@ def verify(
     """
     progress("random points of Γ")
     witness = Witness.of(derivation, np.random.default_rng(seed), POINTS, regularizer)
-    methods, done = _for(derivation.optimizer, methods), list[Check]()
+    methods, done = _for(derivation, methods), list[Check]()
     for number, method in enumerate(methods):
         progress(method.name)
         rng = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(number,)))
@@ -107,7 +110,11 @@ def verify(
     )
 
 
-def _for(optimizer: Optimizer, methods: Sequence[Method]) -> tuple[Method, ...]:
+def _for(derivation: Derivation, methods: Sequence[Method]) -> tuple[Method, ...]:
+    if derivation.in_matrices is not None:
+        named = tuple(method for method in methods if isinstance(method, (MatrixRoad, MatrixRegularizer, MatrixFlows)))
+        return named or (OF_MATRICES if set(methods) <= set(QUICK) else (*OF_MATRICES, MatrixFlows()))
+    optimizer = derivation.optimizer
     if optimizer == PLAIN:
         return tuple(methods)
     # The steps of a perturbed loss have another mean and covariance than ∇L and Σ, by terms of higher order.
@@ -129,13 +136,19 @@ def stated(derivation: Derivation) -> dict[str, Any]:
     return {
         "problem": document,
         "problem_hash": "" if document is None else document_hash(document),
-        "formula_hash": derivation.program.fingerprint,
-        "source_hashes": {
-            name: lower([derivation.program.select(name)], derivation.problem.symbols).source_hash for name in SOURCES
-        },
+        "formula_hash": derivation.fingerprint,
+        "source_hashes": _source_hashes(derivation),
         "assumptions": _assumptions(derivation),
         "valid_where": _valid_where(derivation),
     }
+
+
+def _source_hashes(derivation: Derivation) -> dict[str, str]:
+    if derivation.in_matrices is not None:
+        stages = derivation.in_matrices.stages
+        return {name: lower([stage.program], stage.inputs).source_hash for name, stage in stages.items()}
+    symbols = derivation.problem.symbols
+    return {name: lower([derivation.program.select(name)], symbols).source_hash for name in SOURCES}
 
 
 def methods_named(entries: Sequence[Mapping[str, Any]]) -> tuple[Method, ...]:

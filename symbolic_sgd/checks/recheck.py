@@ -77,7 +77,7 @@ def recheck(text: str, progress: Callable[[str], None] = lambda _: None) -> Rech
         derivation = derive(with_symbols_of(optimizer, file.problem), optimizer=optimizer)
     except SymbolicSGDError as error:
         return Recheck((f"the problem can no longer be derived: {error}",), None)
-    if derivation.program.fingerprint != content["formula_hash"]:
+    if derivation.fingerprint != content["formula_hash"]:
         return Recheck(
             ("the formulas are others than those that were certified (the hash of the program differs)",), None
         )

@@ -54,7 +54,7 @@ class Witness:
         regularizer: Callable[[], Regularizer] | None = None,
     ) -> "Witness":
         """With so many random points; the regularizer is that of `find_regularizer` unless another is to be tested."""
-        points = fresh_points(derivation, rng, count)
+        points = fresh_points(derivation, rng, count) if derivation.in_matrices is None else derivation.points
         claimed = regularizer or (lambda: find_regularizer(derivation))
         return Witness(derivation, points, int(rng.integers(2**62)), claimed)
 

@@ -183,6 +183,9 @@ def _entries(sde: LimitingSDE, name: str, line: Line) -> Iterator[str]:
     if _zero(line):
         return
     letter, size = line.name.name, sde.size(name)
+    if size.by_matrices:
+        yield f"{letter} entry by entry is too long to be read: sde.lambdify() computes it by matrices"
+        return
     rows = _rows(sde, name) if size.road else []
     if rows and len(rows) <= FEW and max(map(len, rows)) <= WIDTH:
         yield f"{letter}, entry by entry:"
@@ -208,6 +211,9 @@ def _road(sde: LimitingSDE) -> Iterator[str]:
     """Which road was taken, and how large each term is."""
     yield "How it was found"
     yield from chain.from_iterable(wrapped(f"  {sentence}", indent="    ") for sentence in sde.road)
+    if sde.sizes[-1].by_matrices:
+        yield "  every term that is not zero is computed by matrices, and not written out"
+        return
     roads = list(dict.fromkeys(size.road for size in sde.sizes if size.road and not size.zero))
     yield f"  {'operations of':<28}{'program':>9}{'formula':>9}"
     for size in sde.sizes:

@@ -11,8 +11,8 @@ from symbolic_sgd.charts.chart_sde import ChartSDE
 from symbolic_sgd.charts.stated import find_chart
 from symbolic_sgd.checks.certificate import Certificate
 from symbolic_sgd.documents.document import Figure
-from symbolic_sgd.errors import SymbolicSGDError
-from symbolic_sgd.flow.limit import FlowLimit
+from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
+from symbolic_sgd.flow.limit import FlowLimit, find_limit
 from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.canonical import hessian_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
@@ -73,6 +73,17 @@ LARGEST_HESSIAN = 6
 def hessian_or_none(derivation: Derivation) -> SymbolicMatrix | None:
     """∇²L on Γ, if it is small."""
     return hessian_on_manifold(derivation) if derivation.problem.dimension <= LARGEST_HESSIAN else None
+
+
+def limit_of(derivation: Derivation) -> FlowLimit:
+    """Φ.
+
+    Raises:
+        ExpressionTooLarge: of a large problem, whose Φ is not sought unasked.
+    """
+    if derivation.in_matrices is not None:
+        raise ExpressionTooLarge("the problem is computed by matrices, and a formula of Φ was not sought")
+    return find_limit(derivation.stated)
 
 
 def chart_or_reason(derivation: Derivation) -> ChartSDE | SymbolicSGDError:

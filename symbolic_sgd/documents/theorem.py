@@ -216,7 +216,7 @@ def operators(findings: Findings) -> tuple[Block, ...]:
 def noise_on_manifold(findings: Findings) -> tuple[Block, ...]:
     """σ on Γ, what was recognised of it, and the Lyapunov inverse."""
     derivation = findings.derivation
-    noise = program_matrix(r"\sigma", derivation.blocks, "noise_factor")
+    noise = program_matrix(r"\sigma", derivation.noise_factor, "noise_factor")
     return (
         *((sentence("On Γ the factor of the noise, Σ = σσᵀ, is"), *noise) if noise else ()),
         sentence(f"{derivation.structure}."),

@@ -21,6 +21,7 @@ from symbolic_sgd.errors import (
 )
 from symbolic_sgd.manifold.cell import has_jumps, in_cell
 from symbolic_sgd.manifold.equations import Equations, find_equations
+from symbolic_sgd.manifold.interpolation import interpolating_points, is_large
 from symbolic_sgd.manifold.minimizers import Found, MinimizerSearch, not_smooth
 from symbolic_sgd.manifold.precise import (
     HessianRank,
@@ -103,6 +104,29 @@ class Manifold:
         return matrix.with_entries([zero if z else e for e, z in zip(matrix.entries, flags, strict=True)])
 
 
+def interpolating_manifold(stated: Problem) -> tuple[Problem, tuple[PrecisePoint, ...]] | None:
+    """A large least-squares problem as it is read, and points of Γ where all residuals vanish, with independent gradients; None where
+    it is not large, or has none."""
+    if not is_large(stated) or has_jumps(stated):
+        return None
+    written = _written(stated)
+    found = _interpolating(written)
+    return None if found is None else (written, tuple(point for point, _ in found))
+
+
+def _interpolating(problem: Problem) -> tuple[Found, ...] | None:
+    if problem not in _INTERPOLATING:
+        _INTERPOLATING[problem] = interpolating_points(problem)
+    return _INTERPOLATING[problem]
+
+
+def _written(problem: Problem) -> Problem:
+    known = _WRITTEN.get(problem)
+    if known is None:
+        known = _WRITTEN[problem] = rewritten(problem)
+    return known
+
+
 def find_manifold(problem: Problem, progress: Progress = silent, *, inside_cell: bool = True) -> Manifold:
     """Γ for a problem: by descent from many starts, or on the user's equations.
 
@@ -116,10 +140,7 @@ def find_manifold(problem: Problem, progress: Progress = silent, *, inside_cell:
         NoManifold: and its subclasses, where the minimizers are no manifold that the theorem speaks of.
     """
     if not inside_cell or not has_jumps(problem):
-        written = _WRITTEN.get(problem)
-        if written is None:
-            written = _WRITTEN[problem] = rewritten(problem)
-        return _smooth_manifold(problem, written, (), progress)
+        return _smooth_manifold(problem, _written(problem), (), progress)
     known = _CELLS.get(problem)
     if known is None:
         with np.errstate(all="ignore"):
@@ -130,6 +151,7 @@ def find_manifold(problem: Problem, progress: Progress = silent, *, inside_cell:
 
 
 _WRITTEN: WeakKeyDictionary[Problem, Problem] = WeakKeyDictionary()
+_INTERPOLATING: WeakKeyDictionary[Problem, tuple[Found, ...] | None] = WeakKeyDictionary()
 _CELLS: WeakKeyDictionary[Problem, tuple[Problem, tuple[Any, ...]]] = WeakKeyDictionary()
 _POINTS: WeakKeyDictionary[Problem, tuple[tuple[Mapping[sp.Symbol, PreciseNumber], HessianRank], ...]] = (
     WeakKeyDictionary()
@@ -150,7 +172,10 @@ def _smooth_manifold(stated: Problem, problem: Problem, cell: tuple[Any, ...], p
     return Manifold(stated, problem, cell, landscape, ranks[0].rank, points, ranks, equations)
 
 
-def _searched(problem: Problem, progress: Progress) -> list[Found]:
+def _searched(problem: Problem, progress: Progress) -> Sequence[Found]:
+    interpolating = _interpolating(problem) if is_large(problem) else None
+    if interpolating is not None:
+        return interpolating
     with np.errstate(all="ignore"):
         search = _search(problem, progress)
         found = search.manifold_points()

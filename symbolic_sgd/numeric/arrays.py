@@ -2,6 +2,8 @@
 
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -12,7 +14,15 @@ from symbolic_sgd.numeric.backend import Backend, Evaluation, Part
 from symbolic_sgd.numeric.feet import Foot, check_digits
 from symbolic_sgd.numeric.guard import check_finite, check_points
 from symbolic_sgd.numeric.lowering import STORE, Lowered, lower
+from symbolic_sgd.numeric.matrix_guard import check_stages
+from symbolic_sgd.numeric.matrix_terms import MatrixTerms
 from symbolic_sgd.numeric.points import as_points, constant_columns
+from symbolic_sgd.theorem.matrix_stages import MatrixStages, Stage
+
+TRACED = (
+    "points have no numbers while a function is traced (jit, vmap, grad), and cannot be examined there: "
+    "use lambdify(check=False, backend=…), and examine the points outside"
+)
 
 
 class ArrayBackend(Backend):
@@ -52,8 +62,48 @@ class ArrayBackend(Backend):
 
         return evaluate
 
+    @abstractmethod
+    def cholesky(self, matrix: Any) -> Any:
+        """Λ with ΛΛᵀ = the matrix, for batches."""
+
+    @abstractmethod
+    def solve_triangular(self, matrix: Any, right: Any, *, lower: bool) -> Any:
+        """The solution of a triangular system, for batches."""
+
+    @abstractmethod
+    def eigh(self, matrix: Any) -> Any:
+        """Eigenvalues and eigenvectors, for batches."""
+
+    def compile_matrices(self, stages: MatrixStages, name: str, check: bool) -> Evaluation | None:
+        if not stages.response.kernel.by_polynomials:
+            return None  # its functions would have to be those of the library
+        arrays, d = LibraryArrays(self), stages.problem.dimension
+
+        def evaluate(x: Any, constants: Mapping[str, Any]) -> Any:
+            points = self._checked_shape(x, d)
+            constant_columns((), constants, ())
+            flat = points.reshape(-1, d)
+            if check:
+                numbers = self.concrete(flat)
+                if numbers is None:
+                    raise BadInput(TRACED)
+                rows = as_points(numbers, d)
+                if len(rows):
+                    check_stages(stages, rows)
+            values = MatrixTerms(stages, flat, arrays).term(name)
+            return values.reshape(*points.shape[:-1], *values.shape[1:])
+
+        return evaluate
+
+    def run(self, lowered: Lowered, columns: Sequence[Any], shape: tuple[int, ...]) -> Any:
+        """A bare program on arrays of one shape, stacked to that shape + `shape`."""
+        return self.stack(self._run(lowered, columns), shape, columns[0])
+
     def _points(self, part: Part, x: Any) -> Any:
-        d, points = part.derivation.problem.dimension, self.array(x)
+        return self._checked_shape(x, part.derivation.problem.dimension)
+
+    def _checked_shape(self, x: Any, d: int) -> Any:
+        points = self.array(x)
         if points.ndim == 0 or points.shape[-1] != d:
             raise BadPoint(
                 f"x has shape {tuple(points.shape)}; its last dimension has to be {d}, one entry a parameter"
@@ -71,10 +121,7 @@ class ArrayBackend(Backend):
         numbers = self.concrete(points)
         values = {name: self.concrete(self.array(value)) for name, value in constants.items()}
         if numbers is None or any(value is None for value in values.values()):
-            raise BadInput(
-                "points have no numbers while a function is traced (jit, vmap, grad), and cannot be examined there: "
-                "use lambdify(check=False, backend=…), and examine the points outside"
-            )
+            raise BadInput(TRACED)
         problem = part.derivation.problem
         rows = as_points(numbers, problem.dimension)
         columns = constant_columns(problem.constants, values, rows.shape[:-1])
@@ -97,3 +144,44 @@ class ArrayBackend(Backend):
             else:
                 slots[step.target] = self.operations[step.op](*operands)
         return results
+
+
+@dataclass(frozen=True)
+class LibraryArrays:
+    """Batches of a library's matrices, for the terms of large problems.
+
+    Args:
+        backend: of the library.
+    """
+
+    backend: ArrayBackend
+
+    def run(self, stage: Stage, *inputs: Any) -> Any:
+        """A scalar program on B×d arrays, B×rows×columns (B×rows for a column)."""
+        (output,) = stage.program.outputs
+        shape = output.shape if output.shape[1] > 1 else output.shape[:1]
+        columns = [array[:, j] for array in inputs for j in range(array.shape[1])]
+        return self.backend.run(_lowered(stage), columns, shape)
+
+    def cholesky(self, matrix: Any) -> Any:
+        """Λ."""
+        return self.backend.cholesky(matrix)
+
+    def solve_lower(self, lower: Any, right: Any, *, transposed: bool = False) -> Any:
+        """Λ⁻¹ right, or Λ⁻ᵀ right."""
+        if transposed:
+            return self.backend.solve_triangular(lower.swapaxes(-1, -2), right, lower=False)
+        return self.backend.solve_triangular(lower, right, lower=True)
+
+    def eigh(self, matrix: Any) -> Any:
+        """Eigenvalues and eigenvectors."""
+        return self.backend.eigh(matrix)
+
+    def constant(self, values: Any, like: Any) -> Any:
+        """An array of the library on the device of another."""
+        return self.backend.array(np.array(values, dtype=float)) + 0 * like.sum()
+
+
+@cache
+def _lowered(stage: Stage) -> Lowered:
+    return lower([stage.program], stage.inputs)

@@ -7,6 +7,7 @@ from typing import Any
 
 from symbolic_sgd.algebra.program import Output, Program
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.matrix_stages import MatrixStages
 
 Evaluation = Callable[[Any, Mapping[str, Any]], Any]
 """x of shape (..., D) and the constants by name → the term, (..., D) or (..., D, K)."""
@@ -45,3 +46,7 @@ class Backend(ABC):
     @abstractmethod
     def compile(self, part: Part) -> Evaluation:
         """The function that computes a term."""
+
+    def compile_matrices(self, stages: MatrixStages, name: str, check: bool) -> Evaluation | None:
+        """The function that computes a term of a large problem; None, the default, where it is done entry by entry."""
+        return None

@@ -66,9 +66,14 @@ class NumericFunctions:
 
     def term(self, name: str, x: Any, /, **constants: Any) -> Any:
         """Any term of the theorem, by its name."""
-        names = self.derivation.program.names
+        names = [term.name for term in self.derivation.terms]
         if name not in names:
             raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
+        stages = self.derivation.in_matrices
+        if stages is not None and name not in self._evaluations:
+            by_matrices = self.backend.compile_matrices(stages, name, self.check)
+            if by_matrices is not None:
+                self._evaluations[name] = by_matrices
         return self._evaluation(name, lambda: self.derivation.program.select(name))(x, constants)
 
     def digits(self, name: str, x: Any, /, **constants: Any) -> np.ndarray:
@@ -102,7 +107,7 @@ class NumericFunctions:
 
     def __repr__(self) -> str:
         tested = "" if self.check else ", points are not tested"
-        return f"NumericFunctions({', '.join(self.derivation.program.names)}; {self.backend!r}{tested})"
+        return f"NumericFunctions({', '.join(term.name for term in self.derivation.terms)}; {self.backend!r}{tested})"
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Only the recipe is pickled; what was compiled is built again."""

@@ -13,18 +13,13 @@ from symbolic_sgd.algebra.arithmetic import RELATIONS
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.errors import ExpressionTooLarge, OffManifold, SingularPoint
 from symbolic_sgd.numeric.feet import ELSEWHERE, Foot, Ground, check_digits
+from symbolic_sgd.numeric.matrix_guard import INDEPENDENT, ON_MANIFOLD, check_stages
 from symbolic_sgd.regular_point import CLEAR, are_far_apart, is_clear
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import Framed, Frameless
 
-ON_MANIFOLD = 1e-6
-"""x is on Γ when |H†∇L| and |g|/|∇g| are at most this times 1 + |x|."""
-
 DIGITS = 1e-8
 """Relative error of a term that float64 may leave."""
-
-INDEPENDENT = 1e-4
-"""Smallest singular value s of the frame with columns of length 1. (FᵀF)⁻¹ costs float64 a factor s⁻² of its digits."""
 
 ROUNDING = 1e-10
 """What rounding may leave, in relative size, of a quantity that is zero on Γ."""
@@ -109,6 +104,9 @@ def check_points(derivation: Derivation, points: np.ndarray) -> dict[int, Foot]:
         there.
     """
     if not len(points):
+        return {}
+    if derivation.in_matrices is not None:
+        check_stages(derivation.in_matrices, points)
         return {}
     doubtful, curvature = _doubtful(derivation, points)
     doubtful |= is_delicate(derivation)

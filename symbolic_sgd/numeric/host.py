@@ -14,9 +14,12 @@ from symbolic_sgd.numeric.backend import Backend, Evaluation, Part
 from symbolic_sgd.numeric.feet import values_at
 from symbolic_sgd.numeric.guard import check_finite, check_points
 from symbolic_sgd.numeric.lowering import Lowered, lower
+from symbolic_sgd.numeric.matrix_arrays import HostArrays
+from symbolic_sgd.numeric.matrix_function import HostMatrixFunction
 from symbolic_sgd.numeric.points import as_points, constant_columns
 from symbolic_sgd.numeric.structured import Structured
 from symbolic_sgd.theorem.derivation import THEOREM
+from symbolic_sgd.theorem.matrix_stages import MatrixStages
 
 BLOCK = 8192
 """Points at most that are evaluated at a time, so that memory does not grow with the batch beyond the result itself."""
@@ -65,6 +68,9 @@ class HostBackend(Backend):
         programs = [part.program] if doubt is None else [part.program, doubt]
         kernel = self.kernel(lower(programs, part.derivation.problem.symbols))
         return HostFunction(part, kernel, examined=doubt is not None, block=self.block)
+
+    def compile_matrices(self, stages: MatrixStages, name: str, check: bool) -> Evaluation:
+        return HostMatrixFunction(stages, name, check, HostArrays(self.function))
 
     def function(self, lowered: Lowered) -> Callable[[np.ndarray], np.ndarray]:
         """A bare program as a function of B rows, B×size, without any test of the points."""

@@ -47,13 +47,13 @@ def fits(matrix: SymbolicMatrix | None) -> bool:
 
 
 def display_latex(
-    matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program], write: Write
+    matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program | None], write: Write
 ) -> str:
     """The SDE for use inside math mode.
 
     Args:
         matrices: the two coefficients, None where they are too large to be written out.
-        program: name of a coefficient → its shortest program.
+        program: name of a coefficient → its shortest program, None where it is computed by matrices.
         write: the user's printer.
     """
     moving = [name for name in DIFFERENTIALS if (matrix := matrices[name]) is None or not matrix.is_zero_matrix]
@@ -79,7 +79,7 @@ def _moving(terms: Matrices, write: Write) -> list[str]:
 
 
 def _coefficient(
-    name: str, matrix: SymbolicMatrix | None, program: Callable[[str], Program], write: Write
+    name: str, matrix: SymbolicMatrix | None, program: Callable[[str], Program | None], write: Write
 ) -> Sequence[Block]:
     symbol = _symbol(name)
     if matrix is not None and fits(matrix):
@@ -88,6 +88,8 @@ def _coefficient(
             return [aligned([f"{symbol} &= {whole}"])]
         return entry_displays(symbol, matrix.shape, Fitted(tuple(matrix.flat()), ()), write)
     shortest = program(name)
+    if shortest is None:
+        return [aligned([rf"{symbol} &: \text{{by matrices, see sde.structure}}"])]
     if shortest.operations > NAMED:
         return [aligned([rf"{symbol} &: \text{{{shortest.operations} operations, see sde.program}}"])]
     (output,) = (output for output in shortest.outputs if output.name == name)

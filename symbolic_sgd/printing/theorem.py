@@ -52,7 +52,7 @@ def theorem(
     derivation: Derivation,
     structure: StructuralFormulas,
     matrices: Mapping[str, SymbolicMatrix | None],
-    program: Callable[[str], Program],
+    program: Callable[[str], Program | None],
     *,
     entries: bool = False,
 ) -> Iterator[Block]:
@@ -62,7 +62,7 @@ def theorem(
         derivation: the limiting SDE.
         structure: the same in vectors.
         matrices: name of a term → its expressions, or None where they are too large to be written out.
-        program: name of a term → its shortest program.
+        program: name of a term → its shortest program, None where it is computed by matrices.
         entries: whether all terms are printed entry by entry, in named parts where they are large.
     """
     yield from _statement(derivation)
@@ -148,9 +148,9 @@ def _noise(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Bl
     """σ where a line in vectors holds it, or in words where it is long."""
     if not any(SIGMA.name in line.value.names for line in structure.lines):
         return
-    blocks = derivation.blocks
-    if blocks.expanded_size("noise_factor") <= SHORT:
-        factor = blocks.expand("noise_factor")
+    noise = derivation.noise_factor
+    if noise.expanded_size("noise_factor") <= SHORT:
+        factor = noise.expand("noise_factor")
         if _is_short(r"\sigma", factor):
             yield from matrix_displays(r"\sigma", [], factor)
             return
@@ -179,11 +179,11 @@ def _listed(words: str, formulas: Sequence[str]) -> Iterator[Block]:
 
 
 def _short_entries(
-    terms: Sequence[Term], matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]
+    terms: Sequence[Term], matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program | None]
 ) -> Iterator[Block]:
     """The terms that are short and not zero, each once, and how long the others are."""
     blocks: list[Block] = []
-    long: list[tuple[Term, int]] = []
+    long: list[tuple[Term, int | None]] = []
     shown: list[SymbolicMatrix] = []
     for term in terms:
         matrix = matrices[term.name]
@@ -193,16 +193,18 @@ def _short_entries(
             blocks += _named(matrix_displays(term.symbol, [], matrix), f"{term.name}_entries")
             shown.append(matrix)
         else:
-            long.append((term, program(term.name).operations if matrix is None else size(matrix)))
+            shortest = program(term.name) if matrix is None else None
+            long.append((term, size(matrix) if matrix is not None else shortest and shortest.operations))
     if blocks:
         yield paragraph("Entry by entry:")
         yield from blocks
     if long:
-        yield written_out([term.symbol for term, _ in long], max(operations for _, operations in long))
+        counted = [operations for _, operations in long if operations is not None]
+        yield written_out([term.symbol for term, _ in long], max(counted) if counted else None)
 
 
-def written_out(symbols: Sequence[str], most: int) -> Paragraph:
-    """That the entries of some terms are not printed."""
+def written_out(symbols: Sequence[str], most: int | None) -> Paragraph:
+    """That the entries of some terms are not printed, of so many operations at most; None where they are computed by matrices."""
     listed: list[Inline] = []
     for k, symbol in enumerate(symbols):
         listed += [" and " if k == len(symbols) - 1 else ", "] if k else []
@@ -210,11 +212,16 @@ def written_out(symbols: Sequence[str], most: int) -> Paragraph:
     several = len(symbols) > 1
     whose = f"their entries, of up to {most}" if several else f"its entries, of {most}"
     verb = "are" if several else "is"
+    if most is None:
+        whose = "their entries" if several else "its entries"
+        return paragraph(
+            *listed, f" {verb} what stands above in vectors; {whose} are computed by matrices, and not printed."
+        )
     return paragraph(*listed, f" {verb} what stands above in vectors; {whose} operations, are not printed.")
 
 
 def _all_entries(
-    terms: Sequence[Term], matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program]
+    terms: Sequence[Term], matrices: Mapping[str, SymbolicMatrix | None], program: Callable[[str], Program | None]
 ) -> Iterator[Block]:
     yield paragraph("Entry by entry:")
     for term in terms:
@@ -225,7 +232,16 @@ def _all_entries(
             yield from _by_named_parts(term, program(term.name))
 
 
-def _by_named_parts(term: Term, program: Program) -> Iterator[Block]:
+def _by_named_parts(term: Term, program: Program | None) -> Iterator[Block]:
+    if program is None:
+        yield paragraph(
+            Math(term.symbol),
+            ": ",
+            *in_words("The entries are computed by matrices: see "),
+            Code("sde.lambdify()"),
+            ".",
+        )
+        return
     if program.operations > NAMED:
         text = f"The entries take {program.operations} operations, more than the {NAMED} that are printed: see "
         yield paragraph(Math(term.symbol), ": ", *in_words(text), Code("sde.program"), ".")

@@ -8,7 +8,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.errors import BadInput, SymbolicSGDError
-from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
+from symbolic_sgd.problems.noise import GradientNoise, LabelNoise, Noise, SamplingNoise
 from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import ASSUMPTIONS, NOISE_KINDS, problem_from_document
@@ -68,10 +68,13 @@ def _assumption(symbol: sp.Symbol) -> str:
 
 
 def _stated_noise(problem: Problem) -> list[Any]:
-    """The entries of σ, or of the covariance where that is stated: its roots are written by what is known of signs."""
+    """The entries of σ, or of the covariance where that is stated: its roots are written by what is known of signs. Labels are known by
+    their amplitudes, and by how many a step takes."""
     noise = problem.noise
     if isinstance(noise, LossPerturbation):
         return [noise.loss.xreplace(noise.unnamed), *noise.factor.flat()]
+    if isinstance(noise, LabelNoise):
+        return [*noise.amplitudes(len(problem.residuals)), sp.Integer(noise.batch_size or 0)]
     stated = (
         noise.covariance if isinstance(noise, GradientNoise) and noise.covariance is not None else problem.noise_factor
     )

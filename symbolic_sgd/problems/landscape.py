@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import sympy as sp
 
@@ -19,24 +20,32 @@ class Landscape:
         variables: the parameters x_1 … x_D as nodes.
         loss: L.
         gradient: ∇L, D×1.
-        hessian: ∇²L, D×D, symmetric entry by entry.
     """
 
     graph: Graph
     variables: tuple[Node, ...]
     loss: Node
     gradient: Matrix
-    hessian: Matrix
 
     @staticmethod
     def of(loss: Node, parameters: Sequence[sp.Symbol]) -> "Landscape":
-        graph = loss.graph
-        variables = tuple(graph.symbol(s) for s in parameters)
-        slope = gradient(loss, variables)
-        upper = [gradient(entry, variables[i:]) for i, entry in enumerate(slope)]
-        n = range(len(variables))
-        hessian = Matrix.of([upper[min(i, j)][abs(i - j)] for j in n] for i in n)
-        return Landscape(graph, variables, loss, Matrix.column(slope), hessian)
+        """With ∇²L at once, so that programs are the same whatever is asked for first."""
+        landscape = Landscape.on_demand(loss, parameters)
+        _ = landscape.hessian
+        return landscape
+
+    @staticmethod
+    def on_demand(loss: Node, parameters: Sequence[sp.Symbol]) -> "Landscape":
+        """With ∇²L only where it is asked for."""
+        variables = tuple(loss.graph.symbol(s) for s in parameters)
+        return Landscape(loss.graph, variables, loss, Matrix.column(gradient(loss, variables)))
+
+    @cached_property
+    def hessian(self) -> Matrix:
+        """∇²L, D×D, symmetric entry by entry."""
+        upper = [gradient(entry, self.variables[i:]) for i, entry in enumerate(self.gradient.entries)]
+        n = range(self.dimension)
+        return Matrix.of([upper[min(i, j)][abs(i - j)] for j in n] for i in n)
 
     @property
     def dimension(self) -> int:

@@ -10,7 +10,6 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.algebra.as_read import ReadersLatex, ReadersText
-from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
@@ -129,9 +128,15 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
     effort = effort or Effort(REGULARIZER)
     try:
         effort.begin("R by the structure of the noise")
+        if derivation.zeros.issuperset(derivation.regularizing):
+            return VANISHING
+        by_structure = _by_structure(derivation)
+        if by_structure is not None:
+            return by_structure
         form = RegularizationForm.of(derivation)
-        by_structure = _by_structure(derivation, form)
-        return by_structure if by_structure is not None else _Decision(derivation, form, effort).decide()
+        if all(entry.is_zero for entry in form.field.entries):
+            return VANISHING
+        return _Decision(derivation, form, effort).decide()
     except BudgetSpent as spent:
         along = (
             f"{_along_arcs(derivation)}. Here " if derivation.problem.dimension - derivation.codimension == 1 else ""
@@ -142,11 +147,8 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
         ) from spent
 
 
-def _by_structure(derivation: Derivation, form: RegularizationForm) -> Regularizer | None:
-    mixed = derivation.program.select("mixed_regularization").on(Graph())["mixed_regularization"]
-    if all(entry.is_zero for entry in form.field.entries):
-        return VANISHING
-    if not all(entry.is_zero for entry in mixed.entries):
+def _by_structure(derivation: Derivation) -> Regularizer | None:
+    if "mixed_regularization" not in derivation.zeros:
         return None
     if isinstance(derivation.response, ReshuffledResponse):
         of_epochs = potential_of_epochs(derivation, derivation.response)

@@ -52,6 +52,8 @@ class Spectrum:
     def trace(self) -> Expression:
         """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
         space = self.derivation.normal_space
+        if self.derivation.in_matrices is not None:
+            return self.derivation.in_matrices.trace.expand("trace")[0, 0]
         written = []
         if isinstance(space, ComposedFrame):
             with suppress(ExpressionTooLarge):

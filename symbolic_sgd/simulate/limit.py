@@ -11,7 +11,9 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix, Orthogonal
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.in_place import InPlaceProgram
+from symbolic_sgd.numeric.matrix_fields import DrivenMatrixField, MatrixField
 from symbolic_sgd.numeric.random_move import driven_by
 from symbolic_sgd.simulate.sgd import with_values
 from symbolic_sgd.simulate.steps import EulerMaruyama, NinomiyaVictoir, Within
@@ -37,6 +39,16 @@ class WeakOrderOne(Scheme):
 
     def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
         noise, sources = _noise(derivation, values)
+        stages = derivation.in_matrices
+        if stages is not None:
+            return EulerMaruyama(
+                derivation.problem.dimension,
+                sources,
+                step,
+                MatrixField(stages, "drift"),
+                noise,
+                newton(derivation, values),
+            )
         drift = _field(derivation.program.select("drift"), derivation, values)
         return EulerMaruyama(derivation.problem.dimension, sources, step, drift, noise, newton(derivation, values))
 
@@ -47,6 +59,21 @@ class WeakOrderTwo(Scheme):
 
     def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
         noise, sources = _noise(derivation, values)
+        stages = derivation.in_matrices
+        if stages is not None:
+            if noise is not None:
+                raise BadInput(
+                    "WeakOrderTwo needs the Stratonovich drift, which is not known by matrices (this problem is large, and has noise "
+                    "along Γ): simulate with scheme=WeakOrderOne()"
+                )
+            return NinomiyaVictoir(
+                derivation.problem.dimension,
+                sources,
+                step,
+                MatrixField(stages, "drift"),
+                None,
+                newton(derivation, values),
+            )
         program = derivation.program.select("drift") if noise is None else stratonovich_program(derivation)
         drift = _field(program, derivation, values)
         return NinomiyaVictoir(derivation.problem.dimension, sources, step, drift, noise, newton(derivation, values))
@@ -60,8 +87,10 @@ def within_stability(along: AlongManifold, derivation: Derivation, values: Value
     return Within(along, output.shape[0], _field(derivation.stable, derivation, values))
 
 
-def newton(derivation: Derivation, values: Values) -> InPlaceProgram:
+def newton(derivation: Derivation, values: Values) -> InPlaceProgram | MatrixField:
     """The shortest w with J w = g, J = ∂g, for the equations g of Γ: the Newton step along the normals is −w."""
+    if derivation.in_matrices is not None:
+        return MatrixField(derivation.in_matrices, "newton_step")
     graph = Graph()
     equations = derivation.equations.on(graph)["equations"]
     variables = [graph.symbol(s) for s in derivation.problem.parameters]
@@ -70,8 +99,12 @@ def newton(derivation: Derivation, values: Values) -> InPlaceProgram:
     return _field(Program.of({"newton": step}), derivation, values)
 
 
-def _noise(derivation: Derivation, values: Values) -> tuple[InPlaceProgram | None, int]:
+def _noise(derivation: Derivation, values: Values) -> tuple[InPlaceProgram | DrivenMatrixField | None, int]:
     """A(x)a without the columns of A that are zero, and the number of the others."""
+    stages = derivation.in_matrices
+    if stages is not None:
+        still = "tangent_noise" in stages.zeros
+        return (None, 0) if still else (DrivenMatrixField(stages), stages.noise.program.outputs[0].shape[1])
     graph = Graph()
     factor = derivation.program.select("tangent_noise").on(graph)["tangent_noise"]
     symbols, driven = driven_by(factor)

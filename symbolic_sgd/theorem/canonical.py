@@ -23,6 +23,7 @@ from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, NotSmooth
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.theorem.composed import composed_formulas
 from symbolic_sgd.theorem.derivation import CURVED, IMPOSED, THEOREM, Derivation
+from symbolic_sgd.theorem.matrix_stages import MatrixStages
 from symbolic_sgd.theorem.rational_forms import AS_DERIVED, FORMS, on_manifold
 
 COUNTED = 20_000
@@ -62,6 +63,8 @@ def written(derivation: Derivation, name: str) -> Written:
     Raises:
         ExpressionTooLarge: neither a rational form nor the program, written out, is within its budget.
     """
+    if derivation.in_matrices is not None:
+        return _by_matrices(derivation.in_matrices, name)
     part = derivation.program.select(name)
     if not part.operations:
         return _measured(part.expand(name), "constants")
@@ -74,6 +77,17 @@ def written(derivation: Derivation, name: str) -> Written:
     if candidates:
         return candidates[0]
     return _measured(part.expand(name, budget=EXPANSION_BUDGET), "the program written out")
+
+
+def _by_matrices(stages: MatrixStages, name: str) -> Written:
+    if name not in stages.zeros:
+        raise ExpressionTooLarge(
+            f"{name} is computed by matrices (D = {stages.problem.dimension}, M = {stages.codimension}), and too large to be written "
+            "out: use sde.lambdify() for numbers, sde.structure for the formula in matrices, or sde.program, which is then derived entry "
+            "by entry"
+        )
+    columns = stages.noise.program.outputs[0].shape[1] if name == "tangent_noise" else 1
+    return Written(sp.ImmutableDenseMatrix.zeros(stages.problem.dimension, columns), "constants", 0, Fraction(0))
 
 
 def shortest_program(derivation: Derivation, name: str) -> Program:

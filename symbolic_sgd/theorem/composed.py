@@ -432,7 +432,7 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
         slow=slow_fields(derivation, graph, zero),
         proportion=constant(derivation.proportion),
         isotropy=constant(derivation.isotropy),
-        zeros=zero_terms(derivation.program),
+        zeros=derivation.zeros,
         solve=solve,
     )
 
@@ -448,9 +448,3 @@ def slow_fields(derivation: Derivation, graph: Graph, zero: Mapping[Node, Node] 
 
 def _root(node: Node) -> Node:
     return node.graph.power(node, node.graph.constant(HALF))
-
-
-def zero_terms(program: Program) -> frozenset[str]:
-    """The terms that are zero on Γ."""
-    zero = [i.op == "constant" and i.value == 0 for i in program.instructions]
-    return frozenset(o.name for o in program.outputs if all(zero[r] for r in o.registers))

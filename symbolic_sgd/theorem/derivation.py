@@ -2,6 +2,8 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from functools import cached_property
 from typing import Any
 
 import sympy as sp
@@ -18,7 +20,8 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy, nodes_of
 from symbolic_sgd.effort import Progress, silent
 from symbolic_sgd.errors import BadInput, ComplexValue, ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
-from symbolic_sgd.manifold.manifold import Manifold, find_manifold
+from symbolic_sgd.manifold.interpolation import Residuals
+from symbolic_sgd.manifold.manifold import Manifold, find_manifold, interpolating_manifold
 from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
 from symbolic_sgd.optimizers.mirror_descent import MirrorDescent
@@ -33,12 +36,14 @@ from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.theorem.drift import DriftTerms, drift_terms
 from symbolic_sgd.theorem.geometry import FramedGeometry, FramelessGeometry, NodeGeometry, ObliqueGeometry, geometry_of
 from symbolic_sgd.theorem.map_limit import map_limit
+from symbolic_sgd.theorem.matrix_stages import MatrixStages, check_smooth_noise
 from symbolic_sgd.theorem.noise_on_manifold import NoiseOnManifold, noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import NormalFrame, normal_frame
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless, NormalSpace
 from symbolic_sgd.theorem.perturbed import on_perturbed_loss
 from symbolic_sgd.theorem.reshuffling import with_reshuffling
 from symbolic_sgd.theorem.response import (
+    KernelResponse,
     LeadingResponse,
     ReshuffledResponse,
     Response,
@@ -312,6 +317,62 @@ DRIFT_TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_reg
 
 
 @dataclass(frozen=True)
+class Written:
+    """What is written out entry by entry.
+
+    Args:
+        program: the straight-line program of every term.
+        guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
+            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0,
+            and of a framed normal space the `frame`, of full rank.
+        blocks: the program of the matrices from which the terms are composed: σ and H on Γ.
+    """
+
+    program: Program
+    guard: Program
+    blocks: Program
+
+
+@dataclass(frozen=True, eq=False)
+class OnDemand:
+    """The same of a large problem, derived when it is asked for.
+
+    Args:
+        problem, optimizer: of the derivation.
+
+    Raises:
+        ProblemTooLarge: (by all of it) more operations would be needed than a graph may have.
+    """
+
+    problem: Problem
+    optimizer: Optimizer
+
+    @cached_property
+    def _written(self) -> Written:
+        written = derive(self.problem, silent, self.optimizer, in_matrices=False).written
+        assert isinstance(written, Written)
+        return written
+
+    @property
+    def program(self) -> Program:
+        """As in `Written`."""
+        return self._written.program
+
+    @property
+    def guard(self) -> Program:
+        """As in `Written`."""
+        return self._written.guard
+
+    @property
+    def blocks(self) -> Program:
+        """As in `Written`."""
+        return self._written.blocks
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return OnDemand, (self.problem, self.optimizer)
+
+
+@dataclass(frozen=True)
 class Derivation:
     """The finished derivation.
 
@@ -326,11 +387,8 @@ class Derivation:
             frame, if there are such; as `printed`, of as many as it
             takes to have no zeros at which ∇L is not zero; and, as `defining`, of M that are proved to vanish on all of Γ
             (or of the component).
-        program: the straight-line program of every term.
-        guard: the program of what has to hold at a point for the formulas to hold: `gradient` = 0, `hessian` ≥ 0 of
-            rank M, the `conditions` of the domain, `equations` = 0 (beside their `slopes`), `kinks` > 0,
-            and of a framed normal space the `frame`, of full rank.
-        blocks: the program of the matrices from which the terms are composed: σ and H on Γ.
+        written: the programs of the terms, of what has to hold for them, and of what they are composed of.
+        in_matrices: the terms as a program of matrices, where the problem is large; else None.
         normal_space: what spans it, and what is known of H there.
         stable: the program of `positive`, numbers that are all positive exactly where the optimizer stays near Γ; None where it does at
             every learning rate that is small enough.
@@ -352,9 +410,8 @@ class Derivation:
     codimension: int
     points: tuple[Mapping[sp.Symbol, PreciseNumber], ...] = field(hash=False)
     equations: Program
-    program: Program
-    guard: Program
-    blocks: Program
+    written: Written | OnDemand
+    in_matrices: MatrixStages | None
     normal_space: NormalSpace
     stable: Program | None
     minor: Program | None
@@ -368,6 +425,39 @@ class Derivation:
     response: Response
 
     @property
+    def program(self) -> Program:
+        """The straight-line program of every term."""
+        return self.written.program
+
+    @property
+    def guard(self) -> Program:
+        """What has to hold at a point for the formulas to hold."""
+        return self.written.guard
+
+    @property
+    def blocks(self) -> Program:
+        """The matrices from which the terms are composed."""
+        return self.written.blocks if self.in_matrices is None else self.in_matrices.blocks
+
+    @property
+    def noise_factor(self) -> Program:
+        """σ on Γ."""
+        return self.blocks.select("noise_factor") if self.in_matrices is None else self.in_matrices.noise_factor
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 of what everything is computed from."""
+        return self.program.fingerprint if self.in_matrices is None else self.in_matrices.fingerprint
+
+    @cached_property
+    def zeros(self) -> frozenset[str]:
+        """The terms that are known to be zero on Γ."""
+        if self.in_matrices is not None:
+            return self.in_matrices.zeros
+        zero = [i.op == "constant" and i.value == 0 for i in self.program.instructions]
+        return frozenset(o.name for o in self.program.outputs if all(zero[r] for r in o.registers))
+
+    @property
     def terms(self) -> list[Term]:
         """The named parts of the result."""
         return terms_of(self.optimizer, self.response)
@@ -379,8 +469,10 @@ class Derivation:
         return (*own, CURVED.name) if self.optimizer.curvature_regularizes else own
 
     def __repr__(self) -> str:
-        size = self.program.select("drift").operations
-        return f"Derivation(D={self.problem.dimension}, M={self.codimension}, drift of {size} operations)"
+        sizes = f"D={self.problem.dimension}, M={self.codimension}"
+        if self.in_matrices is not None:
+            return f"Derivation({sizes}, by matrices)"
+        return f"Derivation({sizes}, drift of {self.program.select('drift').operations} operations)"
 
     def conditions(self, *, budget: int = EXPANSION_BUDGET) -> tuple[sp.Basic, ...]:
         """Conditions under which the formulas hold, () if on all of Γ (or of the component).
@@ -425,13 +517,16 @@ class Derivation:
         return tuple(condition for e in positive if (condition := _positive(e, self.problem.parameters)) is not sp.true)
 
 
-def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer = PLAIN) -> Derivation:
+def derive(
+    problem: Problem, progress: Progress = silent, optimizer: Optimizer = PLAIN, *, in_matrices: bool = True
+) -> Derivation:
     """The limiting SDE of a problem.
 
     Args:
         problem: what is stated, with the optimizer's symbols among its constants.
         progress: told in words what is being done.
         optimizer: whose limit it is.
+        in_matrices: whether a large problem may be derived as a program of matrices, and written out entry by entry only on demand.
 
     Raises:
         NoManifold: the loss has no manifold of minimizers that the theorem speaks of.
@@ -440,6 +535,9 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
         Unstable: the optimizer stays near no point of Γ that was found.
     """
     optimizer = optimizer.on(problem)
+    large = _in_matrices(problem, progress, optimizer) if in_matrices else None
+    if large is not None:
+        return large
     progress("foreseeing the size of the derivation")
     check_expected_size(problem)
     # Γ first: how many normal directions there are decides the size of everything that follows.
@@ -497,6 +595,53 @@ def derive(problem: Problem, progress: Progress = silent, optimizer: Optimizer =
     derivation = _collect(frame, normal, noise, drift, optimizer, response, stable, smooth, distinct)
     _check_stable_somewhere(derivation)
     return derivation
+
+
+def _in_matrices(problem: Problem, progress: Progress, optimizer: Optimizer) -> Derivation | None:
+    """The derivation of a large least-squares problem whose residuals all vanish on Γ, with independent gradients, for an optimizer that
+    is known by a kernel as its learning rate tends to 0; None for others."""
+    plain = not (optimizer.is_finite or optimizer.reshuffles or optimizer.in_metric or optimizer.curves_noise)
+    if not plain or optimizer.kernel is None or optimizer.stated is not optimizer:
+        return None
+    progress(f"points of Γ where the residuals vanish (D = {problem.dimension})")
+    manifold = interpolating_manifold(problem)
+    if manifold is None:
+        return None
+    read, points = manifold
+    response = response_of(optimizer, read, interpolating=True)
+    known = read.noise.known_covariance(read, interpolating=True)
+    varies = known.isotropy is not None and known.isotropy.free_symbols & set(read.parameters)
+    if not isinstance(response, KernelResponse) or varies:
+        return None
+    residuals = Residuals.of(read)
+    equations = Matrix.column(residuals.levels)
+    graph, count = equations[0, 0].graph, len(read.residuals)
+    stages = MatrixStages(read, optimizer, response, known, residuals.multiplicity, Program.of({"levels": equations}))
+    check_smooth_noise(stages, points)
+    curvature = Matrix.diagonal(graph, [graph.constant(Fraction(m, count)) for m in residuals.multiplicity])
+    frame = Program.of({"frame": residuals.slopes.T})
+    return Derivation(
+        stated=problem,
+        problem=read,
+        cell=(),
+        component=None,
+        codimension=len(residuals.levels),
+        points=tuple(point.assignment for point in points),
+        equations=Program.of(dict.fromkeys(("equations", "levels", "printed", "defining"), equations)),
+        written=OnDemand(problem, optimizer),
+        in_matrices=stages,
+        normal_space=ComposedFrame(frame, Program.of({"curvature": curvature}), rigid=False),
+        stable=None,
+        minor=None,
+        distinct=None,
+        frame_origin="gradients of inner expressions of the loss",
+        proportion=known.proportion,
+        isotropy=known.isotropy,
+        square=None,
+        structure=stages.words,
+        optimizer=optimizer,
+        response=response,
+    )
 
 
 def _check_stable_somewhere(derivation: Derivation) -> None:
@@ -598,12 +743,15 @@ def _collect(
                 "defining": Matrix.column(manifold.equations.defining),
             }
         ),
-        program=Program.of({term.name: term.matrix(normal, noise, drift) for term in terms_of(optimizer, response)}),
-        guard=Program.of(
-            _guard(frame, [*noise.stated.columns.entries, *further])
-            | ({} if stable is None else {"stability": stable.matrix})
+        written=Written(
+            Program.of({term.name: term.matrix(normal, noise, drift) for term in terms_of(optimizer, response)}),
+            Program.of(
+                _guard(frame, [*noise.stated.columns.entries, *further])
+                | ({} if stable is None else {"stability": stable.matrix})
+            ),
+            Program.of(_blocks(normal, noise)),
         ),
-        blocks=Program.of(_blocks(normal, noise)),
+        in_matrices=None,
         normal_space=_normal_space(normal),
         stable=None if stable is None else Program.of({"positive": Matrix.column(stable.positive)}),
         minor=None if frame.minor is None else Program.of({"minor": frame.minor}),

@@ -1,5 +1,6 @@
 """Step 4: the noise on Γ, split into its tangent and normal parts."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import sympy as sp
@@ -8,8 +9,9 @@ from symbolic_sgd.algebra.graph import kinks
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import NotSmooth
-from symbolic_sgd.manifold.manifold import Manifold
+from symbolic_sgd.manifold.precise import PrecisePoint
 from symbolic_sgd.problems.noise import KnownCovariance, NoiseColumns
+from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.geometry import NodeGeometry, ObliqueGeometry
 
 SINGULAR = {"div": "it divides by zero", "pow": "it takes a fractional power of zero"}
@@ -53,7 +55,7 @@ def noise_on_manifold(
     manifold = hessian.frame.manifold
     problem, graph = manifold.problem, manifold.landscape.graph
     stated = problem.noise.columns(problem, manifold.landscape)
-    _check_finite(manifold, stated.columns)
+    check_finite(stated.columns, manifold.points, problem)
     known = problem.noise.known_covariance(problem, interpolating=manifold.interpolating)
     if isinstance(hessian, ObliqueGeometry):  # s²SS is no multiple of S, as cSHS is one of SH in the metric S
         known = replace(known, isotropy=None)
@@ -92,12 +94,13 @@ def zeros(matrix: Matrix) -> Matrix:
     return matrix.map(lambda entry: 0 * entry)
 
 
-def _check_finite(manifold: Manifold, columns: Matrix) -> None:
-    for point in manifold.points:
+def check_finite(columns: Matrix, points: Sequence[PrecisePoint], problem: Problem) -> None:
+    """Refuse columns of noise that are not smooth at a point of Γ."""
+    for point in points:
         singular = [node for node, zero in kinks(columns.entries) if zero.op != "constant" and point.zeros([zero])[0]]
         if singular:
             operation = SINGULAR.get(singular[0].op, f"{singular[0].op} is singular")
             raise NotSmooth(
-                f"the noise is not smooth on Γ, at {point.describe(manifold.problem.symbols)}: {operation} there; "
+                f"the noise is not smooth on Γ, at {point.describe(problem.symbols)}: {operation} there; "
                 "state a noise that is smooth on Γ, or exclude the points with domain=[…]"
             )

@@ -4,7 +4,7 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
-from symbolic_sgd.theorem.composed import slow_fields, zero_terms
+from symbolic_sgd.theorem.composed import slow_fields
 from symbolic_sgd.theorem.derivation import CURVED, Derivation
 from symbolic_sgd.theorem.reshuffling import slope_of_trace, slopes_along
 from symbolic_sgd.theorem.response import ReshuffledResponse
@@ -67,7 +67,7 @@ def of_epochs(derivation: Derivation, response: ReshuffledResponse) -> Structura
         Line(COVARIANCE, SIGMA @ SIGMA.T),
         *(() if response.is_still else (Line(MULTIPLIER, IDENTITY - REMEMBERED @ HESSIAN),)),
     )
-    lines = needed(list(totalled(start, values, zero_terms(derivation.program))))
+    lines = needed(list(totalled(start, values, derivation.zeros)))
     landscape, columns = derivation.problem.landscape(), blocks["noise_factor"].shape[1]
     factor = derivation.problem.noise.columns(derivation.problem, landscape).factor
     return StructuralFormulas(

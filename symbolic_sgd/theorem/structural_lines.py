@@ -23,7 +23,7 @@ from symbolic_sgd.algebra.vector_expressions import (
 )
 from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
-from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_fields, zero_terms
+from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_fields
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.response import LeadingResponse, ReshuffledResponse
 from symbolic_sgd.theorem.structural import (
@@ -202,7 +202,7 @@ def _written_scalar(name: Name, value: Expression) -> Name | Product:
 
 def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple[Line, ...]:
     """All equations, from what the kind of loss and the structure of the noise make of them."""
-    zero = zero_terms(derivation.program)
+    zero = derivation.zeros
     c, s = noise.proportion, noise.isotropy
     regularizer: VectorExpression | None = None
     mixed, response = parts.mixed, derivation.response
@@ -397,7 +397,7 @@ def _of_sharpness(derivation: Derivation) -> StructuralFormulas:
         "mixed_regularization": (MIXED, ZERO),
         "normal_regularization": (ACROSS, -HALF * (TANGENT @ apply("third", THIRD, STATIONARY))),
     }
-    lines = totalled(PROJECTION, values, zero_terms(derivation.program))
+    lines = totalled(PROJECTION, values, derivation.zeros)
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
         rank=derivation.codimension,

@@ -11,7 +11,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy, nodes_of
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
 from symbolic_sgd.optimizers.nonlinear_update import NonlinearUpdate
-from symbolic_sgd.theorem.composed import slow_fields, zero_terms
+from symbolic_sgd.theorem.composed import slow_fields
 from symbolic_sgd.theorem.derivation import CURVED, Derivation
 from symbolic_sgd.theorem.structural import (
     ACROSS,
@@ -101,7 +101,7 @@ def of_metric(derivation: Derivation) -> StructuralFormulas:
         Line(COVARIANCE, SIGMA @ SIGMA.T),
         Line(STEP, PRECONDITIONER @ COVARIANCE @ PRECONDITIONER),
     )
-    lines = totalled(start, values, zero_terms(derivation.program))
+    lines = totalled(start, values, derivation.zeros)
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
         rank=derivation.codimension,

@@ -4,11 +4,12 @@ Each is made on the derivation's own program, so that everything else stays righ
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 
 import sympy as sp
+from with_program import with_program
 
 from symbolic_sgd import LimitingSDE, Problem
 from symbolic_sgd.algebra.matrices import Matrix
@@ -179,7 +180,7 @@ def mutant(sde: LimitingSDE, name: str) -> LimitingSDE:
     if "drift" not in MUTANTS[name](theorem):
         first, second, third = (outputs[term] for term in DRIFT_TERMS)
         outputs["drift"] = first + second + third
-    return LimitingSDE(replace(sde.derivation, program=Program.of(outputs)))
+    return LimitingSDE(with_program(sde.derivation, Program.of(outputs)))
 
 
 def two_equations() -> Problem:

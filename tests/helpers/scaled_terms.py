@@ -1,7 +1,8 @@
 """A limiting SDE with some of its terms multiplied by rationals."""
 
-from dataclasses import replace
 from fractions import Fraction
+
+from with_program import with_program
 
 from symbolic_sgd import LimitingSDE
 from symbolic_sgd.algebra.program import Instruction, Output, Program
@@ -25,4 +26,4 @@ def scaled(program: Program, factors: dict[str, Fraction]) -> Program:
 
 def mutant(sde: LimitingSDE, **factors: Fraction) -> LimitingSDE:
     """The SDE with the terms named multiplied."""
-    return LimitingSDE(replace(sde.derivation, program=scaled(sde.program, factors)))
+    return LimitingSDE(with_program(sde.derivation, scaled(sde.program, factors)))

@@ -1,12 +1,13 @@
 """Formulas against the optimizer itself, iterated from every atom of its noise; wrong formulas are rejected by that; one is added."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
+from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -101,7 +102,7 @@ def test_wrong_formulas_are_rejected_without_randomness(name):
         wrong = derive_limiting_sde(problem, optimizer=other).program
         if "imposed_drift" in right.program.names and "imposed_drift" not in wrong.names:
             wrong = _with(wrong, right.program, "imposed_drift", factor=0)
-    mutant = LimitingSDE(replace(right.derivation, program=wrong))
+    mutant = LimitingSDE(with_program(right.derivation, wrong))
     # At this rate samples are forgotten too slowly for their sequences to be followed: that method says so, and does not run.
     for method in (LiteralRoad(),) if other is None else (OwnIteration(), LiteralRoad()):
         assert not failed(verify(right, checks=(method,), rng=0))

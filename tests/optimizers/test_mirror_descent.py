@@ -1,11 +1,10 @@
 """Mirror descent against its own iteration in the dual coordinates, and against the map that it is."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import sympy as sp
 from map_identity import NoisyMap, derivatives, gradient_at, slow_motion
+from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -134,7 +133,7 @@ def test_a_preconditioner_is_not_the_same_and_is_rejected(rate):
     right = derive_limiting_sde(DENSE, optimizer=MirrorDescent(ENTROPY, learning_rate=rate))
     wrong = derive_limiting_sde(DENSE, optimizer=Preconditioned(sp.diag(u, v), learning_rate=rate))
     program = _with(wrong.derivation.program, right.derivation.program)
-    mutant = LimitingSDE(replace(right.derivation, program=program))
+    mutant = LimitingSDE(with_program(right.derivation, program))
     for method in (OwnIteration(), LiteralRoad()):
         assert not failed(verify(right, checks=(method,), rng=0))
         assert failed(verify(mutant, checks=(method,), rng=0)), type(method).__name__

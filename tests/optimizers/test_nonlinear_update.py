@@ -8,6 +8,7 @@ import sympy as sp
 from graph_losses import random_problem
 from scipy.integrate import dblquad, quad
 from scipy.special import erf
+from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -160,7 +161,7 @@ SQUARE = on_hyperbola(sp.Matrix([[1, u], [v, 3]]))
 
 
 def with_formulas_of(sde, other):
-    return LimitingSDE(replace(sde.derivation, program=other.program))
+    return LimitingSDE(with_program(sde.derivation, other.program))
 
 
 @pytest.mark.parametrize("method", [OwnIteration(), LiteralRoad()], ids=["iteration", "theorem"])

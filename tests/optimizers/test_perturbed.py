@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
+from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -225,7 +226,7 @@ def test_wrong_formulas_are_rejected_without_randomness(name, method):
     total = terms[first]
     for other in others:
         total = total + terms[other]
-    mutant = LimitingSDE(replace(right.derivation, program=Program.of(terms | {"drift": total})))
+    mutant = LimitingSDE(with_program(right.derivation, Program.of(terms | {"drift": total})))
     assert not failed(verify(right, checks=(method,), rng=0))
     assert failed(verify(mutant, checks=(method,), rng=0))
 

@@ -1,12 +1,11 @@
 """Preconditioned SGD against its own map, written out once more; its potential in the metric S⁻¹; what it does not accept."""
 
-from dataclasses import replace
-
 import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
 from map_identity import NoisyMap, derivatives, gradient_at, slow_motion
+from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -170,7 +169,7 @@ MUTANTS = {
 def test_wrong_formulas_are_rejected(name, rate):
     right = derive_limiting_sde(DENSE, optimizer=Preconditioned(BENT, learning_rate=rate))
     wrong = derive_limiting_sde(DENSE, optimizer=Preconditioned(MUTANTS[name](BENT), learning_rate=rate))
-    mutant = LimitingSDE(replace(right.derivation, program=wrong.program))
+    mutant = LimitingSDE(with_program(right.derivation, wrong.program))
     for method in (OwnIteration(), LiteralRoad()):
         assert not failed(verify(right, checks=(method,), rng=0))
         assert failed(verify(mutant, checks=(method,), rng=0)), type(method).__name__
@@ -181,7 +180,7 @@ def test_a_wrong_pseudo_inverse_is_rejected():
     graph = Graph()
     terms = right.program.on(graph)
     terms["hessian_pinv"] = terms["hessian_pinv"].map(lambda entry: 2 * entry)
-    mutant = LimitingSDE(replace(right.derivation, program=Program.of(terms)))
+    mutant = LimitingSDE(with_program(right.derivation, Program.of(terms)))
     assert failed(verify(mutant, checks=(LiteralRoad(),), rng=0))
 
 

@@ -1,6 +1,5 @@
 """Random reshuffling beside the average over all orders of its samples, beside simulations, and what it refuses."""
 
-from dataclasses import replace
 from fractions import Fraction
 from itertools import permutations
 
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
+from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -319,7 +319,7 @@ def test_wrong_formulas_are_rejected(name):
             return {"noise_curvature_drift": changed, "drift": drift}
     else:
         terms = change()
-    mutant = LimitingSDE(replace(right.derivation, program=_with(right.derivation.program, terms)))
+    mutant = LimitingSDE(with_program(right.derivation, _with(right.derivation.program, terms)))
     for method in (OwnIteration(), LiteralRoad()):
         assert verify(right, checks=(method,), rng=0).passed
         assert not verify(mutant, checks=(method,), rng=0).passed, type(method).__name__

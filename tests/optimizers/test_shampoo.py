@@ -6,6 +6,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 import sympy as sp
+from with_program import with_program
 
 from symbolic_sgd import (
     Adam,
@@ -235,7 +236,7 @@ def test_two_sides_have_a_curl_and_one_side_none():
 )
 def test_wrong_formulas_are_rejected(optimizer, other):
     right, wrong = (derive_limiting_sde(DENSE, optimizer=o) for o in (optimizer, other))
-    mutant = LimitingSDE(replace(right.derivation, program=wrong.derivation.program))
+    mutant = LimitingSDE(with_program(right.derivation, wrong.derivation.program))
     for method in (OwnIteration(), LiteralRoad()):
         assert not failed(verify(right, checks=(method,), rng=0))
         assert failed(verify(mutant, checks=(method,), rng=0)), type(method).__name__

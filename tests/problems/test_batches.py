@@ -1,6 +1,5 @@
 """Label noise on batches of b of n residuals, drawn without replacement, with a sign for each."""
 
-from dataclasses import replace
 from fractions import Fraction
 from itertools import combinations, product
 from math import comb
@@ -8,6 +7,7 @@ from math import comb
 import numpy as np
 import pytest
 import sympy as sp
+from with_program import with_program
 
 from symbolic_sgd import (
     LLVM,
@@ -308,7 +308,7 @@ def test_the_map_of_other_batches_is_rejected(b):
     graph = Graph()
     terms = other.derivation.program.on(graph)
     terms["tangent_noise"] = right.derivation.program.on(graph)["tangent_noise"]  # whose columns are others
-    mutant = LimitingSDE(replace(right.derivation, program=Program.of(terms)))
+    mutant = LimitingSDE(with_program(right.derivation, Program.of(terms)))
     for method in (OwnIteration(), LiteralRoad()):
         assert verify(right, checks=(method,), rng=0).passed
         verdicts = {c.verdict for c in verify(mutant, checks=(method,), rng=0).checks}

@@ -7,6 +7,7 @@ from typing import Any
 
 import jax  # pyright: ignore[reportMissingImports]
 import jax.numpy as jnp  # pyright: ignore[reportMissingImports]
+import jax.scipy.linalg  # pyright: ignore[reportMissingImports]
 import jax.scipy.special  # pyright: ignore[reportMissingImports]
 import numpy as np
 from jax.core import Tracer  # pyright: ignore[reportMissingImports]
@@ -16,6 +17,7 @@ from symbolic_sgd.algebra.functions import in_library
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.numeric.arrays import ArrayBackend
 from symbolic_sgd.numeric.backend import Evaluation, Part
+from symbolic_sgd.theorem.matrix_stages import MatrixStages
 
 ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     **BY_OPERATORS,
@@ -32,12 +34,12 @@ class JAX(ArrayBackend):
         return {**ARITHMETIC, **{name: operator.attrgetter(path)(jax) for name, path in in_library("jax").items()}}
 
     def compile(self, part: Part) -> Evaluation:
-        if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
-            raise BadInput(
-                "JAX computes in float32 at present, which has not the digits that a point of Γ needs: "
-                'call jax.config.update("jax_enable_x64", True) before anything else'
-            )
+        _check_precision()
         return super().compile(part)
+
+    def compile_matrices(self, stages: MatrixStages, name: str, check: bool) -> Evaluation | None:
+        _check_precision()
+        return super().compile_matrices(stages, name, check)
 
     def array(self, x: Any) -> Any:
         try:
@@ -51,6 +53,23 @@ class JAX(ArrayBackend):
     def concrete(self, x: Any) -> np.ndarray | None:
         return None if isinstance(x, Tracer) else np.asarray(x)
 
+    def cholesky(self, matrix: Any) -> Any:
+        return jnp.linalg.cholesky(matrix)
+
+    def solve_triangular(self, matrix: Any, right: Any, *, lower: bool) -> Any:
+        return jax.scipy.linalg.solve_triangular(matrix, right, lower=lower)
+
+    def eigh(self, matrix: Any) -> Any:
+        return jnp.linalg.eigh(matrix)
+
     def stack(self, values: Sequence[Any], shape: tuple[int, ...], like: Any) -> Any:
         full = [jnp.broadcast_to(jnp.asarray(value, dtype=like.dtype), like.shape) for value in values]
         return jnp.stack(full, axis=-1).reshape(*like.shape, *shape)
+
+
+def _check_precision() -> None:
+    if not jax.config.jax_enable_x64:  # type: ignore[attr-defined]
+        raise BadInput(
+            "JAX computes in float32 at present, which has not the digits that a point of Γ needs: "
+            'call jax.config.update("jax_enable_x64", True) before anything else'
+        )

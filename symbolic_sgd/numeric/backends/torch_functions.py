@@ -40,6 +40,15 @@ class Torch(ArrayBackend):
         except RuntimeError:  # inside torch.func's transformations
             return None
 
+    def cholesky(self, matrix: Any) -> Any:
+        return torch.linalg.cholesky(matrix)
+
+    def solve_triangular(self, matrix: Any, right: Any, *, lower: bool) -> Any:
+        return torch.linalg.solve_triangular(matrix, right, upper=not lower)
+
+    def eigh(self, matrix: Any) -> Any:
+        return torch.linalg.eigh(matrix)
+
     def stack(self, values: Sequence[Any], shape: tuple[int, ...], like: Any) -> Any:
         full = [torch.as_tensor(value, dtype=like.dtype, device=like.device).expand(like.shape) for value in values]
         return torch.stack(full, dim=-1).reshape(*like.shape, *shape)
