@@ -64,17 +64,36 @@ def square_root(a: int, prime: int) -> int:
     return root
 
 
+def lifted_square_root(a: int, prime: int, modulus: int) -> int:
+    """A square root of a modulo a power of an odd prime, by Newton's method from one modulo the prime (Hensel's lemma).
+
+    Raises:
+        NoValue: a is no square, or no unit.
+
+    >>> lifted_square_root(2, 7, 7**4) ** 2 % 7**4
+    2
+    """
+    root = next((r for r in range(1, prime) if (r * r - a) % prime == 0), 0)
+    if root == 0:
+        raise NoValue("no square, or no unit")
+    while (root * root - a) % modulus:  # each step doubles the digits
+        root = (root + a * pow(root, -1, modulus)) * pow(2, -1, modulus) % modulus
+    return root
+
+
 class Values:
     """Random values of symbols and functions in a ring Z/m, the same for equal arguments.
 
     Args:
         seed: which values.
-        modulus: m; roots exist in GF(p) only.
+        modulus: m, one of `PRIMES` or a power of a smaller one.
+        prime: that smaller one; None for one of `PRIMES`.
     """
 
-    def __init__(self, seed: int, modulus: int = PRIME):
+    def __init__(self, seed: int, modulus: int = PRIME, prime: int | None = None):
         self.seed = seed
         self.modulus = modulus
+        self.prime = prime
         self.exponentials: dict[int, int] = {0: 1}
         self.logarithms: dict[int, int] = {1: 0}
         self.powers: dict[tuple[int, int], int] = {}
@@ -96,8 +115,10 @@ class Values:
         Raises:
             NoValue: there is none, or it is not known.
         """
-        if self.modulus not in PRIMES:
-            raise NoValue("roots are taken in GF(p) only")
+        if self.prime is not None:
+            if order != 2:
+                raise NoValue("of the roots modulo powers of a prime square roots are known")
+            return lifted_square_root(a, self.prime, self.modulus)
         while order % 2 == 0:
             a, order = square_root(a, self.modulus), order // 2
         return pow(a, pow(order, -1, self.modulus - 1), self.modulus)

@@ -15,7 +15,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import Arithmetic, Valuation
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Exact, Node, reachable, replace_nodes, symbols_of
-from symbolic_sgd.algebra.identities import DRAWS, PRIME, NoValue, Values, random_assignment, zero_at
+from symbolic_sgd.algebra.identities import DRAWS, PRIME, ROOTS, NoValue, Values, random_assignment, zero_at
 
 MOST_CHOICES = 20
 """Choices of calls that are tried as unknowns."""
@@ -186,7 +186,7 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
         proved = zero_at(_solutions(plan), SAMPLES_ON_VARIETY, nodes)
         nodes = [node if zero else node.graph.constant(1) for node, zero in zip(nodes, proved, strict=True)]
     if not plans and all(node.op in RATIONAL for node in reachable(equations)):
-        proved = zero_at(lifted_points(equations, codimension or len(equations)), SAMPLES_ON_VARIETY, nodes)
+        proved = zero_at(lifted_points(equations, codimension or len(equations), nodes), SAMPLES_ON_VARIETY, nodes)
     return proved
 
 
@@ -305,7 +305,9 @@ BITS = 480
 """q-adic points are known modulo a power of q of about so many bits."""
 
 
-def lifted_points(equations: Sequence[Node], codimension: int) -> Iterator[tuple[dict[sp.Symbol, int], Values]]:
+def lifted_points(
+    equations: Sequence[Node], codimension: int, nodes: Sequence[Node] = ()
+) -> Iterator[tuple[dict[sp.Symbol, int], Values]]:
     """Random q-adic points at which all equations are zero and their Jacobian has rank M, modulo a power of q.
 
     Residues modulo a small prime q are drawn until all equations hold there. Where the Jacobian has M independent columns,
@@ -314,14 +316,17 @@ def lifted_points(equations: Sequence[Node], codimension: int) -> Iterator[tuple
     Args:
         equations: rational in their symbols.
         codimension: M.
+        nodes: what is to be evaluated there; numbers in it such as √2 have to be q-adic, else there is no point.
     """
-    q = _residue_prime(codimension)
+    q = _residue_prime(codimension, nodes)
+    if q is None:
+        return
     symbols = sorted(set(symbols_of(equations)), key=lambda s: s.name)
     variables = [equations[0].graph.symbol(s) for s in symbols]
     slopes = [entry for row in jacobian(equations, variables) for entry in row]
-    modulus = q ** int(BITS / np.log2(q))
+    modulus = _modulus(q)
     for k, residues in enumerate(_residue_points(equations, symbols, q, codimension)):
-        values = Values(k, modulus)
+        values = Values(k, modulus, q)
         point = _lifted(equations, slopes, dict(zip(symbols, residues, strict=True)), q, codimension, values)
         if point is not None:
             yield point, values
@@ -330,12 +335,37 @@ def lifted_points(equations: Sequence[Node], codimension: int) -> Iterator[tuple
 RATIONAL = ("constant", "symbol", "add", "sub", "mul", "div", "neg")
 
 
-def _residue_prime(codimension: int) -> int:
-    """The largest prime q of those in question for which enough points are met."""
-    candidates = [
+def _residue_prime(codimension: int, nodes: Sequence[Node]) -> int | None:
+    """The largest prime q of those in question for which enough points are met, and the numbers in the nodes have values."""
+    numbers = _numbers(nodes)
+    enough = [
         q for q in sp.primerange(SMALLEST, LARGEST_RESIDUE + 1) if 2 * SAMPLES_ON_VARIETY * q**codimension <= TRIED
     ]
-    return max(candidates, default=SMALLEST)
+    return next((q for q in reversed(enough or [SMALLEST]) if _have_values(numbers, q)), None)
+
+
+def _modulus(q: int) -> int:
+    return q ** int(BITS / np.log2(q))
+
+
+def _numbers(nodes: Sequence[Node]) -> list[Node]:
+    """The nodes below, roots among them, that hold no symbol."""
+    varies: set[int] = set()
+    found = []
+    for node in reachable(nodes):
+        if node.op == "symbol" or any(a.index in varies for a in node.args):
+            varies.add(node.index)
+        elif node.op in ROOTS:
+            found.append(node)
+    return found
+
+
+def _have_values(numbers: Sequence[Node], q: int) -> bool:
+    try:
+        Valuation(Values(0, _modulus(q), q).arithmetic, {})(numbers)
+    except NoValue:
+        return False
+    return True
 
 
 def _residue_points(

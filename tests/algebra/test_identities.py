@@ -104,6 +104,26 @@ def test_coupled_equations_by_lifted_points():
     assert zero_where(doubled, entries.det() ** 2 - 4, codimension=3)
 
 
+@pytest.mark.parametrize(
+    "number", [sp.sqrt(2), sp.sqrt(5) + sp.sqrt(6), sp.sqrt(2 + sp.sqrt(3)), 1 / sp.sqrt(1 + x**2)]
+)
+def test_roots_at_lifted_points(number):
+    """The prime is one for which the numbers have roots; roots of what varies have values at half of the points."""
+    entries = sp.Matrix(2, 2, sp.symbols("x1:5"))
+    product = entries * entries.T - sp.diag(4, 1)
+    equations = [product[0, 0], product[0, 1], product[1, 1]]
+    assert zero_where(equations, number * (entries.det() ** 2 - 4))
+    assert not zero_where(equations, number * (entries.det() - 2))
+    assert not zero_where(equations, number * (entries.det() ** 2 - 4) + 1 - number)
+
+
+def test_numbers_without_roots_prove_nothing():
+    graph = Graph()
+    numbers = from_sympy(sp.Add(*map(sp.sqrt, sp.primerange(2, 100))), graph)
+    equations = [from_sympy(e, graph) for e in (CIRCLE, x * z**2 - y + 3)]
+    assert not list(lifted_points(equations, 2, [numbers]))
+
+
 def test_lifted_points_lie_on_the_variety():
     graph = Graph()
     equations = [from_sympy(e, graph) for e in (CIRCLE, x * z**2 - y + 3)]
