@@ -25,11 +25,12 @@ from symbolic_sgd.numeric.backends.register_machine import NumPy
 from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, Derivation, derive
+from symbolic_sgd.theorem.derivation import PLAIN, Derivation, derive
 from symbolic_sgd.theorem.stability import never_at_the_edge
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
 from symbolic_sgd.theorem.structural import StructuralFormulas
 from symbolic_sgd.theorem.structural_lines import structural_formulas
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 if TYPE_CHECKING:
     from symbolic_sgd.api.family_sde import FamilySDE

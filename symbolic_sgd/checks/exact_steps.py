@@ -19,7 +19,7 @@ from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import FlowDidNotConverge
 from symbolic_sgd.flow.numerics.many_points import limits_of_flow
 from symbolic_sgd.simulate.arguments import count
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 TOLERANCE = 1e-6
 """An order of magnitude more than for one step: all powers of η have to be removed, and there are more flows."""

@@ -15,7 +15,7 @@ from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.numeric.callables import NumericFunctions
 from symbolic_sgd.numeric.digits import right_digits, settled
 from symbolic_sgd.simulate.arguments import count
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 DIGITS = 50
 

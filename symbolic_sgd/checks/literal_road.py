@@ -18,7 +18,7 @@ from symbolic_sgd.checks.fresh_points import Point, shown
 from symbolic_sgd.checks.literal import LiteralTerms
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import ComplexValue
-from symbolic_sgd.theorem.derivation import THEOREM, own_terms
+from symbolic_sgd.theorem.terms import THEOREM, own_terms
 
 TOLERANCE = 1e-30
 

@@ -14,9 +14,10 @@ from symbolic_sgd.printing.structural import WRITTEN
 from symbolic_sgd.printing.theorem import NAMED
 from symbolic_sgd.problems.noise import GradientNoise
 from symbolic_sgd.regularizer.regularizer import Regularizer
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN
+from symbolic_sgd.theorem.derivation import PLAIN
 from symbolic_sgd.theorem.response import ReshuffledResponse
 from symbolic_sgd.theorem.structural import REGULARIZER, Line
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 LABELLED = ("tangent_noise", *DRIFT_TERMS, "drift")
 """Terms whose names stand beside their lines."""

@@ -18,8 +18,9 @@ from symbolic_sgd.printing.blocks import Formula, Inline, Math, Paragraph, displ
 from symbolic_sgd.printing.displays import equation_lines, expression_latex, filled, room
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import structural
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, PLAIN, THEOREM, Term, own_terms
+from symbolic_sgd.theorem.derivation import PLAIN
 from symbolic_sgd.theorem.response import LeadingResponse, MetricResponse, ReshuffledResponse, Response
+from symbolic_sgd.theorem.terms import DRIFT_TERMS, THEOREM, Term, own_terms
 
 OPERATORS = ("tangent_projection", "hessian_pinv")
 INVERSE = "lyapunov_solution"

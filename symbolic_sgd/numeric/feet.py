@@ -16,8 +16,9 @@ from symbolic_sgd.algebra.precision import determinant, mp, solved
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.errors import ComplexValue, OffManifold, SingularPoint
 from symbolic_sgd.regular_point import ELIMINATED, Inertia, far_apart, foot, inertia, is_rounding
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import Framed
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 Foot = Mapping[sp.Symbol, PreciseNumber]
 """A point of Γ to 120 digits, with the values of the constants."""

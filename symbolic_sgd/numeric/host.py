@@ -18,8 +18,8 @@ from symbolic_sgd.numeric.matrix_arrays import HostArrays
 from symbolic_sgd.numeric.matrix_function import HostMatrixFunction
 from symbolic_sgd.numeric.points import as_points, constant_columns
 from symbolic_sgd.numeric.structured import Structured
-from symbolic_sgd.theorem.derivation import THEOREM
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
+from symbolic_sgd.theorem.terms import THEOREM
 
 BLOCK = 8192
 """Points at most that are evaluated at a time, so that memory does not grow with the batch beyond the result itself."""

@@ -25,9 +25,10 @@ from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.numeric.lowering import Lowered, lower
 from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.theorem.composed import slow_fields
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 Compiler = Callable[[Lowered], Callable[[np.ndarray], np.ndarray]]
 """A lowered program as a function of rows."""

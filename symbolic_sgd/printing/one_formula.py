@@ -14,7 +14,7 @@ from symbolic_sgd.printing.layout import LINE
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.theorem import NAMED, PRINTED
 from symbolic_sgd.printing.width import visible_length
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 DIFFERENTIALS = {"drift": "dt", "tangent_noise": "dW"}
 """What the coefficients of the SDE multiply, in the order in which they are written."""

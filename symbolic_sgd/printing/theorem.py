@@ -31,9 +31,10 @@ from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import WRITTEN, structural
 from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.problems.perturbation import LossPerturbation
-from symbolic_sgd.theorem.derivation import PLAIN, Derivation, Term, own_terms
+from symbolic_sgd.theorem.derivation import PLAIN, Derivation
 from symbolic_sgd.theorem.response import MapResponse
 from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
+from symbolic_sgd.theorem.terms import Term, own_terms
 
 PRINTED = 1500
 """Operations up to which entries are printed as expressions where all are asked for."""

@@ -22,9 +22,10 @@ from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, bracket
 from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, NotSmooth
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.theorem.composed import composed_formulas
-from symbolic_sgd.theorem.derivation import CURVED, IMPOSED, THEOREM, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
 from symbolic_sgd.theorem.rational_forms import AS_DERIVED, FORMS, on_manifold
+from symbolic_sgd.theorem.terms import CURVED, IMPOSED, THEOREM
 
 COUNTED = 20_000
 """Operations, written out, up to which the program's own form takes part in the comparison."""

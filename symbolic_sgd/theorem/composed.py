@@ -29,12 +29,13 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.solvers import Solution, Solver
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, THEOREM, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry, symmetrised
 from symbolic_sgd.theorem.normal_space import ComposedFrame
 from symbolic_sgd.theorem.rational_forms import shortest_on
 from symbolic_sgd.theorem.response import Coordinates, KernelResponse, Response, function_of
+from symbolic_sgd.theorem.terms import DRIFT_TERMS, THEOREM
 
 HALF = Fraction(1, 2)
 

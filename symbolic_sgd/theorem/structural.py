@@ -35,8 +35,9 @@ from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.optimizers.second_moments import SecondMoments
 from symbolic_sgd.problems.problem import Landscape
-from symbolic_sgd.theorem.derivation import CURVED, DRIFT_TERMS, IMPOSED, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.response import LeadingResponse, MinibatchResponse, ReshuffledResponse, Response
+from symbolic_sgd.theorem.terms import CURVED, DRIFT_TERMS, IMPOSED
 
 ZERO = Product(Fraction(0))
 

@@ -5,7 +5,7 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
 from symbolic_sgd.theorem.composed import slow_fields
-from symbolic_sgd.theorem.derivation import CURVED, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.reshuffling import slope_of_trace, slopes_along
 from symbolic_sgd.theorem.response import ReshuffledResponse
 from symbolic_sgd.theorem.structural import (
@@ -40,6 +40,7 @@ from symbolic_sgd.theorem.structural import (
     totalled,
     used,
 )
+from symbolic_sgd.theorem.terms import CURVED
 
 
 def of_epochs(derivation: Derivation, response: ReshuffledResponse) -> StructuralFormulas:

@@ -12,7 +12,7 @@ from symbolic_sgd.algebra.translation import SymbolicMatrix, from_sympy, nodes_o
 from symbolic_sgd.algebra.vector_expressions import IDENTITY, VectorExpression, apply
 from symbolic_sgd.optimizers.nonlinear_update import NonlinearUpdate
 from symbolic_sgd.theorem.composed import slow_fields
-from symbolic_sgd.theorem.derivation import CURVED, Derivation
+from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.structural import (
     ACROSS,
     BENT,
@@ -45,6 +45,7 @@ from symbolic_sgd.theorem.structural import (
     totalled,
     used,
 )
+from symbolic_sgd.theorem.terms import CURVED
 
 
 def of_metric(derivation: Derivation) -> StructuralFormulas:

@@ -14,7 +14,7 @@ from symbolic_sgd.documents.consequences import chart as chart_section
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v, w, theta = sp.symbols("u v w theta")
 s = sp.Symbol("s", positive=True)

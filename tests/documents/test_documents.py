@@ -20,7 +20,7 @@ from symbolic_sgd.printing.blocks import Formula, Paragraph, inline_latex, parag
 from symbolic_sgd.printing.displays import matrix_latex
 from symbolic_sgd.printing.prose import in_words
 from symbolic_sgd.printing.text import text
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v, w = sp.symbols("u v w")
 

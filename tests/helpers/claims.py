@@ -22,7 +22,7 @@ from working_precision import working_digits
 
 from symbolic_sgd import LimitingSDE, SymbolicSGDError
 from symbolic_sgd.algebra.arithmetic import PRECISE
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 DIGITS, MORE = 25, 40
 """The literal theorem is right to about twice as many digits; with more of them where curvatures are far apart."""

@@ -15,7 +15,7 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import handed_out, is_precise
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 NAMES = tuple(term.name for term in TERMS)
 DRIFTS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")

@@ -17,7 +17,7 @@ from widened_losses import WidenedLoss, widened_loss
 
 from symbolic_sgd import LimitingSDE, SymbolicSGDError, derive_limiting_sde
 from symbolic_sgd.errors import ExpressionTooLarge, NoRegularizerFormula, OffManifold, SingularPoint, Undecided
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 GRADIENT = 1e-12
 """|∂Φ∇R + mixed + normal| beside its parts, up to which R counts as right."""

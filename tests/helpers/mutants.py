@@ -14,8 +14,8 @@ from with_program import with_program
 from symbolic_sgd import LimitingSDE, Problem
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 HALF = Fraction(1, 2)
 

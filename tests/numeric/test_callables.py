@@ -14,7 +14,7 @@ from symbolic_sgd import IsotropicNoise, LimitingSDE, Problem, derive_limiting_s
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.errors import OffManifold
 from symbolic_sgd.numeric.host import BLOCK
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v, w = sp.symbols("u v w")
 a, s = sp.symbols("a s", positive=True)

@@ -9,7 +9,7 @@ from symbolic_sgd import IsotropicNoise, NumPy, Problem, derive_limiting_sde
 from symbolic_sgd.errors import OffManifold
 from symbolic_sgd.numeric import host
 from symbolic_sgd.numeric.structured import Structured, directional_program
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v, w = sp.symbols("u v w")
 a = sp.symbols("a", positive=True)

@@ -25,7 +25,7 @@ from symbolic_sgd.checks.literal import LiteralTheorem
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.errors import BadInput, BadSymbol, ProblemTooLarge, SingularPoint
 from symbolic_sgd.optimizers.kernel import A, B
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 u, v, w, z, q = sp.symbols("u v w z q")
 alpha = sp.Symbol("alpha", positive=True)

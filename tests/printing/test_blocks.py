@@ -12,7 +12,7 @@ from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.printing.blocks import Code, Formula, Math, aligned, display, inside_math, paragraph, snippet
 from symbolic_sgd.printing.displays import entry_displays, matrix_displays, matrix_latex, zeros
 from symbolic_sgd.printing.fitting import Fitted
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 BLOCKS = (
     paragraph("With ", Math("n"), " = ∇f, see ", Code("sde.program"), ":"),

@@ -30,7 +30,7 @@ from symbolic_sgd.problems.expressions import parse_expression
 from symbolic_sgd.problems.problem_file import read_problem, read_problem_file
 from symbolic_sgd.theorem import derivation
 from symbolic_sgd.theorem.canonical import shortest_program
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v = sp.symbols("u v")
 

@@ -10,7 +10,7 @@ from symbolic_sgd.errors import UnsupportedExpression
 from symbolic_sgd.printing.displays import expression_latex
 from symbolic_sgd.printing.mathml import mathml
 from symbolic_sgd.printing.signs import GREEK
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 x, y, u1, theta, width = sp.symbols("x y u1 theta width")
 ARITY = {"mfrac": 2, "msup": 2, "msub": 2, "munder": 2, "mover": 2, "mroot": 2, "msubsup": 3, "munderover": 3}

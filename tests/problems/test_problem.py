@@ -9,7 +9,7 @@ import sympy as sp
 
 from symbolic_sgd import GradientNoise, IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v = sp.symbols("u v")
 x, y, z = sp.symbols("x y z")

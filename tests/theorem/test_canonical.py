@@ -23,7 +23,7 @@ from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.rational import division, fractions
 from symbolic_sgd.theorem.canonical import composed_programs, operations
-from symbolic_sgd.theorem.derivation import TERMS
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v, w = sp.symbols("u v w")
 

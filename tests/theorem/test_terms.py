@@ -6,7 +6,7 @@ import sympy as sp
 
 from symbolic_sgd import LLVM, SGD, WRITERS, Problem, derive_limiting_sde, verify
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.theorem.derivation import TERMS, THEOREM, Term
+from symbolic_sgd.theorem.terms import TERMS, THEOREM, Term
 
 u, v, w = sp.symbols("u v w")
 NOISE = sp.Matrix([[1, u], [0, 2], [v, 1]])

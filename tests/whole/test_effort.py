@@ -17,12 +17,12 @@ from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BadInput, BudgetSpent, ProblemTooLarge, Undecided
 from symbolic_sgd.manifold.manifold import find_manifold
 from symbolic_sgd.regularizer.proposals import proposals
-from symbolic_sgd.theorem.derivation import TERMS
 from symbolic_sgd.theorem.drift import drift_terms
 from symbolic_sgd.theorem.geometry import geometry_of
 from symbolic_sgd.theorem.noise_on_manifold import noise_on_manifold
 from symbolic_sgd.theorem.normal_frame import normal_frame
 from symbolic_sgd.theorem.size import check_expected_size, noise_operations, operations
+from symbolic_sgd.theorem.terms import TERMS
 
 u, v, w, x, y = sp.symbols("u v w x y")
 
