@@ -28,6 +28,7 @@ from symbolic_sgd import (
     RandomReshuffling,
     RMSprop,
     RootLoss,
+    Shampoo,
     derive_limiting_sde,
     simulate_sde,
 )
@@ -105,6 +106,11 @@ ROWS = (
     ),
     Row("`RMSprop(1)`", "RMSprop, c = 1", lambda p: RMSprop(second_moment_rate=1)),
     Row("`Adam(9/10, 8)`", "Adam, c = 8", lambda p: Adam(beta1=sp.Rational(9, 10), second_moment_rate=8)),
+    Row(
+        "`Shampoo([u v …], 1, sides=1)`",
+        "Shampoo, a row, c = 1",
+        lambda p: Shampoo(sp.Matrix([p.parameters]), second_moment_rate=1, sides=1),
+    ),
     Row("`SAM()`", "SAM, η → 0", lambda p: SAM()),
     Row("`SAM(η)`", "SAM", lambda p: SAM(learning_rate=eta)),
     Row("`NormalizedGD()`", "normalised GD", lambda p: NormalizedGD()),
@@ -246,8 +252,10 @@ HEAD = r"""# One loss, many optimizers
 What label noise, or the method itself, makes of the same minimizers, optimizer by optimizer. $\dot u$ is the motion along $\Gamma$ in its
 coordinate $u$, per unit of the $t$ of each method; nothing is random in these limits. $R$ is what it descends: $\dot u = -R'(u)/g(u)$ with
 the metric $g = \lVert x'(u)\rVert^2$ of $\Gamma$ ($g = \langle x', S^{-1}x'\rangle$ with a preconditioner $S$). For slow second moments $E$
-is the joint potential of $(x, v)$. A dash stands where the drift is more than regularization: mirror descent bends the noise.
-The last column is where $\dot u = 0$, with $\eta = \frac14$ where the learning rate stays.
+is the joint potential of $(x, v)$, or of $(x, L)$: to Shampoo the parameters are one row, which shares one second moment. A dash stands
+where the drift is more than regularization: mirror descent bends the noise.
+The last column is where $\dot u = 0$, with $\eta = \frac14$ where the learning rate stays. `NonlinearUpdate` has no row: a step
+along $\psi(\nabla f)$ is not across $\Gamma$ where $\psi$ is not linear, so that its limit is random in general.
 
 All formulas are printed from the derived equations by `python docs/side_by_side.py`, and compared with them by the tests.
 [Any optimizer](optimizers.md) says what the names mean.
@@ -262,8 +270,8 @@ FOOT = rf"""## Their paths
 
 From one point of $\Gamma$, again with $\eta = \frac14$ where the learning rate stays, and second moments that begin at
 {sp.nsimplify(MOMENTS)}. Each runs in its own unit of time. On the hyperbola all but one end at $u = 1$, where $\lambda$ is smallest; the
-preconditioner measures lengths in another metric, and ends at $u^4 = 2$. With two outputs they want different things: SGD the smallest
-trace, $u^4 = \frac52$; SAM and its kin the smallest $\lambda_1$, $u^4 = 5$; RMSprop and Adam the smallest
+preconditioner measures lengths in another metric, and ends at $u^4 = 2$. With two outputs they want different things: SGD, and Shampoo
+with one row, the smallest trace, $u^4 = \frac52$; SAM and its kin the smallest $\lambda_1$, $u^4 = 5$; RMSprop and Adam the smallest
 $\mathrm{{tr}}\,\mathrm{{Diag}}(\nabla^2L)^{{1/2}}$, $u^4 = \frac54$.
 """
 
@@ -290,16 +298,18 @@ def cells(line: Line) -> str:
 
 
 def moments(model: Model) -> str:
-    """How second moments move: alike for all rows that have them, but for c."""
+    """How second moments move: alike for all rows that have moments of one letter, but for c."""
 
     def stated(line: Line) -> Iterator[str]:
         rate = line.sde.optimizer.second_moment_rate
         for s, entry in zip(line.moments, line.second_moments, strict=True):
-            yield rf"\dot v_{{{s.name.removeprefix('v_')}}} = c\,({expression_latex(sp.expand(entry / rate))})"
+            letter, _, index = s.name.partition("_")
+            yield rf"\dot {letter}_{{{index}}} = c\,({expression_latex(sp.expand(entry / rate))})"
 
-    found = {tuple(stated(line)) for line in model.lines if line.moments}
-    (equations,) = found
-    return f"\nIn the rows with $v$, ${', '.join(equations)}$.\n"
+    found = {tuple(stated(line)): line.moments[0].name[0] for line in model.lines if line.moments}
+    assert len({*found.values()}) == len(found)
+    told = [f"with ${letter}$, ${', '.join(equations)}$" for equations, letter in found.items()]
+    return f"\nIn the rows {'; in those '.join(told)}.\n"
 
 
 # --- the picture --------------------------------------------------------------------------------

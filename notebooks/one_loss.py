@@ -147,4 +147,4 @@ axes.set(xlabel="t = kηρ²", ylabel="u")
 axes.legend(frameon=False);
 
 # %% [markdown]
-# The same for eighteen optimizers, with formulas, is in the documentation under *One loss, many optimizers*.
+# The same for nineteen optimizers, with formulas, is in the documentation under *One loss, many optimizers*.

@@ -9,7 +9,7 @@ import pytest
 import sympy as sp
 from scipy.integrate import solve_ivp
 
-from symbolic_sgd import Preconditioned
+from symbolic_sgd import NonlinearUpdate, Preconditioned, derive_limiting_sde
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "side_by_side.py"
 
@@ -89,6 +89,15 @@ def test_a_path_is_that_of_its_formula(line):
     assert abs(along[-1] - line.rest) < abs(along[0] - line.rest)
 
 
+def test_a_nonlinear_update_moves_at_random():
+    """As the page says of it: ψ(∇f) has a part along Γ, that of a linear ψ has none."""
+    hyperbola = page.MODELS[0].problem
+    bent, linear = (derive_limiting_sde(hyperbola, optimizer=NonlinearUpdate(f)) for f in (sp.tanh, lambda g: 2 * g))
+    at = [2.0, 0.5]
+    assert np.abs(bent.lambdify().diffusion(at)).max() > 0.01
+    assert np.abs(linear.lambdify().diffusion(at)).max() < 1e-14
+
+
 def test_what_the_page_says_of_the_ends():
     hyperbola, outputs = ({line.row.name: line for line in model.lines} for model in page.MODELS)
     elsewhere = [line.row.name for line in hyperbola.values() if abs(line.rest - 1) > 1e-9]
@@ -96,6 +105,7 @@ def test_what_the_page_says_of_the_ends():
     assert hyperbola[elsewhere[0]].rest ** 4 == pytest.approx(2)
     fourth_powers = {
         "SGD, η → 0": 5 / 2, "SAM": 5, "SAM, η → 0": 5, "normalised GD": 5, "GD on √L": 5, "RMSprop, c = 1": 5 / 4, "Adam, c = 8": 5 / 4,
+        "Shampoo, a row, c = 1": 5 / 2,
     }  # fmt: skip
     for name, power in fourth_powers.items():
         assert outputs[name].rest ** 4 == pytest.approx(power)
