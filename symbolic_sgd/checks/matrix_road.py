@@ -24,8 +24,8 @@ from symbolic_sgd.numeric.guard import check_points
 from symbolic_sgd.numeric.matrix_arrays import HostArrays
 from symbolic_sgd.numeric.matrix_terms import MatrixTerms
 from symbolic_sgd.problems.noise import GradientNoise, KnownCovariance
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS, THEOREM
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
+from symbolic_sgd.theorem.terms import DRIFT_TERMS, THEOREM
 
 SPREAD = 0.3
 """Standard deviation of the steps to further points of Γ, relative to 1 + |x|."""

@@ -9,10 +9,10 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.optimizers.kernel import A
-from symbolic_sgd.theorem.derivation import DRIFT_TERMS
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
 from symbolic_sgd.theorem.matrix_stages import MatrixStages, Stage
+from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 Array = Any
 """Of a library: NumPy, JAX, PyTorch."""

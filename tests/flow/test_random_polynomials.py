@@ -47,7 +47,7 @@ def outcome(seed: int) -> str:
     return phi.kind
 
 
-@pytest.mark.parametrize("seed", range(8))
+@pytest.mark.parametrize("seed", range(3))
 def test_random_polynomial_loss(seed):
     assert outcome(seed)
 

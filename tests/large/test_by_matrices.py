@@ -32,7 +32,7 @@ from symbolic_sgd.checks.matrix_road import MatrixFlows, MatrixRegularizer, Matr
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, NotSmooth, OffManifold, SingularPoint
 from symbolic_sgd.manifold.interpolation import LARGEST_WRITTEN, is_large
-from symbolic_sgd.theorem.derivation import THEOREM
+from symbolic_sgd.theorem.terms import THEOREM
 
 RNG = np.random.default_rng(7)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
+from iterated import assert_iterated, assert_rejected, derived, failed
 from map_identity import NoisyMap, derivatives, gradient_at, slow_motion
-from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -21,8 +21,6 @@ from symbolic_sgd import (
 )
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.api.limiting_sde import LimitingSDE
-from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.command.main import main
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, Unstable
@@ -37,10 +35,6 @@ BENT = sp.Matrix([[1 + u**2, HALF], [HALF, 2 + u * v + v**2]])
 AT = {u: sp.Integer(2), v: HALF}
 HYPERBOLA = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))
 DENSE = Problem(loss=HYPERBOLA.loss, parameters=(u, v), noise=sp.Matrix([[1, u], [v, 0]]))
-
-
-def failed(certificate):
-    return [check.name for check in certificate.checks if check.verdict == "failed"]
 
 
 def random_metric(x, rng):
@@ -69,9 +63,9 @@ def test_the_worked_number_of_a_constant_preconditioner():
     assert sde.covariance_kernel is None
 
 
-@pytest.mark.parametrize("seed", [1, 5, *(pytest.param(k, marks=pytest.mark.campaign) for k in (2, *range(6, 13)))])
+@pytest.mark.parametrize("seed", [1, *(pytest.param(k, marks=pytest.mark.campaign) for k in (2, *range(5, 13)))])
 def test_random_losses_in_random_metrics_against_their_map(seed):
-    """D = 3 to 6, M = 1 to 3, dense σ(x) and S(x): by the derivatives of the map, and by iterating it."""
+    """D = 3 to 5, M = 1 to 3, dense σ(x) and S(x): by the derivatives of the map, and by iterating it."""
     problem, *_ = random_problem(seed)
     metric = random_metric(problem.parameters, np.random.default_rng(seed))
     sde = derive_limiting_sde(problem, optimizer=Preconditioned(metric, learning_rate=sp.Rational(1, 64)))
@@ -83,11 +77,7 @@ def test_random_losses_in_random_metrics_against_their_map(seed):
         assert np.allclose(f.drift(row), expected, rtol=0, atol=1e-8 * scale)
         diffusion = f.diffusion(row)
         assert np.allclose(diffusion @ diffusion.T, covariance, rtol=0, atol=1e-8 * scale)
-    certificate = verify(sde, checks=(OwnIteration(), LiteralRoad()), rng=seed)
-    assert not failed(certificate)
-    own = [c.error for c in certificate.checks if c.name.startswith("own") and c.verdict == "measured"]
-    assert len(own) >= 5
-    assert max(own) < 1e-8
+    assert_iterated(sde, rng=seed)
 
 
 @pytest.mark.parametrize("rate", [None, eta], ids=["η → 0", "η"])
@@ -167,21 +157,15 @@ MUTANTS = {
 @pytest.mark.parametrize("name", MUTANTS)
 @pytest.mark.parametrize("rate", [RATE, None], ids=["η", "η → 0"])
 def test_wrong_formulas_are_rejected(name, rate):
-    right = derive_limiting_sde(DENSE, optimizer=Preconditioned(BENT, learning_rate=rate))
-    wrong = derive_limiting_sde(DENSE, optimizer=Preconditioned(MUTANTS[name](BENT), learning_rate=rate))
-    mutant = LimitingSDE(with_program(right.derivation, wrong.program))
-    for method in (OwnIteration(), LiteralRoad()):
-        assert not failed(verify(right, checks=(method,), rng=0))
-        assert failed(verify(mutant, checks=(method,), rng=0)), type(method).__name__
+    right, wrong = (Preconditioned(metric, learning_rate=rate) for metric in (BENT, MUTANTS[name](BENT)))
+    assert_rejected(DENSE, right, derived(DENSE, wrong).program)
 
 
 def test_a_wrong_pseudo_inverse_is_rejected():
-    right = derive_limiting_sde(DENSE, optimizer=Preconditioned(BENT, learning_rate=RATE))
-    graph = Graph()
-    terms = right.program.on(graph)
+    right = Preconditioned(BENT, learning_rate=RATE)
+    terms = derived(DENSE, right).program.on(Graph())
     terms["hessian_pinv"] = terms["hessian_pinv"].map(lambda entry: 2 * entry)
-    mutant = LimitingSDE(with_program(right.derivation, Program.of(terms)))
-    assert failed(verify(mutant, checks=(LiteralRoad(),), rng=0))
+    assert_rejected(DENSE, right, Program.of(terms), methods=(LiteralRoad(),))
 
 
 def test_the_optimizer_itself_is_simulated():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
-from with_program import with_program
+from iterated import assert_iterated, assert_rejected, derived, failed
 
 from symbolic_sgd import (
     Adam,
@@ -21,9 +21,6 @@ from symbolic_sgd import (
     simulate_sgd,
     verify,
 )
-from symbolic_sgd.api.limiting_sde import LimitingSDE
-from symbolic_sgd.checks.iteration_road import OwnIteration
-from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.errors import BadInput, Undecided
 from symbolic_sgd.optimizers.stated import optimizer_of, stated_document
 from symbolic_sgd.problems.problem_file import file_from_document
@@ -44,10 +41,6 @@ ALL = (
 )
 
 
-def failed(certificate):
-    return [check.name for check in certificate.checks if check.verdict == "failed"]
-
-
 def test_the_worked_numbers():
     """η = ¼, 1 − β₂ = ε²/2, v = (1, 4): dx per η²ε², dv per ε²."""
     sde = derive_limiting_sde(HYPERBOLA, optimizer=RMSprop(8, learning_rate=R(1, 4)))
@@ -60,7 +53,7 @@ def test_the_worked_numbers():
 @pytest.mark.parametrize("optimizer", ALL, ids=str)
 @pytest.mark.parametrize("problem", [HYPERBOLA, DENSE, TWO], ids=["label", "dense", "two equations"])
 def test_every_term_against_the_iteration_itself(problem, optimizer):
-    certificate = verify(derive_limiting_sde(problem, optimizer=optimizer), rng=0)
+    certificate = verify(derived(problem, optimizer), rng=0)
     assert certificate.passed, failed(certificate)
     own = [check for check in certificate.checks if check.name.startswith("own iteration")]
     assert len(own) >= 6
@@ -68,19 +61,14 @@ def test_every_term_against_the_iteration_itself(problem, optimizer):
 
 
 @pytest.mark.parametrize("optimizer", ALL[:2] + ALL[3:4], ids=str)
-@pytest.mark.parametrize("seed", [5, *(pytest.param(k, marks=pytest.mark.campaign) for k in (1, *range(6, 13)))])
+@pytest.mark.parametrize("seed", [5, *(pytest.param(k, marks=pytest.mark.campaign) for k in (1, 2, *range(6, 13)))])
 def test_random_losses_against_the_iteration(seed, optimizer):
-    """D = 3 to 6, M = 1 to 3, a dense σ(x): each block, drift and covariance; the learning rate is well below the edge there."""
+    """D = 3 to 5, M = 1 to 3, a dense σ(x): each block, drift and covariance; the learning rate is well below the edge there."""
     problem, *_ = random_problem(seed)
     if optimizer.is_finite:
         optimizer = replace(optimizer, learning_rate=R(1, 64))
-    certificate = verify(
-        derive_limiting_sde(problem, optimizer=optimizer), checks=(OwnIteration(), LiteralRoad()), rng=1
-    )
-    assert not failed(certificate)
-    own = [check for check in certificate.checks if check.name.startswith("own") and check.verdict == "measured"]
-    assert len(own) >= 5
-    assert max(check.error for check in own) < (1e-8 if optimizer.is_finite else 1e-6)
+    sde = derive_limiting_sde(problem, optimizer=optimizer)
+    assert_iterated(sde, rng=1, tolerance=1e-8 if optimizer.is_finite else 1e-6)
 
 
 @pytest.mark.parametrize("beta", [0, R(1, 2)])
@@ -169,11 +157,7 @@ def test_fixed_moments_are_a_preconditioner():
     ids=["η = 0", "c", "p", "β₁", "w", "e"],
 )
 def test_wrong_formulas_are_rejected(optimizer, other):
-    right, wrong = (derive_limiting_sde(DENSE, optimizer=o) for o in (optimizer, other))
-    mutant = LimitingSDE(with_program(right.derivation, wrong.derivation.program))
-    for method in (OwnIteration(), LiteralRoad()):
-        assert not failed(verify(right, checks=(method,), rng=0))
-        assert failed(verify(mutant, checks=(method,), rng=0)), type(method).__name__
+    assert_rejected(DENSE, optimizer, derived(DENSE, other).program)
 
 
 def test_runs_converge_to_the_joint_limit_at_first_order():

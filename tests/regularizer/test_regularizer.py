@@ -429,7 +429,7 @@ def test_random_losses_with_a_known_regularizer(seed):
         assert all(abs(sp.N(e.subs(at), 30)) < 1e-20 for e in slopes)
 
 
-@pytest.mark.parametrize("seed", range(5))
+@pytest.mark.parametrize("seed", range(2))
 def test_random_noise_on_ellipses(seed):
     """Never None where the integral of the literal theorem round Γ is zero, never an R where it is not."""
     check_random_ellipse(seed)
@@ -437,7 +437,7 @@ def test_random_noise_on_ellipses(seed):
 
 @pytest.mark.campaign
 def test_many_random_noises_on_ellipses(sampled):
-    for seed in sampled(range(5, 150)):
+    for seed in sampled(range(2, 150)):
         check_random_ellipse(seed)
 
 

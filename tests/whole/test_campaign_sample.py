@@ -20,8 +20,8 @@ from widened_losses import label_factor, slope, widened_loss
 
 from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
 
-SAMPLE, CHUNK = 20, 10
-STATEMENTS = 8
+SAMPLE, CHUNK = 10, 5
+STATEMENTS = 4
 
 u, v = sp.symbols("u v")
 
