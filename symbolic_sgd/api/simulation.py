@@ -8,11 +8,13 @@ import numpy as np
 
 from symbolic_sgd.api.limiting_sde import LimitingSDE
 from symbolic_sgd.errors import BadInput, Diverged, OffManifold
+from symbolic_sgd.numeric.backend import Backend
 from symbolic_sgd.numeric.guard import check_starts
 from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import count, learning_rate_of, positive, steps_of
+from symbolic_sgd.simulate.compiled import compiling
 from symbolic_sgd.simulate.limit import Scheme, WeakOrderOne, WeakOrderTwo, within_stability
 from symbolic_sgd.simulate.optimizers import Tuned, check_law_of, law_of
 from symbolic_sgd.simulate.plan import Plan, recorded, rows_of
@@ -32,6 +34,7 @@ def simulate_sgd(
     optimizer: Optimizer | None = None,
     noise_scale: float | None = None,
     law: Law | None = None,
+    backend: Backend | None = None,
     **recording: Any,
 ) -> Run:
     """SGD itself, x(k+1) = x(k) − η(∇L(x(k)) + ε·noise), or another optimizer; many replicas at once.
@@ -49,6 +52,9 @@ def simulate_sgd(
             the radius ρ of SAM, which has to be given.
         law: TrueLaw() (default; uniform samples, signs of labels), GaussianLaw(), or StatedLaw(steps, probabilities); of a
             NonlinearUpdate its own.
+        backend: NumPy() (default), or LLVM(), which compiles the step with its random numbers into one loop, ten times as fast and more.
+            Its random numbers are others, reproducible from `rng` by themselves; a sample is drawn with odds that differ by n/2³² at
+            most from those stated, n the rows of its table, and not at all where n is a power of 2. It draws no batches of samples.
         recording: see `Recording`.
 
     Returns:
@@ -57,7 +63,10 @@ def simulate_sgd(
 
     Raises:
         BadInput: a learning rate, number or start that makes no sense; a learning rate or a scale too many or too few; a law with
-            another covariance than the problem's, or for an optimizer that draws nothing.
+            another covariance than the problem's, or for an optimizer that draws nothing; a back end that does not simulate; batches, or
+            samples without replacement, for LLVM().
+        ProblemTooLarge: probabilities for LLVM() whose common denominator is above 2¹⁶.
+        UnsupportedExpression: LLVM() has not a function of the loss.
         BadPoint: (a BadInput) a start on Γ, of an optimizer that divides by 0 there.
         FlowDidNotConverge: a start outside the basin of Γ.
         BadCheckpoint: the file belongs to another run.
@@ -78,7 +87,7 @@ def simulate_sgd(
     >>> float(run.times[-1].round(6))
     2.5
     """
-    chosen = _optimizer(optimizer)
+    chosen, compiler = _optimizer(optimizer), compiling(backend)
     moved = _law(law, chosen)
     stated = with_symbols_of(chosen, problem, iterated=True) if isinstance(problem, Problem) else problem
     plan = Plan.of(simulate_sgd, stated, start, recording)
@@ -88,14 +97,15 @@ def simulate_sgd(
     total, local = count(steps, "steps"), tuned.local_steps
     if total % local:
         raise BadInput(f"steps is {total}, and {chosen.label} makes them {local} at a time: give a multiple of {local}")
-    check_basin_and_stability(plan, tuned.bounds(plan.problem, moved))
     stepper, unit = tuned.stepper(plan.problem, moved), tuned.time_unit
+    mover = stepper if compiler is None else tuned.compiled(plan.problem, moved, compiler)
+    check_basin_and_stability(plan, tuned.bounds(plan.problem, moved))
     identity = moved.identity, float(tuned.rate), steps, *tuned.identity
     if chosen.cycles:
         check_first_step(stepper, plan.start, chosen.label)
     followed = _once(plan, still=chosen.cycles)
     try:
-        run = followed.run(stepper, total // local, lambda k: k * local * unit, "SGD", *identity)
+        run = followed.run(mover, total // local, lambda k: k * local * unit, "SGD", *identity)
     except Diverged as error:
         if not chosen.cycles:
             raise

@@ -87,15 +87,18 @@ def _atoms(increments: Increments) -> tuple[np.ndarray, np.ndarray] | None:
         return increments.table, counts / counts.sum()
     if isinstance(increments, Batches) and increments.count <= MOST:
         return increments.outcomes(MOST), np.full(increments.count, 1 / increments.count)
-    if isinstance(increments, Normals):
-        count = max(increments.rows, 1)
-        axes = np.sqrt(count) * np.eye(increments.rows, count)
-        return np.concatenate([axes, -axes], axis=1), np.full(2 * count, 0.5 / count)
-    return None
+    return _of_normals(increments.rows) if isinstance(increments, Normals) else None
+
+
+def _of_normals(rows: int) -> tuple[np.ndarray, np.ndarray]:
+    """As few columns as have the moments of independent standard normal numbers to order 3, and their probabilities."""
+    count = max(rows, 1)
+    axes = np.sqrt(count) * np.eye(rows, count)
+    return np.concatenate([axes, -axes], axis=1), np.full(2 * count, 0.5 / count)
 
 
 def _compiled(problem: Problem, row: np.ndarray) -> Moves | str:
-    """The compiled loop draws a row of a table, each with equal odds, and a fair sign."""
+    """The compiled loop draws a row of a table, each with equal odds, and a fair sign; or normal numbers."""
     try:
         step = sgd_step(problem)
     except ProblemTooLarge:
@@ -104,11 +107,16 @@ def _compiled(problem: Problem, row: np.ndarray) -> Moves | str:
         return str(reason)
     if 2 * len(step.table) > MOST:
         return MANY
-    d, constants = problem.dimension, row[problem.dimension :]
-    table = np.array([[float(a) for a in entries] for entries in step.table]).reshape(len(step.table), -1)
-    drawn = [np.concatenate([row[:d], [1.0], constants, e, [sign]]) for sign in (1.0, -1.0) for e in table]
-    after = evaluate(step.program, (*step.state, *step.parameters, *step.columns, step.sign), np.array(drawn))["step"]
-    return row[:d] - after, np.full(len(drawn), 1 / len(drawn))
+    if step.draws:
+        signs = np.repeat([1.0, -1.0], len(step.table))
+        table = np.array([[float(a) for a in entries] for entries in step.table]).reshape(len(step.table), -1)
+        drawn, probabilities = np.column_stack([np.tile(table, (2, 1)), signs]), np.full(len(signs), 1 / len(signs))
+    else:
+        columns, probabilities = _of_normals(len(step.normals))
+        drawn = columns.T
+    d, given = problem.dimension, np.concatenate([row[: problem.dimension], [1.0], row[problem.dimension :]])
+    after = evaluate(step.program, step.symbols, np.column_stack([np.tile(given, (len(drawn), 1)), drawn]))["step"]
+    return row[:d] - after, probabilities
 
 
 SIMULATORS: dict[str, Callable[[Problem, np.ndarray], Moves | str]] = {

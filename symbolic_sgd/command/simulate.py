@@ -19,6 +19,7 @@ from symbolic_sgd.command.exits import DONE
 from symbolic_sgd.command.optimizers import add_optimizer, stated_optimizer
 from symbolic_sgd.command.targets import add_problem_file
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric import backends
 from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
@@ -27,6 +28,7 @@ from symbolic_sgd.simulate.arguments import learning_rate_of, positive, steps_of
 from symbolic_sgd.simulate.optimizers import Tuned
 from symbolic_sgd.simulate.run import Run
 from symbolic_sgd.simulate.stability import StabilityWarning
+from symbolic_sgd.simulate.steps import NUMPY
 
 RATE = 0.01
 """η of a run that states none."""
@@ -37,6 +39,9 @@ ROWS = 11
 BAR = 40
 """Characters of the bar."""
 
+COMPUTED_BY = {"numpy": "NumPy", "llvm": "LLVM"}
+"""--backend → the back end."""
+
 Simulation = Callable[..., Run]
 """A process that still has to be told its start, and the keywords that all processes share."""
 
@@ -45,6 +50,7 @@ EXAMPLES = (
     "symbolic-sgd simulate my_loss.toml --start u=2,v=1",
     "symbolic-sgd simulate my_loss.toml --start u=2,v=0.5 --process limit --time 2",
     "symbolic-sgd simulate my_loss.toml --constants s=0.1 --seed 0 --output my_run.npz",
+    "symbolic-sgd simulate my_loss.toml --start u=2,v=1 --replicas 100000 --backend llvm",
     "symbolic-sgd simulate my_loss.toml --optimizer heavy_ball --momentum 9/10 --learning-rate 1/8 --noise-scale 0.1",
 )
 
@@ -72,6 +78,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--constants", default="", metavar="s=0.1", help="values of the constants (default: none)")
     parser.add_argument("--replicas", type=int, default=1000, help="how many (default 1000)")
     parser.add_argument("--seed", type=int, help="of all random numbers (default: a fresh one, which is printed)")
+    parser.add_argument(
+        "--backend",
+        choices=tuple(COMPUTED_BY),
+        default="numpy",
+        help="what computes --process sgd (default: numpy); llvm, the extra `fast`, compiles it, and draws other random numbers",
+    )
     parser.add_argument("--processes", type=int, default=1, help="worker processes (default 1)")
     parser.add_argument(
         "--checkpoint",
@@ -132,6 +144,10 @@ def _run(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, ex
         **constants,
     }
     start = _start(options, problem)
+    if options.process != "sgd" and COMPUTED_BY[options.backend] != NUMPY:
+        raise BadInput(
+            f"--backend {options.backend} compiles --process sgd alone: leave it out of --process {options.process}"
+        )
     return PROCESSES[options.process](options, problem, optimizer)(start, **wishes)
 
 
@@ -143,7 +159,9 @@ def _sgd(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) ->
     local = tuned.local_steps
     unit = tuned.time_unit * local
     steps = local * steps_of(positive(options.time, "time"), unit, "the unit of time")
-    return partial(simulate_sgd, problem, optimizer=optimizer, learning_rate=rate, noise_scale=scale, steps=steps)
+    backend = getattr(backends, COMPUTED_BY[options.backend])()
+    told = {"optimizer": optimizer, "learning_rate": rate, "noise_scale": scale, "backend": backend}
+    return partial(simulate_sgd, problem, steps=steps, **told)
 
 
 def _canonical(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> Simulation:

@@ -66,6 +66,12 @@ def optimizer_move(
     return OptimizerMove(Program.of({"state": Matrix.column(entries)}), state, draws)
 
 
+def sgd_as_optimizer(problem: Problem, move: RandomMove) -> OptimizerMove:
+    """x − m(x, a), a step of SGD with η in it."""
+    after = Matrix.column(x - m for x, m in zip(move.variables, move.entries, strict=True))
+    return OptimizerMove(Program.of({"state": after}), problem.parameters, (move.symbols,))
+
+
 def _stated_move(optimizer: IteratedMap, problem: Problem, move: RandomMove, scale: Fraction) -> OptimizerMove:
     """A map as it is stated, with the noise of the move, in which ε is, in the place of ξ, and the slow drift times `scale`²."""
     graph = move.variables[0].graph

@@ -1,12 +1,13 @@
 """One random step x ↦ x′ as a program: what SGD does, and what a scheme for the limiting SDE does.
 
-The program reads the state x, parameters of the step (η or h and √h, the problem's constants), a row of a table drawn
-uniformly, a sign ±1 with equal odds, and independent standard normal numbers. A back end supplies these in its loop.
+The program reads the state x, parameters of the step (η or h and √h, the problem's constants), rows of a table, each drawn
+uniformly, each with a sign ±1 with equal odds, and independent standard normal numbers. A back end supplies these in its loop.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import sympy as sp
 
@@ -15,6 +16,7 @@ from symbolic_sgd.algebra.graph import Graph, Node, replace_nodes
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.errors import BadInput, ProblemTooLarge
+from symbolic_sgd.numeric.optimizer_move import OptimizerMove, sgd_as_optimizer
 from symbolic_sgd.numeric.random_move import SIGN, RandomMove, driven_by, sgd_moves
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.derivation import Derivation
@@ -24,16 +26,33 @@ LARGEST_TABLE = 1 << 16
 
 
 @dataclass(frozen=True)
+class DrawnRow:
+    """What one draw gives: the row's entries, and the sign.
+
+    Args:
+        columns: the symbols of a row's entries.
+        sign: the symbol of the sign; read or not.
+    """
+
+    columns: tuple[sp.Symbol, ...]
+    sign: sp.Symbol
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """All that the draw gives, the sign last."""
+        return (*self.columns, self.sign)
+
+
+@dataclass(frozen=True)
 class RandomStep:
-    """x′ = f(x, parameters, table[ξ], sign, normals).
+    """x′ = f(x, parameters, table[ξ_1], sign_1, …, table[ξ_q], sign_q, normals).
 
     Args:
         program: its output `step` is D×1.
         state: the symbols of x.
         parameters: symbols of what is given when steps are made.
-        table: rows of numbers, one of which is drawn in each step.
-        columns: the symbols of a row's entries.
-        sign: the symbol of the sign; read or not.
+        table: rows of numbers, of which each draw takes one.
+        draws: the q draws.
         normals: symbols of independent standard normal numbers.
     """
 
@@ -41,44 +60,82 @@ class RandomStep:
     state: tuple[sp.Symbol, ...]
     parameters: tuple[sp.Symbol, ...]
     table: tuple[tuple[Fraction, ...], ...] = ((),)
-    columns: tuple[sp.Symbol, ...] = ()
-    sign: sp.Symbol = SIGN
+    draws: tuple[DrawnRow, ...] = ()
     normals: tuple[sp.Symbol, ...] = ()
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """The inputs of the program, in the order above."""
+        drawn = (symbol for row in self.draws for symbol in row.symbols)
+        return (*self.state, *self.parameters, *drawn, *self.normals)
+
+    def takes_word(self, row: DrawnRow) -> bool:
+        """Whether a draw needs random bits: of a single row, whose sign is not read, it does not."""
+        return bool(row.columns) or row.sign in self._read
+
+    @property
+    def words(self) -> int:
+        """Words of 64 random bits that a step takes: one a draw, two for two normal numbers."""
+        return sum(map(self.takes_word, self.draws)) + 2 * (-(-len(self.normals) // 2))
+
+    @property
+    def cost(self) -> int:
+        """Operations, and numbers that are looked up."""
+        return self.program.operations + sum(len(row.columns) for row in self.draws)
+
+    @cached_property
+    def _read(self) -> frozenset[sp.Symbol]:
+        return self.program.symbols
 
 
 def sgd_step(problem: Problem) -> RandomStep:
     """x − η(∇L + s_ξ), by the law of the problem's noise; the parameters are η, then the constants.
 
     Raises:
-        BadInput: a step draws a batch of samples, 1 < batch_size < n; the loss is perturbed.
+        BadInput: a step draws a batch of samples, 1 < batch_size < n.
         ProblemTooLarge: a table of the samples by their probabilities has too many rows.
     """
     rate = sp.Dummy("learning_rate")
-    steps = [_looked_up(problem, rate, move) for move in sgd_moves(problem, rate)]
-    return min(steps, key=lambda step: step.program.operations + len(step.columns))
+    parameters = (rate, *problem.constants)
+    moves = sgd_moves(problem, rate)
+    return min((looked_up(sgd_as_optimizer(problem, m), m, parameters) for m in moves), key=lambda step: step.cost)
 
 
-def _looked_up(problem: Problem, rate: sp.Symbol, move: RandomMove) -> RandomStep:
-    """The step in which each a is computed from the row and the sign that were drawn."""
-    if move.batch > 1:
+def looked_up(move: OptimizerMove, draw: RandomMove, parameters: Sequence[sp.Symbol] = ()) -> RandomStep:
+    """A step of an optimizer in which each a is computed from the row and the sign that were drawn for it.
+
+    Args:
+        move: the step, in which each draw's a is left open.
+        draw: how each is drawn.
+        parameters: symbols of what is given when steps are made.
+
+    Raises:
+        BadInput: a draw is a batch of samples, 1 < batch_size < n.
+        ProblemTooLarge: a table of the samples by their probabilities has too many rows.
+    """
+    if draw.batch > 1:
         raise BadInput(
-            f"noise: batch_size is {move.batch}, and a compiled step draws one row of a table: simulate with simulate_sgd, which draws "
-            "batches, or state batch_size=1 or that of the full gradient"
+            f"noise: batch_size is {draw.batch}, and a compiled step draws one row of a table: simulate with simulate_sgd without "
+            "backend=, which draws batches, or state batch_size=1 or that of the full gradient"
         )
-    if not move.drawn and move.symbols:
-        raise BadInput(
-            "noise: the loss is perturbed, and a compiled step draws one row of a table: simulate with simulate_sgd, which draws the "
-            "perturbations"
-        )
-    graph = move.variables[0].graph
-    moved = replace_nodes(move.entries, dict(zip(map(graph.symbol, move.symbols), move.drawn, strict=True)))
-    return RandomStep(
-        Program.of({"step": Matrix.column(x - m for x, m in zip(move.variables, moved, strict=True))}),
-        problem.parameters,
-        (rate, *problem.constants),
-        tuple(tuple(column[k] for column in move.columns) for k in _repetitions(move.odds)),
-        tuple(move.columns.values()),
-    )
+    if not draw.drawn:
+        normals = tuple(a for symbols in move.draws for a in symbols)
+        program = Program.of({"step": move.program.on(Graph())["state"]})
+        return RandomStep(program, move.state, tuple(parameters), normals=normals)
+    graph = draw.variables[0].graph
+    rows = tuple(_row(draw, k) for k in range(len(move.draws)))
+    drawn: dict[Node, Node] = {}
+    for symbols, row in zip(move.draws, rows, strict=True):
+        own = dict(zip((*draw.columns.values(), SIGN), row.symbols, strict=True))
+        numbers = replace_nodes(draw.drawn, {graph.symbol(a): graph.symbol(b) for a, b in own.items()})
+        drawn |= zip(map(graph.symbol, symbols), numbers, strict=True)
+    moved = replace_nodes(move.program.on(graph)["state"].entries, drawn)
+    table = tuple(tuple(column[k] for column in draw.columns) for k in _repetitions(draw.odds))
+    return RandomStep(Program.of({"step": Matrix.column(moved)}), move.state, tuple(parameters), table, rows)
+
+
+def _row(draw: RandomMove, number: int) -> DrawnRow:
+    return DrawnRow(tuple(sp.Dummy(f"{c.name}_{number}") for c in draw.columns.values()), sp.Dummy(f"sign_{number}"))
 
 
 def _repetitions(odds: Sequence[int]) -> list[int]:
@@ -111,9 +168,8 @@ def sde_step(derivation: Derivation, *, projections: int = 1) -> RandomStep:
     slopes = Matrix.of(jacobian(equations, variables))
     for _ in range(projections):
         step = _newton(equations, slopes, variables, step)
-    return RandomStep(
-        Program.of({"step": Matrix.column(step)}), problem.parameters, (h, root, *problem.constants), normals=normals
-    )
+    parameters = (h, root, *problem.constants)
+    return RandomStep(Program.of({"step": Matrix.column(step)}), problem.parameters, parameters, normals=normals)
 
 
 def _newton(equations: list[Node], slopes: Matrix, variables: list[Node], point: list[Node]) -> list[Node]:

@@ -21,6 +21,7 @@ from symbolic_sgd.files import opened, remove_abandoned_parts, replace
 from symbolic_sgd.simulate.ensemble import CHUNK, Chunk, Ensemble, started
 from symbolic_sgd.simulate.increments import BLOCK
 from symbolic_sgd.simulate.statistics import Moments
+from symbolic_sgd.simulate.steps import NUMPY
 
 FORMAT = 2
 
@@ -44,8 +45,8 @@ UNREADABLE = (
 """What reading raises where a file is none of ours."""
 
 
-def save(path: Path, ensemble: Ensemble, *, fingerprint: str, seed: str) -> None:
-    """Write an ensemble; `fingerprint` says which run it belongs to.
+def save(path: Path, ensemble: Ensemble, *, fingerprint: str, seed: str, arithmetic: str = NUMPY) -> None:
+    """Write an ensemble; `fingerprint` says which run it belongs to, `arithmetic` what has computed it.
 
     Raises:
         BadCheckpoint: another run has written there since this one began.
@@ -53,7 +54,7 @@ def save(path: Path, ensemble: Ensemble, *, fingerprint: str, seed: str) -> None
     """
     remove_abandoned_parts(path)
     if path.exists():
-        _refuse_another_run(path, fingerprint)
+        _refuse_another_run(path, fingerprint, arithmetic)
     moments = ensemble.moments
     arrays: dict[str, Any] = {f"x{i}": chunk.x for i, chunk in enumerate(ensemble.chunks)}
     arrays |= {} if moments is None else {"mean": moments.mean, "scatter": moments.scatter}
@@ -61,6 +62,7 @@ def save(path: Path, ensemble: Ensemble, *, fingerprint: str, seed: str) -> None
     head = {
         "format": FORMAT,
         "fingerprint": fingerprint,
+        "arithmetic": arithmetic,
         "seed": seed,
         "count": 0 if moments is None else moments.count,
         "chunks": [{"generator": c.generator, "done": c.done} for c in ensemble.chunks],
@@ -78,6 +80,7 @@ def load(
     seed: np.random.SeedSequence,
     stated: bool,
     memory: int = 0,
+    arithmetic: str = NUMPY,
 ) -> tuple[Ensemble, str]:
     """The ensemble in a file, and the seed of its run.
 
@@ -89,13 +92,14 @@ def load(
         seed: of the run that is wanted.
         stated: whether it was the caller's; else a file with any seed will do.
         memory: rows of a replica that are no positions.
+        arithmetic: what computes the run.
 
     Raises:
-        BadCheckpoint: not a checkpoint, of another version, of another run, or one that does not agree with itself.
+        BadCheckpoint: not a checkpoint, of another version, of another run or arithmetic, or one that does not agree with itself.
     """
     try:
         with opened(path) as stored, np.load(stored, allow_pickle=False) as file:
-            head = _head(path, file, fingerprint)
+            head = _head(path, file, fingerprint, arithmetic)
             arrays = {name: file[name] for name in file if name != "head"}
         if head.pop("digest") != digest_of(head, arrays):
             raise ValueError("it was changed after it was written: its digest differs")
@@ -105,7 +109,7 @@ def load(
         moments = Moments(int(head["count"]), arrays["mean"], arrays["scatter"]) if head["count"] else None
         ensemble = Ensemble(chunks, moments, arrays.get("paths"), memory)
         _check_shapes(ensemble, start.shape, marks)
-        _check_streams(ensemble, start, _seed_of(head["seed"], seed, stated))
+        _check_streams(ensemble, start, _seed_of(head["seed"], seed, stated), moving=arithmetic == NUMPY)
         _check_moments(ensemble, start, marks)
         return ensemble, head["seed"]
     except BadCheckpoint:
@@ -114,26 +118,37 @@ def load(
         raise _no_checkpoint(path, error) from error
 
 
-def _refuse_another_run(path: Path, fingerprint: str) -> None:
+def _refuse_another_run(path: Path, fingerprint: str, arithmetic: str) -> None:
     try:
         with opened(path) as stored, np.load(stored, allow_pickle=False) as file:
-            _head(path, file, fingerprint)
+            _head(path, file, fingerprint, arithmetic)
     except BadCheckpoint:
         raise
     except UNREADABLE as error:
         raise _no_checkpoint(path, error) from error
 
 
-def _head(path: Path, file: Mapping[str, np.ndarray], fingerprint: str) -> dict[str, Any]:
+def _head(path: Path, file: Mapping[str, np.ndarray], fingerprint: str, arithmetic: str) -> dict[str, Any]:
     head = json.loads(str(file["head"]))
     if head["format"] != FORMAT:
         raise BadCheckpoint(f"{path} has format {head['format']!r}, not {FORMAT}: remove it, and run again")
+    written = head.get("arithmetic", NUMPY)  # files from before there was a choice do not say it
+    if written != arithmetic:
+        raise BadCheckpoint(
+            f"{path} is the checkpoint of a run by {written}, and this one is by {arithmetic}, which draws other random numbers: "
+            f"{_remedy(written)}give checkpoint= another name, or remove the file"
+        )
     if head["fingerprint"] != fingerprint:
         raise BadCheckpoint(
             f"{path} is the checkpoint of another run (another problem, start, learning rate, step, number of replicas or "
             "of steps, or another seed): give checkpoint= another name, or remove the file"
         )
     return head
+
+
+def _remedy(written: Any) -> str:
+    """How to go on with a file, where its arithmetic is one that there is."""
+    return {NUMPY: "leave backend= out, ", "LLVM": "give backend=LLVM(), "}.get(str(written), "")
 
 
 def _no_checkpoint(path: Path, error: BaseException) -> BadCheckpoint:
@@ -184,14 +199,15 @@ def _seed_of(entropy: Any, seed: np.random.SeedSequence, stated: bool) -> np.ran
     return np.random.SeedSequence(int(entropy), spawn_key=seed.spawn_key, pool_size=seed.pool_size)
 
 
-def _check_streams(ensemble: Ensemble, start: np.ndarray, seed: np.random.SeedSequence) -> None:
+def _check_streams(ensemble: Ensemble, start: np.ndarray, seed: np.random.SeedSequence, *, moving: bool) -> None:
     """Every chunk draws from the stream of its seed: the increment of its generator never changes, and its state only at
-    every `BLOCK`th step."""
+    every `BLOCK`th step, or never, where replicas have generators of their own."""
     for chunk, first in zip(ensemble.chunks, started(start, seed, keep_paths=False).chunks, strict=True):
         bits = np.random.PCG64(0)
         bits.state = chunk.generator  # type: ignore[assignment]  # refuses what is no state
         own = bits.state["state"]["inc"] == first.generator["state"]["inc"]
-        if bits.state != chunk.generator or not own or (chunk.done < BLOCK and chunk.generator != first.generator):
+        moved = moving and chunk.done >= BLOCK
+        if bits.state != chunk.generator or not own or not (moved or chunk.generator == first.generator):
             raise ValueError("its random numbers are not those of its seed")
 
 

@@ -4,18 +4,19 @@ A task is a pure function of its chunk's state, so that the result has the same 
 that was lost and done again, and for a run that was interrupted and resumed.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import BrokenExecutor, Executor
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 
 from symbolic_sgd.errors import BadInput, Diverged
 from symbolic_sgd.simulate.increments import BLOCK
+from symbolic_sgd.simulate.lanes import lanes
 from symbolic_sgd.simulate.statistics import Moments
-from symbolic_sgd.simulate.steps import Stepper
+from symbolic_sgd.simulate.steps import ManySteps, Mover, Stepper
 
 CHUNK = 2048
 """Replicas in one chunk: their arrays stay in a core's cache."""
@@ -27,7 +28,7 @@ SEGMENTS = 20
 @dataclass(frozen=True)
 class Chunk:
     """Some replicas on their way: x (D×N, with the rows of a memory below), their generator's state at the last multiple of BLOCK
-    steps, the steps done."""
+    steps (of compiled steps at the first, since replicas have their own), the steps done."""
 
     x: np.ndarray
     generator: dict[str, Any]
@@ -73,7 +74,7 @@ def started(start: np.ndarray, seed: np.random.SeedSequence, *, keep_paths: bool
 
 
 def advanced(
-    stepper: Stepper,
+    mover: Mover,
     ensemble: Ensemble,
     marks: Sequence[int],
     *,
@@ -83,7 +84,7 @@ def advanced(
     """The ensemble after the last of the marks (numbers of steps done), recorded at each of them.
 
     Args:
-        stepper: how replicas move.
+        mover: how replicas move.
         ensemble: where they are.
         marks: ascending, none before what is done.
         executor: any executor with the protocol of `concurrent.futures`; None computes here, and so does a lost chunk.
@@ -94,7 +95,7 @@ def advanced(
     """
     keep = ensemble.paths is not None
     chunks, moments, pieces = [], None, []
-    for chunk, recorded, path in _results(stepper, ensemble, marks, keep, executor):
+    for chunk, recorded, path in _results(mover, ensemble, marks, keep, executor):
         chunks.append(chunk)
         moments = recorded if moments is None else moments.merged(recorded)
         pieces.append(path)
@@ -109,17 +110,17 @@ Result = tuple[Chunk, Moments, np.ndarray | None]
 
 
 def _results(
-    stepper: Stepper, ensemble: Ensemble, marks: Sequence[int], keep: bool, executor: Executor | None
+    mover: Mover, ensemble: Ensemble, marks: Sequence[int], keep: bool, executor: Executor | None
 ) -> Iterator[Result]:
     chunks, told = ensemble.chunks, (marks, keep, ensemble.memory)
     if executor is None:
         for chunk in chunks:
-            yield advance_chunk(stepper, chunk, *told)
+            yield advance_chunk(mover, chunk, *told)
         return
     futures: list[Any] = []
     with suppress(BrokenExecutor):  # its workers are gone: what was not handed over is computed here
         try:
-            futures.extend(executor.submit(advance_chunk, stepper, chunk, *told) for chunk in chunks)
+            futures.extend(executor.submit(advance_chunk, mover, chunk, *told) for chunk in chunks)
         except BrokenExecutor:
             raise
         except RuntimeError as error:
@@ -134,38 +135,82 @@ def _results(
                 Exception
             ):  # however an executor says that it lost a chunk: computed here it gives its bits, or its error
                 result = None
-            yield advance_chunk(stepper, chunk, *told) if result is None else result
+            yield advance_chunk(mover, chunk, *told) if result is None else result
     finally:
         for future in futures:
             future.cancel()
 
 
-def advance_chunk(stepper: Stepper, chunk: Chunk, marks: Sequence[int], keep: bool, memory: int = 0) -> Result:
+def advance_chunk(mover: Mover, chunk: Chunk, marks: Sequence[int], keep: bool, memory: int = 0) -> Result:
     """One chunk up to the last mark, with its moments (and on request its positions) at each."""
-    x, done, replicas = chunk.x.copy(), chunk.done, chunk.x.shape[1]
-    bits = np.random.PCG64()
-    bits.state = block_start = chunk.generator  # type: ignore[assignment]
-    fill = stepper.increments.stream(np.random.Generator(bits), replicas)
-    increments, step = np.empty((stepper.increments.rows, replicas)), stepper.bind(replicas, done)
-    for _ in range(done % BLOCK):  # what the steps already done have used of the block
-        fill(increments)
+    x = chunk.x.copy()
+    walk: _Walk = _ManyAtOnce(mover, chunk, x) if isinstance(mover, ManySteps) else _OneByOne(mover, chunk, x)
     moments, passed = [], []
     place = positions(x, memory)
     with np.errstate(all="ignore"):
         for mark in marks:
-            for number in range(done, mark):
-                if number % BLOCK == 0:
-                    block_start = bits.state
-                fill(increments)
-                step(x, increments)
-            done = mark
+            walk.to(mark)
             _check_finite(x, mark)
             moments.append(Moments.of(place))
             passed.extend([place.T.copy()] if keep else [])
-    if done % BLOCK == 0:
-        block_start = bits.state
-    after = replace(chunk, x=x, generator=dict(block_start), done=done)
+    after = replace(chunk, x=x, generator=dict(walk.generator), done=walk.done)
     return after, Moments.joined(moments), np.stack(passed) if keep else None
+
+
+class _Walk(Protocol):
+    """Replicas on their way, in place."""
+
+    done: int
+
+    @property
+    def generator(self) -> Mapping[str, Any]:
+        """What a chunk keeps of the random numbers."""
+        ...
+
+    def to(self, mark: int) -> None:
+        """Make the steps up to so many."""
+        ...
+
+
+class _OneByOne:
+    """Steps with increments that the chunk's generator draws in blocks."""
+
+    def __init__(self, stepper: Stepper, chunk: Chunk, x: np.ndarray):
+        self.x, self.done, replicas = x, chunk.done, x.shape[1]
+        self._bits = np.random.PCG64()
+        self._bits.state = self._block_start = chunk.generator  # type: ignore[assignment]
+        self._fill = stepper.increments.stream(np.random.Generator(self._bits), replicas)
+        self._increments = np.empty((stepper.increments.rows, replicas))
+        self._step = stepper.bind(replicas, self.done)
+        for _ in range(self.done % BLOCK):  # what the steps already done have used of the block
+            self._fill(self._increments)
+
+    @property
+    def generator(self) -> Mapping[str, Any]:
+        return self._block_start if self.done % BLOCK else self._bits.state
+
+    def to(self, mark: int) -> None:
+        for number in range(self.done, mark):
+            if number % BLOCK == 0:
+                self._block_start = self._bits.state
+            self._fill(self._increments)
+            self._step(self.x, self._increments)
+        self.done = mark
+
+
+class _ManyAtOnce:
+    """Steps that draw by the replicas' own generators, which the chunk's has seeded."""
+
+    def __init__(self, steps: ManySteps, chunk: Chunk, x: np.ndarray):
+        self.x, self.done, self.generator = x, chunk.done, chunk.generator
+        self._steps, self._rows = steps, np.ascontiguousarray(x.T)
+        self._states = lanes(chunk.generator, len(self._rows), steps.words * chunk.done)
+
+    def to(self, mark: int) -> None:
+        if mark > self.done:
+            self._steps.run(self._rows, self._states, mark - self.done)
+            self.x[:] = self._rows.T
+        self.done = mark
 
 
 def _check_finite(x: np.ndarray, mark: int) -> None:

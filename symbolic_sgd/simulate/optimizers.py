@@ -9,6 +9,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.numeric.fused import LoopBackend
 from symbolic_sgd.numeric.random_move import ALL
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.random_reshuffling import RandomReshuffling
@@ -16,6 +17,7 @@ from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.entrywise import DRAWN, GAUSSIAN
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.simulate.arguments import learning_rate_of, positive
+from symbolic_sgd.simulate.compiled import CompiledSteps, compiled_iteration, compiled_sgd
 from symbolic_sgd.simulate.sgd import GaussianLaw, Law, TrueLaw, iterated
 from symbolic_sgd.simulate.stability import Bounds
 from symbolic_sgd.simulate.steps import Descent, Iterated
@@ -115,6 +117,17 @@ class Tuned:
             return law.descent(problem, self.rate, self.values, self.scale)
         optimizer, rate = self._moving
         return iterated(optimizer, problem, law, rate, self.scale, self.values)
+
+    def compiled(self, problem: Problem, law: Law, backend: LoopBackend) -> CompiledSteps:
+        """The same steps, compiled with their random numbers.
+
+        Raises:
+            BadInput, ProblemTooLarge: a compiled step cannot draw them.
+        """
+        if self.is_plain:
+            return compiled_sgd(problem, law, self.rate, self.scale, self.values, backend)
+        optimizer, rate = self._moving
+        return compiled_iteration(optimizer, problem, law, rate, self.scale, self.values, backend)
 
     @property
     def local_steps(self) -> int:

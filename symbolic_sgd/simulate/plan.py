@@ -14,7 +14,7 @@ from symbolic_sgd.numeric.points import as_points, constant_columns
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import Run, simulated
-from symbolic_sgd.simulate.steps import Stepper
+from symbolic_sgd.simulate.steps import Mover
 
 KEYWORDS = tuple(p.replace(kind=Parameter.KEYWORD_ONLY) for p in signature(Recording).parameters.values())
 """Those of `Recording`, which every process takes."""
@@ -60,12 +60,12 @@ class Plan:
         return Plan(problem, values, _starts(problem, start, recording.replicas), recording)
 
     def run(
-        self, stepper: Stepper, steps: int, time: Callable[[np.ndarray], np.ndarray], name: str, *identity: object
+        self, mover: Mover, steps: int, time: Callable[[np.ndarray], np.ndarray], name: str, *identity: object
     ) -> Run:
         """The record of so many steps.
 
         Args:
-            stepper: how replicas move.
+            mover: how replicas move.
             steps: how many times.
             time: t after k steps.
             name: of the process.
@@ -73,7 +73,7 @@ class Plan:
         """
         marks = self.recording.marks(steps)
         known_by = [name, *_identity(self.problem, self.values), *identity]
-        return simulated(stepper, self.start, marks, time(np.array(marks)), self.recording, identity=known_by)
+        return simulated(mover, self.start, marks, time(np.array(marks)), self.recording, identity=known_by)
 
 
 def recorded(process: Process) -> Process:

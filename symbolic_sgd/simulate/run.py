@@ -1,4 +1,4 @@
-"""From a stepper and starts to the record of a run: the outermost loop, which owns the seed."""
+"""From a way to move and starts to the record of a run: the outermost loop, which owns the seed."""
 
 import hashlib
 from collections.abc import Sequence
@@ -13,7 +13,7 @@ from symbolic_sgd.simulate.checkpoint import load, save
 from symbolic_sgd.simulate.ensemble import SEGMENTS, Ensemble, advanced, started
 from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.statistics import Moments
-from symbolic_sgd.simulate.steps import Stepper
+from symbolic_sgd.simulate.steps import Mover, arithmetic_of
 
 ROWS, COLUMNS = 11, 8
 """Moments and parameters of a run that a table shows."""
@@ -63,7 +63,7 @@ class Run:
 
 
 def simulated(
-    stepper: Stepper,
+    mover: Mover,
     start: np.ndarray,
     marks: Sequence[int],
     times: np.ndarray,
@@ -71,10 +71,10 @@ def simulated(
     *,
     identity: Sequence[object] = (),
 ) -> Run:
-    """Run a stepper from its starts, and record it.
+    """Run replicas from their starts, and record them.
 
     Args:
-        stepper: how replicas move.
+        mover: how they move.
         start: R×D.
         marks: numbers of steps at which to record, ascending from 0.
         times: the time at each mark.
@@ -91,25 +91,32 @@ def simulated(
         bool(recording.paths),
         recording.rng is not None,
     )
-    memory = stepper.dimension - start.shape[1]
-    entropy = str(recording.entropy)
+    memory = mover.dimension - start.shape[1]
+    entropy, arithmetic = str(recording.entropy), arithmetic_of(mover)
     print_of_run = _fingerprint([*identity, entropy if stated else "any"], start, marks, keep_paths)
     checkpoint = None if recording.checkpoint is None else Path(recording.checkpoint)
     if checkpoint is not None and checkpoint.exists():
         ensemble, entropy = load(
-            checkpoint, fingerprint=print_of_run, start=start, marks=marks, seed=seed, stated=stated, memory=memory
+            checkpoint,
+            fingerprint=print_of_run,
+            start=start,
+            marks=marks,
+            seed=seed,
+            stated=stated,
+            memory=memory,
+            arithmetic=arithmetic,
         )
     else:
         ensemble = started(start, seed, keep_paths=keep_paths, memory=memory)
     left = [mark for mark in marks if mark > ensemble.chunks[0].done or ensemble.moments is None]
     for part in _segments(left, SEGMENTS if checkpoint is not None or recording.progress is not None else 1):
-        ensemble = _segment(stepper, ensemble, part, marks[-1], recording)
+        ensemble = _segment(mover, ensemble, part, marks[-1], recording)
         if checkpoint is not None:
-            save(checkpoint, ensemble, fingerprint=print_of_run, seed=entropy)
+            save(checkpoint, ensemble, fingerprint=print_of_run, seed=entropy, arithmetic=arithmetic)
     return _record(ensemble, times, marks[-1], int(entropy))
 
 
-def _segment(stepper: Stepper, ensemble: Ensemble, part: Sequence[int], steps: int, recording: Recording) -> Ensemble:
+def _segment(mover: Mover, ensemble: Ensemble, part: Sequence[int], steps: int, recording: Recording) -> Ensemble:
     done, count = ensemble.chunks[0].done, len(ensemble.chunks)
     finished = [0]
 
@@ -118,7 +125,7 @@ def _segment(stepper: Stepper, ensemble: Ensemble, part: Sequence[int], steps: i
         if recording.progress is not None:
             recording.progress((done + (part[-1] - done) * finished[0] / count) / max(steps, 1))
 
-    return advanced(stepper, ensemble, part, executor=recording.executor, told=told)
+    return advanced(mover, ensemble, part, executor=recording.executor, told=told)
 
 
 def _segments(marks: Sequence[int], count: int) -> list[Sequence[int]]:

@@ -1,9 +1,11 @@
-"""One step of each process, for all replicas of a chunk at once. Steppers take increments; they own no generator.
+"""One step of each process, for all replicas of a chunk at once. Steppers take increments; they own no generator. (Compiled steps,
+`ManySteps`, are many of them, with the generators of their replicas.)
 
 Arrays hold one row a coordinate and one column a replica. A stepper's `bind(replicas)` makes its work space and gives the
 function step(x, a) that changes x in place, a being the increments of the step.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -45,6 +47,44 @@ class Stepper(Protocol):
     def bind(self, replicas: int, done: int = 0) -> Step:
         """The step for so many replicas that have made so many steps, with its own work space."""
         ...
+
+
+class ManySteps(ABC):
+    """A rule that makes many steps at once, and draws their random numbers itself.
+
+    Each replica has a generator of its own (`lanes`), so that its path depends on nothing else.
+    """
+
+    @property
+    @abstractmethod
+    def dimension(self) -> int:
+        """Numbers of a state: a position, and then a memory that is 0 at the start and is not recorded."""
+
+    @property
+    @abstractmethod
+    def words(self) -> int:
+        """Words that a replica's generator gives in each step."""
+
+    @property
+    @abstractmethod
+    def arithmetic(self) -> str:
+        """What computes: the last bits are its own."""
+
+    @abstractmethod
+    def run(self, x: np.ndarray, states: np.ndarray, count: int) -> None:
+        """So many steps of the states x (R×D) with the generators `states` (R×4), in place."""
+
+
+Mover = Stepper | ManySteps
+"""How replicas move."""
+
+NUMPY = "NumPy"
+"""What computes the steps of a `Stepper`."""
+
+
+def arithmetic_of(mover: Mover) -> str:
+    """What computes."""
+    return mover.arithmetic if isinstance(mover, ManySteps) else NUMPY
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ def test_steps_are_independent_between_and_within_replicas():
     """Linear loss: x moves by −ηs a step, so that after k steps it is a sum of k independent signs."""
     problem = Problem(loss=(x1 * x2 - 1) ** 2 / 2, parameters=(x1, x2), noise=sp.Matrix([0, 1]))
     step = sgd_step(problem)
-    assert len(step.columns) == 0  # one column, and its sign
+    assert [row.columns for row in step.draws] == [()]  # one column, and its sign
     single = sgd_step(Problem(loss=(x1 - x1) + x1**2 / 2, parameters=(x1, x2), noise=sp.Matrix([0, 1])))
     loop, rng = LLVM().loop(single), np.random.default_rng(3)
     state = rng.integers(0, 2**64, size=(4096, 4), dtype=np.uint64)

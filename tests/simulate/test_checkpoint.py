@@ -142,7 +142,17 @@ def test_a_head_of_wrong_types_is_refused(tmp_path):
     file = tmp_path / "run.npz"
     run(file, replicas=2)
     good = file.read_bytes()
-    for path in ("format", "fingerprint", "seed", "count", "chunks", "chunks.0", "chunks.0.generator", "chunks.0.done"):
+    for path in (
+        "format",
+        "fingerprint",
+        "seed",
+        "count",
+        "chunks",
+        "chunks.0",
+        "chunks.0.generator",
+        "chunks.0.done",
+        "arithmetic",
+    ):
         for wrong in WRONG:
             file.write_bytes(good)
             rewritten(file, put(path, wrong))

@@ -134,7 +134,7 @@ def test_bad_input_of_sgd(changed, words):
 
 
 PROCESSES = {
-    simulate_sgd: ["learning_rate", "steps", "optimizer", "noise_scale", "law"],
+    simulate_sgd: ["learning_rate", "steps", "optimizer", "noise_scale", "law", "backend"],
     simulate_canonical_sde: ["learning_rate", "steps", "substeps"],
     simulate_sde: ["time", "step", "scheme"],
 }

@@ -4,7 +4,7 @@ import ctypes
 import ctypes.util
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Hashable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import lru_cache
@@ -53,9 +53,7 @@ class LLVM(LoopBackend):
         return MachineCode(compiled(lowered), lowered, self.threads)
 
     def loop(self, step: RandomStep) -> Loop:
-        symbols = [*step.state, *step.parameters, *step.columns, step.sign, *step.normals]
-        machine = host()
-        code = Compiled(loop_code(step, lower([step.program], symbols), machine.width, machine.fused), "steps", 4)
+        code, machine = compiled_loop(step), host()
 
         def run(x: np.ndarray, states: np.ndarray, parameters: np.ndarray, count: int) -> None:
             padding = -len(x) % machine.width
@@ -131,21 +129,39 @@ class Compiled:
         self.call = prototype(self._engine.get_function_address(name))
 
 
-_cache: dict[str, Compiled] = {}
+_cache: dict[Hashable, Compiled] = {}
 _lock = threading.Lock()
 
 
-def compiled(lowered: Lowered) -> Compiled:
-    """The machine code of a program, compiled once in a process."""
-    machine = host()
+def _kept(key: Hashable, compile_it: Callable[[], Compiled]) -> Compiled:
+    """What was compiled, once in a process."""
     with _lock:
-        found = _cache.get(lowered.source_hash)
+        found = _cache.get(key)
         if found is None:
             while len(_cache) >= CACHED:
                 del _cache[next(iter(_cache))]
-            source = kernel_source(lowered, machine.width, machine.fused)
-            found = _cache[lowered.source_hash] = Compiled(source, "rows", 1 + len(lowered.widths))
+            found = _cache[key] = compile_it()
     return found
+
+
+def compiled(lowered: Lowered) -> Compiled:
+    """The machine code of a program."""
+    machine = host()
+    return _kept(
+        lowered.source_hash,
+        lambda: Compiled(kernel_source(lowered, machine.width, machine.fused), "rows", 1 + len(lowered.widths)),
+    )
+
+
+def compiled_loop(step: RandomStep) -> Compiled:
+    """The machine code of many random steps."""
+    machine = host()
+    return _kept(
+        step,
+        lambda: Compiled(
+            loop_code(step, lower([step.program], step.symbols), machine.width, machine.fused), "steps", 4
+        ),
+    )
 
 
 class MachineCode:

@@ -6,7 +6,7 @@ from symbolic_sgd.numeric.backends.llvm_kernel import attributes, run_steps
 from symbolic_sgd.numeric.backends.vector_code import VectorCode, hexadecimal, tiles
 from symbolic_sgd.numeric.backends.vector_random import RandomLanes
 from symbolic_sgd.numeric.lowering import Lowered
-from symbolic_sgd.numeric.random_step import RandomStep
+from symbolic_sgd.numeric.random_step import DrawnRow, RandomStep
 
 WORDS = 4
 """Of a generator's state."""
@@ -15,7 +15,7 @@ WORDS = 4
 def loop_code(step: RandomStep, lowered: Lowered, width: int, fused: bool) -> str:
     """`void steps(int64 count, double *x, uint64 *states, const double *parameters, int64 vectors)`.
 
-    The lowered program's inputs are the state, the parameters, the table's columns, the sign, and the normal numbers.
+    The lowered program's inputs are the step's `symbols`.
     """
     d, code = len(step.state), VectorCode(width, fused)
     before = VectorCode(width, fused)
@@ -24,16 +24,12 @@ def loop_code(step: RandomStep, lowered: Lowered, width: int, fused: bool) -> st
     given = [_everywhere(before, k) for k in range(len(step.parameters))]
     code._count = before._count
     lanes = RandomLanes(code, [f"%w{k}" for k in range(WORDS)])
-    inputs = [*(f"%v{j}" for j in range(d)), *given, *_random_inputs(step, lanes, _reads(lowered))]
+    inputs = [*(f"%v{j}" for j in range(d)), *given, *_random_inputs(step, lanes)]
     moved: dict[int, str] = {}
     run_steps(code, lowered, inputs, moved.__setitem__)
     after = VectorCode(width, fused)
     after._count = code._count
     return _assembled(step, before, code, after, start, seeds, [moved[j] for j in range(d)], lanes.state)
-
-
-def _reads(lowered: Lowered) -> set[int]:
-    return {a for step in lowered.steps for a in step.operands if a < lowered.inputs}
 
 
 def _everywhere(code: VectorCode, k: int) -> str:
@@ -42,20 +38,23 @@ def _everywhere(code: VectorCode, k: int) -> str:
     return code.let(f"shufflevector {code.type} {lane}, {code.type} poison, <{code.width} x i32> zeroinitializer")
 
 
-def _random_inputs(step: RandomStep, lanes: RandomLanes, read: set[int]) -> list[str]:
-    """One draw decides the row (upper bits) and the sign (lowest bit); two draws make two normal numbers."""
-    first = len(step.state) + len(step.parameters)
-    sign = first + len(step.columns)
-    unused = lanes.code.constant(0.0)
-    bits = lanes.draw() if step.columns or sign in read else ""
-    index = lanes.below(bits, len(step.table)) if step.columns else ""
-    columns = [
-        lanes.look_up([float(row[k]) for row in step.table], index, f"@column{k}") for k in range(len(step.columns))
-    ]
+def _random_inputs(step: RandomStep, lanes: RandomLanes) -> list[str]:
+    """One word decides the row (upper bits) and the sign (lowest bit) of a draw; two make two normal numbers."""
+    drawn = [value for row in step.draws for value in _drawn_row(step, row, lanes)]
     normals: list[str] = []
     while len(normals) < len(step.normals):
         normals.extend(lanes.normals())
-    return [*columns, lanes.sign(bits) if sign in read else unused, *normals[: len(step.normals)]]
+    return [*drawn, *normals[: len(step.normals)]]
+
+
+def _drawn_row(step: RandomStep, row: DrawnRow, lanes: RandomLanes) -> list[str]:
+    if not step.takes_word(row):
+        return [lanes.code.constant(1.0)]  # a sign that nobody reads
+    bits = lanes.draw()
+    index = lanes.below(bits, len(step.table)) if row.columns else ""
+    table = list(zip(*step.table, strict=True))
+    looked_up = [lanes.look_up(list(map(float, column)), index, f"@column{k}") for k, column in enumerate(table)]
+    return [*looked_up, lanes.sign(bits)]
 
 
 def _assembled(
@@ -117,10 +116,8 @@ done:
 
 def _columns(step: RandomStep) -> str:
     n = len(step.table)
-    return "\n".join(
-        f"@column{k} = private constant [{n} x double] [{', '.join(f'double {hexadecimal(float(row[k]))}' for row in step.table)}]"
-        for k in range(len(step.columns))
-    )
+    numbers = [", ".join(f"double {hexadecimal(float(a))}" for a in column) for column in zip(*step.table, strict=True)]
+    return "\n".join(f"@column{k} = private constant [{n} x double] [{column}]" for k, column in enumerate(numbers))
 
 
 def _store_rows(code: VectorCode, columns: Sequence[str], pointer: str, count: int) -> None:
