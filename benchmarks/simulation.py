@@ -1,8 +1,8 @@
-"""SGD on one core beside a naive NumPy loop and jax; the limit beside SGD; weak orders; the full set of checks.
+"""SGD on one core, by NumPy and compiled, beside a naive NumPy loop, jax and C; the limit beside SGD; weak orders; the full set of checks.
 
     python benchmarks/simulation.py [speed] [limit] [order] [checks]
 
-Everything runs on one core. jax is used if it is installed.
+Everything runs on one core. jax, llvmlite and gcc are used if they are installed.
 """
 
 import os
@@ -16,17 +16,23 @@ import tracemalloc
 from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
+from shutil import which
 
 import numpy as np
 import sympy as sp
+from vector_c import sgd_of_columns
 
 from symbolic_sgd import FULL, LabelNoise, Problem, derive_limiting_sde, simulate_sde, simulate_sgd, verify
 from symbolic_sgd.checks.ensembles import LEVELS, Ensembles
 from symbolic_sgd.checks.witness import Witness
+from symbolic_sgd.errors import MissingExtra
+from symbolic_sgd.numeric import backends
 from symbolic_sgd.problems.problem_file import read_problem
+from symbolic_sgd.simulate.compiled import compiled_sgd
 from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.run import simulated
 from symbolic_sgd.simulate.sgd import TrueLaw
+from symbolic_sgd.simulate.steps import Descent, Mover
 
 try:
     import jax
@@ -35,13 +41,15 @@ except ImportError:
     jax = None
 
 SAMPLES, FEATURES, REPLICAS, ETA = 4, 8, 4096, 1e-3
+ROUNDS = 7
 DERIVATIONS = sorted((Path(__file__).parents[1] / "derivations").glob("*.toml"))
 ORDERS = ("hyperbola_label", "logistic_redrawn", "sphere")
 
 
 def data() -> tuple[np.ndarray, np.ndarray]:
-    """z ∈ {±1}^{n×d} and y = z w* for w* = e_1."""
+    """z ∈ {±1}^{n×d} with a first column of ones, and y = z w* for w* = e_1."""
     z = np.random.default_rng(0).choice([-1.0, 1.0], (SAMPLES, FEATURES))
+    z[:, 0] = 1
     return z, z[:, 0].copy()
 
 
@@ -100,34 +108,61 @@ def scanned() -> Callable[[int], np.ndarray]:
     return whole
 
 
-def ours() -> Callable[[int], np.ndarray]:
-    descent = TrueLaw().descent(olm(), Fraction(ETA), {})
+def ours(mover: Mover) -> Callable[[int], np.ndarray]:
     starts = np.tile(start(), (REPLICAS, 1))
-    return lambda steps: simulated(descent, starts, [steps], np.array([1.0]), Recording(rng=0)).final
+    return lambda steps: simulated(mover, starts, [steps], np.array([1.0]), Recording(rng=0)).final
+
+
+def by_numpy() -> Descent:
+    return TrueLaw().descent(olm(), Fraction(ETA), {})
+
+
+def by_c() -> Callable[[int], np.ndarray]:
+    c = sgd_of_columns(data()[0].astype(int), 1.0, ETA)
+    states = np.random.default_rng(0).integers(0, 2**64, (4, REPLICAS), dtype=np.uint64)
+    x = np.tile(start()[:, None], (1, REPLICAS))
+
+    def run(steps: int) -> np.ndarray:
+        moved = x.copy()
+        c(steps, moved, states)
+        return moved.T
+
+    return run
 
 
 def speed() -> None:
     print(f"SGD, label noise, OLM n = {SAMPLES}, d = {FEATURES}, {REPLICAS} replicas, float64, one core")
-    runs = {"symbolic_sgd (NumPy)": ours(), "naive NumPy": naive} | ({"jax lax.scan": scanned()} if jax else {})
-    rates = {}
-    for name, run in runs.items():
-        run(1000)
-        best = 0.0
-        for _ in range(5):
-            begun = time.perf_counter()
-            final = run(1000)
-            best = max(best, REPLICAS * 1000 / (time.perf_counter() - begun))
-        rates[name] = best
-        print(
-            f"  {name:<22} {best:9.3g} replica-steps/s   mean u1 {final[:, 0].mean():.4f} ± {final[:, 0].std() / 64:.4f}"
-        )
-    first, *others = rates.items()
-    print("  ratios: " + ", ".join(f"{first[1] / rate:.2f} × {name}" for name, rate in others))
+    runs: dict[str, tuple[int, Callable[[int], np.ndarray]]] = {}
+    if llvm_is_there():
+        runs["LLVM"] = 20_000, ours(compiled_sgd(olm(), TrueLaw(), Fraction(ETA), Fraction(1), {}, backends.LLVM()))
+    runs["NumPy"] = 1000, ours(by_numpy())
+    runs["a naive NumPy loop"] = 1000, naive
+    if jax:
+        runs["jax lax.scan"] = 2000, scanned()
+    if which("gcc"):
+        runs["C, gcc -O3 -march=native"] = 20_000, by_c()
+    rates: dict[str, list[float]] = {name: [] for name in runs}
+    finals = {name: run(steps) for name, (steps, run) in runs.items()}
+    for _ in range(ROUNDS):  # one after the other in each round, so that a busy machine slows all of them
+        for name, (steps, run) in runs.items():
+            rates[name].append(REPLICAS * steps / timed(lambda: run(steps))[1])  # noqa: B023
+    first, medians = next(iter(runs)), {name: float(np.median(found)) for name, found in rates.items()}
+    for name, rate in medians.items():
+        final, steps = finals[name], runs[name][0]
+        seen = f"mean u1 after {steps} steps {final[:, 0].mean():.4f} ± {final[:, 0].std() / REPLICAS**0.5:.4f}"
+        print(f"  {name:<26} {rate:9.3g} replica-steps/s, {first} / it {medians[first] / rate:6.2f}   {seen}")
     for steps in (500, 5000):
         tracemalloc.start()
-        ours()(steps)
+        ours(by_numpy())(steps)
         print(f"  peak of NumPy's memory in {steps} steps: {tracemalloc.get_traced_memory()[1] / 1e6:.2f} MB")
         tracemalloc.stop()
+
+
+def llvm_is_there() -> bool:
+    try:
+        return bool(backends.LLVM)
+    except MissingExtra:
+        return False
 
 
 # --- the limit beside SGD -----------------------------------------------------------------------
