@@ -33,10 +33,10 @@ def reading_cost(expression: Expression) -> int:
     e: Any = expression
     if e.is_Symbol:
         return 1
-    if e.is_zero:
-        return 0
-    if e.is_Rational:
-        return _digits(e.p) + (1 + _digits(e.q) if e.q > 1 else 0) + (e.p < 0)
+    if (
+        e.is_Rational
+    ):  # whether anything else is zero would be asked of all that SymPy knows: most of the time of writing
+        return 0 if e == 0 else _digits(e.p) + (1 + _digits(e.q) if e.q > 1 else 0) + (e.p < 0)
     if e.is_Add:
         content, primitive = _common_number(e)
         return min(_sum(e), _product(content, [primitive]))

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 
 import sympy as sp
 
@@ -35,6 +36,8 @@ LARGEST_WRITTEN = 250_000
 
 READ = 1500
 """What is read in full; of what is longer, the parts that recur are read once."""
+
+WRITTEN_OUT = "the program written out"
 
 AGREED = 40
 """Digits to which a form agrees with the program."""
@@ -68,16 +71,22 @@ def written(derivation: Derivation, name: str) -> Written:
         return _by_matrices(derivation.in_matrices, name)
     part = derivation.program.select(name)
     if not part.operations:
-        return _measured(part.expand(name), "constants")
-    candidates: list[Written] = []
-    if part.expanded_size(name) <= COUNTED:
-        candidates.append(_measured(part.expand(name), "the program written out"))
-    for form in _candidates(derivation, part, name):
-        if (not candidates or form.cost <= candidates[0].cost) and _agrees(derivation, part, form.matrix):
-            candidates.insert(0, form)
-    if candidates:
-        return candidates[0]
-    return _measured(part.expand(name, budget=EXPANSION_BUDGET), "the program written out")
+        return _Form(part.expand(name), "constants").measured()
+    as_it_is = [_Form(part.expand(name), WRITTEN_OUT)] if part.expanded_size(name) <= COUNTED else []
+    forms = [*as_it_is, *_candidates(derivation, part, name)]
+    best: tuple[Fraction, int, Written] | None = None
+    sizes: dict[tuple[Expression, ...], _Sizes] = {}  # forms often come out alike
+    # What cannot be the shortest is not measured; of forms of equal cost the last is kept.
+    for at_least, later, form in sorted(
+        ((f.at_least, -k, f) for k, f in enumerate(forms)), key=lambda ranked: ranked[:2]
+    ):
+        if best is not None and at_least > best[0]:
+            break
+        found = form.measured(sizes)
+        if best is None or (found.cost, later) < best[:2]:
+            proved = form.road == WRITTEN_OUT or (best is not None and found.matrix == best[2].matrix)
+            best = (found.cost, later, found) if proved or _agrees(derivation, part, found.matrix) else best
+    return best[2] if best else _Form(part.expand(name, budget=EXPANSION_BUDGET), WRITTEN_OUT).measured()
 
 
 def _by_matrices(stages: MatrixStages, name: str) -> Written:
@@ -121,11 +130,43 @@ def _shared(expressions: Sequence[Expression]) -> list[Expression]:
     return [*(value for _, value in named), *rest]
 
 
-def _measured(matrix: SymbolicMatrix, road: str, weight: Fraction = AS_DERIVED) -> Written:
-    parts = _shared(matrix.flat())
-    count = sum(int(sp.count_ops(e)) for e in parts)
-    whole = min(READ, sum(map(reading_cost, matrix.flat()))) if count <= READ else READ
-    return Written(matrix, road, count, weight * (sum(map(reading_cost, parts)) + whole))
+_Sizes = tuple[int, int]
+"""Operations, and what there is to read, with what recurs counted once."""
+
+
+@dataclass(frozen=True)
+class _Form:
+    """A matrix as expressions, not measured yet.
+
+    Args:
+        matrix: the expressions.
+        road: in words, in which form.
+        weight: of the form.
+    """
+
+    matrix: SymbolicMatrix
+    road: str
+    weight: Fraction = AS_DERIVED
+
+    @property
+    def at_least(self) -> Fraction:
+        """What its cost is not below, found without looking for what recurs, which takes most of the time."""
+        return self.weight * self._in_full
+
+    def measured(self, known: dict[tuple[Expression, ...], _Sizes] | None = None) -> Written:
+        """With its size, which may be known of the same expressions."""
+        known = {} if known is None else known
+        entries = tuple(self.matrix.flat())
+        if entries not in known:
+            parts = _shared(entries)
+            known[entries] = sum(int(sp.count_ops(e)) for e in parts), sum(map(reading_cost, parts))
+        count, shared = known[entries]
+        whole = self._in_full if count <= READ else READ
+        return Written(self.matrix, self.road, count, self.weight * (shared + whole))
+
+    @property
+    def _in_full(self) -> int:
+        return min(READ, sum(map(reading_cost, self.matrix.flat())))
 
 
 def _agrees(derivation: Derivation, part: Program, matrix: SymbolicMatrix) -> bool:
@@ -154,14 +195,14 @@ def _agrees_at(point: PrecisePoint, form: Sequence[Node], reference: Sequence[No
 # --- the candidates -------------------------------------------------------------------------
 
 
-def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[Written]:
+def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[_Form]:
     yield from _rational_forms(derivation, part, name)
     for road, program in composed_programs(derivation, name):
         if program.expanded_size(name) <= LARGEST_WRITTEN:
-            yield _measured(program.expand(name, budget=LARGEST_WRITTEN, operation=bracketed_operation), road)
+            yield _Form(program.expand(name, budget=LARGEST_WRITTEN, operation=bracketed_operation), road)
 
 
-def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[Written]:
+def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[_Form]:
     """Every rational form that stays within the budget, the least rewritten first."""
     graph = Graph()
     equations = derivation.equations.on(graph)["defining"].entries
@@ -172,7 +213,7 @@ def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterato
     (output,) = part.outputs
     for road, weight, form in FORMS:
         with suppress(ExpressionTooLarge):
-            yield _measured(sp.ImmutableDenseMatrix(*output.shape, form(writer, ratios)), road, weight)
+            yield _Form(sp.ImmutableDenseMatrix(*output.shape, form(writer, ratios)), road, weight)
 
 
 def composed_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:
