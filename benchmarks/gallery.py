@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 import time
+from itertools import pairwise
 from pathlib import Path
 from statistics import median
 
@@ -21,8 +22,8 @@ PARTS = ("derive", "drift", "regularizer")
 
 def measure(name: str) -> None:
     """In a process of its own."""
-    from symbolic_sgd import derive_limiting_sde
-    from symbolic_sgd.problems.problem_file import read_problem
+    from symbolic_sgd import derive_limiting_sde  # noqa: PLC0415  # not before a process is asked to measure
+    from symbolic_sgd.problems.problem_file import read_problem  # noqa: PLC0415
 
     problem = read_problem(DERIVATIONS / f"{name}.toml")
     moments = [time.process_time()]
@@ -32,7 +33,7 @@ def measure(name: str) -> None:
     moments.append(time.process_time())
     _ = sde.regularizer
     moments.append(time.process_time())
-    print(json.dumps([b - a for a, b in zip(moments, moments[1:], strict=False)]))
+    print(json.dumps([b - a for a, b in pairwise(moments)]))
 
 
 def seconds(name: str) -> list[float]:
