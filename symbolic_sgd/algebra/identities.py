@@ -13,7 +13,7 @@ What is not analytic (|a|, sign a) is refused.
 
 import hashlib
 from collections.abc import Callable, Iterable, Sequence
-from functools import cache, cached_property
+from functools import cache, cached_property, partial
 
 import sympy as sp
 
@@ -81,6 +81,10 @@ def lifted_square_root(a: int, prime: int, modulus: int) -> int:
     return root
 
 
+Met = tuple[dict[int, int], dict[int, int], dict[tuple[int, int], int]]
+"""Values of e^a by a, of log by its argument, and of powers, that have been asked for."""
+
+
 class Values:
     """Random values of symbols and functions in a ring Z/m, the same for equal arguments.
 
@@ -97,6 +101,15 @@ class Values:
         self.exponentials: dict[int, int] = {0: 1}
         self.logarithms: dict[int, int] = {1: 0}
         self.powers: dict[tuple[int, int], int] = {}
+
+    @property
+    def met(self) -> "Met":
+        """What functions have been asked for so far."""
+        return dict(self.exponentials), dict(self.logarithms), dict(self.powers)
+
+    def go_back(self, met: "Met") -> None:
+        """Forget what has been asked for since."""
+        self.exponentials, self.logarithms, self.powers = map(dict, met)  # type: ignore[assignment]
 
     def inverse(self, a: int) -> int:
         """1/a.
@@ -229,27 +242,46 @@ class Values:
     @cached_property
     def arithmetic(self) -> Arithmetic:
         """The operations of the field with these values of functions."""
-        known = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
-        odd = ("asin", "atan", "asinh", "atanh", "erf")
-        defined = [name for name, row in FUNCTIONS.items() if isinstance(row, StableForm)]
-        rest = [name for name in FUNCTIONS if name not in (*known, *odd, *defined)]
-        return Arithmetic(
-            constant=self.constant,
-            operations={
-                "add": lambda a, b: (a + b) % self.modulus,
-                "sub": lambda a, b: (a - b) % self.modulus,
-                "mul": lambda a, b: a * b % self.modulus,
-                "div": lambda a, b: a * self.inverse(b) % self.modulus,
-                "neg": lambda a: -a % self.modulus,
-                "pow": self.power,
-                **{name: getattr(self, name) for name in known},
-                **{name: _named(self.odd, name) for name in odd},
-                **{name: _named(self.by_definition, name) for name in defined},
-                **{name: _named(self.free, name) for name in rest},
-                **{name: _named(self.free, name) for name in CONSTANTS},
-                "E": lambda: self.exp(1),
-            },
+        return Arithmetic(constant=self.constant, operations=_Operations(self))
+
+
+KNOWN = ("exp", "log", "sqrt", "sin", "cos", "tan", "sinh", "cosh", "tanh")
+"""Functions that are methods of `Values`."""
+
+ODD = ("asin", "atan", "asinh", "atanh", "erf")
+"""Functions of which only this is known."""
+
+
+class _Operations(dict[str, Callable[..., int]]):
+    """Those of a ring with these values of functions, each made when it is first met: most draws refute by a few."""
+
+    def __init__(self, values: Values):
+        super().__init__(
+            {
+                "add": lambda a, b: (a + b) % values.modulus,
+                "sub": lambda a, b: (a - b) % values.modulus,
+                "mul": lambda a, b: a * b % values.modulus,
+                "div": lambda a, b: a * values.inverse(b) % values.modulus,
+                "neg": lambda a: -a % values.modulus,
+                "pow": values.power,
+                "E": lambda: values.exp(1),
+            }
         )
+        self._values = values
+
+    def __missing__(self, name: str) -> Callable[..., int]:
+        values = self._values
+        if name in KNOWN:
+            self[name] = getattr(values, name)
+        elif name in ODD:
+            self[name] = partial(values.odd, name)
+        elif isinstance(FUNCTIONS.get(name), StableForm):
+            self[name] = partial(values.by_definition, name)
+        elif name in FUNCTIONS or name in CONSTANTS:
+            self[name] = partial(values.free, name)
+        else:
+            raise KeyError(name)
+        return self[name]
 
 
 @cache
@@ -257,10 +289,6 @@ def _definition(name: str) -> tuple[Node, tuple[sp.Symbol, ...]]:
     row, graph = FUNCTIONS[name], Graph()
     letters = tuple(sp.Dummy() for _ in range(row.arity))
     return as_written(row.symbolic(*letters), {s: graph.symbol(s) for s in letters}, graph), letters
-
-
-def _named(function: Callable[..., int], name: str) -> Callable[..., int]:
-    return lambda *args: function(name, *args)
 
 
 def random_assignment(values: Values, symbols: Sequence[sp.Symbol]) -> dict[sp.Symbol, int]:

@@ -4,9 +4,9 @@ A variety over the rationals has points in other rings than the real numbers, an
 a value. Every component is met with the same chance, whether or not a real point of it was ever found.
 """
 
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
-from itertools import combinations, islice
+from collections.abc import Callable, Iterator, Sequence
+from functools import lru_cache, partial
+from itertools import combinations, count, islice
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import Arithmetic, Valuation
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Exact, Node, reachable, replace_nodes, symbols_of
-from symbolic_sgd.algebra.identities import DRAWS, PRIME, ROOTS, NoValue, Values, random_assignment, zero_at
+from symbolic_sgd.algebra.identities import DRAWS, PRIME, ROOTS, Met, NoValue, Values, random_assignment, zero_at
 
 MOST_CHOICES = 20
 """Choices of calls that are tried as unknowns."""
@@ -72,22 +72,28 @@ def _value(a: Polynomial) -> int:
 
 def _polynomials(values: Values) -> Arithmetic:
     """Polynomials in one unknown over the field; functions and divisors must not contain it."""
-    scalars = values.arithmetic
-    lifted = {
-        name: (lambda *args, f=function: _trimmed([f(*map(_value, args))]))
-        for name, function in scalars.operations.items()
-    }
-    return Arithmetic(
-        constant=lambda value: _trimmed([scalars.constant(value)]),
-        operations={
-            **lifted,
-            "add": _plus,
-            "sub": lambda a, b: _plus(a, b, -1),
-            "neg": lambda a: _trimmed([-c for c in a]),
-            "mul": _times,
-            "div": lambda a, b: _times(a, (inverse(_value(b)),)),
-        },
-    )
+    return Arithmetic(constant=lambda value: _trimmed([values.constant(value)]), operations=_OnPolynomials(values))
+
+
+class _OnPolynomials(dict[str, Callable[..., Polynomial]]):
+    """Those operations."""
+
+    def __init__(self, values: Values):
+        super().__init__(
+            {
+                "add": _plus,
+                "sub": lambda a, b: _plus(a, b, -1),
+                "neg": lambda a: _trimmed([-c for c in a]),
+                "mul": _times,
+                "div": lambda a, b: _times(a, (inverse(_value(b)),)),
+            }
+        )
+        self._scalars = values.arithmetic.operations
+
+    def __missing__(self, name: str) -> Callable[..., Polynomial]:
+        function = self._scalars[name]
+        self[name] = lambda *args: _trimmed([function(*map(_value, args))])
+        return self[name]
 
 
 def _divided(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
@@ -180,14 +186,56 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     new = _calls_as_unknowns(tuple(equations))
     if new:
         equations, nodes = replace_nodes(equations, new), replace_nodes(nodes, new)
-    fewer = codimension is not None and codimension < len(equations)
-    plans = [] if fewer else _plans(equations)
-    for plan in plans:
-        proved = zero_at(_solutions(plan), SAMPLES_ON_VARIETY, nodes)
+    points = _points_by_plans(tuple(equations), codimension)
+    if not points and all(node.op in RATIONAL for node in reachable(equations)):
+        m = codimension or len(equations)
+        points = [_lifted_points(tuple(equations), m, q) for q in _residue_primes(m, nodes)]
+    for drawn in points:
+        proved = zero_at(drawn, SAMPLES_ON_VARIETY, nodes)
         nodes = [node if zero else node.graph.constant(1) for node, zero in zip(nodes, proved, strict=True)]
-    if not plans and all(node.op in RATIONAL for node in reachable(equations)):
-        proved = zero_at(lifted_points(equations, codimension or len(equations), nodes), SAMPLES_ON_VARIETY, nodes)
     return proved
+
+
+Draw = tuple[dict[sp.Symbol, int], Values]
+"""A point, and the values of functions there."""
+
+
+class _Points:
+    """Points of a variety, found when they are first asked for, and kept: one derivation asks for them again and again."""
+
+    def __init__(self, drawn: Callable[[], Iterator[Draw]]):
+        self._drawn, self._left = drawn, drawn()
+        self._kept: list[tuple[Draw, Met]] = []
+
+    def __iter__(self) -> Iterator[Draw]:
+        for k in count():
+            if k == len(self._kept) and not self._found_another():
+                return
+            (point, values), met = self._kept[k]
+            values.go_back(met)  # as if the point had just been found
+            yield point, values
+
+    def _found_another(self) -> bool:
+        try:
+            draw = next(self._left, None)
+        except BaseException:  # an interruption has ended the generator, which would seem to have no more points
+            self._left = islice(self._drawn(), len(self._kept), None)
+            raise
+        if draw is not None:
+            self._kept.append((draw, draw[1].met))
+        return draw is not None
+
+
+@lru_cache(maxsize=8)
+def _points_by_plans(equations: tuple[Node, ...], codimension: int | None) -> list[_Points]:
+    """The points of the variety, for each way to solve the equations that meets some of its components."""
+    fewer = codimension is not None and codimension < len(equations)
+    return [_Points(partial(_solutions, plan)) for plan in ([] if fewer else _plans(equations))]
+
+
+@lru_cache(maxsize=8)
+def _lifted_points(equations: tuple[Node, ...], codimension: int, q: int) -> _Points:
+    return _Points(partial(lifted_points, equations, codimension, q))
 
 
 @lru_cache(maxsize=8)
@@ -199,8 +247,8 @@ def _calls_as_unknowns(equations: tuple[Node, ...]) -> dict[Node, Node]:
     if _solving_order([(g, set(symbols_of([g]))) for g in equations]):
         return {}
     calls = [node for node in reachable(equations) if node.args and node.op not in RATIONAL]
-    for count in range(1, len(equations) + 1):
-        for chosen in islice(combinations(reversed(calls), count), MOST_CHOICES):
+    for size in range(1, len(equations) + 1):
+        for chosen in islice(combinations(reversed(calls), size), MOST_CHOICES):
             new = {call: call.graph.symbol(sp.Dummy(call.op)) for call in chosen}
             system = replace_nodes(equations, new)
             if _solving_order([(g, set(symbols_of([g]))) for g in system]):
@@ -237,7 +285,7 @@ def _in_unknown(equation: Node, unknown: sp.Symbol, values: Values, assignment: 
     return Valuation(_polynomials(values), lifted)([equation])[0]
 
 
-def _solutions(plan: Plan) -> Iterator[tuple[dict[sp.Symbol, int], Values]]:
+def _solutions(plan: Plan) -> Iterator[Draw]:
     """Random points of the variety."""
     symbols = sorted({s for g, _ in plan for s in symbols_of([g])}, key=lambda s: s.name)
     met = False
@@ -305,9 +353,7 @@ BITS = 480
 """q-adic points are known modulo a power of q of about so many bits."""
 
 
-def lifted_points(
-    equations: Sequence[Node], codimension: int, nodes: Sequence[Node] = ()
-) -> Iterator[tuple[dict[sp.Symbol, int], Values]]:
+def lifted_points(equations: Sequence[Node], codimension: int, q: int) -> Iterator[Draw]:
     """Random q-adic points at which all equations are zero and their Jacobian has rank M, modulo a power of q.
 
     Residues modulo a small prime q are drawn until all equations hold there. Where the Jacobian has M independent columns,
@@ -316,11 +362,8 @@ def lifted_points(
     Args:
         equations: rational in their symbols.
         codimension: M.
-        nodes: what is to be evaluated there; numbers in it such as √2 have to be q-adic, else there is no point.
+        q: see `_residue_primes`.
     """
-    q = _residue_prime(codimension, nodes)
-    if q is None:
-        return
     symbols = sorted(set(symbols_of(equations)), key=lambda s: s.name)
     variables = [equations[0].graph.symbol(s) for s in symbols]
     slopes = [entry for row in jacobian(equations, variables) for entry in row]
@@ -335,13 +378,14 @@ def lifted_points(
 RATIONAL = ("constant", "symbol", "add", "sub", "mul", "div", "neg")
 
 
-def _residue_prime(codimension: int, nodes: Sequence[Node]) -> int | None:
-    """The largest prime q of those in question for which enough points are met, and the numbers in the nodes have values."""
+def _residue_primes(codimension: int, nodes: Sequence[Node]) -> list[int]:
+    """The largest prime q of those in question for which enough points are met, and the numbers in the nodes, such as √2, have values;
+    [] where there is none."""
     numbers = _numbers(nodes)
     enough = [
         q for q in sp.primerange(SMALLEST, LARGEST_RESIDUE + 1) if 2 * SAMPLES_ON_VARIETY * q**codimension <= TRIED
     ]
-    return next((q for q in reversed(enough or [SMALLEST]) if _have_values(numbers, q)), None)
+    return list(islice((q for q in reversed(enough or [SMALLEST]) if _have_values(numbers, q)), 1))
 
 
 def _modulus(q: int) -> int:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import sympy as sp
 
@@ -57,10 +58,21 @@ class InnerFunctions:
         at = dict(zip(self.letters, values, strict=True))
         return tuple(slope.xreplace(at) for slope in self.slopes)
 
+    @cached_property
+    def bends(self) -> tuple[tuple[Expression, ...], ...]:
+        """∂²h(t)."""
+        return tuple(tuple(sp.diff(slope, t) for t in self.letters) for slope in self.slopes)
+
     def bends_at(self, values: Sequence[Expression]) -> list[list[Expression]]:
         """∂²h at values of g."""
         at = dict(zip(self.letters, values, strict=True))
-        return [[sp.diff(slope, t).xreplace(at) for t in self.letters] for slope in self.slopes]
+        return [[bend.xreplace(at) for bend in row] for row in self.bends]
+
+    @cached_property
+    def has_one_zero(self) -> bool:
+        """Whether ∂h is proved to have one zero, at which h is lowest."""
+        one_each = all(_has_one_zero(slope, t) for slope, t in zip(self.slopes, self.letters, strict=True))
+        return one_each or is_convex(self.outer, self.letters)
 
 
 @dataclass(frozen=True)
@@ -93,9 +105,7 @@ def levels_of_functions(
     graph = landscape.graph
     exact = lambda e: from_sympy(sp.sympify(e), graph)  # noqa: E731
     for inner in inner_functions(problem, codimension):
-        one_zero = all(_has_one_zero(slope, t) for slope, t in zip(inner.slopes, inner.letters, strict=True))
-        lowest = one_zero or is_convex(inner.outer, inner.letters)
-        level = _level(inner, landscape, points) if lowest else None
+        level = _level(inner, landscape, points) if inner.has_one_zero else None
         at = inner.functions if level is None else level
         try:
             curvature = Matrix.of(map(exact, row) for row in inner.bends_at(at))
@@ -105,11 +115,11 @@ def levels_of_functions(
             vanishing = _differences(inner, level, landscape)
             known = dict(zip(inner.letters, level, strict=True))
             values = tuple((exact(e), exact(affine.xreplace(known))) for e, affine in inner.sums.items())
-            return FunctionLevels(vanishing, vanishing, curvature, values, lowest)
+            return FunctionLevels(vanishing, vanishing, curvature, values, inner.has_one_zero)
         slopes = inner.slopes_at(inner.functions)
         vanishing = component_equations([exact(slope) for slope in slopes], points)
         if independent(vanishing, landscape, points):
-            return FunctionLevels(tuple(map(exact, inner.functions)), vanishing, curvature, (), lowest)
+            return FunctionLevels(tuple(map(exact, inner.functions)), vanishing, curvature, (), inner.has_one_zero)
     return None
 
 
@@ -168,14 +178,29 @@ def _differences(inner: InnerFunctions, values: Sequence[Expression], landscape:
 def inner_functions(problem: Problem, count: int) -> Iterator[InnerFunctions]:
     """So many functions through which all the parameters go into the loss: the largest polynomials in it, or sums inside it at
     each of a few depths."""
+    known = _KNOWN.setdefault(problem, {})
+    for depth in (POLYNOMIALS, *range(DEEPEST)):
+        if (count, depth) not in known:
+            known[count, depth] = _on_road(problem, count, depth)
+        found = known[count, depth]
+        if found is not None:
+            yield found
+
+
+POLYNOMIALS = -1
+"""In the place of a depth: the largest polynomials, wherever they are."""
+
+_KNOWN: WeakKeyDictionary[Problem, dict[tuple[int, int], "InnerFunctions | None"]] = WeakKeyDictionary()
+"""By how many functions and the depth, kept while their problem lives: Γ is described on more than one graph."""
+
+
+def _on_road(problem: Problem, count: int, depth: int) -> InnerFunctions | None:
     trained = set(problem.parameters)
     factor, loss = problem.loss.as_independent(*trained, as_Add=False)
+    if depth == POLYNOMIALS:
+        return _by_polynomials(factor, loss, trained, count)
     terms = [term for term in sp.Add.make_args(loss) if term.free_symbols & trained]
-    roads = (
-        _by_polynomials(factor, loss, trained, count),
-        *(_at_depth(factor, terms, trained, depth, count) for depth in range(DEEPEST)),
-    )
-    yield from (found for found in roads if found is not None)
+    return _at_depth(factor, terms, trained, depth, count)
 
 
 def _by_polynomials(factor: Any, loss: Any, trained: set[sp.Symbol], count: int) -> InnerFunctions | None:

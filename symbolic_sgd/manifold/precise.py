@@ -47,6 +47,9 @@ PATIENCE = 60
 AWAY = 10
 """A descent that goes this many times 1 + |x| away is on its way to infinity."""
 
+NEWTON = 8
+"""Steps after which H†, in float64, is that of the limit."""
+
 STANDSTILL = 1e-30
 """The length of a step, relative to 1 + |x|, at which it has come to rest, and the damping, or its inverse, at the ends."""
 
@@ -314,14 +317,15 @@ def _by_float_steps(
         current = dict(start)
         size = 1 + max(abs(start[s]) for s in symbols)
         tiny = size * mp.mpf(10) ** (5 - POINT)
-        previous, inverse = mp.inf, np.zeros((0, 0))
+        previous, known, inverse = mp.inf, [], []
         for iteration in range(60):
             slope = _guarded(Valuation(PRECISE, current), mp.dps, landscape.gradient.entries)
-            if iteration < 8:  # the Newton phase; afterwards H† no longer changes in float64
-                inverse = _pseudo_inverse(float_hessian(np.array([float(a) for a in current.values()])), rank)
-            step = [mp.fdot(zip(row, slope, strict=True)) for row in inverse.tolist()]
+            place = [float(a) for a in current.values()]
+            if iteration < NEWTON and place != known:  # afterwards H† no longer changes in float64
+                known, inverse = place, _rows(_pseudo_inverse(float_hessian(np.array(place)), rank))
+            step = [mp.fdot(zip(row, slope, strict=True)) for row in inverse]
             length = max(map(abs, step), default=mp.nan)
-            if not mp.isfinite(length) or (iteration >= 8 and length > previous / 2 and length > tiny):
+            if not mp.isfinite(length) or (iteration >= NEWTON and length > previous / 2 and length > tiny):
                 return None
             current.update((s, current[s] - change) for s, change in zip(symbols, step, strict=True))
             if max(abs(current[s] - start[s]) for s in symbols) > reach * size:
@@ -353,6 +357,10 @@ def _stationary(landscape: Landscape, assignment: dict[sp.Symbol, PreciseNumber]
     precision."""
     point = PrecisePoint(assignment)
     return point if all(point.zeros(landscape.gradient.entries)) else None
+
+
+def _rows(matrix: np.ndarray) -> list[list[PreciseNumber]]:
+    return [list(map(mp.mpf, row)) for row in matrix.tolist()]
 
 
 def _pseudo_inverse(hessian: np.ndarray, rank: int) -> np.ndarray:

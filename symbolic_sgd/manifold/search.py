@@ -90,7 +90,10 @@ class FloatLandscape:
 
 
 def _columns(entries: Sequence, size: int) -> np.ndarray:
-    return np.array([np.broadcast_to(e, size) for e in entries], dtype=float).reshape(len(entries), size).T
+    columns = np.empty((len(entries), size))
+    for column, entry in zip(columns, entries, strict=True):
+        column[:] = entry
+    return columns.T
 
 
 def starts(problem: Problem, landscape: FloatLandscape, rng: np.random.Generator) -> np.ndarray:
