@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from dataclasses import field as attribute
 from fractions import Fraction
 from itertools import combinations
 from typing import Any
@@ -158,6 +159,9 @@ def _positive_root(field: Field, rule: Terms) -> Terms:
     return {tuple(e // 2 for e in square): Fraction(1), constant: -Fraction(int(root.p), int(root.q))}
 
 
+Key = tuple[tuple[tuple[int, ...], int], ...]
+"""A polynomial by its terms, which can be looked up."""
+
 Powers = list[tuple[Polynomial, int]]
 """(factor, multiplicity) of a product."""
 
@@ -169,6 +173,11 @@ class Writer:
     field: Field
     rules: list[Terms]
     order: Order
+    _sums: dict[Key, Expression] = attribute(init=False, repr=False, compare=False, default_factory=dict)
+    _products: dict[tuple[Key, Key], Expression] = attribute(
+        init=False, repr=False, compare=False, default_factory=dict
+    )
+    """What has been written already: the forms of one matrix have most of their factors in common."""
 
     def lowered(self, ratio: Ratio) -> Ratio:
         """The same function on Γ, numerator and denominator reduced by the equations, then cancelled."""
@@ -180,8 +189,12 @@ class Writer:
 
     def product(self, ratio: Ratio) -> Expression:
         """A number times factors over factors."""
-        if not ratio.numerator:
-            return sp.S.Zero
+        key = self._key(ratio.numerator), self._key(ratio.denominator)
+        if key not in self._products:
+            self._products[key] = self._product(ratio) if ratio.numerator else sp.S.Zero
+        return self._products[key]
+
+    def _product(self, ratio: Ratio) -> Expression:
         (number, above), (divisor, below) = self._factors(ratio.numerator), self._factors(ratio.denominator)
         sign = self._turned(1 if number * divisor > 0 else -1, above, below)
         powers = [*above, *((factor, -multiplicity) for factor, multiplicity in below)]
@@ -301,7 +314,13 @@ class Writer:
         return reading_cost(self._expression(p)) + BRACKETS
 
     def _expression(self, p: Polynomial) -> Expression:
-        return sp.Add(*(self._term(e, Fraction(c)) for e, c in self.field.ring.terms(p)))
+        key = self._key(p)
+        if key not in self._sums:
+            self._sums[key] = sp.Add(*(self._term(e, Fraction(c)) for e, c in key))
+        return self._sums[key]
+
+    def _key(self, p: Polynomial) -> Key:
+        return tuple(self.field.ring.terms(p))
 
     def _term(self, exponents: tuple[int, ...], c: Fraction) -> Expression:
         powers = [m**e for m, e in zip(self.field.meanings, exponents, strict=False) if e]
