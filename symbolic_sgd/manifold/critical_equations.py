@@ -61,7 +61,7 @@ def critical_equations(landscape: Landscape, points: Sequence[PrecisePoint], ran
         return CriticalEquations(rows, rows, rows, False, False)
     numerators = [ratio.numerator for ratio in run.outputs["entries"] if ratio.numerator]
     if rank.rank == 1:
-        numerators = [reduce(lambda a, b: a.gcd(b), numerators)]
+        numerators = [reduce(run.field.ring.gcd, numerators)]
     parted = [_Factors.of(run, p, landscape.graph, points) for p in numerators]
     defining, kept = tuple(f.possible for f in parted), tuple(f.kept for f in parted)
     if not independent(kept, landscape, points):

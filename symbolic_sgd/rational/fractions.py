@@ -11,6 +11,7 @@ from math import lcm
 from typing import Any
 
 import sympy as sp
+from sympy.polys.orderings import grevlex
 
 from symbolic_sgd.algebra.graph import Exact
 from symbolic_sgd.algebra.program import Output, Program, in_written_functions
@@ -66,6 +67,7 @@ class Ring:
         generators: x_1 … x_n.
         constant: an integer as a polynomial.
         polynomial: one by its integer coefficients, exponents → coefficient.
+        gcd: with a positive leading coefficient.
         quotient: exact division.
         terms: (exponents, coefficient) of a polynomial, the largest monomial first.
         factors: (content, [(factor, multiplicity), …]), irreducible where the library finds them.
@@ -75,6 +77,7 @@ class Ring:
     generators: tuple[Polynomial, ...]
     constant: Callable[[int], Polynomial]
     polynomial: Callable[[dict[tuple[int, ...], int]], Polynomial]
+    gcd: Callable[[Polynomial, Polynomial], Polynomial]
     quotient: Callable[[Polynomial, Polynomial], Polynomial]
     terms: Callable[[Polynomial], list[tuple[tuple[int, ...], int]]]
     factors: Callable[[Polynomial], tuple[int, list[tuple[Polynomial, int]]]]
@@ -92,6 +95,7 @@ def _flint_ring(names: Sequence[str]) -> Ring:
         tuple(context.gens()),
         lambda value: context.constant(value),
         context.from_dict,
+        lambda a, b: a.gcd(b),
         lambda a, b: a // b,
         lambda p: [(tuple(map(int, e)), int(c)) for e, c in zip(p.monoms(), p.coeffs(), strict=True)],
         _flint_factors,
@@ -108,13 +112,21 @@ def _flint_factors(p: Polynomial) -> tuple[int, list[tuple[Polynomial, int]]]:
 
 
 def _sympy_ring(names: Sequence[str]) -> Ring:
-    polynomials, *generators = sp.ring([sp.Symbol(name) for name in names], sp.ZZ, "grevlex")
+    """SymPy finds a leading monomial several times faster in the lexicographic order, by which only signs and the order of terms differ."""
+    polynomials, *generators = sp.ring([sp.Symbol(name) for name in names], sp.ZZ, "lex")
+    one = polynomials.one
+
+    def common(a: Polynomial, b: Polynomial) -> Polynomial:
+        divisor = a.gcd(b)
+        return -divisor if divisor and divisor[max(divisor, key=grevlex)] < 0 else divisor
+
     return Ring(
         tuple(generators),
         lambda value: polynomials(value),
         polynomials.from_dict,
-        lambda a, b: a.exquo(b),
-        lambda p: [(tuple(e), int(c)) for e, c in p.terms()],
+        common,
+        lambda a, b: a if b == one else a.exquo(b),
+        lambda p: [(tuple(e), int(p[e])) for e in sorted(p, key=grevlex, reverse=True)],
         lambda p: _plain_factors(*p.factor_list()),
         Budget(terms=400, products=1_000_000),
     )
@@ -138,7 +150,7 @@ class Field:
             ExpressionTooLarge: past the ring's budget of terms.
         """
         self.ring.budget.multiplied(numerator, denominator)
-        common = numerator.gcd(denominator)
+        common = self.ring.gcd(numerator, denominator)
         return self.held(self.ring.quotient(numerator, common), self.ring.quotient(denominator, common))
 
     def held(self, numerator: Polynomial, denominator: Polynomial) -> "Ratio":
@@ -192,12 +204,12 @@ class Ratio:
             return self.field.element(a.numerator + b.numerator, a.denominator)
         ring.budget.multiplied(a.denominator, b.denominator)
         # Only factors that the denominators share can cancel (Henrici 1956).
-        shared = a.denominator.gcd(b.denominator)
+        shared = ring.gcd(a.denominator, b.denominator)
         left, right = ring.quotient(a.denominator, shared), ring.quotient(b.denominator, shared)
         ring.budget.multiplied(a.numerator, right)
         ring.budget.multiplied(b.numerator, left)
         numerator = a.numerator * right + b.numerator * left
-        common = numerator.gcd(shared)
+        common = ring.gcd(numerator, shared)
         return self.field.held(ring.quotient(numerator, common), left * ring.quotient(b.denominator, common))
 
     def __neg__(self) -> "Ratio":
@@ -207,10 +219,11 @@ class Ratio:
         return self + -other
 
     def __mul__(self, other: "Ratio") -> "Ratio":
-        quotient, budget = self.field.ring.quotient, self.field.ring.budget
+        ring = self.field.ring
+        quotient, budget = ring.quotient, ring.budget
         budget.multiplied(self.numerator, other.denominator)
         budget.multiplied(other.numerator, self.denominator)
-        first, second = self.numerator.gcd(other.denominator), other.numerator.gcd(self.denominator)
+        first, second = ring.gcd(self.numerator, other.denominator), ring.gcd(other.numerator, self.denominator)
         above = quotient(self.numerator, first), quotient(other.numerator, second)
         below = quotient(self.denominator, second), quotient(other.denominator, first)
         budget.multiplied(*above)
