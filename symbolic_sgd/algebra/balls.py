@@ -1,4 +1,4 @@
-"""Ball arithmetic: midpoint ± radius, rounded outwards (Arb, by python-flint). Needs the extra `certify`.
+"""Ball arithmetic: midpoint ± radius, rounded outwards (Arb, by python-flint). Needs the extra `exact`.
 
 Rationals are quotients of exact integers, so that a result contains the value of the program at the exact input.
 """

@@ -17,7 +17,7 @@ from symbolic_sgd.simulate.arguments import count
 ARITHMETIC = "symbolic_sgd.algebra.balls"
 """The module that needs python-flint."""
 
-INSTALL = "ball arithmetic needs python-flint: pip install 'symbolic-sgd[certify]'"
+INSTALL = "ball arithmetic needs python-flint: pip install 'symbolic-sgd[exact]'"
 
 
 @dataclass(frozen=True)
