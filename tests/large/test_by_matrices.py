@@ -29,7 +29,9 @@ from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.checks.matrix_road import MatrixFlows, MatrixRegularizer, MatrixRoad
+from symbolic_sgd.checks.recheck import recheck
 from symbolic_sgd.checks.witness import Witness
+from symbolic_sgd.command.main import main
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, NotSmooth, OffManifold, SingularPoint
 from symbolic_sgd.manifold.interpolation import LARGEST_WRITTEN, is_large
 from symbolic_sgd.theorem.terms import THEOREM
@@ -362,3 +364,23 @@ def test_what_is_printed(derived):
 def test_no_chart_is_sought_unasked(derived):
     with pytest.raises(ExpressionTooLarge, match="coordinates="):
         derived["label"].in_chart()
+
+
+def test_a_certificate_is_checked_again(derived):
+    certificate = verify(derived["label"])
+    assert certificate.problem is not None and recheck(certificate.to_json()).holds
+
+
+def test_the_command_derives_and_verifies(derived, tmp_path, capsys):
+    problem, path = derived["label"].problem, tmp_path / "olm.toml"
+    listed = lambda items: "[" + ", ".join(f'"{item}"' for item in items) + "]"  # noqa: E731
+    path.write_text(
+        f"parameters = {listed(problem.parameters)}\nresiduals = {listed(problem.residuals)}\n"
+        '[noise]\nkind = "label"\namplitude = "1/2"\n',
+        encoding="utf-8",
+    )
+    assert main(["derive", str(path)]) == 0
+    shown = capsys.readouterr().out
+    assert "by matrices" in shown and "R = " in shown
+    assert main(["verify", str(path)]) == 0
+    assert "passed" in capsys.readouterr().out
