@@ -1,5 +1,6 @@
 """The drift of an optimizer, each of its terms, and the diffusion, beside what its own iteration does."""
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -10,7 +11,7 @@ from symbolic_sgd.checks.epoch_iteration import observed_of_epochs
 from symbolic_sgd.checks.exact_steps import covariance, natural_sizes
 from symbolic_sgd.checks.fresh_points import Point, floats
 from symbolic_sgd.checks.map_iteration import observed_of_map
-from symbolic_sgd.checks.observation import Observation, measured
+from symbolic_sgd.checks.observation import Observation, measured, most_accurate
 from symbolic_sgd.checks.own_iteration import SEQUENCES, observed
 from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.errors import FlowDidNotConverge, NoClosedForm, ProblemTooLarge
@@ -24,6 +25,9 @@ TOLERANCE = 1e-9
 
 VANISHING = 1e-6
 """Where the learning rate is extrapolated to 0, or the length of sequences of samples to infinity."""
+
+REACHES = (1.0, 2.0**-4)
+"""Displacements beside the largest, tried in turn: the loss is not all that bends, second moments may be nearly singular."""
 
 NAMES = {
     "drift": "drift",
@@ -67,8 +71,9 @@ class OwnIteration:
         names = [*compared.values(), f"own iteration: diffusion {where}"]
         size, diffusion_size = natural_sizes(witness, point, [terms[term] for term in compared])
         length = witness.length(floats(derivation.problem.symbols, point))
+        scales = dict.fromkeys(compared, size) | {"covariance": diffusion_size}
         try:
-            seen = self._observed(derivation, point, length)
+            seen = self._seen(derivation, point, length, scales, tolerance, (1.0,) if drawn else REACHES)
         except (ProblemTooLarge, NoClosedForm) as reason:
             return [not_run(name, tolerance, str(reason)) for name in names]
         except FlowDidNotConverge as failure:
@@ -84,6 +89,24 @@ class OwnIteration:
             measured(name, predicted, value, scale, accuracy / scale, tolerance)
             for name, (predicted, value, accuracy, scale) in zip(names, pairs, strict=True)
         ]
+
+    def _seen(
+        self,
+        derivation: Derivation,
+        point: Point,
+        length: float,
+        scales: Mapping[str, float],
+        tolerance: float,
+        reaches: Sequence[float],
+    ) -> dict[str, Observation]:
+        """What is seen of everything that has a scale, from as far as it takes to be accurate."""
+
+        def observe(reach: float) -> list[Observation]:
+            seen = self._observed(derivation, point, reach * length)
+            return [seen[name] for name in scales]
+
+        found = most_accurate(observe, reaches, list(scales.values()), tolerance)
+        return dict(zip(scales, found, strict=True))
 
     def _observed(self, derivation: Derivation, point: Point, length: float) -> dict[str, Observation]:
         optimizer, problem, rank = derivation.optimizer, derivation.stated, derivation.codimension
