@@ -78,8 +78,9 @@ def test_the_formulas_of_another_optimizer_are_rejected(right, wrong, seen):
 
 
 def test_it_takes_the_place_of_what_knows_plain_sgd_only():
-    plain, other = derive_limiting_sde(HYPERBOLA), SGD(learning_rate=eta)
-    assert methods._for(plain.optimizer, QUICK) == QUICK
+    plain = derive_limiting_sde(HYPERBOLA).derivation
+    other = replace(plain, optimizer=SGD(learning_rate=eta))
+    assert methods._for(plain, QUICK) == QUICK
     for asked in (QUICK, FULL, (OneStep(),)):
         run = methods._for(other, asked)
         assert run[0] == OwnIteration() and not any(isinstance(method, OF_PLAIN_SGD) for method in run)
