@@ -189,7 +189,8 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     points = _points_by_plans(tuple(equations), codimension)
     if not points and all(node.op in RATIONAL for node in reachable(equations)):
         m = codimension or len(equations)
-        points = [_lifted_points(tuple(equations), m, q) for q in _residue_primes(m, nodes)]
+        q = residue_prime(m, nodes)
+        points = [] if q is None else [_lifted_points(tuple(equations), m, q)]
     for drawn in points:
         proved = zero_at(drawn, SAMPLES_ON_VARIETY, nodes)
         nodes = [node if zero else node.graph.constant(1) for node, zero in zip(nodes, proved, strict=True)]
@@ -362,7 +363,7 @@ def lifted_points(equations: Sequence[Node], codimension: int, q: int) -> Iterat
     Args:
         equations: rational in their symbols.
         codimension: M.
-        q: see `_residue_primes`.
+        q: of `residue_prime`.
     """
     symbols = sorted(set(symbols_of(equations)), key=lambda s: s.name)
     variables = [equations[0].graph.symbol(s) for s in symbols]
@@ -378,14 +379,13 @@ def lifted_points(equations: Sequence[Node], codimension: int, q: int) -> Iterat
 RATIONAL = ("constant", "symbol", "add", "sub", "mul", "div", "neg")
 
 
-def _residue_primes(codimension: int, nodes: Sequence[Node]) -> list[int]:
-    """The largest prime q of those in question for which enough points are met, and the numbers in the nodes, such as √2, have values;
-    [] where there is none."""
+def residue_prime(codimension: int, nodes: Sequence[Node] = ()) -> int | None:
+    """The largest prime q of those in question for which enough points are met, and the numbers in the nodes, such as √2, have values."""
     numbers = _numbers(nodes)
     enough = [
         q for q in sp.primerange(SMALLEST, LARGEST_RESIDUE + 1) if 2 * SAMPLES_ON_VARIETY * q**codimension <= TRIED
     ]
-    return list(islice((q for q in reversed(enough or [SMALLEST]) if _have_values(numbers, q)), 1))
+    return next((q for q in reversed(enough or [SMALLEST]) if _have_values(numbers, q)), None)
 
 
 def _modulus(q: int) -> int:

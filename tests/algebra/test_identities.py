@@ -3,10 +3,11 @@
 import pytest
 import sympy as sp
 
+from symbolic_sgd.algebra import varieties
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.identities import Values, zero_functions
 from symbolic_sgd.algebra.translation import from_sympy
-from symbolic_sgd.algebra.varieties import lifted_points, roots_in_field, zero_on
+from symbolic_sgd.algebra.varieties import lifted_points, residue_prime, roots_in_field, zero_on
 
 x, y, z, p = sp.symbols("x y z p")
 third = sp.Rational(1, 3)
@@ -121,13 +122,14 @@ def test_numbers_without_roots_prove_nothing():
     graph = Graph()
     numbers = from_sympy(sp.Add(*map(sp.sqrt, sp.primerange(2, 100))), graph)
     equations = [from_sympy(e, graph) for e in (CIRCLE, x * z**2 - y + 3)]
-    assert not list(lifted_points(equations, 2, [numbers]))
+    assert residue_prime(2, [numbers]) is None and residue_prime(2) is not None
+    assert zero_on(equations, [numbers * equations[0] + equations[1] * equations[0]]) == [False]
 
 
 def test_lifted_points_lie_on_the_variety():
     graph = Graph()
     equations = [from_sympy(e, graph) for e in (CIRCLE, x * z**2 - y + 3)]
-    for point, values in list(zip(range(5), lifted_points(equations, 2), strict=False)):
+    for point, values in list(zip(range(5), lifted_points(equations, 2, residue_prime(2)), strict=False)):
         assignment, ring = values
         m = ring.modulus
         a, b, c = (assignment[s] for s in (x, y, z))
@@ -139,3 +141,42 @@ def test_roots_in_the_field():
     polynomial = sp.Poly((x - 3) * (x + 5) * (x - 11) * (x**2 + 7 * x + 1), x)
     found = roots_in_field(tuple(int(c) % (2**127 + 8799) for c in reversed(polynomial.all_coeffs())), values)
     assert {3, 11, 2**127 + 8799 - 5} <= set(found) and len(found) in (3, 5)
+
+
+def test_points_that_are_kept_give_the_verdicts_of_fresh_ones():
+    """Functions met by one question are not met by the next: e^{2a} asked for first would leave e^a a root of it."""
+    graph = Graph()
+    equation = from_sympy(x * y - 1, graph)
+    asked = [
+        sp.exp(2 * x),
+        sp.exp(x * y) - sp.E,
+        sp.exp(x) ** 2 - sp.exp(2 * x),
+        sp.exp(x) - sp.exp(1 / y),
+        sp.log(x) + sp.log(y),
+    ]
+    nodes = [from_sympy(e, graph) for e in asked]
+    alone = [zero_on([equation], [node])[0] for node in nodes]
+    varieties._points_by_plans.cache_clear()
+    assert alone == [zero_on([equation], [node])[0] for node in reversed(nodes)][::-1]
+    fresh = []
+    for node in nodes:
+        varieties._points_by_plans.cache_clear()
+        fresh.append(zero_on([equation], [node])[0])
+    assert alone == fresh == [False, True, True, True, True]
+
+
+def test_an_interruption_loses_no_points():
+    """Was, with points that are kept: the generator had ended, and less was proved from then on."""
+    broken = [True]
+    drawn = varieties._Points(lambda: interrupted_once(broken))
+    with pytest.raises(KeyboardInterrupt):
+        list(drawn)
+    assert [point for point, _ in drawn] == [0, 1, 2, 3]
+
+
+def interrupted_once(broken):
+    for k in range(4):
+        if k == 2 and broken:
+            broken.pop()
+            raise KeyboardInterrupt
+        yield k, Values(k)
