@@ -7,6 +7,7 @@ from symbolic_sgd.api.iteration_limit import IterationLimit as IterationLimit
 from symbolic_sgd.api.iteration_limit import iteration_limit as iteration_limit
 from symbolic_sgd.api.limiting_sde import LimitingSDE as LimitingSDE
 from symbolic_sgd.api.limiting_sde import derive_limiting_sde as derive_limiting_sde
+from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE as MatrixFamilySDE
 from symbolic_sgd.api.simulation import simulate_canonical_sde as simulate_canonical_sde
 from symbolic_sgd.api.simulation import simulate_sde as simulate_sde
 from symbolic_sgd.api.simulation import simulate_sgd as simulate_sgd
@@ -18,7 +19,10 @@ from symbolic_sgd.checks.methods import QUICK as QUICK
 from symbolic_sgd.checks.recheck import recheck as recheck
 from symbolic_sgd.documents.writers import WRITERS as WRITERS
 from symbolic_sgd.errors import SymbolicSGDError as SymbolicSGDError
+from symbolic_sgd.families.cross_entropy import CrossEntropy as CrossEntropy
+from symbolic_sgd.families.cross_entropy import RedrawnClasses as RedrawnClasses
 from symbolic_sgd.families.family import Family as Family
+from symbolic_sgd.families.matrix_family import MatrixFamily as MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise as AnyNoise
 from symbolic_sgd.families.noise import RedrawnLabels as RedrawnLabels
 from symbolic_sgd.numeric.backends import JAX as JAX

@@ -19,6 +19,7 @@ from symbolic_sgd.api.term_sizes import TermSize
 from symbolic_sgd.effort import REGULARIZER, Effort, Progress, checked_progress, checked_seconds
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.families.family import Family
+from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.numeric.backend import Backend
 from symbolic_sgd.numeric.backends.register_machine import NumPy
@@ -34,6 +35,7 @@ from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
 if TYPE_CHECKING:
     from symbolic_sgd.api.family_sde import FamilySDE
+    from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
     from symbolic_sgd.charts.chart_sde import ChartSDE
     from symbolic_sgd.checks.certificate import Certificate
     from symbolic_sgd.documents.document import Document, Figure
@@ -671,15 +673,19 @@ def derive_limiting_sde(
 def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) -> "FamilySDE": ...
 
 
+@overload
+def derive_limiting_sde(problem: MatrixFamily, *, progress: Progress | None = None) -> "MatrixFamilySDE": ...
+
+
 def derive_limiting_sde(
-    problem: Problem | Family, *, optimizer: Optimizer = PLAIN, progress: Progress | None = None
-) -> "LimitingSDE | FamilySDE":
+    problem: Problem | Family | MatrixFamily, *, optimizer: Optimizer = PLAIN, progress: Progress | None = None
+) -> "LimitingSDE | FamilySDE | MatrixFamilySDE":
     """The limiting SDE of a problem, or of a family of problems for every n and d.
 
     Γ's codimension, a frame of its normal space and every rank are decided here; formulas are written out later.
 
     Args:
-        problem: a loss and the noise of SGD, or a `Family` of them.
+        problem: a loss and the noise of SGD, or a `Family` or `MatrixFamily` of them.
         optimizer: SGD() at a learning rate η → 0 (default), or SGD(learning_rate=η), HeavyBall(…), Nesterov(…), LocalSGD(…),
             ColouredNoise(…), RandomReshuffling(…), Preconditioned(…), RMSprop(…), Adam(…), Shampoo(…), IteratedMap(…);
             its symbols become constants of the problem.
@@ -705,8 +711,14 @@ def derive_limiting_sde(
         if optimizer != PLAIN:
             raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")
         return api.family_sde.FamilySDE(families.summand.Summand.of(problem))
+    if isinstance(problem, MatrixFamily):
+        if optimizer != PLAIN:
+            raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")
+        return api.matrix_family_sde.MatrixFamilySDE(problem)
     if not isinstance(problem, Problem):
-        raise BadInput(f"derive_limiting_sde takes a Problem or a Family, not a {type(problem).__name__}")
+        raise BadInput(
+            f"derive_limiting_sde takes a Problem, a Family or a MatrixFamily, not a {type(problem).__name__}"
+        )
     return LimitingSDE(derive(with_symbols_of(optimizer, problem), tell, optimizer))
 
 

@@ -1,0 +1,81 @@
+"""Shapes of the arrays of a family: what is given is made to fit, and the sizes are read off."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import BadInput, BadShape, SymbolicSGDError
+from symbolic_sgd.numeric.points import real_array
+from symbolic_sgd.tensors.forms import Tensor
+
+
+def shaped(given: Any, tensor: Tensor, error: type[SymbolicSGDError] = BadShape, further: int = 0) -> Any:
+    """An array with one axis for each index of a tensor: axes of length 1, such as the column of a vector, are left out.
+
+    Raises:
+        BadShape: (or what is given as the error) it has another number of axes, or is empty.
+    """
+    array = (
+        given
+        if hasattr(given, "shape") and not isinstance(given, np.ndarray)
+        else real_array(given, tensor.name, error)
+    )
+    wanted = len(tensor.shape) + further
+    if len(array.shape) > wanted:
+        lengths = iter(array.shape)
+        kept = [s for s in lengths if s != 1]
+        if len(kept) == wanted:
+            array = array.reshape(tuple(kept))
+    if len(array.shape) != wanted or 0 in tuple(array.shape):
+        sizes = ", ".join(map(str, tensor.shape))
+        raise error(
+            f"{tensor.name} has the shape {tuple(array.shape)}; its indices have the sizes ({sizes}){' and the columns' if further else ''}"
+        )
+    return array
+
+
+def solved_sizes(
+    tensors: Mapping[str, Tensor],
+    shapes: Mapping[str, tuple[int, ...]],
+    known: Mapping[Any, Any],
+    wanted: frozenset[Any],
+) -> dict[Any, Any]:
+    """The number that each size is.
+
+    Args:
+        tensors: with their sizes.
+        shapes: of their arrays.
+        known: what is given otherwise.
+        wanted: what has to be found.
+
+    Raises:
+        BadShape: arrays disagree.
+        BadInput: nothing tells a size.
+    """
+    found: dict[Any, Any] = dict(known)
+    pairs = [
+        (size, int(n), name)
+        for name, shape in shapes.items()
+        for size, n in zip(tensors[name].shape, shape, strict=True)
+    ]
+    for size, n, name in pairs:
+        if size.is_Symbol and found.setdefault(size, n) != n:
+            raise BadShape(f"the arrays disagree on {size}: {found[size]} and {n} ({name})")
+    for size, n, name in pairs:
+        value = size.subs(found)
+        if value.is_number and value != n:
+            raise BadShape(f"{name} has an axis of length {n}, where the family has {size} = {value}")
+    missing = sorted(str(s) for s in wanted - set(found))
+    if missing:
+        raise BadInput(f"no array tells the size {missing[0]}: give it as sizes={{{missing[0]}: …}}")
+    return found
+
+
+def number_of(value: Any, name: str) -> Any:
+    """A constant."""
+    try:
+        return sp.sympify(value, strict=True)
+    except sp.SympifyError as error:
+        raise BadInput(f"{name} is {value!r}, which is no number") from error

@@ -1,0 +1,79 @@
+"""How many of the gradients of a family are independent: the rank of G at random points of several sizes."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import SingularPoint
+from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.tensor_point import TensorPoint
+from symbolic_sgd.tensors.evaluation import Arrays
+
+SIZES = (((2, 3), 3), ((3, 4), 4), ((2, 4), 5))
+"""Of samples at most, and of all else at least and at most."""
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One measurement.
+
+    Args:
+        sizes: {symbol: number}.
+        residuals: N.
+        rank: M.
+        parameters: D.
+    """
+
+    sizes: tuple[tuple[Any, int], ...]
+    residuals: int
+    rank: int
+    parameters: int
+
+    def __str__(self) -> str:
+        sizes = ", ".join(f"{s} = {k}" for s, k in self.sizes)
+        return f"{sizes}: rank {self.rank} of {self.residuals} in {self.parameters} parameters"
+
+
+@dataclass(frozen=True)
+class Codimension:
+    """The codimension of Γ where it was measured.
+
+    Args:
+        expression: the number N of residuals, where the gradients were independent at all sizes that were looked at; else None.
+        measured: the measurements.
+    """
+
+    expression: Any
+    measured: tuple[Measured, ...]
+
+    def __str__(self) -> str:
+        looked = "; ".join(map(str, self.measured))
+        if self.expression is None:
+            return f"the gradients are dependent, as measured at random points ({looked})"
+        return f"the gradients are independent, so that the codimension is {self.expression}, as measured at random points ({looked})"
+
+
+def measured_codimension(family: MatrixFamily) -> Codimension:
+    """At three sizes, with normal data and parameters."""
+    found = tuple(m for k in range(len(SIZES)) for m in _measure(family, k))
+    independent = bool(found) and all(m.rank == m.residuals for m in found)
+    count = sp.Mul(*(i.size for i in family.model.labels))
+    return Codimension(count if independent else None, found)
+
+
+def _measure(family: MatrixFamily, k: int) -> list[Measured]:
+    rng = np.random.default_rng(k)
+    of_samples = {s for i in family.labels for s in sp.sympify(i.size).free_symbols} if family.tensors else set()
+    (low, high), most = SIZES[k]
+    sizes = {s: int(rng.integers(low, (high if s in of_samples else most) + 1)) for s in sorted(family.sizes, key=str)}
+    numbers = {**sizes, **{s: 1 + rng.random() for s in family.numbers}}
+    everything = [*family.tensors.values(), *family.model.parameters]
+    arrays = {t.name: rng.standard_normal([int(sp.sympify(s).subs(sizes)) for s in t.shape]) for t in everything}
+    point = TensorPoint(family.model, Arrays(arrays, numbers, np), 1.0)
+    try:
+        rank = point.rank
+    except SingularPoint:
+        return []
+    return [Measured(tuple(sizes.items()), point.count, rank, sum(a.size for a in point.x))]

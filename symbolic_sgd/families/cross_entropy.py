@@ -1,0 +1,23 @@
+"""Softmax and the cross-entropy, as a loss of vector outputs, and the noise of classes that are drawn anew."""
+
+from dataclasses import dataclass
+
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.problems.noise import FamilyNoise
+
+
+@dataclass(frozen=True)
+class CrossEntropy:
+    """ℓ(z) = −Σ_o p_o ln softmax(z)_o, for outputs z of a sample whose classes have the probabilities p > 0.
+
+    Its Hessian where softmax(z) = p is K = diag(p) − ppᵀ, of rank C − 1, and Γ has the codimension n(C − 1) at most.
+    """
+
+
+@dataclass(frozen=True)
+class RedrawnClasses(FamilyNoise):
+    """Each step draws a sample, and its class with the probabilities p that the model has on Γ: Σ = ∇²L there."""
+
+    @property
+    def stated(self) -> tuple[Expression, ...]:
+        return ()

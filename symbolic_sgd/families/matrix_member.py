@@ -1,0 +1,89 @@
+"""One member of a family of matrices: the problem with all sizes given and the data filled in."""
+
+from collections.abc import Mapping
+from itertools import product
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.families.array_shapes import number_of, solved_sizes
+from symbolic_sgd.families.matrix_family import TARGETS, MatrixFamily
+from symbolic_sgd.families.noise import AnyNoise, RedrawnLabels
+from symbolic_sgd.problems.noise import IsotropicNoise, LabelNoise
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.tensors.evaluation import ExactArrays
+
+
+def matrix_member(
+    family: MatrixFamily, data: Mapping[str, Any], sizes: Mapping[Any, int], sigma: Any = None
+) -> Problem:
+    """The problem in the symbols U_1_1, U_1_2, … of the entries of U.
+
+    Raises:
+        BadInput: and its subclasses: names, shapes, sizes that nothing tells, or a loss of classes.
+    """
+    if family.curvature is None:
+        raise BadInput(
+            "the explicit problem of a cross-entropy is not built: state its loss with Problem at the sizes you want"
+        )
+    given = {name: _exact(value, name) for name, value in data.items()}
+    numbers = {s: given.pop(s.name).item() for s in family.numbers if s.name in given}
+    optional = {TARGETS} if family.outputs is not None else set()
+    if set(given) != set(family.tensors) | optional:
+        raise BadInput(f"the data given are {sorted(given)}; the family has {sorted({*family.tensors, *optional})}")
+    shapes = {name: a.shape for name, a in given.items() if name != TARGETS}
+    for name, shape in shapes.items():
+        wanted = len(family.tensors[name].shape)
+        if len(shape) != wanted:
+            raise BadShape(f"{name} has the shape {shape}; it has {wanted} indices")
+    values = solved_sizes(
+        family.tensors, shapes, {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}, family.sizes
+    )
+    symbols = {
+        p.name: _entries(p.name, [int(sp.sympify(s).subs(values)) for s in p.shape]) for p in family.model.parameters
+    }
+    arrays = ExactArrays({**{n: a for n, a in given.items() if n != TARGETS}, **symbols}, values, np)
+    found = np.asarray(arrays.value(family.model.f), dtype=object)
+    residuals = [sp.sympify(e) for e in np.ravel(found - given[TARGETS] if optional else found)]
+    parameters = [s for array in symbols.values() for s in np.ravel(array)]
+    count = sp.sympify(family.model.samples).subs(values)
+    return _stated(family, residuals, parameters, count, sigma)
+
+
+def _stated(family: MatrixFamily, residuals: list[Any], parameters: list[Any], count: Any, sigma: Any) -> Problem:
+    noise = family.noise
+    if isinstance(noise, AnyNoise) == (sigma is None):
+        raise BadInput(
+            "sigma= belongs to AnyNoise, and only to it: σ as a matrix with a row for each entry of the parameters"
+        )
+    if isinstance(noise, LabelNoise) and sp.expand(family.loss(sp.Symbol("r")) - sp.Symbol("r") ** 2 / 2) == 0:
+        scale = sp.sqrt(sp.Integer(len(residuals)) / count)
+        return Problem.least_squares([scale * r for r in residuals], parameters=parameters, noise=noise)
+    loss = sp.Add(*(family.loss(r) for r in residuals)) / count
+    if isinstance(noise, (LabelNoise, RedrawnLabels)):
+        if len(residuals) != count:
+            raise BadInput("noise: the explicit problem of drawn labels needs one residual a sample")
+        laws = [(p / count, law(r)) for r in residuals for p, law in noise.laws_of(family.loss)]
+        return Problem.from_sample_losses(
+            [law for _, law in laws], parameters=parameters, weights=[p for p, _ in laws], manifold=residuals
+        )
+    assert isinstance(noise, (IsotropicNoise, AnyNoise))
+    return Problem(loss=loss, parameters=tuple(parameters), noise=noise if isinstance(noise, IsotropicNoise) else sigma)
+
+
+def _exact(value: Any, name: str) -> np.ndarray:
+    array = np.array(value, dtype=object)
+    found = np.empty(array.shape, dtype=object)
+    for place in product(*map(range, array.shape)):
+        entry = array[place]
+        found[place] = number_of(entry.item() if isinstance(entry, np.generic) else entry, name)
+    return found
+
+
+def _entries(name: str, shape: list[int]) -> np.ndarray:
+    found = np.empty(shape, dtype=object)
+    for place in np.ndindex(*shape):
+        found[place] = sp.Symbol("_".join([name, *(str(k + 1) for k in place)]))
+    return found

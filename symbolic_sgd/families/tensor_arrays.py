@@ -1,0 +1,251 @@
+"""The limiting SDE of a family of matrices as array code, for data of any size, without a matrix of D columns."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import BadInput, BadPoint, IsolatedMinimum, OffManifold, SingularPoint
+from symbolic_sgd.families.array_modules import NUMPY, ArrayModule
+from symbolic_sgd.families.array_shapes import number_of, shaped, solved_sizes
+from symbolic_sgd.families.matrix_family import TARGETS, MatrixFamily
+from symbolic_sgd.families.noise import AnyNoise
+from symbolic_sgd.families.tensor_point import TensorPoint, Vector
+from symbolic_sgd.numeric.guard import ON_MANIFOLD
+from symbolic_sgd.tensors.evaluation import Arrays
+
+NEARBY = 3
+"""At how many random points nearby the rank of dependent gradients is compared."""
+
+
+@dataclass(frozen=True)
+class MatrixArrays:
+    """The terms of the limiting SDE of a `MatrixFamily` on arrays, for given data.
+
+    Every method takes one array for each parameter, in the family's order, and returns a tuple of arrays of these shapes;
+    batches of points have leading axes. With `AnyNoise` sigma is a tuple of arrays too, each with the columns of σ as its last axis.
+
+    Args:
+        family: what was stated.
+        data: an array for each of its data, by name.
+        numbers: values of constants, and of sizes that no array tells.
+        check: whether points are tested: on Γ where the data tell it, and with gradients of a constant rank below D.
+        home: NumPy, JAX or PyTorch.
+
+    Raises:
+        BadPoint: wrong shapes, not real or not finite.
+        OffManifold: a point off Γ.
+        SingularPoint: the rank of the gradients is lower there than at random points nearby.
+    """
+
+    family: MatrixFamily
+    data: Mapping[str, Any]
+    numbers: Mapping[sp.Symbol, Any] = field(default_factory=dict)
+    check: bool = True
+    home: ArrayModule = NUMPY
+
+    # --- the terms --------------------------------------------------------------------------
+
+    def drift(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
+        """½∂²Φ[Σ], the sum of the three."""
+        return self._batched(x, sigma, lambda p: p.compensation() + p.mixed() + p.normal())
+
+    def tangent_noise_compensation(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
+        """−½ ∇²L† T[Σ_∥]."""
+        return self._batched(x, sigma, TensorPoint.compensation)
+
+    def mixed_regularization(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
+        """−∂Φ T[∇²L†Σ_⊥∥]."""
+        return self._batched(x, sigma, TensorPoint.mixed)
+
+    def normal_regularization(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
+        """−½ ∂Φ T[𝓛⁻¹(Σ_⊥)]."""
+        return self._batched(x, sigma, TensorPoint.normal)
+
+    def tangent_projection(self, *x: Any, vectors: Any) -> tuple[Any, ...]:
+        """∂Φ applied to vectors, an array for each parameter, with or without columns, at a single point."""
+        point = self._checked(self.at(*x))
+        columns = len(np.shape(vectors[0])) > len(point.x[0].shape)
+        point = replace(point, sigma=Vector(map(self._array, vectors))) if columns else point
+        return tuple(point.projected(Vector(map(self._array, vectors))))
+
+    def regularizer(self, *x: Any) -> float:
+        """R: (c/4) tr ∇²L where Σ = c∇²L, (s²/4) ln|∇²L|₊ where Σ = s²I, at a single point.
+
+        Raises:
+            BadInput: other noise, for which no R is known.
+        """
+        point = self._checked(self.at(*x))
+        if point.proportion is not None:
+            return point.proportion / (4 * point.samples) * float(point.gram.trace())
+        if point.isotropy is not None:
+            return point.isotropy / 4 * float(np.log(np.asarray(point.spectrum[0]) / point.samples).sum())
+        raise BadInput("for a σ that is given as numbers no regularizer is known")
+
+    def residuals(self, *x: Any) -> Any:
+        """f, with the labels as its axes, at a single point; for outputs, these less the targets (or their softmax less them)."""
+        point = self.at(*x)
+        return self._residuals(point).reshape(point.label_shape)
+
+    def corrected(self, *x: Any) -> tuple[Any, ...]:
+        """x less H†∇L: one Newton step along the normals of Γ, at a single point."""
+        point = self.at(*x)
+        return tuple(point.x - self._newton_step(point))
+
+    def codimension(self, *x: Any) -> int:
+        """M, the rank of the gradients, at a single point."""
+        return self.at(*x).rank
+
+    def at(self, *x: Any, sigma: Any = None) -> TensorPoint:
+        """What the theorem says at a single point, which is not tested."""
+        family = self.family
+        parameters = family.model.parameters
+        if len(x) != len(parameters):
+            raise BadPoint(f"a point has {len(parameters)} arrays, one for each parameter; {len(x)} were given")
+        values = {p.name: self._array(shaped(a, p, BadPoint)) for p, a in zip(parameters, x, strict=True)}
+        tensors = {**self.family.tensors, **{p.name: p for p in parameters}}
+        shapes = {name: tuple(a.shape) for name, a in {**self._data, **values}.items()}
+        numbers = solved_sizes(tensors, shapes, self.numbers, family.sizes)
+        arrays = Arrays({**self._data, **values}, numbers, self.home.module, self.home.printer)
+        value = lambda e: None if e is None else arrays.number(sp.sympify(e))  # noqa: E731 (numbers of one kind)
+        point = TensorPoint(
+            family.model,
+            arrays,
+            arrays.number(sp.sympify(family.model.samples)),
+            proportion=value(family.proportion),
+            isotropy=value(family.noise.isotropy),
+            sigma=self._sigma(sigma, values),
+        )
+        curvature = value(family.curvature)
+        return replace(point, root=self._root_of_classes(point) if curvature is None else float(np.sqrt(curvature)))
+
+    # --- what is given ----------------------------------------------------------------------
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        return {name: self._array(a) for name, a in self.data.items() if name != TARGETS}
+
+    def _batched(self, x: Any, sigma: Any, term: Callable[[TensorPoint], Vector]) -> tuple[Any, ...]:
+        axes = {np.ndim(a) - len(p.shape) for a, p in zip(x, self.family.model.parameters, strict=False)}
+        if axes == {0} or len(x) != len(self.family.model.parameters):
+            return tuple(term(self._checked(self.at(*x, sigma=sigma))))
+        if len(axes) > 1 or min(axes) < 0:
+            raise BadPoint("the parameters of a batch have the same leading axes; these have different numbers of them")
+        lead = np.shape(x[0])[: axes.pop()]
+        found = [term(self._checked(self.at(*(a[k] for a in x), sigma=sigma))) for k in np.ndindex(*lead)]
+        stack = self.home.module.stack
+        return tuple(stack(list(parts)).reshape((*lead, *parts[0].shape)) for parts in zip(*found, strict=True))
+
+    def _checked(self, point: TensorPoint) -> TensorPoint:
+        """The point, which is on Γ; with check=False, whatever it is."""
+        if not self.check:
+            return point
+        dimension = sum(int(np.prod(a.shape)) for a in point.x)
+        if point.rank == dimension:
+            raise IsolatedMinimum(
+                f"the gradients of the residuals span all {dimension} parameters: the minimum is a point, and does not move"
+            )
+        if point.rank < point.count:
+            self._compare_ranks(point)
+        if self.data.get(TARGETS) is not None or self.family.outputs is None:
+            away = _norm(self._newton_step(point)) / (1 + _norm(point.x))
+            if not away <= ON_MANIFOLD:
+                raise OffManifold(
+                    f"the point is not on Γ: the step to it is {away:.3g} of 1 + ‖x‖, and at most {ON_MANIFOLD:g} is allowed; "
+                    "take corrected(…) steps first, or give data that the point fits"
+                )
+        return point
+
+    def _compare_ranks(self, point: TensorPoint) -> None:
+        rng = np.random.default_rng(0)
+        scale = 0.1 * max(float(np.abs(np.asarray(a)).max()) for a in point.x)
+        for _ in range(NEARBY):
+            near = self.at(*(np.asarray(a) + scale * rng.standard_normal(a.shape) for a in point.x))
+            full = replace(near, root=point.root).rank
+            if full > point.rank:
+                raise SingularPoint(
+                    f"the gradients have the rank {point.rank} there, and {full} nearby: the point is singular"
+                )
+
+    def _residuals(self, point: TensorPoint) -> Any:
+        found = point.arrays.value(self.family.model.f)
+        if self.family.outputs is None:
+            return found.reshape(point.count)
+        targets = self.data.get(TARGETS)
+        if targets is None:
+            raise BadInput(f"give {TARGETS}= with the data: what the outputs are on Γ")
+        if self.family.curvature is None:
+            found = _softmax(np.asarray(found))
+        return (found - self._array(targets)).reshape(point.count)
+
+    def _newton_step(self, point: TensorPoint) -> Vector:
+        """H†∇L = JᵀG†K^{†½}∇ℓ."""
+        residuals = self._residuals(point)
+        if self.family.curvature is None:
+            return point.back(point.solve(self._array(np.linalg.pinv(np.asarray(point.root)) @ np.asarray(residuals))))
+        return point.back(point.solve(point.rooted(residuals)))
+
+    def _root_of_classes(self, point: TensorPoint) -> Any:
+        """K^½ with the blocks K_i = diag(p) − ppᵀ, p = softmax(z_i)."""
+        p = _softmax(np.asarray(point.arrays.value(self.family.model.f))).reshape(-1, point.label_shape[-1])
+        values, axes = np.linalg.eigh(p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None, :])
+        roots = (axes * np.sqrt(np.maximum(values, 0))[:, None, :]) @ axes.transpose(0, 2, 1)
+        whole = np.zeros((len(p), p.shape[1], len(p), p.shape[1]))
+        whole[np.arange(len(p)), :, np.arange(len(p)), :] = roots
+        return self._array(whole.reshape(point.count, point.count))
+
+    def _array(self, given: Any) -> Any:
+        return self.home.as_array(given)
+
+    def _sigma(self, sigma: Any, values: Mapping[str, Any]) -> Vector | None:
+        wanted = isinstance(self.family.noise, AnyNoise)
+        if sigma is None:
+            return None
+        if not wanted:
+            raise BadInput("the noise is stated by the family; leave sigma= out")
+        columns = [shaped(s, p, BadPoint, further=1) for s, p in zip(sigma, self.family.model.parameters, strict=True)]
+        if any(
+            c.shape[:-1] != tuple(v.shape) or c.shape[-1] != columns[0].shape[-1]
+            for c, v in zip(columns, values.values(), strict=True)
+        ):
+            raise BadPoint(
+                f"sigma has the shapes {[c.shape for c in columns]}; give the shape of each parameter with the columns of σ as a last axis"
+            )
+        return Vector(map(self._array, columns))
+
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {'×'.join(map(str, a.shape)) or 'a number'}" for name, a in self._data.items())
+        return f"MatrixArrays({shapes}{'' if self.check else '; points are not tested'})"
+
+
+def family_arrays(
+    family: MatrixFamily, data: Mapping[str, Any], *, check: bool, sizes: Mapping[Any, int], home: ArrayModule
+) -> MatrixArrays:
+    """The array code for data that are given by name.
+
+    Raises:
+        BadInput: and its subclasses: names, shapes, or sizes that disagree.
+    """
+    numbers = {s: number_of(data[s.name], s.name) for s in family.numbers if s.name in data}
+    given = {name: value for name, value in data.items() if name not in {s.name for s in family.numbers}}
+    optional = {TARGETS} if family.outputs is not None else set()
+    expected = set(family.tensors) | {s.name for s in family.numbers}
+    if set(data) - optional != expected:
+        raise BadInput(f"the data given are {sorted(data)}; the family has {sorted(expected)}")
+    arrays = {name: value if name == TARGETS else shaped(value, family.tensors[name]) for name, value in given.items()}
+    solved_sizes(
+        family.tensors, {n: a.shape for n, a in arrays.items() if n != TARGETS}, {**numbers, **sizes}, frozenset()
+    )
+    return MatrixArrays(family, arrays, {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}, check, home)
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
+
+
+def _norm(vector: Vector) -> float:
+    return float(np.sqrt(sum(float((np.asarray(a) ** 2).sum()) for a in vector)))
