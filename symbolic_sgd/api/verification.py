@@ -7,14 +7,16 @@ from typing import Any
 import numpy as np
 
 from symbolic_sgd.api.limiting_sde import LimitingSDE
+from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
 from symbolic_sgd.checks.certificate import Certificate
+from symbolic_sgd.checks.family_road import family_certificate
 from symbolic_sgd.checks.methods import QUICK, Method
 from symbolic_sgd.checks.methods import verify as run_checks
 from symbolic_sgd.errors import BadInput
 
 
 def verify(
-    sde: LimitingSDE,
+    sde: LimitingSDE | MatrixFamilySDE,
     *,
     checks: Sequence[Method] = QUICK,
     rng: np.random.Generator | int | None = None,
@@ -38,6 +40,11 @@ def verify(
     Returns:
         A certificate; `certificate.passed` is True when nothing failed and nothing is undecided.
     """
+    if isinstance(sde, MatrixFamilySDE):
+        if checks is not QUICK:
+            raise BadInput("checks: a family of matrices has one check; leave checks= out, or verify family.problem(…)")
+        (progress or (lambda _: None))("entries at small sizes")
+        return family_certificate(sde.family, _seed(rng))
     if not isinstance(sde, LimitingSDE):
         raise BadInput(f"verify takes a LimitingSDE (from derive_limiting_sde), not a {type(sde).__name__}")
     if isinstance(checks, str) or not isinstance(checks, Sequence) or not checks or not all(map(callable, checks)):

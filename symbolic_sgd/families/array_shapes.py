@@ -12,7 +12,7 @@ from symbolic_sgd.tensors.forms import Tensor
 
 
 def shaped(given: Any, tensor: Tensor, error: type[SymbolicSGDError] = BadShape, further: int = 0) -> Any:
-    """An array with one axis for each index of a tensor: axes of length 1, such as the column of a vector, are left out.
+    """An array with one axis for each index of a tensor; a vector may be a column.
 
     Raises:
         BadShape: (or what is given as the error) it has another number of axes, or is empty.
@@ -23,17 +23,19 @@ def shaped(given: Any, tensor: Tensor, error: type[SymbolicSGDError] = BadShape,
         else real_array(given, tensor.name, error)
     )
     wanted = len(tensor.shape) + further
-    if len(array.shape) > wanted:
-        lengths = iter(array.shape)
-        kept = [s for s in lengths if s != 1]
-        if len(kept) == wanted:
-            array = array.reshape(tuple(kept))
+    if is_column(array, tensor) and not further:
+        array = array.reshape(tuple(array.shape)[:-1])
     if len(array.shape) != wanted or 0 in tuple(array.shape):
         sizes = ", ".join(map(str, tensor.shape))
         raise error(
             f"{tensor.name} has the shape {tuple(array.shape)}; its indices have the sizes ({sizes}){' and the columns' if further else ''}"
         )
     return array
+
+
+def is_column(array: Any, tensor: Tensor) -> bool:
+    """Whether it is a vector (or vectors of samples) given as columns."""
+    return bool(tensor.shape) and len(np.shape(array)) == len(tensor.shape) + 1 and np.shape(array)[-1] == 1
 
 
 def solved_sizes(

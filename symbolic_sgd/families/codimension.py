@@ -8,8 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.errors import SingularPoint
 from symbolic_sgd.families.matrix_family import MatrixFamily
-from symbolic_sgd.families.tensor_point import TensorPoint
-from symbolic_sgd.tensors.evaluation import Arrays
+from symbolic_sgd.families.tensor_arrays import MatrixArrays
 
 SIZES = (((2, 3), 3), ((3, 4), 4), ((2, 4), 5))
 """Of samples at most, and of all else at least and at most."""
@@ -21,7 +20,7 @@ class Measured:
 
     Args:
         sizes: {symbol: number}.
-        residuals: N.
+        residuals: N, or n(C − 1) for classes, the most that the rank can be.
         rank: M.
         parameters: D.
     """
@@ -41,7 +40,7 @@ class Codimension:
     """The codimension of Γ where it was measured.
 
     Args:
-        expression: the number N of residuals, where the gradients were independent at all sizes that were looked at; else None.
+        expression: N, where the gradients were independent at all sizes that were looked at; else None.
         measured: the measurements.
     """
 
@@ -59,8 +58,10 @@ def measured_codimension(family: MatrixFamily) -> Codimension:
     """At three sizes, with normal data and parameters."""
     found = tuple(m for k in range(len(SIZES)) for m in _measure(family, k))
     independent = bool(found) and all(m.rank == m.residuals for m in found)
-    count = sp.Mul(*(i.size for i in family.model.labels))
-    return Codimension(count if independent else None, found)
+    sizes = [i.size for i in family.model.labels]
+    if family.curvature is None:
+        sizes[-1] -= 1
+    return Codimension(sp.Mul(*sizes) if independent else None, found)
 
 
 def _measure(family: MatrixFamily, k: int) -> list[Measured]:
@@ -71,9 +72,11 @@ def _measure(family: MatrixFamily, k: int) -> list[Measured]:
     numbers = {**sizes, **{s: 1 + rng.random() for s in family.numbers}}
     everything = [*family.tensors.values(), *family.model.parameters]
     arrays = {t.name: rng.standard_normal([int(sp.sympify(s).subs(sizes)) for s in t.shape]) for t in everything}
-    point = TensorPoint(family.model, Arrays(arrays, numbers, np), 1.0)
+    data = {name: arrays[name] for name in family.tensors}
+    point = MatrixArrays(family, data, numbers, check=False).at(*(arrays[p.name] for p in family.model.parameters))
     try:
         rank = point.rank
     except SingularPoint:
         return []
-    return [Measured(tuple(sizes.items()), point.count, rank, sum(a.size for a in point.x))]
+    count = point.count - (point.count // point.label_shape[-1] if family.curvature is None else 0)
+    return [Measured(tuple(sizes.items()), count, rank, sum(a.size for a in point.x))]

@@ -8,14 +8,18 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.errors import BadInput, BadPoint, IsolatedMinimum, OffManifold, SingularPoint
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, IsolatedMinimum, OffManifold, SingularPoint
 from symbolic_sgd.families.array_modules import NUMPY, ArrayModule
-from symbolic_sgd.families.array_shapes import number_of, shaped, solved_sizes
+from symbolic_sgd.families.array_shapes import is_column, number_of, shaped, solved_sizes
 from symbolic_sgd.families.matrix_family import TARGETS, MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise
 from symbolic_sgd.families.tensor_point import TensorPoint, Vector
 from symbolic_sgd.numeric.guard import ON_MANIFOLD
+from symbolic_sgd.numeric.points import real_array
 from symbolic_sgd.tensors.evaluation import Arrays
+
+ROUNDING = 1e-10
+"""By how much probabilities may miss their sum."""
 
 NEARBY = 3
 """At how many random points nearby the rank of dependent gradients is compared."""
@@ -129,8 +133,16 @@ class MatrixArrays:
         return {name: self._array(a) for name, a in self.data.items() if name != TARGETS}
 
     def _batched(self, x: Any, sigma: Any, term: Callable[[TensorPoint], Vector]) -> tuple[Any, ...]:
-        axes = {np.ndim(a) - len(p.shape) for a, p in zip(x, self.family.model.parameters, strict=False)}
-        if axes == {0} or len(x) != len(self.family.model.parameters):
+        parameters = self.family.model.parameters
+        if sigma is None and isinstance(self.family.noise, AnyNoise):
+            raise BadInput("AnyNoise: give sigma=, for each parameter an array with the columns of σ as its last axis")
+        if len(x) == len(parameters):
+            x = [
+                np.squeeze(a, -1) if is_column(a, p) and len(p.shape) == 1 else a
+                for a, p in zip(x, parameters, strict=True)
+            ]
+        axes = {np.ndim(a) - len(p.shape) for a, p in zip(x, parameters, strict=False)}
+        if axes == {0} or len(x) != len(parameters):
             return tuple(term(self._checked(self.at(*x, sigma=sigma))))
         if len(axes) > 1 or min(axes) < 0:
             raise BadPoint("the parameters of a batch have the same leading axes; these have different numbers of them")
@@ -179,22 +191,29 @@ class MatrixArrays:
             raise BadInput(f"give {TARGETS}= with the data: what the outputs are on Γ")
         if self.family.curvature is None:
             found = _softmax(np.asarray(found))
+        if np.shape(targets) != tuple(found.shape):
+            raise BadShape(f"{TARGETS} has the shape {np.shape(targets)}; the outputs have {tuple(found.shape)}")
         return (found - self._array(targets)).reshape(point.count)
 
     def _newton_step(self, point: TensorPoint) -> Vector:
-        """H†∇L = JᵀG†K^{†½}∇ℓ."""
+        """H†∇L = JᵀG†f, where f is R⁻¹∇ℓ for classes: (p − targets)/√p."""
         residuals = self._residuals(point)
         if self.family.curvature is None:
-            return point.back(point.solve(self._array(np.linalg.pinv(np.asarray(point.root)) @ np.asarray(residuals))))
+            return point.back(point.solve(residuals / self._array(np.sqrt(self._probabilities(point)).ravel())))
         return point.back(point.solve(point.rooted(residuals)))
 
+    def _probabilities(self, point: TensorPoint) -> np.ndarray:
+        """Of the classes, one row a sample."""
+        return _softmax(np.asarray(point.arrays.value(self.family.model.f))).reshape(-1, point.label_shape[-1])
+
     def _root_of_classes(self, point: TensorPoint) -> Any:
-        """K^½ with the blocks K_i = diag(p) − ppᵀ, p = softmax(z_i)."""
-        p = _softmax(np.asarray(point.arrays.value(self.family.model.f))).reshape(-1, point.label_shape[-1])
-        values, axes = np.linalg.eigh(p[:, :, None] * np.eye(p.shape[1]) - p[:, :, None] * p[:, None, :])
-        roots = (axes * np.sqrt(np.maximum(values, 0))[:, None, :]) @ axes.transpose(0, 2, 1)
-        whole = np.zeros((len(p), p.shape[1], len(p), p.shape[1]))
-        whole[np.arange(len(p)), :, np.arange(len(p)), :] = roots
+        """R with the blocks diag(s)(I − ssᵀ), s = √p: RRᵀ has the blocks diag(p) − ppᵀ."""
+        s = np.sqrt(self._probabilities(point))
+        count, classes = s.shape
+        whole = np.zeros((count, classes, count, classes))
+        whole[np.arange(count), :, np.arange(count), :] = s[:, :, None] * (
+            np.eye(classes) - s[:, :, None] * s[:, None, :]
+        )
         return self._array(whole.reshape(point.count, point.count))
 
     def _array(self, given: Any) -> Any:
@@ -235,11 +254,22 @@ def family_arrays(
     expected = set(family.tensors) | {s.name for s in family.numbers}
     if set(data) - optional != expected:
         raise BadInput(f"the data given are {sorted(data)}; the family has {sorted(expected)}")
+    if TARGETS in given:
+        given[TARGETS] = real_array(given[TARGETS], TARGETS)
+        if family.curvature is None:
+            _check_probabilities(given[TARGETS])
     arrays = {name: value if name == TARGETS else shaped(value, family.tensors[name]) for name, value in given.items()}
     solved_sizes(
         family.tensors, {n: a.shape for n, a in arrays.items() if n != TARGETS}, {**numbers, **sizes}, frozenset()
     )
     return MatrixArrays(family, arrays, {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}, check, home)
+
+
+def _check_probabilities(targets: np.ndarray) -> None:
+    if not (targets > 0).all() or np.abs(targets.sum(axis=-1) - 1).max() > ROUNDING:
+        raise BadInput(
+            f"{TARGETS}: the probabilities of the classes of each sample are positive and add up to 1, to {ROUNDING:g}"
+        )
 
 
 def _softmax(z: np.ndarray) -> np.ndarray:

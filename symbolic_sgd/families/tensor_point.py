@@ -1,7 +1,7 @@
 """A family of matrices at one point: the theorem's three lines over arrays, without a matrix of D columns.
 
 J is held as forms only: Jv, Jᵀλ, G = JJᵀ and Σ ζ_L′L (∇²f_L)∇f_L′ are contractions of parameters and data. Where the loss has a
-curvature K of its own, J and f stand for K^½J and K^½f.
+curvature K = RRᵀ of its own, J and f stand for RᵀJ and Rᵀf.
 """
 
 from collections.abc import Mapping
@@ -47,7 +47,7 @@ class TensorPoint:
         model: f.
         arrays: data, and the parameters at the point.
         samples: n.
-        root: K^½, N×N for N residuals, or a number.
+        root: R with K = RRᵀ, N×N for N residuals, or a number.
         proportion: c, where Σ = cH.
         isotropy: s², where Σ = s²I.
         sigma: else σ, for each parameter an array with the columns as its last axis.
@@ -86,7 +86,7 @@ class TensorPoint:
 
     def back(self, weights: Any) -> Vector:
         """Jᵀλ."""
-        return self._vector(self.model.back, {"λ": self.rooted(weights).reshape(self.label_shape)})
+        return self._vector(self.model.back, {"λ": self._back_rooted(weights).reshape(self.label_shape)})
 
     @cached_property
     def gram(self) -> Any:
@@ -187,7 +187,7 @@ class TensorPoint:
     def cross(self) -> "_Across":
         """N[∂Φ Σ JᵀG†]."""
         assert self.sigma is not None
-        weights = self.rooted(self.solve(self.along(self.sigma)))
+        weights = self._back_rooted(self.solve(self.along(self.sigma)))
         values = {**self._named(self._tangent_noise), "ω": weights.reshape((*self.label_shape, weights.shape[1]))}
         return _Across(self._vector(self.model.bent_along, values), 1.0)
 
@@ -219,12 +219,16 @@ class TensorPoint:
     # --- arrays -----------------------------------------------------------------------------
 
     def rooted(self, values: Any) -> Any:
-        """K^½ on the first axis."""
+        """Rᵀ on the first axis."""
+        return self.root.T @ values if len(np.shape(self.root)) else self.root * values
+
+    def _back_rooted(self, values: Any) -> Any:
+        """R on the first axis."""
         return self.root @ values if len(np.shape(self.root)) else self.root * values
 
     def _on_pairs(self, weights: Any) -> Any:
-        """K^½CK^½, with the labels as its axes."""
-        return self.rooted(self.rooted(weights).T).T.reshape((*self.label_shape, *self.label_shape))
+        """RCRᵀ, with the labels as its axes."""
+        return self._back_rooted(self._back_rooted(weights).T).T.reshape((*self.label_shape, *self.label_shape))
 
     def _named(self, vector: Vector) -> dict[str, Any]:
         return {f"v:{p.name}": v for p, v in zip(self.model.parameters, vector, strict=True)}

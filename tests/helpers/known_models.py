@@ -4,10 +4,13 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 
 from symbolic_sgd import models
+
+jax.config.update("jax_enable_x64", True)
 
 
 @dataclass(frozen=True)
