@@ -38,6 +38,11 @@ class MatrixFamilySDE:
     # --- the model --------------------------------------------------------------------------
 
     @property
+    def residual(self) -> MatrixFormula:
+        """f, or the outputs before what they are compared with."""
+        return self._terms.residual
+
+    @property
     def gradient(self) -> Mapping[Any, MatrixFormula]:
         """∇f of one residual, by parameter."""
         return self._by_symbol(self._terms.gradient)

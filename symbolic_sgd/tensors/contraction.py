@@ -20,7 +20,7 @@ def contracted(operands: Sequence[tuple[Any, Places]], wanted: Places, module: A
     >>> import numpy as np
     >>> a = np.arange(6.0).reshape(2, 3)
     >>> contracted([(a, (0, 1)), (a, (2, 1)), (a, (0, 1))], (2,), np)
-    array([115., 350.])
+    array([ 75., 240.])
     """
     todo = [_thinned(array, at, others, wanted, module) for array, at, others in _with_others(operands)]
     sizes = tuple(sorted({(i, int(s)) for a, at in todo for i, s in zip(at, a.shape, strict=True)}))

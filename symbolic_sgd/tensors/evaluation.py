@@ -26,8 +26,8 @@ class Arrays:
     >>> import numpy as np
     >>> n = sp.Symbol("n")
     >>> a, u = Index("a", n), Tensor("u", (n,))
-    >>> Arrays({"u": np.array([1.0, 2.0])}, {n: 2}, np).value((u.entry(a) * u.entry(a)).summed(a))
-    array(5.)
+    >>> float(Arrays({"u": np.array([1.0, 2.0])}, {n: 2}, np).value((u.entry(a) * u.entry(a)).summed(a)))
+    5.0
     """
 
     tensors: Mapping[str, Any]

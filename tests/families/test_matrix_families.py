@@ -340,6 +340,7 @@ F = sp.Trace(A.T * U * V.T)
 SIGMA = sp.Symbol("sigma")
 RELU = sp.Lambda(Q, sp.Max(Q, 0))
 BLOCKS = sp.BlockMatrix([[X, X]])
+SQUARE_OF_BLOCKS = sp.Trace(BLOCKS.T * BLOCKS)
 
 REFUSED = {
     "an inverse": (UnsupportedExpression, "inverse", {"residual": sp.Trace(X.inverse()) - y, "parameters": (X,), "data": (y,)}),
@@ -347,7 +348,7 @@ REFUSED = {
     "a kink": (NotSmooth, "slopes", {"residual": sp.Trace((U * V.T).applyfunc(lambda t: sp.Max(t, 0)).T * A) - y}),
     "a float": (InexactNumber, "0.5", {"residual": 0.5 * F - y}),
     "an entry": (UnsupportedExpression, "unit vectors", {"residual": F - y + U[0, 0]}),
-    "a block matrix": (UnsupportedExpression, "BlockMatrix", {"residual": sp.Trace(BLOCKS.T * BLOCKS) - y, "parameters": (X,), "data": (y,)}),
+    "a block matrix": (UnsupportedExpression, "BlockMatrix", {"residual": SQUARE_OF_BLOCKS - y, "parameters": (X,), "data": y}),
     "an undeclared symbol": (BadSymbol, "declared", {"residual": F - sp.Symbol("q")}),
     "an undeclared matrix": (BadSymbol, "declared", {"data": (y,)}),
     "an unused parameter": (BadInput, "does not depend", {"parameters": (U, V, X)}),

@@ -1,0 +1,100 @@
+"""Writes docs/models.md: the named models with their residuals, R, and what it means, `python docs/models.py`.
+
+A further model is a further row of `MEANINGS`. Every formula is printed by the derived SDE.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from symbolic_sgd import derive_limiting_sde, models
+from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
+
+PAGE = Path(__file__).with_suffix(".md")
+
+MEANINGS = {
+    "matrix_sensing": "Factors are weighed by what the measurements see of them.",
+    "matrix_completion": "Each row of a factor counts as often as its entries are seen.",
+    "full_factorization": "Weight decay, with a weight for each factor: at rest it is a multiple of the nuclear norm.",
+    "symmetric_sensing": "The same with one factor on both sides.",
+    "low_rank_adaptation": "The factor $B$ is decayed, and $A$ along the inputs only.",
+    "entrywise_square_sensing": "The product $UV^\\top$ stands inside of each measurement.",
+    "tied_linear_network": "One matrix in three places: the places interfere.",
+    "deep_linear_network": "Each layer is weighed by what is before and behind it.",
+    "two_layer_network": "Activations, and outer weights where the units are not saturated.",
+    "network_with_biases": "The same with outputs; the constant is of the last bias, which nothing can make smaller.",
+    "gated_network": "A ReLU network in one cell of its activations.",
+    "three_layer_network": "Activations of both layers, and what is passed back through them.",
+    "quadratic_network": "Fourth moments of the inputs, seen through the units.",
+    "bilinear_attention": "Queries and keys, each along the inputs of the other.",
+    "softmax_attention": "The softmax is a quotient of exponentials: printed as such.",
+    "cp_decomposition": "Products of the column norms of two factors at a time.",
+    "tucker_sensing": "The core, and each factor, seen through the other two.",
+    "circular_convolution": "With the matrices of a convolution it is $\\frac14(\\lVert u\\rVert^2 + \\lVert v\\rVert^2)$.",
+    "difference_of_squares": "Weight decay with a weight for each coordinate: at rest a weighted $\\ell_1$ norm of $u\\circ u - v\\circ v$.",
+    "diagonal_network": "With three layers at rest a weighted sum of $|\\beta_j|^{4/3}$ over the entries of their product $\\beta$.",
+    "group_network": "At rest a weighted sum of norms of the rows of $\\mathrm{diag}(u)V$: groups.",
+    "weight_normalization": "The scale $g$ is weighed by what the direction $w/\\lVert w\\rVert$ does not see of the inputs.",
+    "softmax_regression": "Curvatures $\\kappa_i$ of the classes weigh both layers.",
+}
+"""What R says, by the name of the model."""
+
+
+def page() -> str:
+    """The page as it is written."""
+    return "\n".join([*_head(), *(line for name in MEANINGS for line in _section(name))])
+
+
+def _head() -> Iterator[str]:
+    yield """# Models of every size
+
+What label noise regularizes in models as papers write them, for any number of samples and any widths. Each is a function of
+`symbolic_sgd.models`; below it stand its residual and $R = \\frac14\\,\\mathrm{tr}\\,\\nabla^2L$ (for labels $\\pm1$; for the last
+model for classes that are drawn anew). The limit is $\\dot\\theta = -\\nabla R + \\sum_i\\lambda_i\\nabla f_i$, with the multipliers
+that keep it on $\\Gamma$.
+
+All formulas are printed by `python docs/models.py`. The tests read them back, compare them with array code, and that with the theorem
+by automatic differentiation.
+
+```python
+import numpy as np
+import sympy as sp
+from symbolic_sgd import LabelNoise, MatrixFamily, derive_limiting_sde, verify
+
+n, d1, d2, r = sp.symbols("n d1 d2 r", integer=True, positive=True)
+U, V, A = sp.MatrixSymbol("U", d1, r), sp.MatrixSymbol("V", d2, r), sp.MatrixSymbol("A", d1, d2)
+y = sp.Symbol("y")
+family = MatrixFamily(residual=sp.Trace(A.T*U*V.T) - y, parameters=(U, V), data=(A, y), samples=n, noise=LabelNoise(1))
+sde = derive_limiting_sde(family)
+print(sde.regularizer)                  # 1/(4 n) Σ_i (‖A_i V‖² + ‖A_iᵀ U‖²)
+print(sde.drift[U])                     # Σ_i λ_i A_i V − 1/(2 n) Σ_i A_i A_iᵀ U
+print(sde.definitions[0])               # λ = G†J∇R, G = JJᵀ
+print(verify(sde).passed)               # True
+
+data = np.eye(3)[None] + np.arange(18).reshape(2, 3, 3) % 4
+left, right = np.ones((3, 1)), np.array([[1.0], [0], [2]])
+functions = sde.lambdify(A=data, y=np.einsum("iab,ak,bk->i", data, left, right))
+print(functions.regularizer(left, right))   # 45.25
+```
+
+Vectors are columns `MatrixSymbol("x", d, 1)`; data carry the index of the sample as their first axis; `outputs=` takes the place of
+`residual=` where targets are compared with, and `loss=CrossEntropy()` makes classes of them. What has three indices is written with
+`Sum` and `Indexed` (see `cp_decomposition`). Inverses, determinants and eigenvalues are refused; a ReLU is stated in one cell of its
+activations, with its slopes as data."""
+
+
+def _section(name: str) -> Iterator[str]:
+    sde = derived(name)
+    residual = sde.residual.latex()
+    yield f"\n## `{name}`\n"
+    yield MEANINGS[name]
+    yield f"\n$$f = {residual}$$\n"
+    yield f"$$R = {sde.regularizer.latex()}$$"
+
+
+def derived(name: str) -> MatrixFamilySDE:
+    """The SDE of a model with its own noise."""
+    return derive_limiting_sde(getattr(models, name)())
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page() + "\n", encoding="utf-8")
