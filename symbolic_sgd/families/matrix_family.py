@@ -219,22 +219,30 @@ class MatrixFamily:
 
     def _check_noise(self) -> None:
         if isinstance(self.loss, CrossEntropy):
-            if not isinstance(self.noise, (RedrawnClasses, IsotropicNoise, AnyNoise)):
-                raise BadInput("noise: with CrossEntropy() give RedrawnClasses(), IsotropicNoise(s) or AnyNoise()")
-            if len(self.model.labels) != len(self.labels) + 1:
-                raise BadShape("outputs: CrossEntropy() takes a column of outputs, one for each class")
-            return
-        if isinstance(self.noise, RedrawnClasses):
+            self._check_classes()
+        elif isinstance(self.noise, RedrawnClasses):
             raise BadInput("noise: RedrawnClasses() goes with loss=CrossEntropy()")
+        else:
+            self._check_loss()
+        numbers = [e for e in (self.curvature, self.proportion, self.noise.isotropy) if e is not None]
+        unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers
+        if unknown:
+            raise BadSymbol(
+                f"loss or noise hold {min(map(str, unknown))}, which was not declared: name it in constants= (data of single samples "
+                "cannot stand there)"
+            )
+
+    def _check_classes(self) -> None:
+        if not isinstance(self.noise, (RedrawnClasses, IsotropicNoise, AnyNoise)):
+            raise BadInput("noise: with CrossEntropy() give RedrawnClasses(), IsotropicNoise(s) or AnyNoise()")
+        if len(self.model.labels) != len(self.labels) + 1:
+            raise BadShape("outputs: CrossEntropy() takes a column of outputs, one for each class")
+
+    def _check_loss(self) -> None:
         if self._slope(self.loss, 1) != 0:
             raise BadInput("loss: ℓ′(0) is not 0, so that f = 0 is no minimum; shift the residual")
         curvature = self.curvature
         assert curvature is not None
-        known = curvature.free_symbols - self.numbers
-        if known or (self.proportion is not None and self.proportion.free_symbols - self.numbers):
-            raise BadInput(
-                f"loss or noise hold {min(map(str, known), default='data')}: there they may have numbers and constants only"
-            )
         if not curvature.is_positive:
             raise DegenerateMinimum(f"loss: ℓ″(0) = {curvature} is not known to be positive")
         if isinstance(self.noise, LabelNoise) and sp.diff(self.loss(RESIDUAL), RESIDUAL, 3) != 0:

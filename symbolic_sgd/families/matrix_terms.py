@@ -68,23 +68,28 @@ GENERAL = {
 
 @dataclass(frozen=True)
 class LogarithmOfCurvature:
-    """(s²/4) ln|∇²L|₊, the logarithm of the product of the nonzero eigenvalues, which are those of G·κ/n.
+    """(s²/4) ln|∇²L|₊, the logarithm of the product of the nonzero eigenvalues, up to a constant: they are those of G, or of κ^½Gκ^½ for
+    classes, times a constant.
 
     Args:
         variance: s².
         gram: G.
+        classes: whether the loss has curvatures κ of its own.
     """
 
     variance: Any
     gram: MatrixFormula
+    classes: bool = False
 
     def latex(self) -> str:
         """LaTeX, in math mode."""
-        scale = sp.latex(self.variance / 4)
-        return rf"{'' if self.variance == 4 else scale}\ln \lvert G \rvert_{{+}},\qquad G = {self.gram.latex()}"
+        scale = "" if self.variance == 4 else sp.latex(self.variance / 4)
+        inside = r"\kappa^{1/2}G\kappa^{1/2}" if self.classes else "G"
+        return rf"{scale}\ln \lvert {inside} \rvert_{{+}},\qquad G = {self.gram.latex()}"
 
     def __str__(self) -> str:
-        return f"({self.variance / 4}) ln|G|₊, G = {self.gram}"
+        inside = "κ^½Gκ^½" if self.classes else "G"
+        return f"({self.variance / 4}) ln|{inside}|₊, G = {self.gram}"
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex()}$"
@@ -160,7 +165,7 @@ class MatrixTerms:
         if self.family.proportion is not None:
             return self._formula(self._trace.scaled(self.family.proportion / 4))
         variance = self.family.noise.isotropy
-        return None if variance is None else LogarithmOfCurvature(variance, self.gram)
+        return None if variance is None else LogarithmOfCurvature(variance, self.gram, self.family.curvature is None)
 
     @cached_property
     def compensation(self) -> dict[str, MatrixFormula]:

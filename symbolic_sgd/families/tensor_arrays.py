@@ -225,7 +225,12 @@ class MatrixArrays:
             return None
         if not wanted:
             raise BadInput("the noise is stated by the family; leave sigma= out")
-        columns = [shaped(s, p, BadPoint, further=1) for s, p in zip(sigma, self.family.model.parameters, strict=True)]
+        parts = list(sigma)
+        if len(parts) != len(self.family.model.parameters):
+            raise BadPoint(
+                f"sigma has {len(parts)} arrays; give one for each of the {len(self.family.model.parameters)} parameters"
+            )
+        columns = [shaped(s, p, BadPoint, further=1) for s, p in zip(parts, self.family.model.parameters, strict=True)]
         if any(
             c.shape[:-1] != tuple(v.shape) or c.shape[-1] != columns[0].shape[-1]
             for c, v in zip(columns, values.values(), strict=True)

@@ -19,8 +19,11 @@ from symbolic_sgd.tensors.forms import COLUMN, Form
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.geometry import Geometry
 
-DEPENDENT, INDEPENDENT = 1e-12, 1e-10
-"""Eigenvalues of the Gram matrix, by the largest: below the first they are zero, above the second they are not."""
+ROUNDINGS = 16
+"""An eigenvalue of the N×N Gram matrix is zero below so many roundings, N each, of its largest."""
+
+CLEAR = 1000
+"""It is not zero above so many times that; between the two nothing is said."""
 
 
 class Vector(tuple[Any, ...]):
@@ -115,13 +118,14 @@ class TensorPoint:
         top = float(sizes[-1])
         if top <= 0:
             raise SingularPoint("the gradients of all residuals vanish there")
-        unclear = sizes[(np.abs(sizes) > DEPENDENT * top) & (sizes < INDEPENDENT * top)]
+        zero = ROUNDINGS * len(sizes) * np.finfo(float).eps * top
+        unclear = sizes[(np.abs(sizes) > zero) & (sizes < CLEAR * zero)]
         if len(unclear):
             raise SingularPoint(
                 "the rank of the gradients of the residuals cannot be told there: JJᵀ has an eigenvalue that is "
                 f"{unclear[0] / top:.1g} of its largest"
             )
-        zeros = int((sizes < INDEPENDENT * top).sum())
+        zeros = int((sizes < CLEAR * zero).sum())
         return values[zeros:], axes[:, zeros:]
 
     @property

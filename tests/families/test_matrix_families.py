@@ -363,6 +363,8 @@ REFUSED = {
     "classes without outputs": (BadInput, "outputs", {"loss": CrossEntropy()}),
     "classes of residuals": (BadInput, "CrossEntropy", {"noise": RedrawnClasses()}),
     "noise": (BadInput, "noise is", {"noise": 3}),
+    "an undeclared amplitude": (BadSymbol, "constants=", {"noise": LabelNoise(Q)}),
+    "an undeclared scale": (BadSymbol, "constants=", {"noise": IsotropicNoise(Q)}),
 }  # fmt: skip
 
 
@@ -393,5 +395,28 @@ def test_arrays_that_are_refused():
         functions.drift(U1, V1, sigma=(U1, V1))
     with pytest.raises(BadInput, match="backend"):
         sde.lambdify(**good, backend=3)
+    with pytest.raises(BadPoint, match="one for each"):
+        derive_limiting_sde(_family(noise=AnyNoise())).lambdify(**good).drift(U1, V1, sigma=(U1[..., None],))
     with pytest.raises(BadInput, match="sigma="):
         derive_limiting_sde(_family(noise=AnyNoise())).lambdify(**good).drift(U1, V1)
+
+
+def test_an_amplitude_may_be_a_constant():
+    q = sp.Symbol("q", positive=True)
+    sde = derive_limiting_sde(_family(noise=LabelNoise(q), constants=q))
+    assert str(sde.regularizer) == "q^2/(4 n) Σ_i (‖A_i V‖² + ‖A_iᵀ U‖²)"
+    data = {"A": A1, "y": np.einsum("iab,ak,bk->i", A1, U1, V1)}
+    assert sde.lambdify(**data, q=3).regularizer(U1, V1) == pytest.approx(9 * 10.5)
+
+
+def test_nearly_dependent_gradients_are_refused():
+    """Two samples that differ by 10⁻⁶: the rank is neither one nor two in float64."""
+    x = np.array([[1.0, 2], [1, 2 + 3e-6]])
+    functions = derive_limiting_sde(models.two_layer_network()).lambdify(x=x, y=np.tanh(x @ W2.T) @ a2)
+    with pytest.raises(SingularPoint, match="cannot be told"):
+        functions.drift(a2, W2)
+    twice = x[[0, 0]]
+    functions = derive_limiting_sde(models.two_layer_network()).lambdify(x=twice, y=np.tanh(twice @ W2.T) @ a2)
+    once = derive_limiting_sde(models.two_layer_network()).lambdify(x=twice[:1], y=np.tanh(twice[:1] @ W2.T) @ a2)
+    assert functions.codimension(a2, W2) == 1
+    assert np.allclose(_flat(functions.drift(a2, W2)), _flat(once.drift(a2, W2)), atol=1e-12)
