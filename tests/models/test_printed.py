@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 from known_models import MODELS, draw
+from latex_document import compiled_snippet, needs_tex
 from read_formulas import Reader
 
-from symbolic_sgd import derive_limiting_sde, models
+from symbolic_sgd import AnyNoise, IsotropicNoise, derive_limiting_sde, models
 from symbolic_sgd.tensors.formula import MatrixFormula
 
 
@@ -84,3 +85,17 @@ def test_every_model_prints_in_both_writings():
         assert str(sde).startswith("dY = b dt on Γ")
         assert latex.count("{") == latex.count("}") and "align" in latex
         assert all(block.einsum() and block.indices() for block in sde.drift.values())
+
+
+@needs_tex
+def test_the_latex_of_every_model_compiles(tmp_path):
+    sdes = [derive_limiting_sde(getattr(models, name)()) for name in models.__all__]
+    sdes += [
+        derive_limiting_sde(m(noise))
+        for m in (models.two_layer_network, models.softmax_regression)
+        for noise in (AnyNoise(), IsotropicNoise(2))
+    ]
+    text = "\n".join(sde.latex() for sde in sdes)
+    indexed = "\n".join(rf"\[ {block.indices(tex=True)} \]" for block in sdes[0].drift.values())
+    done = compiled_snippet(text + indexed, tmp_path)
+    assert done.returncode == 0, done.stdout[-2000:]
