@@ -8,7 +8,7 @@ entrywise products, diagonals and sums over samples are all of one kind, and so 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import permutations
 from typing import Any, NamedTuple
 
@@ -16,6 +16,12 @@ import sympy as sp
 
 from symbolic_sgd.tensors.canonical import canonical, parts
 from symbolic_sgd.tensors.entrywise import Entrywise, X
+
+
+@lru_cache(maxsize=4096)
+def _size_key(size: Any) -> str:
+    """Equal for equal sizes only: names alone are not enough, since a letter may have another size in another model."""
+    return sp.srepr(size)
 
 
 class Index(NamedTuple):
@@ -35,9 +41,9 @@ class Index(NamedTuple):
         return isinstance(self.name, int)
 
     @property
-    def key(self) -> tuple[bool, str | int]:
+    def key(self) -> tuple[bool, str | int, str]:
         """For an order of indices."""
-        return self.bound, self.name
+        return self.bound, self.name, _size_key(self.size)
 
 
 COLUMN = Index("ξ", sp.Symbol("Ξ", integer=True, positive=True))
@@ -79,7 +85,11 @@ class Tensor(Head):
 
     @property
     def key(self) -> tuple[Any, ...]:
-        return 0, self.name, len(self.shape)
+        return self._key
+
+    @cached_property
+    def _key(self) -> tuple[Any, ...]:
+        return 0, self.name, tuple(map(_size_key, self.shape)), self.labels, self.swaps or ()
 
     @property
     def symmetries(self) -> tuple[tuple[int, ...], ...] | None:

@@ -191,6 +191,24 @@ def test_powers_and_sizes():
     assert (u.entry(i) * delta(i, j)).terms == (u.entry(j) * delta(i, j)).terms
 
 
+def test_models_do_not_share_letters():
+    """A scalar function of w, where w has another size, is another form, also where indices do not tell."""
+    size = {n: 3, d: 2}
+    expression = sp.Trace(w.T * w) ** sp.Rational(-1, 2)
+    other = MATRIX("w", d, 1)
+    for vector in (w, other, w):
+        reader = _reader(vector)
+        tensor = reader.tensors[vector]
+        form = reader.scalar(
+            expression.subs(w, vector) if vector is w else sp.Trace(other.T * other) ** sp.Rational(-1, 2)
+        )
+        slope = derivative(form, tensor, (Index("p", tensor.shape[0]),))
+        assert form.tensors == {tensor} and slope.tensors == {tensor}
+        value = np.arange(1.0, 1 + size[tensor.shape[0]])
+        found = Arrays({"w": value}, size, np).value(slope)
+        assert np.allclose(found, -value / (value @ value) ** 1.5, rtol=1e-14)
+
+
 def test_a_symmetric_function_of_two_indices():
     """φ(PPᵀ)[a, b] = φ(PPᵀ)[b, a]."""
     p = Tensor("P", (n, d))
