@@ -16,6 +16,7 @@ from scipy import linalg
 from symbolic_sgd.algebra.arithmetic import FLOAT64, PRECISE, PreciseNumber, Valuation
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, Node, kinks
+from symbolic_sgd.algebra.lyapunov import CLOSED_FORM
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
@@ -32,6 +33,9 @@ SEED = 20224
 LARGEST_WRITTEN = 80
 """Entries of J other than 0 up to which everything is written out entry by entry: beyond, formulas are too long to be printed, and
 matrices serve better."""
+
+FEW, MODERATE = CLOSED_FORM, 40
+"""So few residuals have closed forms, which are written out for up to so many parameters all the same."""
 
 POINTS = 4
 """How many points of Γ are found."""
@@ -105,6 +109,8 @@ class Residuals:
 
 def is_large(problem: Problem) -> bool:
     """Whether Γ is sought here first: J has many entries, and nothing is stated but smooth residuals and perhaps a point."""
+    if problem.dimension <= MODERATE and len(problem.residuals) <= FEW:
+        return False
     trained = set(problem.parameters)
     entries = sum(len(residual.free_symbols & trained) for residual in problem.residuals)
     return entries > LARGEST_WRITTEN and not (problem.constants or problem.manifold or problem.conditions)

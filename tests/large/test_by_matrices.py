@@ -66,6 +66,11 @@ def network(n, m, d, noise):
     return Problem.least_squares(residuals, parameters=(*a, *w), noise=noise)
 
 
+def ball(d, copies):
+    x = sp.symbols(f"x:{d}")
+    return Problem.least_squares([sum(s**2 for s in x) - 1] * copies, parameters=x, noise=IsotropicNoise(1))
+
+
 def dense(dimension, columns=3):
     rng = np.random.default_rng(5)
     return sp.Matrix(dimension, columns, lambda i, j: sp.Rational(int(rng.integers(-9, 10)), 10))
@@ -109,7 +114,12 @@ def test_every_term_is_that_of_the_program_of_entries(derived, name):
 
 
 @pytest.mark.parametrize(
-    "optimizer", [HeavyBall(friction=sp.Rational(1, 3)), LocalSGD(2, round_time=sp.Rational(1, 2))]
+    "optimizer",
+    [
+        SGD(weight_decay=sp.Rational(1, 3)),
+        HeavyBall(friction=sp.Rational(1, 3)),
+        LocalSGD(2, round_time=sp.Rational(1, 2)),
+    ],
 )
 @pytest.mark.parametrize("noise", [IsotropicNoise(1), dense(20, 2), LabelNoise(1)], ids=["isotropic", "dense", "label"])
 def test_other_kernels(optimizer, noise):
@@ -221,6 +231,9 @@ def test_what_is_large_counts_entries_of_the_slopes():
     parameters = [sp.Symbol(f"{a}{i}") for i in range(20) for a in "uv"]
     assert not is_large(Problem.least_squares(separable, parameters=parameters, noise=LabelNoise(1)))
     assert is_large(overparametrised(5, 10, LabelNoise(1))) and LARGEST_WRITTEN < 5 * 20
+    assert [is_large(ball(*size)) for size in ((30, 3), (100, 1))] == [False, True]
+    point = np.eye(100)[0]
+    np.testing.assert_allclose(derive_limiting_sde(ball(100, 1)).lambdify().drift(point), -99 / 2 * point)
 
 
 @pytest.mark.parametrize(
