@@ -20,7 +20,7 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy, nodes_of
 from symbolic_sgd.effort import Progress, silent
 from symbolic_sgd.errors import BadInput, ComplexValue, ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
-from symbolic_sgd.manifold.interpolation import Residuals
+from symbolic_sgd.manifold.interpolation import Residuals, is_large
 from symbolic_sgd.manifold.manifold import Manifold, find_manifold, interpolating_manifold
 from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.optimizers.iterated_map import IteratedMap
@@ -351,7 +351,8 @@ def _in_matrices(problem: Problem, progress: Progress, optimizer: Optimizer) -> 
     plain = not (optimizer.is_finite or optimizer.reshuffles or optimizer.in_metric or optimizer.curves_noise)
     if not plain or optimizer.kernel is None or optimizer.stated is not optimizer:
         return None
-    progress(f"points of Γ where the residuals vanish (D = {problem.dimension})")
+    if is_large(problem):
+        progress(f"points of Γ where the residuals vanish (D = {problem.dimension})")
     manifold = interpolating_manifold(problem)
     if manifold is None:
         return None
