@@ -176,7 +176,7 @@ def test_a_missing_limit_is_said_with_its_reason(monkeypatch):
     def refused(problem):
         raise Undecided("the flow was not understood")
 
-    monkeypatch.setattr("symbolic_sgd.flow.limit.find_limit", refused)
+    monkeypatch.setattr("symbolic_sgd.documents.findings.find_limit", refused)
     assert "$`\\Phi`$ was not found: the flow was not understood" in hyperbola().document()
 
 
