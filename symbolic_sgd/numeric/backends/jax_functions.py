@@ -3,6 +3,7 @@
 import operator
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import jax  # pyright: ignore[reportMissingImports]
@@ -17,12 +18,17 @@ from symbolic_sgd.algebra.functions import in_library
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.numeric.arrays import ArrayBackend
 from symbolic_sgd.numeric.backend import Evaluation, Part
+from symbolic_sgd.numeric.lowering import Lowered
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
 
 ARITHMETIC: Mapping[str, Callable[..., Any]] = {
     **BY_OPERATORS,
     "pow": jnp.power,
 }
+
+
+COMPILED = 4000
+"""Operations of a scalar program up to which XLA compiles it as a whole; step by step, longer ones are done sooner."""
 
 
 @dataclass(frozen=True)
@@ -53,6 +59,11 @@ class JAX(ArrayBackend):
     def concrete(self, x: Any) -> np.ndarray | None:
         return None if isinstance(x, Tracer) else np.asarray(x)
 
+    def run(self, lowered: Lowered, columns: Sequence[Any], shape: tuple[int, ...]) -> Any:
+        if lowered.operations > COMPILED:
+            return super().run(lowered, columns, shape)
+        return _compiled(self, lowered, shape)(*columns)
+
     def cholesky(self, matrix: Any) -> Any:
         return jnp.linalg.cholesky(matrix)
 
@@ -65,6 +76,11 @@ class JAX(ArrayBackend):
     def stack(self, values: Sequence[Any], shape: tuple[int, ...], like: Any) -> Any:
         full = [jnp.broadcast_to(jnp.asarray(value, dtype=like.dtype), like.shape) for value in values]
         return jnp.stack(full, axis=-1).reshape(*like.shape, *shape)
+
+
+@lru_cache(maxsize=64)
+def _compiled(backend: JAX, lowered: Lowered, shape: tuple[int, ...]) -> Callable[..., Any]:
+    return jax.jit(lambda *columns: ArrayBackend.run(backend, lowered, columns, shape))
 
 
 def _check_precision() -> None:
