@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 from scipy import linalg
@@ -13,7 +13,7 @@ from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.families.gradients import Gradients, Vector
 from symbolic_sgd.optimizers.kernel import LYAPUNOV
 from symbolic_sgd.theorem.drift import DriftLines
-from symbolic_sgd.theorem.geometry import Geometry
+from symbolic_sgd.theorem.levels import Across, Along, LevelGeometry
 
 SMALLEST_RCOND = 1e-14
 """G with a smaller reciprocal condition number counts as singular: no digit of G⁻¹ is left."""
@@ -140,29 +140,29 @@ class FamilyPoint:
     # --- the blocks of Σ --------------------------------------------------------------------
 
     @property
-    def tangent_covariance(self) -> "_Along":
+    def tangent_covariance(self) -> Along:
         """Σ_∥ = σ_∥σ_∥ᵀ, or s²∂Φ."""
         if self.sigma is None:
-            return _Along(self.data.isotropy * self._leverage[1])
+            return Along(self.data.isotropy * self._leverage[1])
         noise = self._tangent_noise
-        return _Along(self.gradients.traces([[np.einsum("jx,jx->j", a, b) for b in noise] for a in noise]))
+        return Along(self.gradients.traces([[np.einsum("jx,jx->j", a, b) for b in noise] for a in noise]))
 
     @property
-    def cross(self) -> "_Across":
+    def cross(self) -> Across:
         """N[∂Φ Σ JᵀG⁻¹]."""
         assert self.sigma is not None
         across = self.whitening.solve(self.gradients.along(self.sigma))
-        return _Across(self.gradients.contracted([t @ across.T for t in self._tangent_noise]), 1.0)
+        return Across(np.stack(self.gradients.contracted([t @ across.T for t in self._tangent_noise])), 1.0)
 
     @property
-    def stationary(self) -> "_Across":
+    def stationary(self) -> Across:
         """N[JᵀZGK], twice."""
         n = len(self.gram)
         if self.data.proportion is not None:
-            return _Across(self.gradients.weighted(self.data.proportion / 2 * self.data.curvature / n), 2.0)
+            return Across(np.stack(self.gradients.weighted(self.data.proportion / 2 * self.data.curvature / n)), 2.0)
         if self.data.isotropy is not None:
-            return _Across([self.data.isotropy / 2 * v for v in self._leverage[0]], 2.0)
-        return _Across(self.gradients.contracted(self.gradients.back(self._solved())), 2.0)
+            return Across(np.stack([self.data.isotropy / 2 * v for v in self._leverage[0]]), 2.0)
+        return Across(np.stack(self.gradients.contracted(self.gradients.back(self._solved()))), 2.0)
 
     def _solved(self) -> np.ndarray:
         """ZGK of KGZ + ZGK = G⁻¹JΣJᵀG⁻¹, by the eigenvectors of K^½GK^½."""
@@ -183,42 +183,13 @@ class FamilyPoint:
 
 
 @dataclass(frozen=True)
-class _Along:
-    """A matrix B with JB = 0, by τ_i = tr(∇²f_i B)."""
-
-    traces: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Across:
-    """A matrix B with ∂ΦB∂Φ = 0: T[B], up to the range of Jᵀ, as a vector and a factor."""
-
-    field: Vector
-    factor: float
-
-
-@dataclass(frozen=True)
-class _OnLevels:
-    """The vector JᵀKτ, K the curvatures of the losses."""
-
-    traces: np.ndarray
-
-
-@dataclass(frozen=True)
-class _Residuals(Geometry[Any, Any]):
-    """The geometry of Γ at one point, by the gradients J of the residuals: ∂Φ = I − JᵀG⁻¹J, H = JᵀKJ. Vectors are arrays with
-    a row for each parameter of a coordinate."""
-
-    half: ClassVar[Any] = 0.5
+class _Residuals(LevelGeometry):
+    """At one point. Vectors are arrays with a row for each parameter of a coordinate."""
 
     point: FamilyPoint
 
     def tangent_part(self, vector: np.ndarray) -> np.ndarray:
         return np.stack(self.point.projected([*vector]))
 
-    def pseudo_inverse(self, vector: _OnLevels) -> np.ndarray:
-        """H†JᵀKτ = JᵀG⁻¹τ."""
-        return np.stack(self.point.gradients.back(self.point.whitening.solve(vector.traces)))
-
-    def third(self, b: _Along | _Across) -> _OnLevels | np.ndarray:
-        return _OnLevels(b.traces) if isinstance(b, _Along) else b.factor * np.stack(b.field)
+    def lifted(self, traces: np.ndarray) -> np.ndarray:
+        return np.stack(self.point.gradients.back(self.point.whitening.solve(traces)))

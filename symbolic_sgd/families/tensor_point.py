@@ -7,7 +7,7 @@ curvature K = RRᵀ of its own, J and f stand for RᵀJ and Rᵀf.
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -17,7 +17,7 @@ from symbolic_sgd.optimizers.kernel import LYAPUNOV
 from symbolic_sgd.tensors.evaluation import Arrays
 from symbolic_sgd.tensors.forms import COLUMN, Form
 from symbolic_sgd.theorem.drift import DriftLines
-from symbolic_sgd.theorem.geometry import Geometry
+from symbolic_sgd.theorem.levels import Across, Along, LevelGeometry
 
 ROUNDINGS = 16
 """An eigenvalue of the N×N Gram matrix is zero below so many roundings, N each, of its largest."""
@@ -177,37 +177,37 @@ class TensorPoint:
     # --- the blocks of Σ, as the theorem's lines ask for them --------------------------------
 
     @property
-    def tangent_covariance(self) -> "_Along":
+    def tangent_covariance(self) -> Along:
         """Σ_∥ = σ_∥σ_∥ᵀ, or s²∂Φ."""
         if self.sigma is not None:
             traces = self._with(self._named(self._tangent_noise), self.model.curved)
-            return _Along(self.rooted(traces.reshape(self.count)))
+            return Along(self.rooted(traces.reshape(self.count)))
         assert self.isotropy is not None
         traces = self._with({}, self.model.laplacian)
         across = self._with({"G†": self._on_pairs(self.gram_inverse)}, self.model.curved_by_gradients)
-        return _Along(self.isotropy * self.rooted((traces - across).reshape(self.count)))
+        return Along(self.isotropy * self.rooted((traces - across).reshape(self.count)))
 
     @property
-    def cross(self) -> "_Across":
+    def cross(self) -> Across:
         """N[∂Φ Σ JᵀG†]."""
         assert self.sigma is not None
         weights = self._back_rooted(self.solve(self.along(self.sigma)))
         values = {**self._named(self._tangent_noise), "ω": weights.reshape((*self.label_shape, weights.shape[1]))}
-        return _Across(self._vector(self.model.bent_along, values), 1.0)
+        return Across(self._vector(self.model.bent_along, values), 1.0)
 
     @property
-    def stationary(self) -> "_Across":
+    def stationary(self) -> Across:
         """T[S] = (2/n) N[ZG] for S = JᵀZJ, by the eigenvectors of G."""
         if self.proportion is not None:
-            return _Across(self._bent_by_all(), self.proportion / self.samples)
+            return Across(self._bent_by_all(), self.proportion / self.samples)
         if self.isotropy is not None:
-            return _Across(self.bent(self.gram_inverse), self.isotropy)
+            return Across(self.bent(self.gram_inverse), self.isotropy)
         assert self.sigma is not None
         values, axes = self.spectrum
         across = axes.T @ self.solve(self.along(self.sigma))
         scaled = values / self.samples
         inner = (across @ across.T) * LYAPUNOV.weight(scaled[:, None], scaled)
-        return _Across(self.bent(axes @ (inner * values) @ axes.T), 2 / self.samples)
+        return Across(self.bent(axes @ (inner * values) @ axes.T), 2 / self.samples)
 
     @cached_property
     def _tangent_noise(self) -> Vector:
@@ -249,34 +249,13 @@ class TensorPoint:
 
 
 @dataclass(frozen=True)
-class _Along:
-    """A matrix B with JB = 0, by τ_L = tr(∇²f_L B)."""
-
-    traces: Any
-
-
-@dataclass(frozen=True)
-class _Across:
-    """A matrix B with ∂ΦB∂Φ = 0: T[B], up to the range of Jᵀ, as a vector and a factor."""
-
-    field: Vector
-    factor: float
-
-
-@dataclass(frozen=True)
-class _OverArrays(Geometry[Any, Any]):
-    """∂Φ = I − JᵀG†J, H = JᵀJ/n."""
-
-    half: ClassVar[Any] = 0.5
+class _OverArrays(LevelGeometry):
+    """With G† in the place of G⁻¹."""
 
     point: TensorPoint
 
     def tangent_part(self, vector: Vector) -> Vector:
         return self.point.projected(vector)
 
-    def pseudo_inverse(self, vector: _Along) -> Vector:
-        """H†Jᵀτ/n = JᵀG†τ."""
-        return self.point.back(self.point.solve(vector.traces))
-
-    def third(self, b: _Along | _Across) -> "_Along | Vector":
-        return b if isinstance(b, _Along) else b.factor * b.field
+    def lifted(self, traces: Any) -> Vector:
+        return self.point.back(self.point.solve(traces))

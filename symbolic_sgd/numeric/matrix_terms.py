@@ -3,14 +3,14 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.optimizers.kernel import A
 from symbolic_sgd.theorem.drift import DriftLines
-from symbolic_sgd.theorem.geometry import Geometry
+from symbolic_sgd.theorem.levels import Across, Along, LevelGeometry
 from symbolic_sgd.theorem.matrix_stages import MatrixStages, Stage
 from symbolic_sgd.theorem.terms import DRIFT_TERMS
 
@@ -43,29 +43,7 @@ class Arrays(Protocol):
 
 
 @dataclass(frozen=True)
-class Along:
-    """A matrix B with JB = 0, by τ_i = ⟨∇²f_i, B⟩, B×M."""
-
-    traces: Array
-
-
-@dataclass(frozen=True)
-class Across:
-    """A matrix B with ∂ΦB∂Φ = 0: T[B] up to the range of Jᵀ, `factor`·N[V]."""
-
-    rows: Array
-    factor: float
-
-
-@dataclass(frozen=True)
-class OnLevels:
-    """The vector JᵀKτ."""
-
-    traces: Array
-
-
-@dataclass(frozen=True)
-class MatrixTerms(Geometry[Any, Any]):
+class MatrixTerms(LevelGeometry):
     """Every term at B points of Γ, by its name in the theorem.
 
     Args:
@@ -73,8 +51,6 @@ class MatrixTerms(Geometry[Any, Any]):
         points: x, B×D.
         arrays: the library.
     """
-
-    half: ClassVar[Any] = 0.5
 
     stages: MatrixStages
     points: Array
@@ -139,16 +115,13 @@ class MatrixTerms(Geometry[Any, Any]):
     def tangent_part(self, vector: Array) -> Array:
         return vector - _apply(_t(self.rows), _apply(self.rows, vector))
 
-    def pseudo_inverse(self, vector: OnLevels) -> Array:
-        """H†JᵀKτ = QᵀΛ⁻¹τ."""
-        return _apply(_t(self.rows), self._whitened(vector.traces))
+    def lifted(self, traces: Array) -> Array:
+        return _apply(_t(self.rows), self._whitened(traces))
 
-    def third(self, b: Along | Across) -> Any:
-        if isinstance(b, Along):
-            return OnLevels(b.traces)
-        count, m, d = b.rows.shape
-        flat = b.rows.reshape(count, m * d)
-        return b.factor * self.arrays.run(self.stages.bent, self.points, flat)
+    def _bent(self, rows: Array) -> Array:
+        """N[V]."""
+        count, m, d = rows.shape
+        return self.arrays.run(self.stages.bent, self.points, rows.reshape(count, m * d))
 
     @property
     def tangent_covariance(self) -> Along:
@@ -161,17 +134,17 @@ class MatrixTerms(Geometry[Any, Any]):
 
     @property
     def cross(self) -> Across:
-        """PΣAᵀh(GK), as rows: Λ⁻ᵀh(C)(Qσ)(Pσ)ᵀ."""
+        """N[PΣAᵀh(GK)], whose rows are those of Λ⁻ᵀh(C)(Qσ)(Pσ)ᵀ."""
         mixed, inner = self.stages.response.mixed, self.across
         if mixed != 1:
             values, vectors = self.spectrum
             inner = vectors @ (_number(mixed, values)[..., None] * (_t(vectors) @ inner))
-        return Across(self.arrays.solve_lower(self.lower, inner @ _t(self.along), transposed=True), 1.0)
+        return Across(self._bent(self.arrays.solve_lower(self.lower, inner @ _t(self.along), transposed=True)), 1.0)
 
     @property
     def stationary(self) -> Across:
-        """KΛXQ, twice."""
-        return Across(self._weighted_lower @ (self.inner @ self.rows), 2.0)
+        """N[KΛXQ], twice."""
+        return Across(self._bent(self._weighted_lower @ (self.inner @ self.rows)), 2.0)
 
     @property
     def inner(self) -> Array:
