@@ -64,7 +64,6 @@ for reason in outcome.void:
 # $-1$. Here is a derivation whose program has the poster's factor:
 
 # %%
-from dataclasses import replace
 from fractions import Fraction
 
 from symbolic_sgd import LimitingSDE
@@ -74,7 +73,7 @@ right = sde.derivation.program
 terms = right.on(problem.landscape().graph)
 half = terms["mixed_regularization"].map(lambda entry: entry * Fraction(1, 2))
 terms |= {"mixed_regularization": half, "drift": terms["drift"] - half}
-wrong = LimitingSDE(replace(sde.derivation, program=Program.of(terms)))
+wrong = LimitingSDE(sde.derivation.with_program(Program.of(terms)))
 
 refused = verify(wrong)
 print(refused.passed)

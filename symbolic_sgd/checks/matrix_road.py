@@ -49,7 +49,7 @@ class MatrixRoad:
         tolerance: of the difference, beside the natural size of a term.
     """
 
-    name: ClassVar[str] = "the theorem, literally, by the D×D Hessian"
+    name: ClassVar[str] = "the theorem, literally, by D×D matrices"
 
     points: int = 2
     tolerance: float = 1e-9

@@ -205,6 +205,11 @@ class Derivation:
         zero = [i.op == "constant" and i.value == 0 for i in self.program.instructions]
         return frozenset(o.name for o in self.program.outputs if all(zero[r] for r in o.registers))
 
+    def with_program(self, program: Program) -> "Derivation":
+        """The same with another program of its terms, as in mutants; it has to be one that is written out."""
+        assert isinstance(self.written, Written)
+        return replace(self, written=replace(self.written, program=program))
+
     @property
     def terms(self) -> list[Term]:
         """The named parts of the result."""

@@ -3,8 +3,6 @@ derived, and compared, once in a process."""
 
 from functools import cache
 
-from with_program import with_program
-
 from symbolic_sgd import LimitingSDE, derive_limiting_sde, verify
 from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal_road import LiteralRoad
@@ -47,7 +45,7 @@ def assert_iterated(sde, rng, tolerance=1e-8, least=5):
 
 def assert_rejected(problem, optimizer, program, methods=ROADS):
     """Each of the methods rejects the program in the place of the optimizer's own, which it does not reject."""
-    mutant = LimitingSDE(with_program(derived(problem, optimizer).derivation, program))
+    mutant = LimitingSDE(derived(problem, optimizer).derivation.with_program(program))
     for method in methods:
         assert not _failed_of(problem, optimizer, method)
         assert failed(verify(mutant, checks=(method,), rng=0)), type(method).__name__

@@ -9,7 +9,6 @@ from fractions import Fraction
 from functools import cached_property
 
 import sympy as sp
-from with_program import with_program
 
 from symbolic_sgd import LimitingSDE, Problem
 from symbolic_sgd.algebra.matrices import Matrix
@@ -180,7 +179,7 @@ def mutant(sde: LimitingSDE, name: str) -> LimitingSDE:
     if "drift" not in MUTANTS[name](theorem):
         first, second, third = (outputs[term] for term in DRIFT_TERMS)
         outputs["drift"] = first + second + third
-    return LimitingSDE(with_program(sde.derivation, Program.of(outputs)))
+    return LimitingSDE(sde.derivation.with_program(Program.of(outputs)))
 
 
 def two_equations() -> Problem:

@@ -2,8 +2,6 @@
 
 from fractions import Fraction
 
-from with_program import with_program
-
 from symbolic_sgd import LimitingSDE
 from symbolic_sgd.algebra.program import Instruction, Output, Program
 
@@ -26,4 +24,4 @@ def scaled(program: Program, factors: dict[str, Fraction]) -> Program:
 
 def mutant(sde: LimitingSDE, **factors: Fraction) -> LimitingSDE:
     """The SDE with the terms named multiplied."""
-    return LimitingSDE(with_program(sde.derivation, scaled(sde.program, factors)))
+    return LimitingSDE(sde.derivation.with_program(scaled(sde.program, factors)))

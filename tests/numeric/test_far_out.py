@@ -10,7 +10,6 @@ import mpmath
 import numpy as np
 import pytest
 import sympy as sp
-from with_program import with_program
 from working_precision import working_digits
 
 import symbolic_sgd
@@ -212,7 +211,7 @@ def test_a_value_without_a_right_digit_fails(softplus):
         large = 1 + graph.call("exp", graph.symbol(w) / 4)
         return (node + large) - large if op == "symbol" and value == w else node
 
-    derivation = with_program(softplus.derivation, softplus.program.rewritten(spoiled))
+    derivation = softplus.derivation.with_program(softplus.program.rewritten(spoiled))
     rng = np.random.default_rng(0)
     checks = FloatErrors(points=4)(Witness.of(derivation, rng, 2), rng)
     assert {c.name: c.verdict for c in checks}["float64: diffusion, far out"] == "failed"

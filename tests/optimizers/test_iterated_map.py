@@ -9,7 +9,6 @@ import sympy as sp
 from graph_losses import random_problem
 from known_optimizers import OPTIMIZERS
 from map_identity import NoisyMap, derivatives, maps, slow_motion
-from with_program import with_program
 from working_precision import working_digits
 
 from symbolic_sgd import (
@@ -247,7 +246,7 @@ def wrong(sde, name, change):
     changed = outputs[name].scaled(change)
     outputs["drift"] = outputs["drift"] + changed - outputs[name]
     outputs[name] = changed
-    return with_program(sde.derivation, Program.of(outputs))
+    return sde.derivation.with_program(Program.of(outputs))
 
 
 @pytest.mark.parametrize(

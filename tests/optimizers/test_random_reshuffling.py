@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
-from with_program import with_program
 
 from symbolic_sgd import (
     SGD,
@@ -322,7 +321,7 @@ def test_wrong_formulas_are_rejected(name):
             return {"noise_curvature_drift": changed, "drift": drift}
     else:
         terms = change()
-    mutant = LimitingSDE(with_program(right.derivation, _with(right.derivation.program, terms)))
+    mutant = LimitingSDE(right.derivation.with_program(_with(right.derivation.program, terms)))
     for method in (OwnIteration(), LiteralRoad()):
         assert verify(right, checks=(method,), rng=0).passed
         assert not verify(mutant, checks=(method,), rng=0).passed, type(method).__name__

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import sympy as sp
 from graph_losses import random_problem
-from with_program import with_program
 
 from symbolic_sgd import (
     SAM,
@@ -140,7 +139,7 @@ def test_wrong_formulas_are_rejected():
     right = derive_limiting_sde(TWO, optimizer=SAM(R(1, 64)))
     for other in (SAM(), SAM(R(1, 32)), NormalizedGD(), RootLoss()):
         wrong = derive_limiting_sde(TWO, optimizer=other)
-        mutant = LimitingSDE(with_program(right.derivation, wrong.derivation.program))
+        mutant = LimitingSDE(right.derivation.with_program(wrong.derivation.program))
         assert not verify(mutant, checks=(LiteralRoad(),), rng=0).passed
 
 

@@ -7,7 +7,6 @@ from math import comb
 import numpy as np
 import pytest
 import sympy as sp
-from with_program import with_program
 
 from symbolic_sgd import (
     LLVM,
@@ -308,7 +307,7 @@ def test_the_map_of_other_batches_is_rejected(b):
     graph = Graph()
     terms = other.derivation.program.on(graph)
     terms["tangent_noise"] = right.derivation.program.on(graph)["tangent_noise"]  # whose columns are others
-    mutant = LimitingSDE(with_program(right.derivation, Program.of(terms)))
+    mutant = LimitingSDE(right.derivation.with_program(Program.of(terms)))
     for method in (OwnIteration(), LiteralRoad()):
         assert verify(right, checks=(method,), rng=0).passed
         verdicts = {c.verdict for c in verify(mutant, checks=(method,), rng=0).checks}
