@@ -33,7 +33,7 @@ ROWS = (
 """Overparametrised linear models of n samples and D = 2d; UVᵀ of d×d and rank r, D = 2dr, M = d²; tanh networks of n samples, m units and d
 inputs, D = m(d + 1)."""
 
-WIDER = ("olm 10 25 dense", "olm 10 50 dense", "olm 10 100 dense", "olm 10 200 dense")
+WIDER = ("olm 10 15 dense", "olm 10 30 dense", "olm 10 60 dense", "olm 10 120 dense")
 LARGER = ("olm 5 12 dense", "olm 10 25 dense", "olm 20 50 dense", "olm 40 100 dense")
 COLUMNS = 8
 CHECKED = 2

@@ -41,7 +41,7 @@ POINTS = 4
 """How many points of Γ are found."""
 
 SCALES = (1.0, 0.4, 2.5, 0.1, 6.0)
-"""Standard deviations of the starts, one after the other; near a stated point, the first three are taken beside its size."""
+"""Standard deviations of the starts, tried one after the other; beside a stated point in units of `NEARBY`."""
 
 NEARBY = 0.1
 """Standard deviation of starts beside a stated point, relative to 1 + |x|."""

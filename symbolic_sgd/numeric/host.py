@@ -70,7 +70,11 @@ class HostBackend(Backend):
         return HostFunction(part, kernel, examined=doubt is not None, block=self.block)
 
     def compile_matrices(self, stages: MatrixStages, name: str, check: bool) -> Evaluation:
-        return HostMatrixFunction(stages, name, check, HostArrays(self.function))
+        return HostMatrixFunction(stages, name, check, HostArrays(self.stage))
+
+    def stage(self, lowered: Lowered) -> Callable[[np.ndarray], np.ndarray]:
+        """A scalar program between matrices, as a function of B rows; `function`, unless a back end has a shorter way to it."""
+        return self.function(lowered)
 
     def function(self, lowered: Lowered) -> Callable[[np.ndarray], np.ndarray]:
         """A bare program as a function of B rows, B×size, without any test of the points."""

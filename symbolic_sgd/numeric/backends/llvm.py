@@ -16,6 +16,7 @@ import numpy as np
 from symbolic_sgd.errors import BadInput, UnsupportedExpression
 from symbolic_sgd.numeric.backends.llvm_kernel import kernel_source
 from symbolic_sgd.numeric.backends.llvm_loop import loop_code
+from symbolic_sgd.numeric.backends.register_machine import NumPy
 from symbolic_sgd.numeric.backends.vector_code import c_library
 from symbolic_sgd.numeric.fused import Loop, LoopBackend
 from symbolic_sgd.numeric.lowering import Lowered, lower
@@ -26,6 +27,9 @@ SHARE = 1 << 18
 
 WORTH = 1 << 21
 """Operations that are worth another thread: handing over costs as much as some hundred thousands."""
+
+LONGEST_STAGE = 2000
+"""Steps of a scalar program between matrices up to which it is compiled: 20,000 take a minute, and the matrices cost more."""
 
 CACHED = 256
 """Compiled programs that are kept in memory."""
@@ -51,6 +55,9 @@ class LLVM(LoopBackend):
 
     def kernel(self, lowered: Lowered) -> "MachineCode":
         return MachineCode(compiled(lowered), lowered, self.threads)
+
+    def stage(self, lowered: Lowered) -> Callable[[np.ndarray], np.ndarray]:
+        return self.function(lowered) if len(lowered.steps) <= LONGEST_STAGE else NumPy().function(lowered)
 
     def loop(self, step: RandomStep) -> Loop:
         code, machine = compiled_loop(step), host()
