@@ -24,7 +24,9 @@ from symbolic_sgd.numeric.guard import check_points
 from symbolic_sgd.numeric.matrix_arrays import HostArrays
 from symbolic_sgd.numeric.matrix_terms import MatrixTerms
 from symbolic_sgd.problems.noise import GradientNoise, KnownCovariance
+from symbolic_sgd.theorem.derivation import PLAIN
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
+from symbolic_sgd.theorem.response import PLAIN_RESPONSE
 from symbolic_sgd.theorem.terms import DRIFT_TERMS, THEOREM
 
 SPREAD = 0.3
@@ -174,7 +176,7 @@ def verdict_of(error: float, doubt: float, tolerance: float) -> str:
     """Measured where the error is small enough; failed where it is not, beyond the doubts of what it is held against."""
     if error <= tolerance:
         return "measured"
-    return "undecided" if error <= 10 * doubt else "failed"
+    return "failed" if error > 10 * doubt else "undecided"
 
 
 def _points(witness: Witness, literal: LiteralMatrices, rng: np.random.Generator, further: int) -> np.ndarray:
@@ -208,10 +210,11 @@ def _scale(name: str, terms: LiteralTerms, noise: np.ndarray, x: np.ndarray) -> 
 
 
 def _second_derivative(stages: MatrixStages, x: np.ndarray, v: np.ndarray) -> np.ndarray:
-    """½∂²Φ[vvᵀ], by the terms of noise with the one column v."""
+    """½∂²Φ[vvᵀ], by the terms of noise with the one column v, for plain SGD: Φ is the limit of the gradient flow for every optimizer."""
     column = sp.Matrix([sp.Rational(Fraction(float(a)).limit_denominator(10)) for a in v])
     problem = replace(stages.problem, noise=GradientNoise(column))
-    terms = MatrixTerms(replace(stages, problem=problem, known=KnownCovariance()), x[None], HostArrays())
+    plain = replace(stages, problem=problem, known=KnownCovariance(), optimizer=PLAIN, response=PLAIN_RESPONSE)
+    terms = MatrixTerms(plain, x[None], HostArrays())
     return sum((terms.term(name)[0] for name in DRIFT_TERMS), start=np.zeros_like(x))
 
 

@@ -287,8 +287,9 @@ def test_it_is_verified(derived, name):
     assert max(c.error for c in certificate.checks) < 1e-10
 
 
-def test_the_flow_agrees(derived):
-    sde = derived["dense"]
+@pytest.mark.parametrize("optimizer", [SGD(), HeavyBall(friction=sp.Rational(1, 3))], ids=["sgd", "heavy ball"])
+def test_the_flow_agrees(optimizer):
+    sde = derive_limiting_sde(PROBLEMS["dense"](), optimizer=optimizer)
     checks = MatrixFlows()(Witness(sde.derivation, sde.derivation.points, 0, lambda: None), np.random.default_rng(1))
     assert [c.verdict for c in checks] == ["measured"] * 2 and max(c.error for c in checks) < 1e-7
 
