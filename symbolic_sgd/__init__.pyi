@@ -25,6 +25,9 @@ from symbolic_sgd.families.family import Family as Family
 from symbolic_sgd.families.matrix_family import MatrixFamily as MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise as AnyNoise
 from symbolic_sgd.families.noise import RedrawnLabels as RedrawnLabels
+from symbolic_sgd.function_space.induced import InducedRegularizer as InducedRegularizer
+from symbolic_sgd.function_space.matrix_norms import SchattenSum as SchattenSum
+from symbolic_sgd.function_space.stated import induced_regularizer as induced_regularizer
 from symbolic_sgd.numeric.backends import JAX as JAX
 from symbolic_sgd.numeric.backends import LLVM as LLVM
 from symbolic_sgd.numeric.backends import Exact as Exact

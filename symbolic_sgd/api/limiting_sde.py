@@ -11,7 +11,7 @@ import numpy as np
 import sympy as sp
 from sympy.printing.defaults import Printable
 
-from symbolic_sgd import api, charts, documents, families, numeric, printing, regularizer
+from symbolic_sgd import api, charts, documents, families, function_space, numeric, printing, regularizer
 from symbolic_sgd.algebra.as_read import reading
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
@@ -39,6 +39,7 @@ if TYPE_CHECKING:
     from symbolic_sgd.charts.chart_sde import ChartSDE
     from symbolic_sgd.checks.certificate import Certificate
     from symbolic_sgd.documents.document import Document, Figure
+    from symbolic_sgd.function_space.induced import InducedRegularizer
     from symbolic_sgd.numeric.callables import NumericFunctions
     from symbolic_sgd.numeric.feet import Foot
     from symbolic_sgd.regularizer.arc import RegularizerArc
@@ -370,6 +371,32 @@ class LimitingSDE(Printable):
     @cached_property
     def _regularizers(self) -> "list[Regularizer]":
         return []
+
+    def induced_regularizer(
+        self, predictor: Any, symbols: Any = None, *, regularizer: Any = None
+    ) -> "InducedRegularizer":
+        """R̂(β) = inf {R(x) : F(x) = β}: the regularizer in function space, "label noise minimises the ℓ₁ norm".
+
+        Args:
+            predictor: F, k functions of the parameters of which the loss is a function: [u*v], or a matrix U*V.T.
+            symbols: names of β_1 … β_k (default b, b1 …); a matrix of them for a matrix.
+            regularizer: another R than `sde.regularizer`.
+
+        Returns:
+            `.expression` in β or None, `.attainment`, `.evidence`, `.minimizer(values)`, `.numeric(values, starts=8)`.
+
+        Raises:
+            BadInput: a predictor that does not determine the loss, or a domain that is not one of signs of parameters.
+            NoClosedForm: there is no R. Undecided: it is not known whether there is.
+
+        >>> from symbolic_sgd import LabelNoise
+        >>> u, v, b = sp.symbols("u v b")
+        >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+        >>> sde.induced_regularizer([u*v], symbols=(b,)).expression
+        Abs(b)/2
+        """
+        noisy = "tangent_noise" not in self.derivation.zeros
+        return function_space.stated.of_derivation(self.derivation, predictor, symbols, regularizer, noisy=noisy)
 
     @cached_property
     def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:

@@ -1,0 +1,325 @@
+"""R̂(β) = inf {R(x) : F(x) = β}: found by the tiers below, verified at fresh β, and minimised by numbers wherever it is asked for."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.function_space.balance import by_balance
+from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
+from symbolic_sgd.function_space.convolution import by_frequencies
+from symbolic_sgd.function_space.fibre import Fibres
+from symbolic_sgd.function_space.matrix_norms import in_context, mpmath_context
+from symbolic_sgd.function_space.minimum import FibreMinimum, FibreSearch
+from symbolic_sgd.function_space.of_predictor import by_constancy
+from symbolic_sgd.function_space.one_constraint import by_eigenvalues
+from symbolic_sgd.function_space.points import by_points
+from symbolic_sgd.function_space.power_laws import by_shares
+from symbolic_sgd.function_space.products import by_factorisation
+from symbolic_sgd.function_space.torus import by_scaling
+
+TIERS: tuple[Callable[[Fibres], ClosedForm | None], ...] = (
+    by_constancy,
+    by_points,
+    by_scaling,
+    by_factorisation,
+    by_frequencies,
+    by_balance,
+    by_eigenvalues,
+)
+"""Adding a kind of argument means adding a row: the first that answers is believed, and verified."""
+
+VERIFIED = 24
+"""β at which a closed form is verified."""
+
+DIGITS = 50
+
+SEED = 2311
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What R̂ rests on.
+
+    Args:
+        status: "proved" (a lower bound by the statements, attained or approached as they say), "along orbits" (proved to be the infimum
+            along the orbits of the group only, of which a fibre may hold more than one), or "numeric" (no formula).
+        tier: the kind of argument; "" for none.
+        statements: the steps of the proof.
+        verified: fresh β at which F(x*) = β and R(x*) = R̂(β) held.
+        digits: to how many digits.
+    """
+
+    status: str
+    tier: str
+    statements: tuple[str, ...]
+    verified: int
+    digits: int
+
+    def __str__(self) -> str:
+        if self.status == "numeric":
+            return "numeric: no closed form was found; .numeric([…]) minimises R on the fibre of a β"
+        if self.status == "along orbits":
+            return "the infimum along each orbit of the scalings that leave F alone; a fibre may hold more than one: .numeric([…]) searches all of it"
+        checked = f"; attained at {self.verified} random β, to {self.digits} digits" if self.verified else ""
+        return f"{self.status} by {self.tier}{checked}"
+
+
+@dataclass(frozen=True)
+class InducedRegularizer:
+    """R̂(β) = inf {R(x) : F(x) = β}, what R says of the function that is learnt.
+
+    Args:
+        fibres: F and R.
+        expression: R̂ in β (a `Piecewise` where branches meet, ∞ where no x predicts β), or None.
+        invariant: the same value in x, on whose orbits it is constant; None where R̂ is not found by orbits.
+        attainment: whether the infimum is attained, and where.
+        evidence: what it rests on.
+        caveats: what has to be said with it.
+
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v, b = sp.symbols("u v b")
+    >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+    >>> found = derive_limiting_sde(problem).induced_regularizer([u*v], symbols=(b,))
+    >>> found.expression
+    Abs(b)/2
+    >>> print(found.attainment)
+    attained where u**2 = v**2
+    """
+
+    fibres: Fibres
+    expression: Any
+    invariant: Any
+    attainment: Attainment
+    evidence: Evidence
+    caveats: tuple[str, ...] = ()
+    _attain: Any = field(default=None, repr=False, compare=False)
+
+    @property
+    def symbols(self) -> tuple[sp.Symbol, ...]:
+        """β."""
+        return self.fibres.symbols
+
+    @property
+    def predictor(self) -> tuple[Any, ...]:
+        """F(x)."""
+        return self.fibres.predictor
+
+    @property
+    def regularizer(self) -> Any:
+        """R(x), as it was minimised."""
+        return self.fibres.regularizer
+
+    def minimizer(self, values: Sequence[Any], *, digits: int = 16) -> dict[sp.Symbol, sp.Expr]:
+        """A point x with F(x) = β and R(x) = R̂(β), from the proof.
+
+        Args:
+            values: β, k numbers.
+            digits: of the answer.
+
+        Raises:
+            BadInput: the infimum is not known to be attained, or the values are not k numbers.
+        """
+        beta = self._numbers(values)
+        if self._attain is None or self.fibres.constants:
+            raise BadInput(
+                f"no minimizer is known in closed form ({self.attainment}); .numeric(values) searches for one"
+            )
+        context = mpmath_context(digits + 10)
+        point = self._attain(context, _in_context(context, dict(zip(self.symbols, beta, strict=True))))
+        return {p: sp.Float(context.nstr(point[p], digits + 5), digits) for p in self.fibres.parameters}
+
+    def value(self, values: Sequence[Any], *, digits: int = 16) -> sp.Expr:
+        """R̂ at numbers β by the closed form, to so many digits.
+
+        Raises:
+            BadInput: there is no closed form, or the values are not k numbers.
+        """
+        if self.expression is None:
+            raise BadInput("there is no closed form in β; .numeric(values) minimises R on the fibre")
+        return sp.N(self.expression.subs(dict(zip(self.symbols, self._numbers(values), strict=True))), digits)
+
+    def numeric(self, values: Sequence[Any], *, starts: int = 8, rng: Any = 0) -> FibreMinimum:
+        """R̂ at numbers β by Newton's method on the fibre, from `starts` random points: an upper bound, without the closed form.
+
+        Args:
+            values: β, k numbers.
+            starts: descents.
+            rng: a seed or a NumPy generator.
+
+        Raises:
+            BadInput: the values are not k numbers.
+            Undecided: no point of the fibre was found.
+        """
+        if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+            raise BadInput(f"starts is {starts!r}; give a positive integer")
+        if self.fibres.constants:
+            raise BadInput(
+                f"numeric needs numbers for {', '.join(map(str, self.fibres.constants))}: state the problem with them"
+            )
+        beta = np.array([float(v) for v in self._numbers(values)])
+        return self._search.minimum(beta, starts, np.random.default_rng(rng))
+
+    @cached_property
+    def _search(self) -> FibreSearch:
+        return FibreSearch(self.fibres)
+
+    def _numbers(self, values: Sequence[Any]) -> list[Any]:
+        given = list(values) if isinstance(values, (list, tuple, np.ndarray)) else [values]
+        flat = [e for v in given for e in (v if isinstance(v, (list, tuple, np.ndarray)) else [v])]
+        if len(flat) != len(self.symbols):
+            raise BadInput(
+                f"{len(flat)} values for the {len(self.symbols)} entries of β: {', '.join(map(str, self.symbols))}"
+            )
+        numbers = [
+            sp.nsimplify(v, rational=True) if isinstance(v, float) else sp.sympify(v, strict=True)
+            for v in (e.item() if isinstance(e, np.generic) else e for e in flat)
+        ]
+        if any(not n.is_number or not n.is_finite or n.is_real is False for n in numbers):
+            raise BadInput(f"β = {values!r} is no list of real numbers")
+        return numbers
+
+    def __str__(self) -> str:
+        left = f"R̂({', '.join(map(str, self.symbols))})"
+        if self.expression is not None:
+            head = f"{left} = {self.expression}"
+        elif self.invariant is not None:
+            head = f"{left}: no closed form in β was found; along an orbit the infimum is {self.invariant}"
+        else:
+            head = f"{left}: no closed form was found"
+        return "\n".join([head, f"  {self.attainment}", f"  {self.evidence}", *(f"  {c}" for c in self.caveats)])
+
+    def __repr__(self) -> str:
+        return f"InducedRegularizer({self.expression}; {self.evidence})"
+
+    def _repr_latex_(self) -> str | None:
+        shown = self.expression if self.expression is not None else self.invariant
+        names = ", ".join(sp.latex(s) for s in self.symbols)
+        return None if shown is None else rf"$\displaystyle \hat R({names}) = {sp.latex(shown)}$"
+
+
+def induced(fibres: Fibres, caveats: tuple[str, ...] = ()) -> InducedRegularizer:
+    """R̂ of these fibres."""
+    form = closed_form(fibres)
+    if form is None:
+        nothing = Attainment("unknown", "whether the infimum is attained is not known")
+        return InducedRegularizer(fibres, None, None, nothing, Evidence("numeric", "", (), 0, 0), caveats)
+    verified = _verified(fibres, form)
+    expression = form.expression
+    if expression is not None and form.condition:
+        expression = sp.Piecewise((expression, sp.And(*form.condition)), (sp.oo, True))
+    status = "proved" if expression is not None else "along orbits"
+    evidence = Evidence(status, form.tier, form.bound, verified, DIGITS if verified else 0)
+    return InducedRegularizer(fibres, expression, form.invariant, form.attainment, evidence, caveats, form.attain)
+
+
+def closed_form(fibres: Fibres) -> ClosedForm | None:
+    """By the first tier that answers; else by blocks that share nothing, and by shares of a single β."""
+    along_orbits: ClosedForm | None = None
+    for tier in TIERS:
+        found = tier(fibres)
+        if found is not None and found.expression is not None:
+            return found
+        along_orbits = along_orbits or found
+    if fibres.logarithm is not None:
+        return along_orbits
+    blocks = fibres.blocks()
+    whole = _by_blocks(blocks) if len(blocks) > 1 else by_shares(fibres, closed_form)
+    return whole or along_orbits
+
+
+def _by_blocks(blocks: Sequence[Fibres]) -> ClosedForm | None:
+    """R̂ as the sum of those of parts that share no parameter."""
+    solved = [closed_form(block) for block in blocks]
+    forms = [form for form in solved if form is not None and form.expression is not None]
+    if len(forms) < len(blocks):
+        return None
+    first = next((f.attainment for f in forms if f.attainment.kind != "attained"), None)
+    words = "; ".join(dict.fromkeys(f.attainment.words for f in forms))
+    attain = _Together(tuple(forms)) if all(f.attain for f in forms) else None
+    return ClosedForm(
+        sp.Add(*[f.expression for f in forms]),
+        "separate parts (" + ", ".join(dict.fromkeys(f.tier for f in forms)) + ")",
+        ("R and F are sums over parts that share no parameters", *dict.fromkeys(s for f in forms for s in f.bound)),
+        attain,
+        first or Attainment("attained", words),
+        tuple(dict.fromkeys(c for f in forms for c in f.condition)),
+    )
+
+
+@dataclass(frozen=True)
+class _Together:
+    forms: tuple[ClosedForm, ...]
+
+    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+        point: dict[sp.Symbol, Any] = {}
+        for form in self.forms:
+            assert form.attain is not None
+            point |= form.attain(context, beta)
+        return point
+
+
+# --- verification ---------------------------------------------------------------------------------
+
+
+def _in_context(context: Any, values: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    return {s: in_context(context, v, {}) for s, v in values.items()}
+
+
+class ClosedFormFails(AssertionError):
+    """A closed form is not what its proof says: a mistake of this program."""
+
+
+def _verified_at_constants(fibres: Fibres, form: ClosedForm, rng: np.random.Generator) -> int:
+    """The same where letters stay in the formula: with numbers for them, the formula is what is found with these numbers from the start."""
+    numbers = {s: sp.Rational(int(rng.integers(20, 200)), 97) for s in fibres.constants}
+    special = fibres.at(numbers)
+    again = closed_form(special)
+    if again is None or form.expression is None or again.expression is None:
+        return 0
+    for _ in range(VERIFIED):
+        x = {
+            p: fibres.signs.get(p, int(rng.choice([-1, 1]))) * sp.Rational(int(rng.integers(20, 200)), 97)
+            for p in fibres.parameters
+        }
+        beta = {s: sp.sympify(f).xreplace(x) for s, f in zip(special.symbols, special.predictor, strict=True)}
+        apart = sp.N(form.expression.subs(numbers).subs(beta) - again.expression.subs(beta), DIGITS)
+        if abs(apart) > sp.Float(10) ** (3 - DIGITS) * (1 + abs(sp.N(again.expression.subs(beta)))):
+            raise ClosedFormFails(f"with {numbers} the formula is off by {apart} at β = {beta}")
+    return _verified(special, again)
+
+
+def _verified(fibres: Fibres, form: ClosedForm) -> int:
+    """F(x*) = β, R(x*) = R̂(β) and R(x) ≥ R̂(β) at fresh β = F(x): how many there were with a known x*."""
+    rng, count = np.random.default_rng(SEED), 0
+    if fibres.constants:
+        return _verified_at_constants(fibres, form, rng)
+    context = mpmath_context(DIGITS + 15)
+    shown = form.expression if form.expression is not None else None
+    for _ in range(VERIFIED):
+        x = {
+            p: fibres.signs.get(p, int(rng.choice([-1, 1]))) * sp.Rational(int(rng.integers(20, 200)), 97)
+            for p in fibres.parameters
+        }
+        beta = {s: sp.sympify(f).xreplace(x) for s, f in zip(fibres.symbols, fibres.predictor, strict=True)}
+        here = sp.N(fibres.regularizer.xreplace(x), DIGITS + 5)
+        least = sp.N((shown.subs(beta) if shown is not None else form.invariant.xreplace(x)), DIGITS + 5)
+        if least > here + abs(here) * sp.Float(10) ** (5 - DIGITS):
+            raise ClosedFormFails(f"R = {here} < R̂ = {least} at {x}")
+        if form.attain is not None:
+            point = form.attain(context, _in_context(context, beta))
+            at = {p: sp.Float(context.nstr(point[p], DIGITS + 12), DIGITS + 12) for p in fibres.parameters}
+            apart = [
+                sp.N(sp.sympify(f).xreplace(at) - beta[s], DIGITS)
+                for s, f in zip(fibres.symbols, fibres.predictor, strict=True)
+            ]
+            values = [*apart, sp.N(fibres.regularizer.xreplace(at) - least, DIGITS)]
+            scale = 1 + abs(least) + max(abs(sp.N(b)) for b in beta.values())
+            if any(abs(e) > scale * sp.Float(10) ** (-DIGITS) * 1000 for e in values):
+                raise ClosedFormFails(f"at β = {beta}: {[sp.N(e, 5) for e in values]} are not zero")
+            count += 1
+    return count
