@@ -56,7 +56,7 @@ def by_balance(fibres: Fibres) -> ClosedForm | None:
         return None
     sizes = {b: sp.Dummy(b.name, positive=True) for b in fibres.symbols}
     point = {p: e for b, m in zip(fibres.symbols, monomials, strict=True) for p, e in m.balanced(sizes[b]).items()}
-    values = [sp.powdenest(sp.expand(t.xreplace(point)), force=True) for t in orbit.terms]
+    values: list[Any] = [sp.powdenest(sp.expand(t.xreplace(point)), force=True) for t in orbit.terms]
     for i in range(orbit.torus.rows):
         slope = sp.Add(*[e[i] * v for e, v in zip(orbit.exponents, values, strict=True)])
         if sp.simplify(slope) != 0:

@@ -26,10 +26,10 @@ def convolution_of(fibres: Fibres) -> Convolution | None:
         return None
     first = fibres.parameters[0]
     entries = [sp.expand(f) for f in fibres.predictor]
-    right = tuple(sp.diff(f, first) for f in entries)
+    right: Any = tuple(sp.diff(f, first) for f in entries)
     if any(v not in fibres.parameters for v in right):
         return None
-    left = tuple(sp.diff(f, right[0]) for f in entries)
+    left: Any = tuple(sp.diff(f, right[0]) for f in entries)
     if len({*left, *right}) != 2 * d or {*left, *right} != set(fibres.parameters):
         return None
     own = [sp.Add(*[left[i] * right[(k - i) % d] for i in range(d)]) for k in range(d)]

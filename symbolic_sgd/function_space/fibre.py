@@ -48,7 +48,7 @@ class Fibres:
     def constants(self) -> tuple[sp.Symbol, ...]:
         """Letters that are no parameters."""
         held = sp.Tuple(self.regularizer, *self.predictor).free_symbols - set(self.parameters)
-        return tuple(sorted(held, key=str))
+        return tuple(sorted((s for s in held if isinstance(s, sp.Symbol)), key=str))
 
     def at(self, values: Mapping[sp.Symbol, Any]) -> "Fibres":
         """With numbers for constants."""

@@ -64,7 +64,10 @@ class Evidence:
         if self.status == "numeric":
             return "numeric: no closed form was found; .numeric([…]) minimises R on the fibre of a β"
         if self.status == "along orbits":
-            return "the infimum along each orbit of the scalings that leave F alone; a fibre may hold more than one: .numeric([…]) searches all of it"
+            return (
+                "the infimum along each orbit of the scalings that leave F alone, of which a fibre may hold more than one; .numeric([…]) "
+                "searches all of it"
+            )
         checked = f"; attained at {self.verified} random β, to {self.digits} digits" if self.verified else ""
         return f"{self.status} by {self.tier}{checked}"
 

@@ -6,13 +6,13 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.translation import SymbolicMatrix
+
 LARGEST_CHAIN = 6
 """Factors of a product."""
 
 
-def factors(
-    matrix: sp.ImmutableDenseMatrix, parameters: Sequence[sp.Symbol]
-) -> tuple[sp.ImmutableDenseMatrix, ...] | None:
+def factors(matrix: SymbolicMatrix, parameters: Sequence[sp.Symbol]) -> tuple[SymbolicMatrix, ...] | None:
     """(W_L, …, W_1) with F = W_L ⋯ W_1, all their entries different parameters; None where F is no such product of L ≥ 2."""
     trained = set(parameters)
     found = _peeled(matrix.applyfunc(sp.expand), trained, LARGEST_CHAIN)
@@ -27,7 +27,7 @@ def factors(
     return tuple(found) if (product - matrix).applyfunc(sp.expand).is_zero_matrix else None
 
 
-def _peeled(matrix: Any, trained: set[sp.Symbol], most: int) -> list[sp.ImmutableDenseMatrix] | None:
+def _peeled(matrix: Any, trained: set[sp.Symbol], most: int) -> list[SymbolicMatrix] | None:
     if all(e in trained for e in matrix):
         return [sp.ImmutableDenseMatrix(matrix)]
     if most == 0:
@@ -46,7 +46,7 @@ def _peeled(matrix: Any, trained: set[sp.Symbol], most: int) -> list[sp.Immutabl
     return None
 
 
-def _right_factor(matrix: Any, trained: set[sp.Symbol]) -> tuple[sp.Matrix, sp.Matrix] | None:
+def _right_factor(matrix: Any, trained: set[sp.Symbol]) -> tuple[SymbolicMatrix, SymbolicMatrix] | None:
     """(G, W) with F = GW, the entries of W parameters that stand in one column each."""
     if matrix.cols < 2:
         return None
@@ -82,7 +82,7 @@ class SignedSquares:
     signs: tuple[int, ...]
 
 
-def signed_squares(matrix: sp.ImmutableDenseMatrix, parameters: Sequence[sp.Symbol]) -> SignedSquares | None:
+def signed_squares(matrix: SymbolicMatrix, parameters: Sequence[sp.Symbol]) -> SignedSquares | None:
     """F, where it is such a sum in d ≥ 2 dimensions."""
     d = matrix.rows
     if d < 2 or matrix.cols != d or matrix != matrix.T:

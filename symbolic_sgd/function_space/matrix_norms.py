@@ -27,8 +27,9 @@ class SchattenSum(sp.Function):
     nargs = (2, 4)
 
     @classmethod
-    def eval(cls, matrix: Any, power: Any, *weights: Any) -> Any:
+    def eval(cls, *args: Any) -> Any:
         """Mutable matrices become immutable ones; diagonal weights are multiplied in; a 1×1 matrix is a modulus."""
+        matrix, power, *weights = args
         given = (matrix, *weights)
         if any(isinstance(m, sp.MatrixBase) and not isinstance(m, sp.ImmutableDenseMatrix) for m in given):
             fixed, *others = map(sp.ImmutableDenseMatrix, given)
@@ -45,6 +46,10 @@ class SchattenSum(sp.Function):
     def matrix(self) -> Any:
         """M."""
         return self.args[0]
+
+    @property
+    def _matrices(self) -> tuple[Any, ...]:
+        return (self.args[0], *self.args[2:])
 
     @property
     def power(self) -> Any:
@@ -74,7 +79,7 @@ class SchattenSum(sp.Function):
             return None
         digits = int(prec / 3.3219) + 5
         context = mpmath_context(digits)
-        matrix, *weights = (matrix_in_context(context, m) for m in (self.matrix, *self.args[2:]))
+        matrix, *weights = (matrix_in_context(context, m) for m in self._matrices)
         if weights:
             left, right = (square_roots(context, w)[0] for w in weights)
             matrix = left * matrix * right
@@ -83,7 +88,7 @@ class SchattenSum(sp.Function):
         return sp.Float(context.nstr(total, digits), dps=digits)._eval_evalf(prec)
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
-        matrix, *weights = map(printer._print, (self.matrix, *self.args[2:]))
+        matrix, *weights = map(printer._print, self._matrices)
         inner = matrix if not weights else rf"{weights[0]}^{{1/2}} {matrix} {weights[1]}^{{1/2}}"
         body = (
             rf"\left\lVert {inner} \right\rVert_*"
@@ -93,7 +98,7 @@ class SchattenSum(sp.Function):
         return body if exp is None else rf"{{\left({body}\right)}}^{{{exp}}}"
 
     def _sympystr(self, printer: Any) -> str:
-        matrix, *weights = (str(m.tolist()) for m in (self.matrix, *self.args[2:]))
+        matrix, *weights = (str(m.tolist()) for m in self._matrices)
         inner = matrix if not weights else f"{weights[0]}^½ {matrix} {weights[1]}^½"
         return f"‖{inner}‖_*" if self.power == 1 else f"Σσ({inner})^({printer._print(self.power)})"
 

@@ -47,7 +47,8 @@ class FibreMinimum:
         return sum(abs(v - self.value) <= 1e-6 * (1 + abs(self.value)) for v in self.values)
 
     def __str__(self) -> str:
-        return f"R̂ ≈ {self.value:.12g}: the least of {len(self.values)} starts, {self.agreeing} of which end there (a local minimum; no proof)"
+        ends = f"the least of {len(self.values)} starts, {self.agreeing} of which end there"
+        return f"R̂ ≈ {self.value:.12g}: {ends} (a local minimum; no proof)"
 
 
 class Landscape:

@@ -127,7 +127,7 @@ def _of_noise(
 ) -> tuple[tuple[Expression, ...], tuple[Expression, Expression] | None] | None:
     """(terms, logarithm) by what the noise and the optimizer are; None where R is none of these."""
     parameters = trained_parameters(derivation)
-    slopes = [[sp.diff(f, p) for p in parameters] for f in levels]
+    slopes = [[_slope(f, p) for p in parameters] for f in levels]
     squares = [
         sp.Add(*[w * row[j] ** 2 for w, row in zip(weights, slopes, strict=True)]) for j in range(len(parameters))
     ]
@@ -151,6 +151,12 @@ def _of_noise(
     return None
 
 
+def _slope(level: Expression, parameter: sp.Symbol) -> Expression:
+    """∂_p f; over one denominator where f is no polynomial, so that what cancels does."""
+    slope = sp.diff(level, parameter)
+    return slope if slope.is_polynomial() else sp.factor(sp.together(slope))
+
+
 def _product(weights: Sequence[Expression], slopes: Sequence[Sequence[Expression]], i: int, j: int) -> Expression:
     return sp.Add(*[w * row[i] * row[j] for w, row in zip(weights, slopes, strict=True)])
 
@@ -160,7 +166,7 @@ def _squared_minors(slopes: Sequence[Sequence[Expression]], m: int) -> tuple[Exp
     count = len(slopes[0])
     if comb(count, m) > LARGEST_MINORS:
         return None
-    matrix = sp.Matrix(slopes)
+    matrix: Any = sp.Matrix(slopes)
     minors = (
         sp.factor_terms(sp.expand(matrix[:, list(c)].det(method="berkowitz"))) for c in combinations(range(count), m)
     )
@@ -169,7 +175,7 @@ def _squared_minors(slopes: Sequence[Sequence[Expression]], m: int) -> tuple[Exp
 
 def _symmetric_function(slopes: Sequence[Sequence[Expression]], m: int) -> tuple[Expression, ...] | None:
     """e_m of the eigenvalues of FᵀF where gradients are dependent, as monomials that are squares; None where some are not."""
-    matrix = sp.Matrix(slopes)
+    matrix: Any = sp.Matrix(slopes)
     symbols = sorted(matrix.free_symbols, key=str)
     if matrix.cols > LARGEST_POLYNOMIAL or not all(e.is_polynomial(*symbols) for e in matrix):
         return None
@@ -187,7 +193,7 @@ def _agrees(derivation: Derivation, natural: Natural) -> bool:
     """
     if isinstance(derivation.optimizer, SlowSecondMoments):
         return True  # quasi_static_regularizer is the same formula with the entries of ∇²L
-    total = sp.Add(*natural.terms)
+    total, proportion = sp.Add(*natural.terms), sp.sympify(derivation.proportion or 0)
     spectrum = []
     for point in derivation.points:
         at: Mapping[Any, Any] = {s: sp.Float(mp.nstr(v, 60), 60) for s, v in point.items()}
@@ -195,5 +201,5 @@ def _agrees(derivation: Derivation, natural: Natural) -> bool:
         trace = sp.N(hessian.trace(), 50)
         value = sp.N(total.xreplace(dict(at)), 50)
         if natural.logarithm is None:
-            spectrum.append(value / (sp.N(derivation.proportion.xreplace(dict(at)), 50) / 4 * trace))
+            spectrum.append(value / (sp.N(proportion.xreplace(dict(at)), 50) / 4 * trace))
     return all(abs(ratio - 1) < sp.Float(10) ** -40 for ratio in spectrum)

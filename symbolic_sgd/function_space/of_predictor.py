@@ -15,6 +15,8 @@ LARGEST = 200
 def as_function_of_predictor(total: Any, fibres: Fibres) -> Any:
     """A polynomial p with total = p(F), as an expression in β, or None: linear algebra in the coefficients."""
     trained = fibres.parameters
+    if not sp.sympify(total).free_symbols & set(trained):
+        return total
     if not all(sp.sympify(e).is_polynomial(*trained) for e in (total, *fibres.predictor)):
         return None
     degrees = [sp.Poly(f, *trained).total_degree() for f in fibres.predictor]
@@ -37,7 +39,7 @@ def as_function_of_predictor(total: Any, fibres: Fibres) -> Any:
     answer = sp.linsolve((matrix, right), *unknown)
     if answer == sp.S.EmptySet:
         return None
-    (coefficients,) = answer
+    coefficients: Any = next(iter(answer))
     fixed = [c.xreplace(dict.fromkeys(unknown, sp.S.Zero)) for c in coefficients]
     return sp.Add(*[a * sp.Mul(*[fibres.symbols[k] for k in c]) for a, c in zip(fixed, chosen, strict=True)])
 

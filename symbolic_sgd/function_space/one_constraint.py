@@ -6,6 +6,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.matrix_norms import matrix_in_context
@@ -14,7 +15,7 @@ LARGEST = 8
 """Parameters."""
 
 
-def quadratic_form(expression: Any, parameters: tuple[sp.Symbol, ...]) -> sp.Matrix | None:
+def quadratic_form(expression: Any, parameters: tuple[sp.Symbol, ...]) -> SymbolicMatrix | None:
     """Q with expression = xᵀQx, Q symmetric and rational."""
     if not sp.sympify(expression).is_polynomial(*parameters):
         return None
@@ -33,7 +34,7 @@ def by_eigenvalues(fibres: Fibres) -> ClosedForm | None:
         return None
     factor = q.cholesky().inv()
     turned = sp.ImmutableDenseMatrix(sp.simplify(factor * g * factor.T))
-    roots = (
+    roots: Any = (
         sorted(turned.charpoly().all_roots(), key=lambda r: sp.N(r, 60))
         if turned.charpoly().domain.is_QQ or turned.charpoly().domain.is_ZZ
         else None

@@ -121,7 +121,7 @@ def _power_law(form: ClosedForm, symbol: sp.Symbol, sign: int) -> PowerLaw | Non
     size = sp.Dummy("beta", positive=True)
     if any(condition.subs(symbol, sign * size) == sp.false for condition in form.condition):
         return PowerLaw(sp.oo, sp.S.One)
-    value = sp.powdenest(form.expression.subs(symbol, sign * size), force=True)
+    value: Any = sp.powdenest(form.expression.subs(symbol, sign * size), force=True)
     value = sp.simplify(value)
     if value == sp.oo:
         return PowerLaw(sp.oo, sp.S.One)
@@ -157,7 +157,10 @@ def shared(laws: Sequence[PowerLaw], size: sp.Symbol) -> Shares | None:
         high = cheap.share(context, beta - most) if beta > most else [context.mpf(0)] * len(laws)
         return [a + b for a, b in zip(low, high, strict=True)]
 
-    words = f"the parts with power {p} take all up to β = {threshold}, where their slope is that of the part with power 1, which takes the rest"
+    words = (
+        f"the parts with power {p} take all up to β = {threshold}, where their slope is that of the part with power 1, which takes the "
+        "rest"
+    )
     return Shares(((threshold, whole * size**p), (sp.oo, sp.expand(beyond))), share, words)
 
 

@@ -7,13 +7,14 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.layers import SignedSquares, factors, signed_squares
 from symbolic_sgd.function_space.matrix_norms import matrix_in_context, square_roots, weighted
 from symbolic_sgd.function_space.one_constraint import quadratic_form
 
-Matrix = sp.ImmutableDenseMatrix
+Matrix: Any = sp.ImmutableDenseMatrix
 
 
 def by_factorisation(fibres: Fibres) -> ClosedForm | None:
@@ -32,7 +33,7 @@ def by_factorisation(fibres: Fibres) -> ClosedForm | None:
 # --- two factors ----------------------------------------------------------------------------------
 
 
-def norm_power(expression: Any, vector: Sequence[sp.Symbol]) -> tuple[Matrix, Any] | None:
+def norm_power(expression: Any, vector: Sequence[sp.Symbol]) -> tuple[SymbolicMatrix, Any] | None:
     """(C, q) with expression = (xᵀCx)^{q/2}, C positive definite."""
     coefficient, rest = sp.sympify(expression).as_independent(*vector, as_Add=False)
     base, power = rest.as_base_exp() if rest.is_Pow and not rest.exp.is_Integer else (rest, sp.S.One)
@@ -43,11 +44,11 @@ def norm_power(expression: Any, vector: Sequence[sp.Symbol]) -> tuple[Matrix, An
     return (form, 2 * power) if form.is_positive_semidefinite and any(form) else None
 
 
-def _of_pair(fibres: Fibres, left: Matrix, right: Matrix) -> ClosedForm | None:
+def _of_pair(fibres: Fibres, left: SymbolicMatrix, right: SymbolicMatrix) -> ClosedForm | None:
     """R = Σ_k (u_kᵀCu_k)^{q/2} + (v_kᵀBv_k)^{q/2} for the columns of U and V, q ≤ 2."""
     rank = left.cols
     whole = sp.expand(fibres.total)
-    forms: list[tuple[Matrix, Any] | None] = []
+    forms: list[tuple[SymbolicMatrix, Any] | None] = []
     rebuilt = sp.S.Zero
     for k in range(rank):
         for vector in (list(left[:, k]), list(right[k, :])):
@@ -90,11 +91,12 @@ def _of_pair(fibres: Fibres, left: Matrix, right: Matrix) -> ClosedForm | None:
 
 SINGULAR = Attainment(
     "unknown",
-    "the infimum is approached as C and B become singular (C + ε, B + ε for ε → 0), and need not be attained: some directions of β cost nothing",
+    "the infimum is approached as C and B become singular (C + ε, B + ε for ε → 0), and need not be attained: some directions of β cost "
+    "nothing",
 )
 
 
-def _regular(*metrics: Matrix) -> bool:
+def _regular(*metrics: SymbolicMatrix) -> bool:
     return all(metric.is_positive_definite for metric in metrics)
 
 
@@ -102,7 +104,7 @@ def _power(q: Any) -> str:
     return "²" if q == 2 else "" if q == 1 else f"^({q})"
 
 
-def _plain(matrix: Matrix) -> str:
+def _plain(matrix: SymbolicMatrix) -> str:
     """A metric in words: a multiple of I, a diagonal, or its rows."""
     if matrix.is_diagonal():
         diagonal = list(matrix.diagonal())
@@ -138,17 +140,17 @@ def _decomposed(context: Any, matrix: Any, rank: int) -> tuple[Any, list[Any], A
     return padded(left), [s[k] if k < n else context.mpf(0) for k in range(rank)], padded(right)
 
 
-def _named(factor: Matrix, values: Any) -> dict[sp.Symbol, Any]:
+def _named(factor: SymbolicMatrix, values: Any) -> dict[sp.Symbol, Any]:
     return {factor[i, j]: values[i, j] for i in range(factor.rows) for j in range(factor.cols)}
 
 
 @dataclass(frozen=True)
 class _Pair:
     fibres: Fibres
-    left: Matrix
-    right: Matrix
-    c: Matrix
-    b: Matrix
+    left: SymbolicMatrix
+    right: SymbolicMatrix
+    c: SymbolicMatrix
+    b: SymbolicMatrix
 
     def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         c_half, c_inverse = square_roots(context, matrix_in_context(context, self.c))
@@ -162,7 +164,7 @@ class _Pair:
 # --- more factors ---------------------------------------------------------------------------------
 
 
-def _of_chain(fibres: Fibres, chain: tuple[Matrix, ...]) -> ClosedForm | None:
+def _of_chain(fibres: Fibres, chain: tuple[SymbolicMatrix, ...]) -> ClosedForm | None:
     """R = Σ_l ‖C^½ W_L ⋯ W_{l+1}‖² ‖W_{l−1} ⋯ W_1 B^½‖²."""
     metrics = _metrics(fibres.total, chain)
     if metrics is None:
@@ -196,7 +198,7 @@ def _of_chain(fibres: Fibres, chain: tuple[Matrix, ...]) -> ClosedForm | None:
     )
 
 
-def _length(c: Matrix | None, chain: Sequence[Matrix], b: Matrix | None) -> Any:
+def _length(c: SymbolicMatrix | None, chain: Sequence[SymbolicMatrix], b: SymbolicMatrix | None) -> Any:
     """‖C^½ Π W‖² or ‖Π W B^½‖²; of no factors tr C or tr B."""
     if not chain:
         return (c if c is not None else b).trace()  # pyright: ignore[reportOptionalMemberAccess]
@@ -204,7 +206,7 @@ def _length(c: Matrix | None, chain: Sequence[Matrix], b: Matrix | None) -> Any:
     return (product.T * c * product).trace() if c is not None else (product * b * product.T).trace()
 
 
-def _metrics(total: Any, chain: tuple[Matrix, ...]) -> tuple[Matrix, Matrix] | None:
+def _metrics(total: Any, chain: tuple[SymbolicMatrix, ...]) -> tuple[SymbolicMatrix, SymbolicMatrix] | None:
     """C and B, read off the terms without W_1 and without W_L, where the factors between have one entry that is 1."""
     between = {e: sp.Integer(int(i == 0)) for factor in chain[1:-1] for i, e in enumerate(factor)}
     last, first = chain[0], chain[-1]
@@ -226,9 +228,9 @@ def _metrics(total: Any, chain: tuple[Matrix, ...]) -> tuple[Matrix, Matrix] | N
 @dataclass(frozen=True)
 class _Chain:
     fibres: Fibres
-    chain: tuple[Matrix, ...]
-    c: Matrix
-    b: Matrix
+    chain: tuple[SymbolicMatrix, ...]
+    c: SymbolicMatrix
+    b: SymbolicMatrix
 
     def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         c, b = matrix_in_context(context, self.c), matrix_in_context(context, self.b)
@@ -296,7 +298,7 @@ def _of_squares(fibres: Fibres, squares: SignedSquares) -> ClosedForm | None:
 class _Squares:
     fibres: Fibres
     squares: SignedSquares
-    q: Matrix
+    q: SymbolicMatrix
 
     def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         half, inverse = square_roots(context, matrix_in_context(context, self.q))

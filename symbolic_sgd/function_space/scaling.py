@@ -8,6 +8,8 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.translation import SymbolicMatrix
+
 
 class NotHomogeneous(Exception):
     """An expression has no weight."""
@@ -23,16 +25,16 @@ class Weight:
     """
 
     form: sp.ImmutableDenseMatrix
-    conditions: tuple[sp.ImmutableDenseMatrix, ...]
+    conditions: tuple[SymbolicMatrix, ...]
 
 
 def weight_of(expression: Any, parameters: Sequence[sp.Symbol]) -> Weight:
     """How an expression scales, by how it is written: sums need terms of one weight, functions arguments of weight 0."""
     zero = sp.ImmutableDenseMatrix.zeros(1, len(parameters))
     places = {p: i for i, p in enumerate(parameters)}
-    conditions: list[sp.ImmutableDenseMatrix] = []
+    conditions: list[SymbolicMatrix] = []
 
-    def read(e: Any) -> sp.ImmutableDenseMatrix:
+    def read(e: Any) -> SymbolicMatrix:
         if e in places:
             return sp.ImmutableDenseMatrix(1, len(parameters), lambda _, j: sp.Integer(int(j == places[e])))
         if not e.free_symbols & places.keys():
@@ -53,9 +55,9 @@ def weight_of(expression: Any, parameters: Sequence[sp.Symbol]) -> Weight:
     return Weight(read(expression), tuple(dict.fromkeys(c for c in conditions if any(c))))
 
 
-def scalings(invariants: Iterable[Any], parameters: Sequence[sp.Symbol]) -> sp.ImmutableDenseMatrix:
+def scalings(invariants: Iterable[Any], parameters: Sequence[sp.Symbol]) -> SymbolicMatrix:
     """All w, as rows of integers, under which every invariant has weight 0."""
-    rows: list[sp.ImmutableDenseMatrix] = []
+    rows: list[SymbolicMatrix] = []
     for expression in invariants:
         weight = weight_of(expression, parameters)
         rows.extend([weight.form, *weight.conditions])
@@ -73,7 +75,7 @@ def _whole(vector: list[Any]) -> list[Any]:
     return [sp.Integer(e // common) for e in whole]
 
 
-def weights_of(expression: Any, parameters: Sequence[sp.Symbol], torus: sp.ImmutableDenseMatrix) -> tuple[Any, ...]:
+def weights_of(expression: Any, parameters: Sequence[sp.Symbol], torus: SymbolicMatrix) -> tuple[Any, ...]:
     """The weights of an expression under each row of a torus.
 
     Raises:
@@ -97,12 +99,18 @@ def homogeneous_parts(
         return [(weights_of(expression, parameters, torus), expression)]
     except NotHomogeneous:
         expanded = sp.expand(expression)
-        if not expanded.is_Add or not all(_never_negative(t, parameters) for t in expanded.args):
+        if not expanded.is_Add or not all(never_negative(t, parameters) for t in expanded.args):
             raise
         return [(weights_of(t, parameters, torus), t) for t in expanded.args]
 
 
-def _never_negative(term: Any, parameters: Sequence[sp.Symbol]) -> bool:
-    """Whether a product is a positive number times even powers, moduli and the like."""
-    real = {p: sp.Dummy(p.name, real=True) for p in parameters}
-    return bool(term.xreplace(real).is_nonnegative)
+def never_negative(e: Any, parameters: Sequence[sp.Symbol]) -> bool:
+    """Whether an expression in real parameters is nowhere negative, where it is defined, by how it is written."""
+    if not e.free_symbols & set(parameters):
+        return bool(e.is_nonnegative)
+    if e.is_Add or e.is_Mul:
+        return all(never_negative(part, parameters) for part in e.args)
+    if e.is_Pow:
+        even = e.exp.is_Rational and e.exp.p % 2 == 0 and e.exp.q % 2 == 1
+        return even or (e.exp.is_Rational and e.exp.q % 2 == 0) or never_negative(e.base, parameters)
+    return isinstance(e, (sp.Abs, sp.exp))

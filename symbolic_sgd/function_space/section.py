@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.matrix_norms import in_context
 
@@ -50,7 +51,7 @@ class Section:
         return {p: in_context(context, e, values) for p, e in self.branches[0].items()}
 
 
-def section_of(fibres: Fibres, torus: sp.ImmutableDenseMatrix) -> Section | None:
+def section_of(fibres: Fibres, torus: SymbolicMatrix) -> Section | None:
     """The first one found; None where F(x) = β was not solved so."""
     stand_ins = {b: sp.Dummy(b.name, real=True) for b in fibres.symbols}
     trained = list(fibres.parameters)

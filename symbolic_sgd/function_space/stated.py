@@ -1,11 +1,11 @@
 """What is asked for: a predictor as the user writes it, checked, and the R that is minimised on its fibres."""
 
 from collections.abc import Mapping, Sequence
+from fractions import Fraction
 from typing import Any
 
 import numpy as np
 import sympy as sp
-from sympy.core.relational import Relational
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.identities import zero_functions
@@ -13,8 +13,10 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.induced import InducedRegularizer, induced
+from symbolic_sgd.function_space.matrix_norms import in_context, mpmath_context, singular_values
 from symbolic_sgd.function_space.natural import Natural, levels_of, natural_regularizer, trained_parameters
 from symbolic_sgd.function_space.of_predictor import as_function_of_predictor
+from symbolic_sgd.function_space.scaling import never_negative
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import check_expression, check_no_twins, check_symbols
 from symbolic_sgd.theorem.derivation import Derivation
@@ -23,6 +25,9 @@ RANKS = 6
 """Points at which the rank of ∂F is computed."""
 
 SEED = 2309
+
+LARGEST_DENOMINATOR = 10**4
+"""Of the coefficients with which a residual is sought as an affine function of F."""
 
 NOISY = (
     "there is noise along Γ: the limit does not settle at the least R, and R̂ says what its drift pulls towards, beside the tangent noise "
@@ -94,18 +99,16 @@ def terms_of(expression: Any, trained: Sequence[sp.Symbol]) -> tuple[tuple[Any, 
     if all(isinstance(rest, sp.log) and factor.is_positive and factor.is_Rational for factor, rest in parts):
         common = sp.gcd_list([factor for factor, _ in parts])
         whole = sp.Mul(*[rest.args[0] ** (factor / common) for factor, rest in parts])
-        return summands(whole), (common, constant)
-    return summands(expression), None
+        return summands(whole, trained), (common, constant)
+    return summands(expression, trained), None
 
 
-def summands(expression: Any) -> tuple[Any, ...]:
+def summands(expression: Any, trained: Sequence[sp.Symbol]) -> tuple[Any, ...]:
     """The terms of a sum, kept together where one of them might be negative."""
-    terms = sp.Add.make_args(expression)
-    real = {s: sp.Dummy(s.name, real=True) for s in expression.free_symbols if s.is_real is None}
-    if all(t.xreplace(real).is_nonnegative for t in terms):
-        return terms
-    expanded = sp.Add.make_args(sp.expand(expression))
-    return expanded if all(t.xreplace(real).is_nonnegative for t in expanded) else (expression,)
+    for terms in (sp.Add.make_args(expression), sp.Add.make_args(sp.expand(expression))):
+        if all(never_negative(t, trained) for t in terms):
+            return terms
+    return (expression,)
 
 
 def checked_predictor(predictor: Any, symbols: Sequence[sp.Symbol]) -> tuple[tuple[Any, ...], tuple[int, int] | None]:
@@ -119,7 +122,7 @@ def checked_predictor(predictor: Any, symbols: Sequence[sp.Symbol]) -> tuple[tup
     shape: tuple[int, int] | None = None
     if isinstance(predictor, sp.MatrixBase):
         shape = predictor.shape
-        entries = list(predictor)
+        entries: list[Any] = list(predictor.flat())
     elif isinstance(predictor, (list, tuple, np.ndarray)):
         rows = (
             [list(row) for row in predictor]
@@ -159,7 +162,7 @@ def checked_names(
         else:
             names = [letter] if len(outputs) == 1 else [f"{letter}{k + 1}" for k in range(len(outputs))]
         return tuple(sp.Symbol(name) for name in names)
-    given = list(symbols) if isinstance(symbols, sp.MatrixBase) else symbols
+    given = list(symbols.flat()) if isinstance(symbols, sp.MatrixBase) else symbols
     checked = check_symbols(given, where="symbols")
     if len(checked) != len(outputs):
         raise BadInput(f"symbols has {len(checked)} entries for the {len(outputs)} of the predictor: name each of them")
@@ -177,16 +180,22 @@ def _signs(domain: Sequence[Any], parameters: Sequence[sp.Symbol]) -> dict[sp.Sy
         BadInput: it says something else.
     """
     signs: dict[sp.Symbol, int] = {}
+    condition: Any
     for condition in domain:
-        apart = (
-            condition.gts - condition.lts if isinstance(condition, Relational) and hasattr(condition, "gts") else None
-        )
+        above, below = getattr(condition, "gts", None), getattr(condition, "lts", None)
+        apart = above - below if above is not None and below is not None else None
         symbol = next(iter(apart.free_symbols), None) if apart is not None and len(apart.free_symbols) == 1 else None
         slope = sp.diff(apart, symbol) if symbol is not None else None
-        if symbol not in parameters or slope is None or not slope.is_number or apart != slope * symbol:
+        if (
+            symbol is None
+            or symbol not in parameters
+            or slope is None
+            or not slope.is_number
+            or apart != slope * symbol
+        ):
             raise BadInput(
-                f"domain holds {condition}: R̂ is found for signs of parameters (u > 0) only; leave the condition out of the problem, and R̂ is "
-                "the infimum over all x"
+                f"domain holds {condition}: R̂ is found for signs of parameters (u > 0) only; leave the condition out of the problem, and "
+                "R̂ is the infimum over all x"
             )
         signs[symbol] = 1 if slope > 0 else -1
     return signs
@@ -201,17 +210,17 @@ def _determines(problem: Problem, natural: Natural, fibres: Fibres) -> list[str]
     levels = natural.levels or (problem.loss,)
     if natural.levels and all(_is_function(f, fibres) for f in levels):
         return []
-    rank_of = lambda rows, at: sp.Matrix([[sp.diff(e, p).xreplace(at) for p in fibres.parameters] for e in rows]).rank()  # noqa: E731
     rng = np.random.default_rng(SEED)
     for _ in range(RANKS):
         at: Mapping[Any, Any] = {
             s: fibres.signs.get(s, 1) * sp.Rational(int(rng.integers(20, 200)), 97) for s in problem.symbols
         }
-        if rank_of([*fibres.predictor, *levels], at) > rank_of(fibres.predictor, at):
-            missing = next(f for f in levels if rank_of([*fibres.predictor, f], at) > rank_of(fibres.predictor, at))
+        own = _rank(fibres.predictor, at, fibres.parameters)
+        missing = next((f for f in levels if _rank([*fibres.predictor, f], at, fibres.parameters) > own), None)
+        if missing is not None:
             raise BadInput(
-                f"the predictor does not determine the loss: {_short(missing)} changes while F stays the same, so that the least R on a fibre of F "
-                "says nothing of where the limit ends. Add what the loss depends on to the predictor"
+                f"the predictor does not determine the loss: {_short(missing)} changes while F stays the same, so that the least R on a "
+                "fibre of F says nothing of where the limit ends. Add what the loss depends on to the predictor"
             )
     return [f"that the loss is a function of F was looked at, at {RANKS} random points, and not proved"]
 
@@ -221,24 +230,29 @@ def _is_function(level: Any, fibres: Fibres) -> bool:
     return as_function_of_predictor(level, fibres) is not None or _is_affine(level, fibres)
 
 
+def _rank(rows: Sequence[Any], at: Mapping[Any, Any], parameters: Sequence[sp.Symbol]) -> int:
+    """The rank of ∂(rows) at a point, by singular values to 50 digits."""
+    context = mpmath_context(50)
+    slopes = context.matrix(
+        [[in_context(context, sp.diff(e, p).xreplace(dict(at)), {}) for p in parameters] for e in rows]
+    )
+    values = singular_values(context, slopes)
+    return sum(v > values[0] * context.mpf(10) ** -30 for v in values)
+
+
 def _is_affine(level: Any, fibres: Fibres) -> bool:
-    """f = a_0 + Σ a_k F_k: a_k from values at random points, proved as an identity."""
+    """f = a_0 + Σ a_k F_k: a_k from values at random points, and ∇f = Σ a_k ∇F_k proved as an identity."""
     rng = np.random.default_rng(SEED)
-    unknown = sp.symbols(f"a:{len(fibres.predictor) + 1}", cls=sp.Dummy)
-    combination = unknown[0] + sp.Add(*[a * f for a, f in zip(unknown[1:], fibres.predictor, strict=True)])
-    equations = []
-    for _ in range(len(unknown) + 2):
+    rows, right = [], []
+    for _ in range(2 * len(fibres.predictor) + 2):
         at = {p: fibres.signs.get(p, 1) * sp.Rational(int(rng.integers(20, 200)), 97) for p in fibres.parameters}
-        equations.append((combination - level).xreplace(at))
-    try:
-        solved = sp.linsolve(equations, *unknown)
-    except (ValueError, NotImplementedError):
-        return False
-    if not solved:
-        return False
-    coefficients = next(iter(solved))
-    apart = (combination - level).xreplace(dict(zip(unknown, coefficients, strict=True)))
-    return zero_functions([from_sympy(apart, Graph())])[0]
+        rows.append([1.0, *(float(sp.sympify(f).xreplace(at)) for f in fibres.predictor)])
+        right.append(float(level.xreplace(at)))
+    found = np.linalg.lstsq(np.array(rows), np.array(right), rcond=None)[0]
+    coefficients = [sp.Rational(Fraction(float(a)).limit_denominator(LARGEST_DENOMINATOR)) for a in found]
+    apart = sp.Add(*[a * f for a, f in zip(coefficients[1:], fibres.predictor, strict=True)]) - level
+    graph = Graph()
+    return all(zero_functions([from_sympy(sp.diff(apart, p), graph) for p in fibres.parameters]))
 
 
 def _short(expression: Any) -> str:

@@ -59,6 +59,10 @@ class Orbit:
             return None
         return Orbit(fibres, torus, tuple(gathered), tuple(gathered.values()))
 
+    def column(self, i: int) -> list[Any]:
+        """How each row of the torus scales x_i."""
+        return [self.torus[k, i] for k in range(self.torus.rows)]
+
     @cached_property
     def supported(self) -> tuple[int, ...]:
         """The terms that stand in some δ ≥ 0 with Σ δ_j e_j = 0: found by linear programming, and exact."""
@@ -151,7 +155,7 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
     )
     direction = (
         {
-            p: sum(t * w for t, w in zip(orbit.escape, orbit.torus[:, i], strict=True))
+            p: sum(t * w for t, w in zip(orbit.escape, orbit.column(i), strict=True))
             for i, p in enumerate(fibres.parameters)
         }
         if orbit.escape
@@ -240,7 +244,7 @@ class Balanced:
         moved = {}
         for i, p in enumerate(parameters):
             moved[p] = start[p] * context.exp(
-                sum(_number(context, w) * a for w, a in zip(self.orbit.torus[:, i], t, strict=True))
+                sum(_number(context, w) * a for w, a in zip(self.orbit.column(i), t, strict=True))
             )
         return moved | dict.fromkeys(self.vanishing, context.mpf(0))
 
