@@ -155,3 +155,7 @@ class NotDeterministic(SymbolicSGDError):
 
 class NoStationaryDensity(SymbolicSGDError):
     """There is no stationary density: none is normalisable, the noise is singular, or probability leaves at an end."""
+
+
+class NoCharges(SymbolicSGDError):
+    """What the optimizer's own noiseless iteration conserves is not known, or is too little."""

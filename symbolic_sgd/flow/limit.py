@@ -79,7 +79,7 @@ def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
     manifold = find_manifold(problem, inside_cell=False)
     # What is conserved, the user's own first.
     search = IntegralSearch(problem, manifold.landscape, np.random.default_rng(SEED))
-    terms = ansatz(problem, _linear_forms(problem))
+    terms = ansatz(problem, linear_forms(problem))
     found = [*search.stated(further_integrals), *search.find(terms)]
     integrals = independent_on(manifold, found)
     # The flow itself, against which every claim is held.
@@ -110,7 +110,8 @@ def find_limit(problem: Problem, further_integrals: Any = ()) -> FlowLimit:
     )
 
 
-def _linear_forms(problem: Problem) -> list[Expression]:
+def linear_forms(problem: Problem) -> list[Expression]:
+    """The parameters, and the linear forms that the loss suggests."""
     principal = principal_forms(problem)
     return list(dict.fromkeys([*problem.parameters, *(principal.expressions if principal else ())]))
 

@@ -6,7 +6,7 @@ Each is compared with the straight-line program at points of Γ to 40 digits, an
 kept. None of them has a pole that the program has not.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
@@ -71,8 +71,22 @@ def written(derivation: Derivation, name: str) -> Written:
     part = derivation.program.select(name)
     if not part.operations:
         return _Form(part.expand(name), "constants").measured()
+    return _shortest(derivation, part, name, _candidates(derivation, part, name))
+
+
+def written_on_manifold(derivation: Derivation, part: Program) -> Written:
+    """The one output of a program of functions on Γ in the form that is least to read.
+
+    Raises:
+        ExpressionTooLarge: neither a rational form nor the program, written out, is within its budget.
+    """
+    (name,) = part.names
+    return _shortest(derivation, part, name, _rational_forms(derivation, part, name))
+
+
+def _shortest(derivation: Derivation, part: Program, name: str, candidates: "Iterable[_Form]") -> Written:
     as_it_is = [_Form(part.expand(name), WRITTEN_OUT)] if part.expanded_size(name) <= COUNTED else []
-    forms = [*as_it_is, *_candidates(derivation, part, name)]
+    forms = [*as_it_is, *candidates]
     best: tuple[Fraction, int, Written] | None = None
     sizes: dict[tuple[Expression, ...], _Sizes] = {}  # forms often come out alike
     # What cannot be the shortest is not measured; of forms of equal cost the last is kept.

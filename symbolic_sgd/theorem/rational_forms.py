@@ -42,12 +42,12 @@ def on_manifold(entries: Sequence[Node], equations: Sequence[Node]) -> "tuple[Wr
     """
     run = _run(Program.of({"values": Matrix.column(entries), "Γ": Matrix.column(equations)}))
     field = run.field
-    everywhere = _rules(field, run.relations)
-    rules = _rules(field, [*(e.numerator for e in run.outputs["Γ"]), *run.relations])
+    everywhere = rules_of(field, run.relations)
+    rules = rules_of(field, [*(e.numerator for e in run.outputs["Γ"]), *run.relations])
     return Writer(field, rules, graded), [field.lowered(ratio, everywhere, graded) for ratio in run.outputs["values"]]
 
 
-def _rules(field: Field, vanishing: Sequence[Polynomial]) -> list[Terms]:
+def rules_of(field: Field, vanishing: Sequence[Polynomial]) -> list[Terms]:
     return _reduced([_positive_root(field, rule) for rule in _reduced([field.terms(p) for p in vanishing])])
 
 

@@ -1,0 +1,181 @@
+"""Charges: functions that the noiseless flow conserves, each with its own SDE, and the law that it follows."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+
+import sympy as sp
+
+from symbolic_sgd.algebra.differentiate import contracted_hessian, gradient
+from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.charges.closure import linear_drift
+from symbolic_sgd.charges.conserved import Conserved, conserved, noise_strength, slow_fields
+from symbolic_sgd.charges.on_manifold import proved_zero
+from symbolic_sgd.charges.laws import Law, Linear, Open, law_of
+from symbolic_sgd.errors import ExpressionTooLarge
+from symbolic_sgd.flow.first_integrals import without_moduli
+from symbolic_sgd.printing.blocks import aligned, one_output
+from symbolic_sgd.printing.displays import equation, expression_latex
+from symbolic_sgd.symmetries.linear_algebra import primitive
+from symbolic_sgd.theorem.canonical import written_on_manifold
+from symbolic_sgd.theorem.derivation import Derivation
+
+
+@dataclass(frozen=True, repr=False)
+class Charge:
+    """A function I that the noiseless iteration conserves; along the limit dI = drift dt + diffusion dW, for every noise.
+
+    drift = (τ/2)⟨∇²I, Σ⟩ − ∇I·g and diffusion = √τ ∇Iᵀσ on Γ, with τ = 1 and g = 0 for plain SGD: no projection, no inverse and no
+    third derivative stands in them.
+
+    Args:
+        derivation: of the SDE on Γ.
+        expression: I.
+        generator: ∇²I = S, I = ½xᵀSx, where it belongs to a linear symmetry of what the loss is composed of; else None.
+        proof: how it is known that it is conserved, in words.
+        program: `drift` and `diffusion` (1×Ξ), on Γ.
+        law: what it does: the rate of its decay, that it is a martingale, …
+
+    Raises:
+        ExpressionTooLarge: by `drift` and `diffusion` that do not expand within the size budget; `program` is always there.
+    """
+
+    derivation: Derivation
+    expression: Expression
+    generator: SymbolicMatrix | None
+    proof: str
+    program: Program
+    law: Law
+
+    @cached_property
+    def drift(self) -> Expression:
+        """The drift of I on Γ."""
+        return written_on_manifold(self.derivation, self.program.select("drift")).matrix[0, 0]
+
+    @cached_property
+    def diffusion(self) -> SymbolicMatrix:
+        """∇Iᵀσ on Γ, 1×Ξ: what multiplies dW."""
+        columns = self.program.select("diffusion").outputs[0].shape[1]
+        if self.law.still:
+            return sp.ImmutableDenseMatrix.zeros(1, columns)
+        return written_on_manifold(self.derivation, self.program.select("diffusion")).matrix
+
+    @property
+    def sentence(self) -> str:
+        """What it does, a sentence."""
+        return self.law.sentence(self.expression)
+
+    def __str__(self) -> str:
+        return self.sentence
+
+    def __repr__(self) -> str:
+        return f"Charge({self.expression} {self.law.words})"
+
+    def _repr_latex_(self) -> str:
+        return one_output([aligned(self._lines())])
+
+    def latex(self) -> str:
+        r"""dI = …, and the solution of the law where it closes: LaTeX for amsmath's `aligned`."""
+        return r" \\ ".join(self._lines())
+
+    def _lines(self) -> list[str]:
+        noise = "" if self.law.still else r" + \nabla I^{\top} \sigma\,dW"
+        named = equation("I", self.expression)
+        try:
+            drift = self.law.drift if isinstance(self.law, Linear) else self.drift
+            moves = [rf"dI &= {_drift_latex(drift)}{noise or ''}" if drift != 0 else rf"dI &= {noise.removeprefix(' + ') or '0'}"]
+        except ExpressionTooLarge:
+            moves = [rf"dI &= \text{{a program of {self.program.select('drift').operations} operations}}{noise}"]
+        solution = self.law.solution
+        left = "I(t)" if self.law.still else r"\mathbb{E}\,I(t)"
+        return [*named, *moves, *([] if solution is None else [f"{left} &= {_solution_latex(solution)}"])]
+
+
+def _drift_latex(drift: Expression) -> str:
+    text = expression_latex(drift)
+    return rf"\left({text}\right) dt" if drift.is_Add else rf"{text}\,dt"
+
+
+def _solution_latex(solution: Expression) -> str:
+    return expression_latex(solution)
+
+
+def find_charges(derivation: Derivation) -> tuple[Charge, ...]:
+    """The charges, in a basis in which as many of them as possible follow laws of their own.
+
+    Raises:
+        NoCharges: as `conserved` does.
+    """
+    found = list(conserved(derivation))
+    if not found:
+        return ()
+    expressions = [c.expression for c in found]
+    system = linear_drift(derivation, expressions, _drifts(derivation, expressions))
+    if system is None:
+        return tuple(_charge(derivation, c, None) for c in found)
+    closed = [_combined(row, found) for row in _rows(system.change)]
+    scales = [c.expression for c in closed]
+    others = [c for k, c in enumerate(found) if all(system.change[i, k] == 0 for i in range(system.change.rows))]
+    charges = []
+    for i, c in enumerate(closed):
+        charges.append(_charge(derivation, c, (i, scales, _rows(system.matrix)[i], system.constants[i])))
+    return (*charges, *(_charge(derivation, c, None) for c in others))
+
+
+def _rows(matrix: sp.Matrix) -> list[list[Expression]]:
+    return [list(matrix.row(i)) for i in range(matrix.rows)]
+
+
+def _combined(row: Sequence[Expression], found: Sequence[Conserved]) -> Conserved:
+    """Σ_k row_k I_k."""
+    used = [(c, known) for c, known in zip(row, found, strict=True) if c != 0]
+    if len(used) == 1 and used[0][0] == 1:
+        return used[0][1]
+    expression = sp.Add(*(c * known.expression for c, known in used))
+    generator = None
+    if all(known.generator is not None for _, known in used):
+        generator = sp.ImmutableDenseMatrix(sum((c * known.generator for c, known in used), 0 * used[0][1].generator))
+        expression = sp.expand(expression)
+    return Conserved(expression, generator, "; ".join(dict.fromkeys(known.proof for _, known in used)))
+
+
+Place = tuple[int, Sequence[Expression], Sequence[Expression], Expression]
+"""The number of a charge in a closed system, all charges of it, the coefficients of its drift, and its constant."""
+
+
+def _charge(derivation: Derivation, known: Conserved, place: Place | None) -> Charge:
+    program = charge_program(derivation, known.expression)
+    graph = Graph()
+    noise = program.on(graph)["diffusion"].entries
+    still = all(proved_zero(derivation, noise))
+    law = Open(still) if place is None else law_of(place[0], place[1], place[2], place[3], still)
+    return Charge(derivation, known.expression, known.generator, known.proof, program, law)
+
+
+def charge_program(derivation: Derivation, expression: Expression) -> Program:
+    """`drift` (1×1) and `diffusion` (1×Ξ) of a conserved function, on Γ."""
+    graph = Graph()
+    drift, diffusion = _motion(derivation, graph, expression)
+    return Program.of({"drift": Matrix.column([drift]), "diffusion": Matrix.of([diffusion])})
+
+
+def _drifts(derivation: Derivation, expressions: Sequence[Expression]) -> Program:
+    graph = Graph()
+    return Program.of({"drifts": Matrix.column([_motion(derivation, graph, e)[0] for e in expressions])})
+
+
+def _motion(derivation: Derivation, graph: Graph, expression: Expression) -> tuple[Node, list[Node]]:
+    """(τ/2)⟨∇²I, Σ⟩ − ∇I·g and √τ ∇Iᵀσ."""
+    sigma = derivation.noise_factor.on(graph)["noise_factor"]
+    variables = [graph.symbol(s) for s in derivation.problem.parameters]
+    function = from_sympy(without_moduli(expression), graph)
+    strength = noise_strength(derivation)
+    slope = Matrix.of([gradient(function, variables)])
+    bend = contracted_hessian(function, variables, (sigma @ sigma.T).rows)
+    fields = (Matrix.column([from_sympy(e, graph) for e in g]) for g in slow_fields(derivation))
+    slow = graph.total((slope @ g)[0, 0] for g in fields)
+    half, root = (from_sympy(e, graph) for e in (strength / 2, sp.sqrt(strength)))
+    return half * bend - slow, list((slope @ sigma).scaled(root).entries)

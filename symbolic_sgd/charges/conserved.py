@@ -1,0 +1,191 @@
+"""What the noiseless iteration of an optimizer conserves, and how strong its noise is there.
+
+Where I∘Φ = I for the limit Φ of that iteration, two derivatives of it give on Γ, for every noise,
+
+    dI = √τ ∇Iᵀσ dW + (τ/2 ⟨∇²I, Σ⟩ − ∇I·g) dt,
+
+without ∂Φ, ∇²L and its derivatives: ∇I·∂Φ = ∇I, and ∇I·∂²Φ[Σ] + ⟨∇²I, ∂ΦΣ∂Φ⟩ = ⟨∇²I, Σ⟩.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import sympy as sp
+
+from symbolic_sgd.algebra.combinations import rank_of, vanishing_combinations
+from symbolic_sgd.algebra.differentiate import gradient
+from symbolic_sgd.algebra.graph import Graph, replace_nodes
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.errors import NoCharges, ProblemTooLarge
+from symbolic_sgd.flow.ansatz import ansatz
+from symbolic_sgd.flow.dual_coordinates import find_dual_coordinates
+from symbolic_sgd.flow.first_integrals import IntegralSearch, without_moduli
+from symbolic_sgd.flow.limit import SEED, linear_forms
+from symbolic_sgd.manifold.manifold import find_manifold
+from symbolic_sgd.optimizers.kernel import A, B
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.symmetries.linear_algebra import primitive
+from symbolic_sgd.symmetries.symmetries import Symmetries, find_symmetries
+from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.response import KernelResponse
+
+
+@dataclass(frozen=True)
+class Conserved:
+    """A function I that the noiseless iteration conserves.
+
+    Args:
+        expression: I.
+        generator: S with I = ½xᵀSx, where it belongs to a linear symmetry of what the loss is composed of; else None.
+        proof: how it is known, in words.
+    """
+
+    expression: Expression
+    generator: SymbolicMatrix | None
+    proof: str
+
+
+def conserved(derivation: Derivation) -> tuple[Conserved, ...]:
+    """Functions that the optimizer's own noiseless iteration conserves: all that were found, independent of each other.
+
+    SGD, momentum at a fixed β and coloured noise, as the learning rate tends to 0, follow the gradient flow: its first integrals. At a
+    learning rate that stays: those that the steps themselves conserve, which are the linear ones, and of SGD others that are proved.
+
+    Raises:
+        NoCharges: no such function is known for this optimizer; why, and what to change.
+    """
+    known = _FOUND.setdefault(derivation.stated, {})
+    if derivation.optimizer not in known:
+        known[derivation.optimizer] = _searched(derivation)
+    return known[derivation.optimizer]
+
+
+_FOUND: WeakKeyDictionary[Problem, dict[Optimizer, tuple[Conserved, ...]]] = WeakKeyDictionary()
+"""Kept while their problem lives: charges and the check of them ask for the same."""
+
+
+def noise_strength(derivation: Derivation) -> Expression:
+    """τ: how many times the covariance of the noise on Γ is that of one draw."""
+    return derivation.optimizer.tangent_factor
+
+
+def slow_fields(derivation: Derivation) -> list[tuple[Expression, ...]]:
+    """g of every drift −∂Φg that is not the noise's own."""
+    return list(derivation.optimizer.drift_fields(derivation.problem).values())
+
+
+def follows_flow(derivation: Derivation) -> bool:
+    """Whether the limit is that of the gradient flow with noise τΣ: k(a, b) = τ/(a + b)."""
+    kernel = derivation.response.kernel
+    if kernel is None or not derivation.response.in_parameters or derivation.response.is_still:
+        return False
+    gap = kernel.function(A, B) * (A + B) - noise_strength(derivation)
+    return sp.cancel(gap) == 0 if kernel.by_polynomials else False
+
+
+def _searched(derivation: Derivation) -> tuple[Conserved, ...]:
+    optimizer = derivation.optimizer
+    if not derivation.response.in_parameters or optimizer.curves_noise or not optimizer.uses_noise:
+        raise NoCharges(
+            f"what the noiseless iteration of {optimizer.label} conserves is not known here: charges are known of optimizers that step "
+            "along the gradient with additive noise. Derive the limit of SGD(), HeavyBall(momentum=…) or Nesterov(momentum=…)"
+        )
+    if follows_flow(derivation):
+        return tuple(_of_flow(derivation))
+    found = tuple(_of_steps(derivation))
+    if not found:
+        raise NoCharges(
+            f"no function was found that the steps of {optimizer.label} conserve without noise at a learning rate that stays: a first "
+            "integral of the gradient flow is none of the steps unless it is linear, or proved to be. Leave learning_rate= out (or "
+            "state momentum= in the place of friction=) for the limit in which the flow's first integrals are charges"
+        )
+    return found
+
+
+def _of_flow(derivation: Derivation) -> Iterator[Conserved]:
+    quadratic = [*_of_symmetries(derivation)]
+    further = [] if derivation.in_matrices is not None else _integrals(derivation)
+    yield from _independent(derivation, quadratic, further)
+
+
+def _of_symmetries(derivation: Derivation) -> Iterator[Conserved]:
+    found: Symmetries | None = None
+    with suppress(ProblemTooLarge):
+        found = find_symmetries(derivation)
+    for generator in found.symmetric if found is not None else ():
+        x = sp.Matrix(found.parameters) if found is not None else sp.Matrix()
+        expression = _primitive((x.T * generator * x)[0, 0], derivation)
+        proof = "∇f·Xx is identically zero for a symmetric X and all functions f that the loss is composed of"
+        yield Conserved(expression, sp.ImmutableDenseMatrix(sp.hessian(expression, list(x))), proof)
+
+
+def _primitive(form: Expression, derivation: Derivation) -> Expression:
+    """The multiple of a form without common factors in its coefficients."""
+    polynomial = sp.Poly(form, *derivation.problem.parameters)
+    monomials = [sp.Mul(*(x**e for x, e in zip(polynomial.gens, m, strict=True))) for m in polynomial.monoms()]
+    return sp.Add(*(c * m for c, m in zip(primitive(polynomial.coeffs()), monomials, strict=True)))
+
+
+def _integrals(derivation: Derivation) -> list[Conserved]:
+    """First integrals of the gradient flow of the loss, in the cell in which it is smooth."""
+    manifold = find_manifold(derivation.stated)
+    search = IntegralSearch(manifold.problem, manifold.landscape, np.random.default_rng(SEED))
+    found = search.find(ansatz(manifold.problem, linear_forms(manifold.problem)))
+    if len(found) < manifold.dimension:
+        dual = find_dual_coordinates(manifold, search)
+        found += [] if dual is None else list(dual.integrals)
+    return [Conserved(integral.expression, None, integral.proof) for integral in found]
+
+
+def _independent(derivation: Derivation, kept: Sequence[Conserved], further: Sequence[Conserved]) -> list[Conserved]:
+    """The first ones, and those of the others whose gradients are independent of the gradients before them at general points."""
+    graph, found = Graph(), list(kept)
+    variables = [graph.symbol(s) for s in derivation.problem.parameters]
+    slope = lambda c: gradient(from_sympy(without_moduli(c.expression), graph), variables)  # noqa: E731
+    slopes = [slope(c) for c in found]
+    rank = rank_of(slopes) if slopes else 0
+    for candidate in further:
+        extended = [*slopes, slope(candidate)]
+        if rank_of(extended) > rank:
+            found, slopes, rank = [*found, candidate], extended, rank + 1
+    return found
+
+
+def _of_steps(derivation: Derivation) -> Iterator[Conserved]:
+    """What the steps conserve: linear integrals, for they and their noise add up; for SGD on the full gradient any I with I(x − η∇L) ≡ I(x)."""
+    found = _integrals(derivation)
+    linear = [c for c in found if _is_linear(c.expression, derivation)]
+    proof = "a·∇L is identically zero, so that a·x moves by its noise alone"
+    steps = [Conserved(c.expression, None, proof) for c in linear]
+    if isinstance(derivation.optimizer, SGD) and isinstance(derivation.response, KernelResponse):
+        yield from _independent(derivation, steps, _of_map(derivation, [c for c in found if c not in linear]))
+    else:
+        yield from steps
+
+
+def _is_linear(expression: Expression, derivation: Derivation) -> bool:
+    parameters = derivation.problem.parameters
+    return bool(expression.is_polynomial(*parameters)) and sp.Poly(expression, *parameters).total_degree() == 1
+
+
+def _of_map(derivation: Derivation, candidates: Sequence[Conserved]) -> list[Conserved]:
+    """Combinations of first integrals of the flow with I(x − η∇L) ≡ I(x)."""
+    if not candidates:
+        return []
+    landscape = derivation.problem.landscape()
+    graph = landscape.graph
+    rate = from_sympy(derivation.optimizer.rate, graph)
+    moved = {x: x - rate * slope for x, slope in zip(landscape.variables, landscape.gradient.entries, strict=True)}
+    before = [from_sympy(without_moduli(c.expression), graph) for c in candidates]
+    after = replace_nodes(before, moved)
+    found = vanishing_combinations([[a - b] for a, b in zip(after, before, strict=True)])
+    combined = (
+        sp.Add(*(sp.Rational(a.numerator, a.denominator) * c.expression for a, c in zip(row, candidates, strict=True)))
+        for row in found.basis
+    )
+    return [Conserved(expression, None, "I(x − η∇L) − I(x) is identically zero") for expression in combined]

@@ -1,0 +1,179 @@
+"""What the drift of a charge is, where it is a function of the charges: the laws that they follow."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import Expression
+
+TIME = sp.Symbol("t", nonnegative=True)
+"""t in the solutions of laws."""
+
+START = sp.Symbol("I_0", real=True)
+"""The value at t = 0 in the solutions of laws."""
+
+
+class Law(ABC):
+    """How a charge I moves.
+
+    The drift is that of I on Γ; `still` says that it has no noise there. With noise the solution is that of the mean E I(t), as long as
+    this is finite, and the noise a local martingale.
+    """
+
+    still: bool
+
+    @property
+    @abstractmethod
+    def solution(self) -> Expression | None:
+        """I(t), or E I(t) with noise, in `TIME` and the value `START` at t = 0; None where the law does not close."""
+
+    @property
+    @abstractmethod
+    def words(self) -> str:
+        """What it does, to follow the name of the charge."""
+
+    def sentence(self, charge: Expression) -> str:
+        """What the charge does, a sentence."""
+        return f"{charge} {self.words}."
+
+
+@dataclass(frozen=True)
+class Decay(Law):
+    """dI = −rate·(I − level) dt + noise, with a constant rate.
+
+    Args:
+        rate: without parameters.
+        level: where it tends to for a positive rate.
+        still: whether there is no noise.
+    """
+
+    rate: Expression
+    level: Expression
+    still: bool
+
+    @property
+    def solution(self) -> Expression:
+        return self.level + (START - self.level) * sp.exp(-self.rate * TIME)
+
+    @property
+    def words(self) -> str:
+        falls = "grows" if self.rate.is_negative else "decays"
+        about = "" if self.level == 0 else f" to {self.level}"
+        away = f" from {self.level}" if falls == "grows" and self.level != 0 else about
+        law = f"exp({sp.sstr(-self.rate * TIME)})"
+        how = f"{falls}{away} exactly as {law}" if self.still else f"{falls}{away} in the mean, exactly as {law}"
+        return how if self.still else f"{how}, with noise"
+
+
+@dataclass(frozen=True)
+class Steady(Law):
+    """dI = value dt + noise, with a constant that is not zero.
+
+    Args:
+        value: without parameters.
+        still: whether there is no noise.
+    """
+
+    value: Expression
+    still: bool
+
+    @property
+    def solution(self) -> Expression:
+        return START + self.value * TIME
+
+    @property
+    def words(self) -> str:
+        return f"moves at the constant rate {self.value}" if self.still else f"has the constant drift {self.value}, with noise"
+
+
+@dataclass(frozen=True)
+class Martingale(Law):
+    """dI = noise."""
+
+    still = False
+
+    @property
+    def solution(self) -> Expression:
+        return START
+
+    @property
+    def words(self) -> str:
+        return "is a local martingale: it has no drift"
+
+
+@dataclass(frozen=True)
+class Constant(Law):
+    """dI = 0."""
+
+    still = True
+
+    @property
+    def solution(self) -> Expression:
+        return START
+
+    @property
+    def words(self) -> str:
+        return "is conserved by the limit, too"
+
+
+@dataclass(frozen=True)
+class Linear(Law):
+    """dI = (Σ_j c_j I_j + constant) dt + noise, over several charges.
+
+    Args:
+        coefficients: (I_j, c_j) for every charge that stands in it.
+        constant: without parameters.
+        still: whether there is no noise.
+    """
+
+    coefficients: tuple[tuple[Expression, Expression], ...]
+    constant: Expression
+    still: bool
+
+    @property
+    def solution(self) -> None:
+        return None
+
+    @property
+    def drift(self) -> Expression:
+        """Σ_j c_j I_j + constant."""
+        return sp.Add(*(c * charge for charge, c in self.coefficients), self.constant)
+
+    @property
+    def words(self) -> str:
+        terms = " + ".join(f"({c})·({charge})" for charge, c in self.coefficients)
+        constant = f" + ({self.constant})" if self.constant != 0 else ""
+        return f"has the drift {terms}{constant}, which is linear in the charges" + ("" if self.still else ", with noise")
+
+
+@dataclass(frozen=True)
+class Open(Law):
+    """The drift was not seen to be a linear function of the charges."""
+
+    still: bool
+
+    @property
+    def solution(self) -> None:
+        return None
+
+    @property
+    def words(self) -> str:
+        return "has a drift that was not seen to be linear in the charges" + ("" if self.still else ", and noise")
+
+
+def law_of(
+    index: int, charges: Sequence[Expression], row: Sequence[Expression], constant: Expression, still: bool
+) -> Law:
+    """The law of one charge whose drift is Σ_j row_j I_j + constant."""
+    others = [(charge, c) for j, (charge, c) in enumerate(zip(charges, row, strict=True)) if c != 0 and j != index]
+    own = row[index]
+    if others:
+        here = [(charges[index], own)] if own != 0 else []
+        return Linear((*here, *others), constant, still)
+    if own != 0:
+        return Decay(-own, sp.factor(-constant / own), still)
+    if constant != 0:
+        return Steady(constant, still)
+    return Constant() if still else Martingale()
