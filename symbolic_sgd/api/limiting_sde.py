@@ -11,7 +11,18 @@ import numpy as np
 import sympy as sp
 from sympy.printing.defaults import Printable
 
-from symbolic_sgd import api, charts, documents, families, function_space, numeric, printing, regularizer
+from symbolic_sgd import (
+    api,
+    charges,
+    charts,
+    documents,
+    families,
+    function_space,
+    numeric,
+    printing,
+    regularizer,
+    symmetries,
+)
 from symbolic_sgd.algebra.as_read import reading
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
@@ -36,6 +47,7 @@ from symbolic_sgd.theorem.terms import DRIFT_TERMS
 if TYPE_CHECKING:
     from symbolic_sgd.api.family_sde import FamilySDE
     from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
+    from symbolic_sgd.charges.charge import Charge
     from symbolic_sgd.charts.chart_sde import ChartSDE
     from symbolic_sgd.checks.certificate import Certificate
     from symbolic_sgd.documents.document import Document, Figure
@@ -44,6 +56,7 @@ if TYPE_CHECKING:
     from symbolic_sgd.numeric.feet import Foot
     from symbolic_sgd.regularizer.arc import RegularizerArc
     from symbolic_sgd.regularizer.regularizer import Regularizer
+    from symbolic_sgd.symmetries.symmetries import Symmetries
 
 Part = TypeVar("Part")
 
@@ -399,6 +412,70 @@ class LimitingSDE(Printable):
         return function_space.stated.of_derivation(self.derivation, predictor, symbols, regularizer, noisy=noisy)
 
     @cached_property
+    def symmetries(self) -> "Symmetries":
+        """The matrices X with ∇f_i(x)ᵀXx ≡ 0 for all functions f_i that the loss is composed of.
+
+        Raises:
+            ProblemTooLarge: X has too many entries.
+
+        >>> from symbolic_sgd import LabelNoise
+        >>> u, v = sp.symbols("u v")
+        >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+        >>> sde.symmetries.symmetric, sde.symmetries.balancedness
+        ((Matrix([
+        [1,  0],
+        [0, -1]]),), (-u**2 + v**2,))
+        """
+        return symmetries.symmetries.find_symmetries(self.derivation)
+
+    @property
+    def charges(self) -> "tuple[Charge, ...]":
+        """Functions I that the noiseless flow conserves, each with its own SDE, dI = ½⟨∇²I, Σ⟩ dt + ∇Iᵀσ dW on Γ, for every noise.
+
+        They are sought once: ½xᵀSx for the symmetric S of `symmetries`, and first integrals of other forms that are independent of
+        them. `law` says how a charge moves where its drift is a linear function of the charges; the basis is one in which as many as
+        possible have laws of their own. At a learning rate that stays only what the steps themselves conserve is a charge. () where none
+        was found.
+
+        Raises:
+            NoCharges: what this optimizer's own noiseless iteration conserves is not known.
+
+        >>> from symbolic_sgd import LabelNoise
+        >>> u, v = sp.symbols("u v")
+        >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+        >>> print(*sde.charges)
+        u**2 - v**2 decays exactly as exp(-t).
+        """
+        if not self._charges:
+            self._charges.append(charges.charge.find_charges(self.derivation))
+        return self._charges[0]
+
+    @cached_property
+    def _charges(self) -> "list[tuple[Charge, ...]]":
+        return []
+
+    def in_charges(self, coordinates: Any = None) -> "ChartSDE":
+        """The limit over n = D − M of the charges q = I(x), as in a chart x = ψ(q) of Γ.
+
+        Args:
+            coordinates: n symbols for them (None: q, or q_1 … q_n).
+
+        Raises:
+            NoCharges: fewer than n independent charges were found, or none are known for this optimizer.
+            NoClosedForm: {Γ, I(x) = q} was not solved for x.
+            BadInput: another number of symbols.
+
+        >>> from symbolic_sgd import LabelNoise
+        >>> u, v = sp.symbols("u v")
+        >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+        >>> sde.in_charges().drift
+        Matrix([[-q]])
+        """
+        return charts.chart_sde.ChartSDE(
+            charges.coordinates.chart_of_charges(self.derivation, self.charges, coordinates)
+        )
+
+    @cached_property
     def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:
         """b − ½ Σ_k (∂A_k)A_k for A = ∂Φ σ, D×1: the drift of dY = A ∘ dW + … in Stratonovich's sense, tangent to Γ."""
         program = stratonovich_program(self.derivation)
@@ -608,6 +685,7 @@ class LimitingSDE(Printable):
         lines = [*self.road, *(f"{size.name}: {size}" for size in self.sizes)]
         if self._regularizers:  # only what has been asked for: the search takes seconds
             lines.append(f"Regularizer: {self._regularizers[0]}.")
+        lines.extend(charge.sentence for found in self._charges for charge in found)
         return "\n".join(lines)
 
     @property

@@ -1,7 +1,7 @@
 """Charges: functions that the noiseless flow conserves, each with its own SDE, and the law that it follows."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import sympy as sp
@@ -86,12 +86,12 @@ class Charge:
         named = equation("I", self.expression)
         try:
             drift = self.law.drift if isinstance(self.law, Linear) else self.drift
-            moves = [rf"dI &= {_drift_latex(drift)}{noise or ''}" if drift != 0 else rf"dI &= {noise.removeprefix(' + ') or '0'}"]
+            moves = [f"dI &= {_drift_latex(drift)}{noise}" if drift != 0 else f"dI &= {noise.removeprefix(' + ') or '0'}"]
         except ExpressionTooLarge:
             moves = [rf"dI &= \text{{a program of {self.program.select('drift').operations} operations}}{noise}"]
         solution = self.law.solution
         left = "I(t)" if self.law.still else r"\mathbb{E}\,I(t)"
-        return [*named, *moves, *([] if solution is None else [f"{left} &= {_solution_latex(solution)}"])]
+        return [*named, *moves, *([] if solution is None else [f"{left} &= {expression_latex(solution)}"])]
 
 
 def _drift_latex(drift: Expression) -> str:
@@ -99,17 +99,17 @@ def _drift_latex(drift: Expression) -> str:
     return rf"\left({text}\right) dt" if drift.is_Add else rf"{text}\,dt"
 
 
-def _solution_latex(solution: Expression) -> str:
-    return expression_latex(solution)
-
-
-def find_charges(derivation: Derivation) -> tuple[Charge, ...]:
+def find_charges(derivation: Derivation, *, further: bool = True) -> tuple[Charge, ...]:
     """The charges, in a basis in which as many of them as possible follow laws of their own.
+
+    Args:
+        derivation: of the SDE on Γ.
+        further: whether those that belong to no linear symmetry are sought, too (seconds).
 
     Raises:
         NoCharges: as `conserved` does.
     """
-    found = list(conserved(derivation))
+    found = list(conserved(derivation, further=further))
     if not found:
         return ()
     expressions = [c.expression for c in found]
@@ -117,11 +117,10 @@ def find_charges(derivation: Derivation) -> tuple[Charge, ...]:
     if system is None:
         return tuple(_charge(derivation, c, None) for c in found)
     closed = [_combined(row, found) for row in _rows(system.change)]
-    scales = [c.expression for c in closed]
+    names = [c.expression for c in closed]
     others = [c for k, c in enumerate(found) if all(system.change[i, k] == 0 for i in range(system.change.rows))]
-    charges = []
-    for i, c in enumerate(closed):
-        charges.append(_charge(derivation, c, (i, scales, _rows(system.matrix)[i], system.constants[i])))
+    rows = enumerate(zip(closed, _rows(system.matrix), system.constants, strict=True))
+    charges = (_charge(derivation, c, (i, names, row, constant)) for i, (c, row, constant) in rows)
     return (*charges, *(_charge(derivation, c, None) for c in others))
 
 
@@ -151,7 +150,7 @@ def _charge(derivation: Derivation, known: Conserved, place: Place | None) -> Ch
     graph = Graph()
     noise = program.on(graph)["diffusion"].entries
     still = all(proved_zero(derivation, noise))
-    law = Open(still) if place is None else law_of(place[0], place[1], place[2], place[3], still)
+    law = Open(still) if place is None else law_of(*place, still)
     return Charge(derivation, known.expression, known.generator, known.proof, program, law)
 
 

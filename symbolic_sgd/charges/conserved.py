@@ -50,22 +50,27 @@ class Conserved:
     proof: str
 
 
-def conserved(derivation: Derivation) -> tuple[Conserved, ...]:
+def conserved(derivation: Derivation, *, further: bool = True) -> tuple[Conserved, ...]:
     """Functions that the optimizer's own noiseless iteration conserves: all that were found, independent of each other.
 
     SGD, momentum at a fixed β and coloured noise, as the learning rate tends to 0, follow the gradient flow: its first integrals. At a
     learning rate that stays: those that the steps themselves conserve, which are the linear ones, and of SGD others that are proved.
 
+    Args:
+        derivation: whose optimizer.
+        further: whether the flow's first integrals that belong to no linear symmetry are sought, too (seconds).
+
     Raises:
         NoCharges: no such function is known for this optimizer; why, and what to change.
     """
     known = _FOUND.setdefault(derivation.stated, {})
-    if derivation.optimizer not in known:
-        known[derivation.optimizer] = _searched(derivation)
-    return known[derivation.optimizer]
+    asked = derivation.optimizer, further and derivation.in_matrices is None
+    if asked not in known:
+        known[asked] = _searched(derivation, asked[1])
+    return known[asked]
 
 
-_FOUND: WeakKeyDictionary[Problem, dict[Optimizer, tuple[Conserved, ...]]] = WeakKeyDictionary()
+_FOUND: WeakKeyDictionary[Problem, dict[tuple[Optimizer, bool], tuple[Conserved, ...]]] = WeakKeyDictionary()
 """Kept while their problem lives: charges and the check of them ask for the same."""
 
 
@@ -88,7 +93,7 @@ def follows_flow(derivation: Derivation) -> bool:
     return sp.cancel(gap) == 0 if kernel.by_polynomials else False
 
 
-def _searched(derivation: Derivation) -> tuple[Conserved, ...]:
+def _searched(derivation: Derivation, further: bool) -> tuple[Conserved, ...]:
     optimizer = derivation.optimizer
     if not derivation.response.in_parameters or optimizer.curves_noise or not optimizer.uses_noise:
         raise NoCharges(
@@ -96,7 +101,8 @@ def _searched(derivation: Derivation) -> tuple[Conserved, ...]:
             "along the gradient with additive noise. Derive the limit of SGD(), HeavyBall(momentum=…) or Nesterov(momentum=…)"
         )
     if follows_flow(derivation):
-        return tuple(_of_flow(derivation))
+        quadratic = list(_of_symmetries(derivation))
+        return tuple(_independent(derivation, quadratic, _integrals(derivation)) if further else quadratic)
     found = tuple(_of_steps(derivation))
     if not found:
         raise NoCharges(
@@ -107,18 +113,12 @@ def _searched(derivation: Derivation) -> tuple[Conserved, ...]:
     return found
 
 
-def _of_flow(derivation: Derivation) -> Iterator[Conserved]:
-    quadratic = [*_of_symmetries(derivation)]
-    further = [] if derivation.in_matrices is not None else _integrals(derivation)
-    yield from _independent(derivation, quadratic, further)
-
-
 def _of_symmetries(derivation: Derivation) -> Iterator[Conserved]:
     found: Symmetries | None = None
+    x = sp.Matrix(derivation.problem.parameters)
     with suppress(ProblemTooLarge):
         found = find_symmetries(derivation)
-    for generator in found.symmetric if found is not None else ():
-        x = sp.Matrix(found.parameters) if found is not None else sp.Matrix()
+    for generator in () if found is None else found.symmetric:
         expression = _primitive((x.T * generator * x)[0, 0], derivation)
         proof = "∇f·Xx is identically zero for a symmetric X and all functions f that the loss is composed of"
         yield Conserved(expression, sp.ImmutableDenseMatrix(sp.hessian(expression, list(x))), proof)

@@ -1,7 +1,7 @@
 """What the drift of a charge is, where it is a function of the charges: the laws that they follow."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import sympy as sp
@@ -34,6 +34,17 @@ class Law(ABC):
     def words(self) -> str:
         """What it does, to follow the name of the charge."""
 
+    @abstractmethod
+    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
+        """The drift in symbols for the charges; None where it does not close, or holds a charge without a symbol."""
+
+    def drift_at(self, charge: Expression) -> Expression | None:
+        """The drift in the parameters; None where it does not close."""
+        others = [other for other, _ in self.coefficients] if isinstance(self, Linear) else []
+        letters = {e: sp.Dummy(real=True) for e in (charge, *others)}
+        drift = self.drift_in(letters, charge)
+        return None if drift is None else drift.xreplace({letter: e for e, letter in letters.items()})
+
     def sentence(self, charge: Expression) -> str:
         """What the charge does, a sentence."""
         return f"{charge} {self.words}."
@@ -57,14 +68,15 @@ class Decay(Law):
     def solution(self) -> Expression:
         return self.level + (START - self.level) * sp.exp(-self.rate * TIME)
 
+    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
+        return -self.rate * (names[charge] - self.level)
+
     @property
     def words(self) -> str:
-        falls = "grows" if self.rate.is_negative else "decays"
-        about = "" if self.level == 0 else f" to {self.level}"
-        away = f" from {self.level}" if falls == "grows" and self.level != 0 else about
-        law = f"exp({sp.sstr(-self.rate * TIME)})"
-        how = f"{falls}{away} exactly as {law}" if self.still else f"{falls}{away} in the mean, exactly as {law}"
-        return how if self.still else f"{how}, with noise"
+        falls, side = ("grows", "away from") if self.rate.is_negative else ("decays", "to")
+        moves = falls if self.level == 0 else f"{falls} {side} {self.level}"
+        law = f"exactly as exp({-self.rate * TIME})"
+        return f"{moves} {law}" if self.still else f"{moves} in the mean, {law}, with noise"
 
 
 @dataclass(frozen=True)
@@ -83,6 +95,9 @@ class Steady(Law):
     def solution(self) -> Expression:
         return START + self.value * TIME
 
+    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
+        return self.value
+
     @property
     def words(self) -> str:
         return f"moves at the constant rate {self.value}" if self.still else f"has the constant drift {self.value}, with noise"
@@ -98,6 +113,9 @@ class Martingale(Law):
     def solution(self) -> Expression:
         return START
 
+    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
+        return sp.S.Zero
+
     @property
     def words(self) -> str:
         return "is a local martingale: it has no drift"
@@ -112,6 +130,9 @@ class Constant(Law):
     @property
     def solution(self) -> Expression:
         return START
+
+    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
+        return sp.S.Zero
 
     @property
     def words(self) -> str:
@@ -141,6 +162,11 @@ class Linear(Law):
         """Σ_j c_j I_j + constant."""
         return sp.Add(*(c * charge for charge, c in self.coefficients), self.constant)
 
+    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
+        if any(other not in names for other, _ in self.coefficients):
+            return None
+        return sp.Add(*(c * names[other] for other, c in self.coefficients), self.constant)
+
     @property
     def words(self) -> str:
         terms = " + ".join(f"({c})·({charge})" for charge, c in self.coefficients)
@@ -156,6 +182,9 @@ class Open(Law):
 
     @property
     def solution(self) -> None:
+        return None
+
+    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
         return None
 
     @property

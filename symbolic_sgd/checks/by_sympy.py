@@ -92,6 +92,15 @@ class BySymPy:
         gradient = Matrix.column(real.lift(e, graph) for e in real.gradient(expression))
         return Program.of({"value": Matrix.column([real.lift(expression, graph)]), "gradient": gradient})
 
+    def twice(self, expression: Expression) -> Program:
+        """f, ∇f and ∇²f, as `value`, `gradient` and `hessian`."""
+        real, graph = self._stand_ins, Graph()
+        slope = real.gradient(expression)
+        hessian = Matrix.of([real.lift(sp.diff(e, s), graph) for s in real.variables] for e in slope)
+        gradient = Matrix.column(real.lift(e, graph) for e in slope)
+        value = Matrix.column([real.lift(expression, graph)])
+        return Program.of({"value": value, "gradient": gradient, "hessian": hessian})
+
     @cached_property
     def _stand_ins(self) -> "StandIns":
         real = {s: sp.Symbol(s.name, real=True) for s in self.problem.symbols if s.is_real is None}

@@ -8,6 +8,7 @@ import numpy as np
 
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET
 from symbolic_sgd.checks.certificate import Certificate, Check
+from symbolic_sgd.checks.charge_road import ChargeRoad
 from symbolic_sgd.checks.drawn_noise import DrawnNoise
 from symbolic_sgd.checks.enclosures import Enclosures
 from symbolic_sgd.checks.ensembles import Ensembles
@@ -57,6 +58,7 @@ QUICK: tuple[Method, ...] = (
     OneStep(),
     LiteralRoad(),
     StratonovichRoad(),
+    ChargeRoad(),
     RegularizerRoad(),
     GuardedPoints(),
     DrawnNoise(),
