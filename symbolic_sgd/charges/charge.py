@@ -7,7 +7,7 @@ from functools import cached_property
 import sympy as sp
 
 from symbolic_sgd.algebra.differentiate import contracted_hessian, gradient
-from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
@@ -107,21 +107,24 @@ def find_charges(derivation: Derivation, *, further: bool = True) -> tuple[Charg
         further: whether those that belong to no linear symmetry are sought, too (seconds).
 
     Raises:
-        NoCharges: as `conserved` does.
+        NoCharges, ProblemTooLarge: as `conserved` does.
     """
     found = list(conserved(derivation, further=further))
     if not found:
         return ()
-    expressions = [c.expression for c in found]
-    system = linear_drift(derivation, expressions, _drifts(derivation, expressions))
+    motions = motions_of(derivation, [c.expression for c in found])
+    system = linear_drift(derivation, [c.expression for c in found], [motion.select("drift") for motion in motions])
     if system is None:
-        return tuple(_charge(derivation, c, None) for c in found)
+        return tuple(_charge(derivation, c, motion, None) for c, motion in zip(found, motions, strict=True))
     closed = [_combined(row, found) for row in _rows(system.change)]
     names = [c.expression for c in closed]
+    places = [(i, names, row, system.constants[i]) for i, row in enumerate(_rows(system.matrix))]
     others = [c for k, c in enumerate(found) if all(system.change[i, k] == 0 for i in range(system.change.rows))]
-    rows = enumerate(zip(closed, _rows(system.matrix), system.constants, strict=True))
-    charges = (_charge(derivation, c, (i, names, row, constant)) for i, (c, row, constant) in rows)
-    return (*charges, *(_charge(derivation, c, None) for c in others))
+    chosen = [*zip(closed, places, strict=True), *((c, None) for c in others)]
+    known = {c.expression: motion for c, motion in zip(found, motions, strict=True)}
+    new = [c.expression for c, _ in chosen if c.expression not in known]
+    known |= dict(zip(new, motions_of(derivation, new), strict=True))
+    return tuple(_charge(derivation, c, known[c.expression], place) for c, place in chosen)
 
 
 def _rows(matrix: sp.Matrix) -> list[list[Expression]]:
@@ -145,36 +148,26 @@ Place = tuple[int, Sequence[Expression], Sequence[Expression], Expression]
 """The number of a charge in a closed system, all charges of it, the coefficients of its drift, and its constant."""
 
 
-def _charge(derivation: Derivation, known: Conserved, place: Place | None) -> Charge:
-    program = charge_program(derivation, known.expression)
-    graph = Graph()
-    noise = program.on(graph)["diffusion"].entries
-    still = all(proved_zero(derivation, noise))
+def _charge(derivation: Derivation, known: Conserved, motion: Program, place: Place | None) -> Charge:
+    still = all(proved_zero(derivation, motion.on(Graph())["diffusion"].entries))
     law = Open(still) if place is None else law_of(*place, still)
-    return Charge(derivation, known.expression, known.generator, known.proof, program, law)
+    return Charge(derivation, known.expression, known.generator, known.proof, motion, law)
 
 
-def charge_program(derivation: Derivation, expression: Expression) -> Program:
-    """`drift` (1×1) and `diffusion` (1×Ξ) of a conserved function, on Γ."""
-    graph = Graph()
-    drift, diffusion = _motion(derivation, graph, expression)
-    return Program.of({"drift": Matrix.column([drift]), "diffusion": Matrix.of([diffusion])})
-
-
-def _drifts(derivation: Derivation, expressions: Sequence[Expression]) -> Program:
-    graph = Graph()
-    return Program.of({"drifts": Matrix.column([_motion(derivation, graph, e)[0] for e in expressions])})
-
-
-def _motion(derivation: Derivation, graph: Graph, expression: Expression) -> tuple[Node, list[Node]]:
-    """(τ/2)⟨∇²I, Σ⟩ − ∇I·g and √τ ∇Iᵀσ."""
-    sigma = derivation.noise_factor.on(graph)["noise_factor"]
-    variables = [graph.symbol(s) for s in derivation.problem.parameters]
-    function = from_sympy(without_moduli(expression), graph)
-    strength = noise_strength(derivation)
-    slope = Matrix.of([gradient(function, variables)])
-    bend = contracted_hessian(function, variables, (sigma @ sigma.T).rows)
-    fields = (Matrix.column([from_sympy(e, graph) for e in g]) for g in slow_fields(derivation))
-    slow = graph.total((slope @ g)[0, 0] for g in fields)
+def motions_of(derivation: Derivation, expressions: Sequence[Expression]) -> list[Program]:
+    """`drift` (τ/2)⟨∇²I, Σ⟩ − ∇I·g (1×1) and `diffusion` √τ ∇Iᵀσ (1×Ξ) of conserved functions, on Γ."""
+    graph, strength = Graph(), noise_strength(derivation)
     half, root = (from_sympy(e, graph) for e in (strength / 2, sp.sqrt(strength)))
-    return half * bend - slow, list((slope @ sigma).scaled(root).entries)
+    sigma = derivation.noise_factor.on(graph)["noise_factor"]
+    covariance = (sigma @ sigma.T).rows if expressions else ()
+    variables = [graph.symbol(s) for s in derivation.problem.parameters]
+    fields = [Matrix.column([from_sympy(e, graph) for e in g]) for g in slow_fields(derivation)]
+    programs = []
+    for expression in expressions:
+        function = from_sympy(without_moduli(expression), graph)
+        slope = Matrix.of([gradient(function, variables)])
+        slow = graph.total((slope @ g)[0, 0] for g in fields)
+        drift = half * contracted_hessian(function, variables, covariance) - slow
+        diffusion = (slope @ sigma).scaled(root)
+        programs.append(Program.of({"drift": Matrix.column([drift]), "diffusion": diffusion}))
+    return programs

@@ -37,13 +37,13 @@ class LinearDrift:
     constants: sp.Matrix
 
 
-def linear_drift(derivation: Derivation, charges: Sequence[Expression], drifts: Program) -> LinearDrift | None:
+def linear_drift(derivation: Derivation, charges: Sequence[Expression], drifts: Sequence[Program]) -> LinearDrift | None:
     """The largest space of charges whose drifts are linear functions of them on Γ, proved there; None if there is none.
 
     Args:
         derivation: of the SDE on Γ.
         charges: I_1 … I_K.
-        drifts: the program of `drifts`, K×1.
+        drifts: programs of their `drift`.
     """
     rows, meanings = _solutions(derivation, charges, drifts)
     kept = list(rows)
@@ -60,14 +60,14 @@ def linear_drift(derivation: Derivation, charges: Sequence[Expression], drifts: 
 
 
 def _solutions(
-    derivation: Derivation, charges: Sequence[Expression], drifts: Program
+    derivation: Derivation, charges: Sequence[Expression], drifts: Sequence[Program]
 ) -> tuple[dict[int, list[Expression]], dict[sp.Symbol, Expression]]:
     """For each drift that is one, its coefficients by the charges, and its constant, in letters; what the letters mean."""
-    if drifts.expanded_size("drifts") > LARGEST:
+    if sum(drift.expanded_size("drift") for drift in drifts) > LARGEST:
         return {}, {}
     graph = Graph()
     values = [from_sympy(charge, graph) for charge in charges]
-    rates = drifts.on(graph)["drifts"].entries
+    rates = [drift.on(graph)["drift"][0, 0] for drift in drifts]
     equations = derivation.equations.on(graph)["defining"].entries
     try:
         columns, meanings = _columns(derivation, rates, values, equations)

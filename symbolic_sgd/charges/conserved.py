@@ -8,8 +8,8 @@ without ∂Φ, ∇²L and its derivatives: ∇I·∂Φ = ∇I, and ∇I·∂²Φ
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
+from itertools import product
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -18,6 +18,7 @@ import sympy as sp
 from symbolic_sgd.algebra.combinations import rank_of, vanishing_combinations
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, replace_nodes
+from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.errors import NoCharges, ProblemTooLarge
 from symbolic_sgd.flow.ansatz import ansatz
@@ -30,7 +31,7 @@ from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.symmetries.linear_algebra import primitive
-from symbolic_sgd.symmetries.symmetries import Symmetries, find_symmetries
+from symbolic_sgd.symmetries.symmetries import find_symmetries
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.response import KernelResponse
 
@@ -98,30 +99,41 @@ def _searched(derivation: Derivation, further: bool) -> tuple[Conserved, ...]:
     if not derivation.response.in_parameters or optimizer.curves_noise or not optimizer.uses_noise:
         raise NoCharges(
             f"what the noiseless iteration of {optimizer.label} conserves is not known here: charges are known of optimizers that step "
-            "along the gradient with additive noise. Derive the limit of SGD(), HeavyBall(momentum=…) or Nesterov(momentum=…)"
+            "along the gradient with additive noise. Derive the limit of SGD(), HeavyBall(momentum=…) or Nesterov(momentum=…) for them"
         )
     if follows_flow(derivation):
-        quadratic = list(_of_symmetries(derivation))
+        quadratic = list(_of_symmetries(derivation, further))
         return tuple(_independent(derivation, quadratic, _integrals(derivation)) if further else quadratic)
-    found = tuple(_of_steps(derivation))
+    found = _of_steps(derivation)
     if not found:
         raise NoCharges(
-            f"no function was found that the steps of {optimizer.label} conserve without noise at a learning rate that stays: a first "
-            "integral of the gradient flow is none of the steps unless it is linear, or proved to be. Leave learning_rate= out (or "
-            "state momentum= in the place of friction=) for the limit in which the flow's first integrals are charges"
+            f"no function was found that the steps of {optimizer.label} conserve without noise: they need not conserve what the gradient "
+            "flow does. All first integrals of the flow are charges where the learning rate tends to 0 in SGD(), HeavyBall(momentum=…), "
+            "Nesterov(momentum=…) or ColouredNoise(…): leave out what keeps it (learning_rate=, friction=, round_time=)"
         )
-    return found
+    return tuple(found)
 
 
-def _of_symmetries(derivation: Derivation) -> Iterator[Conserved]:
-    found: Symmetries | None = None
-    x = sp.Matrix(derivation.problem.parameters)
-    with suppress(ProblemTooLarge):
+def _of_symmetries(derivation: Derivation, further: bool) -> Iterator[Conserved]:
+    """½xᵀSx for the symmetric generators S.
+
+    Raises:
+        ProblemTooLarge: they were not found, and nothing `further` is sought that would make up for them.
+    """
+    try:
         found = find_symmetries(derivation)
-    for generator in () if found is None else found.symmetric:
-        expression = _primitive((x.T * generator * x)[0, 0], derivation)
+    except ProblemTooLarge:
+        if further:
+            return
+        raise
+    parameters = derivation.problem.parameters
+    for generator in found.symmetric:
+        places = [(i, j) for i, j in product(range(generator.rows), repeat=2) if generator[i, j] != 0]
+        expression = _primitive(sp.Add(*(generator[i, j] * parameters[i] * parameters[j] for i, j in places)), derivation)
+        bends = {(i, j): sp.diff(expression, parameters[i], parameters[j]) for i, j in places}
+        hessian = sp.ImmutableDenseMatrix(*generator.shape, lambda i, j, bends=bends: bends.get((int(i), int(j)), sp.S.Zero))
         proof = "∇f·Xx is identically zero for a symmetric X and all functions f that the loss is composed of"
-        yield Conserved(expression, sp.ImmutableDenseMatrix(sp.hessian(expression, list(x))), proof)
+        yield Conserved(expression, hessian, proof)
 
 
 def _primitive(form: Expression, derivation: Derivation) -> Expression:
@@ -156,16 +168,15 @@ def _independent(derivation: Derivation, kept: Sequence[Conserved], further: Seq
     return found
 
 
-def _of_steps(derivation: Derivation) -> Iterator[Conserved]:
+def _of_steps(derivation: Derivation) -> list[Conserved]:
     """What the steps conserve: linear integrals, for they and their noise add up; for SGD on the full gradient any I with I(x − η∇L) ≡ I(x)."""
     found = _integrals(derivation)
     linear = [c for c in found if _is_linear(c.expression, derivation)]
     proof = "a·∇L is identically zero, so that a·x moves by its noise alone"
     steps = [Conserved(c.expression, None, proof) for c in linear]
     if isinstance(derivation.optimizer, SGD) and isinstance(derivation.response, KernelResponse):
-        yield from _independent(derivation, steps, _of_map(derivation, [c for c in found if c not in linear]))
-    else:
-        yield from steps
+        steps += _of_map(derivation, [c for c in found if c not in linear])
+    return _independent(derivation, [], steps)
 
 
 def _is_linear(expression: Expression, derivation: Derivation) -> bool:
@@ -174,18 +185,30 @@ def _is_linear(expression: Expression, derivation: Derivation) -> bool:
 
 
 def _of_map(derivation: Derivation, candidates: Sequence[Conserved]) -> list[Conserved]:
-    """Combinations of first integrals of the flow with I(x − η∇L) ≡ I(x)."""
-    if not candidates:
-        return []
+    """First integrals of the flow, and combinations of them, with I(x − η∇L) ≡ I(x)."""
     landscape = derivation.problem.landscape()
     graph = landscape.graph
     rate = from_sympy(derivation.optimizer.rate, graph)
     moved = {x: x - rate * slope for x, slope in zip(landscape.variables, landscape.gradient.entries, strict=True)}
-    before = [from_sympy(without_moduli(c.expression), graph) for c in candidates]
-    after = replace_nodes(before, moved)
-    found = vanishing_combinations([[a - b] for a, b in zip(after, before, strict=True)])
-    combined = (
-        sp.Add(*(sp.Rational(a.numerator, a.denominator) * c.expression for a, c in zip(row, candidates, strict=True)))
-        for row in found.basis
-    )
-    return [Conserved(expression, None, "I(x − η∇L) − I(x) is identically zero") for expression in combined]
+    products = {c: e for c in candidates if (e := _exponential(c.expression)) is not None}
+    others = [c for c in candidates if c not in products]
+    before = [from_sympy(e, graph) for e in (*products.values(), *(c.expression for c in others))]
+    gaps = [a - b for a, b in zip(replace_nodes(before, moved), before, strict=True)]
+    proof = "I(x − η∇L) − I(x) is identically zero"
+    known = zip(products, zero_functions(gaps[: len(products)]), strict=True)
+    found = [Conserved(c.expression, None, proof) for c, zero in known if zero]
+    for row in vanishing_combinations([[gap] for gap in gaps[len(products) :]]).basis:
+        parts = (sp.Rational(a.numerator, a.denominator) * c.expression for a, c in zip(row, others, strict=True))
+        found.append(Conserved(sp.Add(*parts), None, proof))
+    return found
+
+
+def _exponential(expression: Expression) -> Expression | None:
+    """Π ℓ_j^{k_j} of Σ k_j ln|ℓ_j| with integers k_j, which is conserved if and only if it is; None for what is no such sum."""
+    powers = []
+    for term in sp.Add.make_args(without_moduli(expression)):
+        factor, logarithm = term.as_coeff_Mul()
+        if not factor.is_Integer or not isinstance(logarithm, sp.log):
+            return None
+        powers.append(logarithm.args[0] ** factor)
+    return sp.Mul(*powers)

@@ -69,8 +69,9 @@ def chart_of_charges(derivation: Derivation, charges: Sequence[Charge], coordina
     chosen = independent_charges(derivation, charges, n)
     if len(chosen) < n:
         raise NoCharges(
-            f"Γ has dimension {n}, and {len(chosen)} independent charges were found: {n - len(chosen)} "
-            f"{'is' if n - len(chosen) == 1 else 'are'} missing. sde.charges has those that there are; sde.in_chart(…) takes other coordinates"
+            f"Γ has dimension {n}, and of independent charges {len(chosen)} {'was' if len(chosen) == 1 else 'were'} found: "
+            f"{n - len(chosen)} {'is' if n - len(chosen) == 1 else 'are'} missing. sde.charges has those that there are; sde.in_chart(…) "
+            "takes other coordinates"
         )
     symbols = _symbols(derivation, coordinates, n)
     embedding = _solved(derivation, chosen, symbols)
@@ -128,9 +129,11 @@ def _solved(derivation: Derivation, chosen: Sequence[Charge], symbols: tuple[sp.
         candidate = Embedding(derivation, symbols, expressions, None)
         covered = [q for p, q in placed if _leads_to(candidate, q, p)]
         if covered:
+            moduli = sum(len(e.atoms(sp.Abs, sp.sign)) for e in expressions)
+            share = round(2 * len(covered) / len(placed))  # coarse, so that branches that are alike are told by their form
             operations = sum(int(sp.count_ops(e)) for e in expressions)
-            ranked.append((-len(covered), operations, str(expressions), candidate, covered))
-    for *_, candidate, covered in sorted(ranked, key=lambda row: row[:3]):
+            ranked.append((-share, moduli, operations, str(expressions), candidate, covered))
+    for *_, candidate, covered in sorted(ranked, key=lambda row: row[:4]):
         try:
             found = replace(candidate, points=tested(candidate, iter([*covered, *_beside(symbols, covered)])))
         except SymbolicSGDError:

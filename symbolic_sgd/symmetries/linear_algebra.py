@@ -23,10 +23,15 @@ def null_space(rows: Sequence[dict[int, Any]], width: int, field: Any) -> list[l
         width: of a row.
         field: SymPy's.
     """
-    entries = {i: {k: c for k, c in row.items() if c} for i, row in enumerate(rows)}
-    matrix = DomainMatrix({i: row for i, row in entries.items() if row}, (len(rows), width), field)
-    basis = matrix.nullspace().rref()[0].to_Matrix() if len(rows) else sp.eye(width)
-    return [primitive(list(basis.row(i))) for i in range(basis.rows)]
+    entries = {i: row for i, row in enumerate({k: c for k, c in row.items() if c} for row in rows) if row}
+    if not entries:
+        return [[sp.Integer(i == k) for k in range(width)] for i in range(width)]
+    return _written(DomainMatrix(entries, (len(rows), width), field).nullspace().rref()[0])
+
+
+def _written(matrix: Any) -> list[list[Expression]]:
+    """The rows of a matrix over a field, each without common factors."""
+    return [primitive(list(row)) for row in matrix.to_Matrix().tolist()]
 
 
 def primitive(vector: Sequence[Expression]) -> list[Expression]:
@@ -36,14 +41,13 @@ def primitive(vector: Sequence[Expression]) -> list[Expression]:
     >>> primitive([sp.S.Zero, -1/a, sp.Rational(3, 2)])
     [0, 2, -3*a]
     """
-    fractions = [sp.fraction(sp.cancel(e)) for e in vector]
-    below = sp.lcm_list([b for _, b in fractions]) if fractions else sp.S.One
-    whole = [sp.cancel(above * below / b) for above, b in fractions]
-    first = next((e for e in whole if e != 0), None)
-    if first is None:
-        return whole
-    common = sp.gcd_list(whole) * (1 if _leads_with_plus(first) else -1)
-    return [sp.expand(sp.cancel(e / common)) for e in whole]
+    fractions = {k: sp.fraction(sp.cancel(e)) for k, e in enumerate(vector) if e != 0}
+    if not fractions:
+        return list(vector)
+    below = sp.lcm_list([b for _, b in fractions.values()])
+    whole = {k: sp.cancel(above * below / b) for k, (above, b) in fractions.items()}
+    common = sp.gcd_list(list(whole.values())) * (1 if _leads_with_plus(whole[min(whole)]) else -1)
+    return [sp.expand(sp.cancel(whole[k] / common)) if k in whole else sp.S.Zero for k in range(len(vector))]
 
 
 def _leads_with_plus(polynomial: Expression) -> bool:
@@ -57,25 +61,51 @@ def symmetric_part(matrices: Sequence[SymbolicMatrix], sign: int = 1) -> list[Sy
     >>> [x.tolist() for x in symmetric_part([sp.Matrix([[0, 1], [0, 0]]), sp.Matrix([[0, 0], [1, 0]])])]
     [[[0, 1], [1, 0]]]
     """
-    gaps = [matrix.T - sign * matrix for matrix in matrices]
-    chosen = _null_combinations([list(gap) for gap in gaps])
-    return spanned([sum((c * x for c, x in zip(row, matrices, strict=True)), 0 * matrices[0]) for row in chosen])
+    chosen = _null_combinations([list(matrix.T - sign * matrix) for matrix in matrices])
+    used = ([(c, x) for c, x in zip(row, matrices, strict=True) if c != 0] for row in chosen)
+    return spanned([sum((c * x for c, x in pairs), 0 * matrices[0]) for pairs in used])
 
 
 def spanned(matrices: Sequence[SymbolicMatrix]) -> list[SymbolicMatrix]:
     """The basis of the span of some matrices in echelon form, each without common factors."""
     if not matrices:
         return []
-    shape, field = matrices[0].shape, field_of(set[sp.Symbol]().union(*(x.free_symbols for x in matrices)))
-    reduced, pivots = DomainMatrix.from_list_sympy(len(matrices), shape[0] * shape[1], [list(x) for x in matrices]).convert_to(field).rref()
-    rows = reduced.to_Matrix()
-    return [sp.ImmutableDenseMatrix(*shape, primitive(list(rows.row(i)))) for i in range(len(pivots))]
+    vectors = [list(matrix) for matrix in matrices]
+    field = _field_of(vectors)
+    entries = {i: {k: field.from_sympy(e) for k, e in enumerate(v) if e != 0} for i, v in enumerate(vectors)}
+    shape = len(vectors), len(vectors[0])
+    reduced, pivots = DomainMatrix({i: row for i, row in entries.items() if row}, shape, field).rref()
+    rows = _written(reduced)[: len(pivots)]
+    return [sp.ImmutableDenseMatrix(*matrices[0].shape, row) for row in rows]
+
+
+def independent(vectors: Sequence[Sequence[Expression]]) -> list[int]:
+    """The indices of the first vectors that are independent of those before them."""
+    if not vectors:
+        return []
+    field = _field_of(vectors)
+    rows = _columns(vectors, field)
+    pivots = DomainMatrix(dict(enumerate(rows)), (len(rows), len(vectors)), field).rref()[1] if rows else ()
+    return list(pivots)
 
 
 def _null_combinations(vectors: Sequence[Sequence[Expression]]) -> list[list[Expression]]:
     """A basis of the c with Σ_k c_k v_k = 0."""
     if not vectors:
         return []
-    field = field_of(set[sp.Symbol]().union(*(e.free_symbols for v in vectors for e in v)))
-    rows = [{k: field.from_sympy(e) for k, e in enumerate(entries) if e != 0} for entries in zip(*vectors, strict=True)]
-    return null_space([row for row in rows if row], len(vectors), field)
+    field = _field_of(vectors)
+    return null_space(_columns(vectors, field), len(vectors), field)
+
+
+def _field_of(vectors: Sequence[Sequence[Expression]]) -> Any:
+    return field_of(set[sp.Symbol]().union(*(e.free_symbols for v in vectors for e in v if e != 0)))
+
+
+def _columns(vectors: Sequence[Sequence[Expression]], field: Any) -> list[dict[int, Any]]:
+    """The sparse rows of the matrix whose columns are some vectors, those that are not zero."""
+    rows: dict[int, dict[int, Any]] = {}
+    for k, vector in enumerate(vectors):
+        for i, e in enumerate(vector):
+            if e != 0:
+                rows.setdefault(i, {})[k] = field.from_sympy(e)
+    return [rows[i] for i in sorted(rows)]

@@ -19,7 +19,7 @@ from symbolic_sgd.printing.blocks import aligned, one_output
 from symbolic_sgd.printing.displays import expression_latex, matrix_latex
 from symbolic_sgd.problems.noise import SamplingNoise
 from symbolic_sgd.symmetries.by_coefficients import symmetries_of_polynomials
-from symbolic_sgd.symmetries.linear_algebra import spanned, symmetric_part
+from symbolic_sgd.symmetries.linear_algebra import independent, symmetric_part
 from symbolic_sgd.theorem.canonical import written_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -139,7 +139,8 @@ def find_symmetries(derivation: Derivation) -> Symmetries:
     exact = symmetries_of_polynomials(functions, parameters)
     found, complete = (exact, True) if exact is not None else _by_values(functions, parameters)
     symmetric, skew = symmetric_part(found), symmetric_part(found, -1)
-    generators = tuple(_extended([*symmetric, *skew], found))
+    ordered = [*symmetric, *skew, *found]
+    generators = tuple(ordered[k] for k in independent([list(x) for x in ordered]))
     return Symmetries(derivation, functions, generators, tuple(symmetric), tuple(skew), complete)
 
 
@@ -168,15 +169,6 @@ def _by_values(functions: Sequence[Expression], parameters: Sequence[sp.Symbol])
     found = vanishing_combinations(rates)
     matrices = [sp.ImmutableDenseMatrix(d, d, [sp.Rational(c.numerator, c.denominator) for c in row]) for row in found.basis]
     return matrices, found.complete
-
-
-def _extended(chosen: list[SymbolicMatrix], all_of_them: Sequence[SymbolicMatrix]) -> list[SymbolicMatrix]:
-    """A basis of the span of all matrices that begins with the chosen ones."""
-    found = list(chosen)
-    for matrix in all_of_them:
-        if len(spanned([*found, matrix])) > len(found):
-            found.append(matrix)
-    return found
 
 
 def _pairing(hessian: Matrix, x: SymbolicMatrix, graph: Graph) -> Node:
