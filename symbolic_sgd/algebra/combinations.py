@@ -53,7 +53,7 @@ def vanishing_combinations(vectors: Sequence[Sequence[Node]]) -> Combinations:
     for prime in PRIMES:
         field = _null_space(vectors, prime)
         if field is not None:
-            found = [c for c in map(lambda row: _recognised(row, len(vectors), prime), field) if c is not None]
+            found = [c for c in (_recognised(row, len(vectors), prime) for row in field) if c is not None]
             proved = zero_functions([part for c in found for part in _combined(vectors, c)])
             width = len(vectors[0])
             kept = tuple(c for k, c in enumerate(found) if all(proved[k * width : (k + 1) * width]))
@@ -113,8 +113,8 @@ def _null_space(vectors: Sequence[Sequence[Node]], prime: int) -> list[Row] | No
     nodes, width = [node for vector in vectors for node in vector], len(vectors[0])
     echelon, idle, seen = _Echelon(prime), 0, False
     for values in _drawn(nodes, prime):
-        rows = [{k: values[k * width + i] for k in range(len(vectors))} for i in range(width)]
-        idle, seen = 0 if any([echelon.add(row) for row in rows]) else idle + 1, True
+        new = [echelon.add({k: values[k * width + i] for k in range(len(vectors))}) for i in range(width)]
+        idle, seen = 0 if any(new) else idle + 1, True
         if idle == SETTLED or len(echelon.rows) == len(vectors):
             break
     return echelon.kernel(len(vectors)) if seen else None
@@ -165,4 +165,6 @@ def _rational(residue: int, prime: int) -> Fraction | None:
 
 def _combined(vectors: Sequence[Sequence[Node]], c: Sequence[Fraction]) -> list[Node]:
     graph = vectors[0][0].graph
-    return [graph.total(a * vector[i] for a, vector in zip(c, vectors, strict=True) if a) for i in range(len(vectors[0]))]
+    return [
+        graph.total(a * vector[i] for a, vector in zip(c, vectors, strict=True) if a) for i in range(len(vectors[0]))
+    ]

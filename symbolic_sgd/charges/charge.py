@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, reduce
 
 import sympy as sp
 
@@ -13,13 +13,12 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.charges.closure import linear_drift
 from symbolic_sgd.charges.conserved import Conserved, conserved, noise_strength, slow_fields
+from symbolic_sgd.charges.laws import TIME, Decay, Law, Linear, Open, law_of
 from symbolic_sgd.charges.on_manifold import proved_zero
-from symbolic_sgd.charges.laws import Law, Linear, Open, law_of
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.flow.first_integrals import without_moduli
 from symbolic_sgd.printing.blocks import aligned, one_output
 from symbolic_sgd.printing.displays import equation, expression_latex
-from symbolic_sgd.symmetries.linear_algebra import primitive
 from symbolic_sgd.theorem.canonical import written_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -82,21 +81,29 @@ class Charge:
         return r" \\ ".join(self._lines())
 
     def _lines(self) -> list[str]:
-        noise = "" if self.law.still else r" + \nabla I^{\top} \sigma\,dW"
-        named = equation("I", self.expression)
+        noise = "" if self.law.still else r"\nabla I^{\top} \sigma\,dW"
+        parts = [part for part in (self._drift_latex(), noise) if part]
+        lines = [*equation("I", self.expression), f"dI &= {' + '.join(parts) or '0'}"]
+        solution = self.law.solution
+        return lines if solution is None else [*lines, f"I(t) &= {expression_latex(solution)}{self._integral_latex()}"]
+
+    def _drift_latex(self) -> str:
         try:
             drift = self.law.drift if isinstance(self.law, Linear) else self.drift
-            moves = [f"dI &= {_drift_latex(drift)}{noise}" if drift != 0 else f"dI &= {noise.removeprefix(' + ') or '0'}"]
         except ExpressionTooLarge:
-            moves = [rf"dI &= \text{{a program of {self.program.select('drift').operations} operations}}{noise}"]
-        solution = self.law.solution
-        left = "I(t)" if self.law.still else r"\mathbb{E}\,I(t)"
-        return [*named, *moves, *([] if solution is None else [f"{left} &= {expression_latex(solution)}"])]
+            operations = self.program.select("drift").operations
+            return rf"\text{{a program of {operations} operations}}\;dt"
+        text = expression_latex(drift)
+        return "" if drift == 0 else rf"\left({text}\right) dt" if drift.is_Add else rf"{text}\,dt"
 
-
-def _drift_latex(drift: Expression) -> str:
-    text = expression_latex(drift)
-    return rf"\left({text}\right) dt" if drift.is_Add else rf"{text}\,dt"
+    def _integral_latex(self) -> str:
+        """What the noise adds to the solution of the law."""
+        if self.law.still:
+            return ""
+        rate = self.law.rate if isinstance(self.law, Decay) else sp.S.Zero
+        before, inside = (expression_latex(sp.exp(power)) for power in (-rate * TIME, rate * sp.Symbol("s")))
+        factors = ("", "") if rate == 0 else (f"{before} ", f"{inside}\\,")
+        return rf" + {factors[0]}\int_0^t {factors[1]}\nabla I^{{\top}} \sigma\,dW_s"
 
 
 def find_charges(derivation: Derivation, *, further: bool = True) -> tuple[Charge, ...]:
@@ -137,11 +144,14 @@ def _combined(row: Sequence[Expression], found: Sequence[Conserved]) -> Conserve
     if len(used) == 1 and used[0][0] == 1:
         return used[0][1]
     expression = sp.Add(*(c * known.expression for c, known in used))
-    generator = None
-    if all(known.generator is not None for _, known in used):
-        generator = sp.ImmutableDenseMatrix(sum((c * known.generator for c, known in used), 0 * used[0][1].generator))
-        expression = sp.expand(expression)
-    return Conserved(expression, generator, "; ".join(dict.fromkeys(known.proof for _, known in used)))
+    generators = [c * known.generator for c, known in used if known.generator is not None]
+    quadratic = len(generators) == len(used)
+    generator = sp.ImmutableDenseMatrix(reduce(lambda a, b: a + b, generators)) if quadratic else None
+    return Conserved(
+        sp.expand(expression) if quadratic else expression,
+        generator,
+        "; ".join(dict.fromkeys(known.proof for _, known in used)),
+    )
 
 
 Place = tuple[int, Sequence[Expression], Sequence[Expression], Expression]

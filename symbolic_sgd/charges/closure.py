@@ -9,7 +9,7 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.charges.on_manifold import proved_zero
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.rational.division import Terms
@@ -18,7 +18,7 @@ from symbolic_sgd.symmetries.linear_algebra import field_of, null_space
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.rational_forms import rules_of
 
-LARGEST = 20_000
+LARGEST = 200_000
 """Operations of the drifts, written out, up to which they are compared with the charges."""
 
 
@@ -32,12 +32,14 @@ class LinearDrift:
         constants: K'×1.
     """
 
-    change: sp.Matrix
-    matrix: sp.Matrix
-    constants: sp.Matrix
+    change: SymbolicMatrix
+    matrix: SymbolicMatrix
+    constants: SymbolicMatrix
 
 
-def linear_drift(derivation: Derivation, charges: Sequence[Expression], drifts: Sequence[Program]) -> LinearDrift | None:
+def linear_drift(
+    derivation: Derivation, charges: Sequence[Expression], drifts: Sequence[Program]
+) -> LinearDrift | None:
     """The largest space of charges whose drifts are linear functions of them on Γ, proved there; None if there is none.
 
     Args:
@@ -123,9 +125,7 @@ def _over_fixed(terms: Terms, letters: Sequence[sp.Symbol], moving: Sequence[boo
     return ring.from_dict({place: c for place, c in found.items() if c})
 
 
-def _combination(
-    rate: Any, columns: Sequence[Any], field: Any
-) -> list[Expression] | None:
+def _combination(rate: Any, columns: Sequence[Any], field: Any) -> list[Expression] | None:
     """c with rate = Σ_j c_j column_j."""
     unknown = [*columns, rate]
     monomials = sorted(set[tuple[int, ...]]().union(*unknown))
@@ -151,7 +151,7 @@ def _proved(
     return dict(zip(found, proved_zero(derivation, gaps), strict=True))
 
 
-def _diagonal_basis(matrix: sp.Matrix) -> sp.Matrix:
+def _diagonal_basis(matrix: SymbolicMatrix) -> SymbolicMatrix:
     """Rows that span invariant spaces of a matrix acting from the right: left eigenvectors where the eigenvalues are rational."""
     if matrix.is_diagonal():
         return sp.eye(matrix.rows)
@@ -167,16 +167,18 @@ def _diagonal_basis(matrix: sp.Matrix) -> sp.Matrix:
     return sp.Matrix.vstack(*sorted(rows, key=lambda row: next(k for k, e in enumerate(row) if e != 0)))
 
 
-def _polynomial_of(matrix: sp.Matrix, polynomial: Any) -> sp.Matrix:
+def _polynomial_of(matrix: SymbolicMatrix, polynomial: Any) -> sp.Matrix:
     total = sp.zeros(matrix.rows)
     for coefficient in polynomial.all_coeffs():
         total = total * matrix + coefficient * sp.eye(matrix.rows)
     return total
 
 
-def _left_null(matrix: sp.Matrix) -> list[Any]:
+def _left_null(matrix: SymbolicMatrix) -> list[Any]:
     field = field_of(matrix.free_symbols)
-    rows = [{k: field.from_sympy(e) for k, e in enumerate(matrix.col(j)) if sp.cancel(e) != 0} for j in range(matrix.cols)]
+    rows = [
+        {k: field.from_sympy(e) for k, e in enumerate(matrix.col(j)) if sp.cancel(e) != 0} for j in range(matrix.cols)
+    ]
     return [sp.Matrix([vector]) for vector in null_space([row for row in rows if row], matrix.rows, field)]
 
 

@@ -129,9 +129,13 @@ def _of_symmetries(derivation: Derivation, further: bool) -> Iterator[Conserved]
     parameters = derivation.problem.parameters
     for generator in found.symmetric:
         places = [(i, j) for i, j in product(range(generator.rows), repeat=2) if generator[i, j] != 0]
-        expression = _primitive(sp.Add(*(generator[i, j] * parameters[i] * parameters[j] for i, j in places)), derivation)
+        expression = _primitive(
+            sp.Add(*(generator[i, j] * parameters[i] * parameters[j] for i, j in places)), derivation
+        )
         bends = {(i, j): sp.diff(expression, parameters[i], parameters[j]) for i, j in places}
-        hessian = sp.ImmutableDenseMatrix(*generator.shape, lambda i, j, bends=bends: bends.get((int(i), int(j)), sp.S.Zero))
+        hessian = sp.ImmutableDenseMatrix(
+            *generator.shape, lambda i, j, bends=bends: bends.get((int(i), int(j)), sp.S.Zero)
+        )
         proof = "∇f·Xx is identically zero for a symmetric X and all functions f that the loss is composed of"
         yield Conserved(expression, hessian, proof)
 
@@ -169,7 +173,8 @@ def _independent(derivation: Derivation, kept: Sequence[Conserved], further: Seq
 
 
 def _of_steps(derivation: Derivation) -> list[Conserved]:
-    """What the steps conserve: linear integrals, for they and their noise add up; for SGD on the full gradient any I with I(x − η∇L) ≡ I(x)."""
+    """What the steps conserve: linear integrals, for steps and their noise add up; for SGD on the full gradient also any other I with
+    I(x − η∇L) ≡ I(x)."""
     found = _integrals(derivation)
     linear = [c for c in found if _is_linear(c.expression, derivation)]
     proof = "a·∇L is identically zero, so that a·x moves by its noise alone"

@@ -110,7 +110,9 @@ def _symbols(derivation: Derivation, coordinates: Any, n: int) -> tuple[sp.Symbo
     known = derivation.problem.symbols
     if coordinates is None:
         taken = {s.name for s in known}
-        letter = next(name for name in ("q", "p", "r", *(f"q{k}" for k in range(100))) if not {name, f"{name}_1"} & taken)
+        letter = next(
+            name for name in ("q", "p", "r", *(f"q{k}" for k in range(100))) if not {name, f"{name}_1"} & taken
+        )
         return tuple(sp.Symbol(letter if n == 1 else f"{letter}_{k}", real=True) for k in range(1, n + 1))
     chosen = check_symbols(coordinates, where="coordinates")
     if len(chosen) != n:
@@ -130,7 +132,9 @@ def _solved(derivation: Derivation, chosen: Sequence[Charge], symbols: tuple[sp.
         covered = [q for p, q in placed if _leads_to(candidate, q, p)]
         if covered:
             moduli = sum(len(e.atoms(sp.Abs, sp.sign)) for e in expressions)
-            share = round(2 * len(covered) / len(placed))  # coarse, so that branches that are alike are told by their form
+            share = round(
+                2 * len(covered) / len(placed)
+            )  # coarse, so that branches that are alike are told by their form
             operations = sum(int(sp.count_ops(e)) for e in expressions)
             ranked.append((-share, moduli, operations, str(expressions), candidate, covered))
     for *_, candidate, covered in sorted(ranked, key=lambda row: row[:4]):

@@ -18,8 +18,8 @@ START = sp.Symbol("I_0", real=True)
 class Law(ABC):
     """How a charge I moves.
 
-    The drift is that of I on Γ; `still` says that it has no noise there. With noise the solution is that of the mean E I(t), as long as
-    this is finite, and the noise a local martingale.
+    `still` says that it is proved to have no noise on Γ. Else a stochastic integral is added to the solution, a local martingale times a
+    function of t: where it is a martingale, the solution is that of the mean E I(t).
     """
 
     still: bool
@@ -27,7 +27,7 @@ class Law(ABC):
     @property
     @abstractmethod
     def solution(self) -> Expression | None:
-        """I(t), or E I(t) with noise, in `TIME` and the value `START` at t = 0; None where the law does not close."""
+        """I(t) but for the noise, in `TIME` and the value `START` at t = 0; None where the law does not close."""
 
     @property
     @abstractmethod
@@ -45,6 +45,10 @@ class Law(ABC):
         drift = self.drift_in(letters, charge)
         return None if drift is None else drift.xreplace({letter: e for e, letter in letters.items()})
 
+    @property
+    def _noise(self) -> str:
+        return "" if self.still else ", up to a local martingale"
+
     def sentence(self, charge: Expression) -> str:
         """What the charge does, a sentence."""
         return f"{charge} {self.words}."
@@ -52,7 +56,7 @@ class Law(ABC):
 
 @dataclass(frozen=True)
 class Decay(Law):
-    """dI = −rate·(I − level) dt + noise, with a constant rate.
+    """dI = −rate·(I − level) dt + noise, with a constant rate: e^{rate·t}(I − level) is constant, or a local martingale.
 
     Args:
         rate: without parameters.
@@ -75,8 +79,7 @@ class Decay(Law):
     def words(self) -> str:
         falls, side = ("grows", "away from") if self.rate.is_negative else ("decays", "to")
         moves = falls if self.level == 0 else f"{falls} {side} {self.level}"
-        law = f"exactly as exp({-self.rate * TIME})"
-        return f"{moves} {law}" if self.still else f"{moves} in the mean, {law}, with noise"
+        return f"{moves} exactly as exp({-self.rate * TIME}){self._noise}"
 
 
 @dataclass(frozen=True)
@@ -100,7 +103,7 @@ class Steady(Law):
 
     @property
     def words(self) -> str:
-        return f"moves at the constant rate {self.value}" if self.still else f"has the constant drift {self.value}, with noise"
+        return f"moves at the constant rate {self.value}{self._noise}"
 
 
 @dataclass(frozen=True)
@@ -171,7 +174,7 @@ class Linear(Law):
     def words(self) -> str:
         terms = " + ".join(f"({c})·({charge})" for charge, c in self.coefficients)
         constant = f" + ({self.constant})" if self.constant != 0 else ""
-        return f"has the drift {terms}{constant}, which is linear in the charges" + ("" if self.still else ", with noise")
+        return f"has the drift {terms}{constant}, which is linear in the charges{self._noise}"
 
 
 @dataclass(frozen=True)
@@ -189,7 +192,7 @@ class Open(Law):
 
     @property
     def words(self) -> str:
-        return "has a drift that was not seen to be linear in the charges" + ("" if self.still else ", and noise")
+        return f"has a drift that was not seen to be linear in the charges{self._noise}"
 
 
 def law_of(

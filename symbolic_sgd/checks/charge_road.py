@@ -51,7 +51,9 @@ def _worst(witness: Witness, charge: Charge) -> list[Check]:
     worst: dict[str, Check] = {}
     for number, point in enumerate(witness.points, start=1):
         try:
-            checks = list(_at(witness, charge, point, f"the worst of {len(witness.points)} points of Γ, number {number}"))
+            checks = list(
+                _at(witness, charge, point, f"the worst of {len(witness.points)} points of Γ, number {number}")
+            )
         except (ComplexValue, ZeroDivisionError):
             continue  # ln|u| has no value there, and so I is no charge of this point
         for check in checks:

@@ -22,8 +22,8 @@ def symmetries_of_polynomials(
     >>> u, v = sp.symbols("u v")
     >>> symmetries_of_polynomials([u*v - 1], (u, v))
     [Matrix([
-    [-1, 0],
-    [ 0, 1]])]
+    [1,  0],
+    [0, -1]])]
     """
     polynomials = _polynomials(functions, parameters)
     d = len(parameters)

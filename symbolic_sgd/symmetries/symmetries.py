@@ -113,14 +113,17 @@ class Symmetries:
 
     def __str__(self) -> str:
         n = len(self.generators)
-        found = "is" if self.complete else "was found to have at least"
+        if not n:
+            return "There is no linear symmetry" if self.complete else "No linear symmetry was found"
+        size = f"is {n}-dimensional" if self.complete else f"has at least {n} dimension{'' if n == 1 else 's'}"
         closed = "closed under transpose" if self.closed_under_transpose else "not closed under transpose"
-        size = f"{n}-dimensional" if self.complete else f"{n} {'dimension' if n == 1 else 'dimensions'}"
         parts = f"{len(self.symmetric)} symmetric and {len(self.skew)} skew generators"
-        return f"The algebra of linear symmetries {found} {size}, {closed}, with {parts}"
+        return f"The algebra of linear symmetries {size}, {closed}, with {parts}"
 
     def _repr_latex_(self) -> str:
-        lines = [rf"&\nabla f_i(x)^{{\top}} X x = 0 \text{{ for all }} i,\quad x = ({', '.join(map(expression_latex, self.parameters))})"]
+        lines = [
+            rf"&\nabla f_i(x)^{{\top}} X x = 0 \text{{ for all }} i,\quad x = ({', '.join(map(expression_latex, self.parameters))})"
+        ]
         if len(self.parameters) <= SHOWN:
             lines += [f"X_{{{k}}} &= {matrix_latex(x)}" for k, x in enumerate(self.generators, start=1)]
         else:
@@ -167,7 +170,9 @@ def _by_values(functions: Sequence[Expression], parameters: Sequence[sp.Symbol])
     slopes = [gradient(node, variables) for node in nodes]
     rates = [[slope[a] * variables[b] for slope in slopes] for a in range(d) for b in range(d)]
     found = vanishing_combinations(rates)
-    matrices = [sp.ImmutableDenseMatrix(d, d, [sp.Rational(c.numerator, c.denominator) for c in row]) for row in found.basis]
+    matrices = [
+        sp.ImmutableDenseMatrix(d, d, [sp.Rational(c.numerator, c.denominator) for c in row]) for row in found.basis
+    ]
     return matrices, found.complete
 
 
