@@ -156,7 +156,7 @@ def _diagonal_basis(matrix: SymbolicMatrix) -> SymbolicMatrix:
     if matrix.is_diagonal():
         return sp.eye(matrix.rows)
     letter = sp.Dummy("x")
-    _, factors = sp.factor_list(sp.numer(sp.together(matrix.charpoly(letter).as_expr())), letter)
+    _, factors = sp.factor_list(sp.numer(sp.together(matrix.charpoly("x").as_expr(letter))), letter)
     rows: list[Any] = []
     for factor, multiplicity in sorted(factors, key=lambda f: (sp.Poly(f[0], letter).degree(), str(f[0]))):
         if letter not in factor.free_symbols:

@@ -9,7 +9,7 @@ without ∂Φ, ∇²L and its derivatives: ∇I·∂Φ = ∇I, and ∇I·∂²Φ
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from itertools import product
+from itertools import combinations_with_replacement, product
 from weakref import WeakKeyDictionary
 
 import numpy as np
@@ -30,7 +30,7 @@ from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.symmetries.linear_algebra import primitive
+from symbolic_sgd.symmetries.linear_algebra import independent, primitive
 from symbolic_sgd.symmetries.symmetries import find_symmetries
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.response import KernelResponse
@@ -102,8 +102,7 @@ def _searched(derivation: Derivation, further: bool) -> tuple[Conserved, ...]:
             "along the gradient with additive noise. Derive the limit of SGD(), HeavyBall(momentum=…) or Nesterov(momentum=…) for them"
         )
     if follows_flow(derivation):
-        quadratic = list(_of_symmetries(derivation, further))
-        return tuple(_independent(derivation, quadratic, _integrals(derivation)) if further else quadratic)
+        return tuple(_of_flow(derivation, further))
     found = _of_steps(derivation)
     if not found:
         raise NoCharges(
@@ -112,6 +111,17 @@ def _searched(derivation: Derivation, further: bool) -> tuple[Conserved, ...]:
             "Nesterov(momentum=…) or ColouredNoise(…): leave out what keeps it (learning_rate=, friction=, round_time=)"
         )
     return tuple(found)
+
+
+def _of_flow(derivation: Derivation, further: bool) -> list[Conserved]:
+    """Linear integrals; those of symmetric generators that are no products of linear ones; and others, independent of all these."""
+    quadratic, integrals = list(_of_symmetries(derivation, further)), _integrals(derivation) if further else []
+    linear = [c for c in integrals if _is_linear(c.expression, derivation)]
+    slopes = [sp.Matrix([sp.diff(c.expression, x) for x in derivation.problem.parameters]) for c in linear]
+    products = [list(a * b.T + b * a.T) for a, b in combinations_with_replacement(slopes, 2)]
+    own = independent([*products, *(list(c.generator) for c in quadratic if c.generator is not None)])
+    kept = [quadratic[k - len(products)] for k in own if k >= len(products)]
+    return _independent(derivation, [*linear, *kept], integrals)
 
 
 def _of_symmetries(derivation: Derivation, further: bool) -> Iterator[Conserved]:

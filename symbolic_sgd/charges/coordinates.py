@@ -21,6 +21,7 @@ from symbolic_sgd.charts.embedding import Embedding, tested
 from symbolic_sgd.charts.interval import with_range
 from symbolic_sgd.errors import (
     BadInput,
+    BadSymbol,
     ComplexValue,
     ExpressionTooLarge,
     NoCharges,
@@ -117,6 +118,9 @@ def _symbols(derivation: Derivation, coordinates: Any, n: int) -> tuple[sp.Symbo
     chosen = check_symbols(coordinates, where="coordinates")
     if len(chosen) != n:
         raise BadInput(f"Γ has dimension {n}, but coordinates names {len(chosen)} symbols: name {n}")
+    for s in chosen:
+        if s in known:
+            raise BadSymbol(f"coordinates: {s} is a symbol of the problem; a charge needs a new one")
     check_no_twins([*chosen, *known])
     return chosen
 
@@ -132,9 +136,7 @@ def _solved(derivation: Derivation, chosen: Sequence[Charge], symbols: tuple[sp.
         covered = [q for p, q in placed if _leads_to(candidate, q, p)]
         if covered:
             moduli = sum(len(e.atoms(sp.Abs, sp.sign)) for e in expressions)
-            share = round(
-                2 * len(covered) / len(placed)
-            )  # coarse, so that branches that are alike are told by their form
+            share = round(2 * len(covered) / len(placed))  # coarse: branches that are alike are told by their form
             operations = sum(int(sp.count_ops(e)) for e in expressions)
             ranked.append((-share, moduli, operations, str(expressions), candidate, covered))
     for *_, candidate, covered in sorted(ranked, key=lambda row: row[:4]):
