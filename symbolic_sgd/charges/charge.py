@@ -18,9 +18,13 @@ from symbolic_sgd.charges.on_manifold import proved_zero
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.flow.first_integrals import without_moduli
 from symbolic_sgd.printing.blocks import aligned, one_output
-from symbolic_sgd.printing.displays import equation, expression_latex
+from symbolic_sgd.printing.displays import equation, expression_latex, room
+from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.theorem.canonical import written_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
+
+SHOWN = 300
+"""Characters up to which `repr` shows a charge."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -71,7 +75,13 @@ class Charge:
         return self.sentence
 
     def __repr__(self) -> str:
-        return f"Charge({self.expression} {self.law.words})"
+        text = f"{self.expression} {self.law.words}"
+        shown = (
+            text
+            if len(text) <= SHOWN
+            else f"{sp.count_ops(self.expression)} operations, {type(self.law).__name__.lower()}"
+        )
+        return f"Charge({shown})"
 
     def _repr_latex_(self) -> str:
         return one_output([aligned(self._lines())])
@@ -81,27 +91,32 @@ class Charge:
         return r" \\ ".join(self._lines())
 
     def _lines(self) -> list[str]:
-        noise = "" if self.law.still else r"\nabla I^{\top} \sigma\,dW"
-        parts = [part for part in (self._drift_latex(), noise) if part]
-        lines = [*equation("I", self.expression), f"dI &= {' + '.join(parts) or '0'}"]
+        drift, named = self._drift_latex()
+        parts = [part for part in (drift, "" if self.law.still else r"\nabla I^{\top} \sigma\,dW") if part]
+        lines = [*equation("I", self.expression), f"dI &= {' + '.join(parts) or '0'}", *named]
         solution = self.law.solution
         return lines if solution is None else [*lines, f"I(t) &= {expression_latex(solution)}{self._integral_latex()}"]
 
-    def _drift_latex(self) -> str:
+    def _drift_latex(self) -> tuple[str, list[str]]:
+        """The drift times dt, and further lines: a sum that is longer than a line has a name."""
         try:
             drift = self.law.drift if isinstance(self.law, Linear) else self.drift
         except ExpressionTooLarge:
             operations = self.program.select("drift").operations
-            return rf"\text{{a program of {operations} operations}}\;dt"
+            return r"b\,dt", [rf"b &:\quad \text{{a program of {operations} operations}}"]
+        if drift == 0:
+            return "", []
         text = expression_latex(drift)
-        return "" if drift == 0 else rf"\left({text}\right) dt" if drift.is_Add else rf"{text}\,dt"
+        if visible_length(text) > room():
+            return r"b\,dt", equation("b", drift)
+        return (rf"\left({text}\right) dt" if drift.is_Add else rf"{text}\,dt"), []
 
     def _integral_latex(self) -> str:
         """What the noise adds to the solution of the law."""
         if self.law.still:
             return ""
         rate = self.law.rate if isinstance(self.law, Decay) else sp.S.Zero
-        before, inside = (expression_latex(sp.exp(power)) for power in (-rate * TIME, rate * sp.Symbol("s")))
+        before, inside = (expression_latex(sp.exp(power)) for power in (-(rate * TIME), rate * sp.Symbol("s")))
         factors = ("", "") if rate == 0 else (f"{before} ", f"{inside}\\,")
         return rf" + {factors[0]}\int_0^t {factors[1]}\nabla I^{{\top}} \sigma\,dW_s"
 

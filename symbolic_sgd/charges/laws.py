@@ -70,7 +70,7 @@ class Decay(Law):
 
     @property
     def solution(self) -> Expression:
-        return self.level + (START - self.level) * sp.exp(-self.rate * TIME)
+        return self.level + (START - self.level) * sp.exp(-(self.rate * TIME))
 
     def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
         return -self.rate * (names[charge] - self.level)
@@ -79,7 +79,7 @@ class Decay(Law):
     def words(self) -> str:
         falls, side = ("grows", "away from") if self.rate.is_negative else ("decays", "to")
         moves = falls if self.level == 0 else f"{falls} {side} {self.level}"
-        return f"{moves} exactly as exp({-self.rate * TIME}){self._noise}"
+        return f"{moves} exactly as exp({-(self.rate * TIME)}){self._noise}"
 
 
 @dataclass(frozen=True)
@@ -205,7 +205,7 @@ def law_of(
         here = [(charges[index], own)] if own != 0 else []
         return Linear((*here, *others), constant, still)
     if own != 0:
-        return Decay(-own, sp.factor(-constant / own), still)
+        return Decay(sp.factor(-own), sp.factor(-constant / own), still)
     if constant != 0:
         return Steady(constant, still)
     return Constant() if still else Martingale()

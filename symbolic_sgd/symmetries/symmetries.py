@@ -1,7 +1,7 @@
 """The linear symmetries e^{tX} of the functions that a loss is composed of: ∇f_iᵀXx ≡ 0 for each of them."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
@@ -30,7 +30,7 @@ SHOWN = 8
 """Rows of a generator up to which it is printed."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Symmetries:
     """The Lie algebra 𝔤 of the matrices X with ∇f_i(x)ᵀXx ≡ 0: f_i(e^{tX}x) = f_i(x) for every i, t and x.
 
@@ -46,11 +46,11 @@ class Symmetries:
         complete: whether this is proved to be all of 𝔤; else it is what was found and proved.
     """
 
-    derivation: Derivation = field(repr=False)
-    functions: tuple[Expression, ...] = field(repr=False)
+    derivation: Derivation
+    functions: tuple[Expression, ...]
     generators: tuple[SymbolicMatrix, ...]
-    symmetric: tuple[SymbolicMatrix, ...] = field(repr=False)
-    skew: tuple[SymbolicMatrix, ...] = field(repr=False)
+    symmetric: tuple[SymbolicMatrix, ...]
+    skew: tuple[SymbolicMatrix, ...]
     complete: bool
 
     @property
@@ -119,6 +119,9 @@ class Symmetries:
         closed = "closed under transpose" if self.closed_under_transpose else "not closed under transpose"
         parts = f"{len(self.symmetric)} symmetric and {len(self.skew)} skew generators"
         return f"The algebra of linear symmetries {size}, {closed}, with {parts}"
+
+    def __repr__(self) -> str:
+        return f"Symmetries({self})"
 
     def _repr_latex_(self) -> str:
         lines = [

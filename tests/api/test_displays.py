@@ -54,6 +54,9 @@ def objects() -> dict[str, Any]:
         "evidence": sde.regularizer_evidence,
         "arc": sde.regularizer_along(dict.fromkeys(sde.problem.parameters, 1), length=0.5),
         "chart": chart,
+        "charge": sde.charges[0],
+        "noisy charge": gallery_sde("quadric_dense").charges[0],
+        "symmetries": sde.symmetries,
         "fixed points": chart.fixed_points,
         "fixed point": chart.fixed_points[0],
         "limit of the flow": gradient_flow_limit(sde.problem),
@@ -76,7 +79,8 @@ def test_representations_are_short():
 
 
 FORMULAS = {
-    "problem", "manifold", "structure", "formula", "evidence", "chart", "limit of the flow", "family's SDE", "family's drift",
+    "problem", "manifold", "structure", "formula", "evidence", "chart", "charge", "noisy charge", "symmetries",
+    "limit of the flow", "family's SDE", "family's drift",
 }  # fmt: skip
 TABLES = {"fixed points", "fixed point", "certificate", "check", "run"}
 

@@ -37,7 +37,10 @@ half = sp.Rational(1, 2)
 hyperbola = [u * v - 1]
 
 
-def derived(residuals, parameters, noise, optimizer=SGD(), **further):
+PLAIN = SGD()
+
+
+def derived(residuals, parameters, noise, optimizer=PLAIN, **further):
     stated = Problem.least_squares(residuals, parameters=parameters, noise=noise, **further)
     return derive_limiting_sde(stated, optimizer=optimizer)
 
@@ -204,7 +207,12 @@ def test_sgd_follows_the_law_of_the_hyperbola():
     means, errors = [], []
     for k, rate in enumerate((0.1, 0.05, 0.025)):
         run = simulate_sgd(
-            sde.problem, [2, 0.5], learning_rate=rate, steps=round(rate**-2), replicas=2**14, rng=np.random.default_rng(31 + k)
+            sde.problem,
+            [2, 0.5],
+            learning_rate=rate,
+            steps=round(rate**-2),
+            replicas=2**14,
+            rng=np.random.default_rng(31 + k),
         )
         values = run.final[:, 0] ** 2 - run.final[:, 1] ** 2
         means.append(values.mean())

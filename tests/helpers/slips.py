@@ -23,6 +23,9 @@ import symbolic_sgd
 from symbolic_sgd import LimitingSDE, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.program import Program
+from symbolic_sgd.charges.charge import motions_of
+from symbolic_sgd.charges.conserved import Conserved, conserved
+from symbolic_sgd.charges.laws import Decay, law_of
 from symbolic_sgd.errors import OffManifold, SingularPoint
 from symbolic_sgd.numeric import guard
 from symbolic_sgd.numeric.acceptance import doubt_program
@@ -138,6 +141,26 @@ def stratonovich_with(half: int) -> Wrong:
         return Program.of({"stratonovich_drift": half * right + (1 - half) * drift})
 
     return exchanged((stratonovich_program, wrong))
+
+
+# --- charges ------------------------------------------------------------------------------------
+
+
+def twice_the_drift(derivation: Any, expressions: Any) -> list[Program]:
+    """⟨∇²I, Σ⟩ for ½⟨∇²I, Σ⟩."""
+    right = [motion.on(Graph()) for motion in motions_of(derivation, expressions)]
+    return [Program.of({"drift": 2 * terms["drift"], "diffusion": terms["diffusion"]}) for terms in right]
+
+
+def one_too_many(derivation: Any, **settings: Any) -> tuple[Conserved, ...]:
+    """The square of the first parameter with what is conserved."""
+    return (*conserved(derivation, **settings), Conserved(derivation.problem.parameters[0] ** 2, None, ""))
+
+
+def faster(*arguments: Any) -> Any:
+    """A rate larger by 10⁻⁹ of it."""
+    law = law_of(*arguments)
+    return replace(law, rate=law.rate * (1 + sp.Rational(1, 10**9))) if isinstance(law, Decay) else law
 
 
 # --- guards -------------------------------------------------------------------------------------
@@ -323,6 +346,11 @@ SLIPS: Mapping[str, Slip] = {
     "Stratonovich: 1 for ½": Slip(two_equations, "StratonovichRoad", stratonovich_with(2)),
     "Stratonovich: Itô's drift": Slip(gallery("sphere"), "StratonovichRoad", stratonovich_with(0)),
     "Stratonovich: sign": Slip(gallery("quadric_dense"), "StratonovichRoad", stratonovich_with(-1)),
+    "charges: 1 for ½": Slip(gallery("squared_parameters"), "ChargeRoad", exchanged((motions_of, twice_the_drift))),
+    "charges: one that is none": Slip(
+        gallery("hyperbola_isotropic"), "ChargeRoad", exchanged((conserved, one_too_many))
+    ),
+    "charges: (1 + 10⁻⁹) times the rate": Slip(gallery("hyperbola_label"), "ChargeRoad", exchanged((law_of, faster))),
     "guard: 10⁻² off Γ": Slip(
         gallery("hyperbola_label"), "GuardedPoints", attribute(guard, "ON_MANIFOLD", lambda _: 1e-2)
     ),

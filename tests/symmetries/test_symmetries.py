@@ -99,7 +99,9 @@ def test_orbits_have_the_dimension_of_the_group_but_at_special_points():
 
 def test_what_is_no_polynomial_and_large_is_refused():
     names = sp.symbols("x1:25")
-    large = Problem.least_squares([sp.tanh(sum(names)) + sum(s**2 for s in names) - 1], parameters=names, noise=LabelNoise())
+    large = Problem.least_squares(
+        [sp.tanh(sum(names)) + sum(s**2 for s in names) - 1], parameters=names, noise=LabelNoise()
+    )
     with pytest.raises(ProblemTooLarge, match="576"):
         _ = derive_limiting_sde(large).symmetries
 
