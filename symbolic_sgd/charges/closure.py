@@ -156,12 +156,11 @@ def _diagonal_basis(matrix: SymbolicMatrix) -> SymbolicMatrix:
     if matrix.is_diagonal():
         return sp.eye(matrix.rows)
     letter = sp.Dummy("x")
-    _, factors = sp.factor_list(sp.numer(sp.together(matrix.charpoly("x").as_expr(letter))), letter)
+    characteristic = sp.numer(sp.together(matrix.charpoly("x").as_expr(letter)))
+    factors = sp.Poly(characteristic, letter).factor_list()[1]
     rows: list[Any] = []
-    for factor, multiplicity in sorted(factors, key=lambda f: (sp.Poly(f[0], letter).degree(), str(f[0]))):
-        if letter not in factor.free_symbols:
-            continue
-        at = _polynomial_of(matrix, sp.Poly(factor, letter))
+    for factor, multiplicity in sorted(factors, key=lambda f: (f[0].degree(), str(f[0].all_coeffs()))):
+        at = _polynomial_of(matrix, factor)
         for power in range(1, multiplicity + 1):
             rows = _extended_rows(rows, _left_null(at**power))
     return sp.Matrix.vstack(*sorted(rows, key=lambda row: next(k for k, e in enumerate(row) if e != 0)))

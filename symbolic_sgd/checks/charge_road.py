@@ -36,7 +36,7 @@ SEARCHED = 12
 class ChargeRoad:
     """Each charge at every random point; what is reported is the worst of them."""
 
-    name: ClassVar[str] = "charges, by derivatives of them and of nothing else"
+    name: ClassVar[str] = "charges, by derivatives of them and σ"
 
     def __call__(self, witness: Witness, rng: np.random.Generator) -> list[Check]:
         derivation = witness.derivation

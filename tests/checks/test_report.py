@@ -71,7 +71,7 @@ def test_the_details_hold_every_check(certificate):
 
 
 def test_representations_are_short(certificate):
-    assert repr(certificate) == "Certificate(passed, 62 checks: 1 proved, 61 measured)"
+    assert repr(certificate) == "Certificate(passed, 66 checks: 1 proved, 65 measured)"
     assert re.fullmatch(r"Check\('∇L = 0', measured, error \S+, tolerance 1e-40\)", repr(certificate.checks[0]))
 
 
