@@ -58,10 +58,10 @@ QUICK: tuple[Method, ...] = (
     OneStep(),
     LiteralRoad(),
     StratonovichRoad(),
-    ChargeRoad(),
     RegularizerRoad(),
     GuardedPoints(),
     DrawnNoise(),
+    ChargeRoad(),
 )
 """Seconds; nothing random but the points of Γ."""
 
