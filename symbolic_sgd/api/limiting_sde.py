@@ -439,6 +439,7 @@ class LimitingSDE(Printable):
 
         Raises:
             NoCharges: what this optimizer's own noiseless iteration conserves is not known.
+            ProblemTooLarge: of a large problem, which is computed by matrices, the symmetries have too many unknowns.
 
         >>> from symbolic_sgd import LabelNoise
         >>> u, v = sp.symbols("u v")

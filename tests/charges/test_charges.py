@@ -30,7 +30,8 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.charges.laws import START, TIME, Constant, Decay, Linear, Martingale, Open, Steady
 from symbolic_sgd.charts.chart import coefficients
 from symbolic_sgd.checks.by_sympy import precise
-from symbolic_sgd.errors import BadInput, BadSymbol, NoCharges, NoClosedForm, SymbolicSGDError
+from symbolic_sgd.errors import BadInput, BadSymbol, NoCharges, NoClosedForm, ProblemTooLarge, SymbolicSGDError
+from symbolic_sgd.symmetries import by_coefficients
 
 u, v, w, s = sp.symbols("u v w s")
 half = sp.Rational(1, 2)
@@ -334,6 +335,27 @@ def test_what_is_missing_for_the_limit_over_charges_is_said():
         sde.in_charges(coordinates=(u,))
     with pytest.raises(SymbolicSGDError):
         sde.in_charges(coordinates="q")
+
+
+def overparametrised(d, n):
+    """The overparametrised model with signs for data; it is computed by matrices."""
+    signs = np.random.default_rng(7).choice([-1, 1], (n, d))
+    first, second = sp.symbols(f"u1:{d + 1}"), sp.symbols(f"v1:{d + 1}")
+    squares = [a**2 - b**2 for a, b in zip(first, second, strict=True)]
+    forms = [sum(int(z) * e for z, e in zip(row, squares, strict=True)) - 1 - i for i, row in enumerate(signs)]
+    return derived(forms, (*first, *second), LabelNoise(half))
+
+
+def test_a_large_problem_has_the_charges_of_its_symmetries(monkeypatch):
+    sde = overparametrised(16, 5)
+    assert sde.derivation.in_matrices is not None
+    found = laws(sde)
+    products = {sp.Symbol(f"u{j}") * sp.Symbol(f"v{j}") for j in range(1, 17)}
+    assert products <= set(found)  # columns of z that are alike up to a sign have products with each other, too
+    assert set(found.values()) == {Decay(4 * half**2, sp.S.Zero, True)}
+    monkeypatch.setattr(by_coefficients, "LARGEST_SYSTEM", 0)
+    with pytest.raises(ProblemTooLarge, match="state fewer parameters"):
+        _ = overparametrised(15, 5).charges
 
 
 def test_no_charges_are_no_error_where_the_flow_was_searched():
