@@ -2,9 +2,9 @@
 
 import numpy as np
 import pytest
+from function_models import fitted, random_model
 
 from symbolic_sgd import SymbolicSGDError, derive_limiting_sde
-from function_models import fitted, random_model
 
 SUITE = 12
 CAMPAIGN = 100
