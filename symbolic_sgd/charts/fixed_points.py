@@ -324,7 +324,7 @@ def _reason(chart: Chart, found: _Found, complete: bool, search: RestSearch, sus
     if found.continua:
         sentences.append(_why_not_isolated(chart, found, search))
     if suspects and not complete:
-        places = " and ".join(f"({', '.join(f'{a:.4g}' for a in _without_dust(x))})" for x in suspects)
+        places = " and ".join(f"({', '.join(f'{a:.4g}' for a in without_dust(x))})" for x in suspects)
         sentences.append(
             f"b becomes ever smaller towards x ≈ {places}: whether it has a degenerate zero there was not decided"
         )
@@ -337,7 +337,7 @@ def _reason(chart: Chart, found: _Found, complete: bool, search: RestSearch, sus
     return "; ".join(sentences)
 
 
-def _without_dust(place: np.ndarray) -> np.ndarray:
+def without_dust(place: np.ndarray) -> np.ndarray:
     """A place for reading: what is tiny beside the rest is 0."""
     return np.where(np.abs(place) > DUST * (1 + np.abs(place).max()), place, 0.0)
 

@@ -3,21 +3,24 @@
 Float64 finds them from many points of Γ; each is then sharpened to 120 digits, and b vanishes there to 50.
 """
 
-from collections.abc import Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumber, Valuation
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.charts.embedding import unchecked
+from symbolic_sgd.charts.embedding import Requirements, unchecked
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BudgetSpent, SymbolicSGDError
 from symbolic_sgd.manifold.precise import HIGH, POINT, PrecisePoint
-from symbolic_sgd.regular_point import is_tiny
+from symbolic_sgd.regular_point import is_tiny, kernel
 from symbolic_sgd.regularizer.scatter import Batch, FloatManifold
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -117,17 +120,140 @@ class RestSearch:
     words: str = ""
 
 
+class Road(ABC):
+    """How b and its slope along Γ are computed.
+
+    Args:
+        manifold: Γ in float64.
+    """
+
+    def __init__(self, manifold: FloatManifold):
+        self.manifold = manifold
+        self.parameters = manifold.problem.parameters
+
+    @abstractmethod
+    def numbers(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """Tᵀb (S×n) and Tᵀ∂bT (S×n×n) at points of Γ, in float64."""
+
+    def descended(self, batch: Batch) -> Batch:
+        """Where half of the starts are led to first; nowhere, where it is not known what b descends."""
+        return batch
+
+    def joined(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether two zeros in float64, with kernels and one spectrum, count as one: they may be on one continuum."""
+        return True
+
+    @abstractmethod
+    def sharpened(self, x: np.ndarray, tangent: np.ndarray, slope: np.ndarray, effort: Effort) -> PrecisePoint | None:
+        """The zero of b beside one in float64 (D; D×n; n×n), to 120 digits; None where Newton's method finds none."""
+
+    @abstractmethod
+    def is_rest(self, point: PrecisePoint) -> bool:
+        """Whether b vanishes at a point where the theorem applies."""
+
+    @abstractmethod
+    def tangent(self, point: PrecisePoint) -> np.ndarray:
+        """A basis of the tangent space of Γ at a regular point, in float64, D×n."""
+
+    @abstractmethod
+    def slope(self, point: PrecisePoint, tangent: np.ndarray) -> PreciseMatrix:
+        """Tᵀ∂bT, with T orthonormal to 100 digits, from a basis of the tangent space in float64 (D×n)."""
+
+
+class DriftRoad(Road):
+    """By the program of the drift, and its D² slopes.
+
+    Args:
+        derivation: of the SDE.
+    """
+
+    def __init__(self, derivation: Derivation):
+        super().__init__(FloatManifold(derivation))
+        self.derivation = derivation
+        landscape = self.manifold.landscape
+        self.gradient = landscape.gradient.entries
+        drift = derivation.program.select("drift").on(landscape.graph)["drift"]
+        self.drift = drift.entries
+        self.slopes = Matrix.of(jacobian(drift.entries, landscape.variables))
+        self.projection = derivation.program.select("tangent_projection").on(landscape.graph)["tangent_projection"]
+        self.program = Program.of({"drift": drift, "slopes": self.slopes})
+        self.requirements = regular_points(derivation)
+
+    def numbers(self, batch: Batch) -> tuple[np.ndarray, np.ndarray]:
+        """By the program."""
+        values = evaluate(self.program, self.derivation.problem.symbols, batch.points)
+        d = len(self.parameters)
+        drift, slopes = values["drift"], values["slopes"].reshape(-1, d, d)
+        pull = np.einsum("sdi,sd->si", batch.tangent, drift)
+        return pull, np.einsum("sdi,sde,sej->sij", batch.tangent, slopes, batch.tangent)
+
+    def sharpened(self, x: np.ndarray, tangent: np.ndarray, slope: np.ndarray, effort: Effort) -> PrecisePoint | None:
+        """x ← x − N diag(h)⁻¹Nᵀ∇L − T(Tᵀ∂bT)⁺Tᵀb with the float64 slopes at the start: each step gains some eight digits."""
+        normal, stiffness, _, _ = self.manifold.frame(x[None, :])
+        across = (normal[0] / stiffness[0]) @ normal[0].T
+        along = tangent @ np.linalg.pinv(slope, rcond=DEPENDENT) @ tangent.T
+
+        def step(here: Mapping[sp.Symbol, PreciseNumber]) -> list[PreciseNumber]:
+            values = Valuation(PRECISE, here)([*self.gradient, *self.drift])
+            parts = (times(across, values[: len(x)]), times(along, values[len(x) :]))
+            return [a + b for a, b in zip(*parts, strict=True)]
+
+        return newton_with_frozen_slopes(dict(zip(self.parameters, x, strict=True)), step, effort)
+
+    def is_rest(self, point: PrecisePoint) -> bool:
+        """By the examination of the chart x = x, and the drift."""
+        apart = PrecisePoint(point.assignment)
+        if not self.requirements.admissible(apart):
+            return False
+        self.requirements.check(apart)
+        return all(point.zeros(self.drift))
+
+    def tangent(self, point: PrecisePoint) -> np.ndarray:
+        """The kernel of ∇²L."""
+        return kernel(point.matrix(self.manifold.landscape.hessian), self.manifold.codimension)
+
+    def slope(self, point: PrecisePoint, tangent: np.ndarray) -> PreciseMatrix:
+        """T by Gram and Schmidt from the projection of its float64 basis."""
+        with mp.workdps(HIGH):
+            projection = point.matrix(self.projection)
+            axes, _ = mp.qr(projection * mp.matrix(tangent.tolist()), mode="skinny")
+            return axes.T * point.matrix(self.slopes) * axes
+
+
+def regular_points(derivation: Derivation) -> Requirements:
+    """What has to hold at a point x of R^D for it to be a regular point of Γ."""
+    return unchecked(derivation, derivation.problem.parameters, derivation.problem.parameters).requirements
+
+
 def rest_points(derivation: Derivation, effort: Effort) -> RestSearch:
     """The zeros of b on Γ that are found from many points of it; the effort bounds how long that takes."""
+    words = why_not_by_slopes(derivation)
+    return RestSearch((), words=words) if words else search_rests(DriftRoad(derivation), effort)
+
+
+def why_not_by_slopes(derivation: Derivation) -> str:
+    """Why zeros are not sought by the slopes of the drift; "" where they are."""
     if derivation.problem.constants:
-        return RestSearch((), words="it has constants: with numbers for them zeros are sought by Newton's method, too")
+        return "it has constants: with numbers for them zeros are sought by Newton's method, too"
     size = 4 * derivation.problem.dimension * derivation.program.select("drift").operations
     if size > LARGEST:
-        return RestSearch(
-            (),
-            words=f"the {derivation.problem.dimension}² slopes of b hold some {size:.2g} operations, too many for Newton's method",
-        )
-    return _Search(derivation, effort).found()
+        return f"the {derivation.problem.dimension}² slopes of b hold some {size:.2g} operations, too many for Newton's method"
+    return ""
+
+
+def search_rests(
+    road: Road, effort: Effort, *, starts: int = STARTS, rng: np.random.Generator | None = None, members: int = MEMBERS
+) -> RestSearch:
+    """The zeros of b that are found by one road.
+
+    Args:
+        road: how b and its slopes are computed.
+        effort: how long it may take.
+        starts: points of Γ near and far from which zeros are sought, beside those where it was found.
+        rng: where they lie.
+        members: how many zeros with a kernel are kept, no two of one spectrum joined.
+    """
+    return _Search(road, effort, starts, rng or np.random.default_rng(SEED), members).found()
 
 
 @dataclass(frozen=True)
@@ -162,19 +288,9 @@ class _Place:
 
 
 class _Search:
-    def __init__(self, derivation: Derivation, effort: Effort):
-        self.derivation = derivation
-        self.effort = effort
-        self.manifold = FloatManifold(derivation)
-        landscape = self.manifold.landscape
-        self.gradient = landscape.gradient.entries
-        drift = derivation.program.select("drift").on(landscape.graph)["drift"]
-        self.drift = drift.entries
-        self.slopes = Matrix.of(jacobian(drift.entries, landscape.variables))
-        self.projection = derivation.program.select("tangent_projection").on(landscape.graph)["tangent_projection"]
-        self.program = Program.of({"drift": drift, "slopes": self.slopes})
-        identity = unchecked(derivation, derivation.problem.parameters, derivation.problem.parameters)
-        self.requirements = identity.requirements
+    def __init__(self, road: Road, effort: Effort, starts: int, rng: np.random.Generator, members: int):
+        self.road, self.effort, self.starts, self.rng, self.members = road, effort, starts, rng, members
+        self.manifold = road.manifold
 
     def found(self) -> RestSearch:
         rests: list[Rest] = []
@@ -197,11 +313,10 @@ class _Search:
         return RestSearch(tuple(ordered), starts, gone, _clusters(suspects))
 
     def _begin(self) -> _Place:
-        """Points of Γ near and far, and on a curve those beside which b turns round."""
-        rng = np.random.default_rng(SEED)
-        bases = self.manifold.bases(rng)
-        near = self.manifold.scatter(bases, STARTS // 2, rng, far=NEAR)
-        far = self.manifold.scatter(bases, STARTS // 2, rng)
+        """Points of Γ near and far, where half of those far are led to, and on a curve those beside which b turns round."""
+        bases = self.manifold.bases(self.rng)
+        near = self.manifold.scatter(bases, (self.starts + 1) // 2, self.rng, far=NEAR)
+        far = self.road.descended(self.manifold.scatter(bases, (self.starts + 1) // 2, self.rng))
         turns = np.concatenate([bases.points[:0], *self._turns(bases)])
         turns = turns[np.unique(np.round(turns, 1), axis=0, return_index=True)[1]]
         return self._at(self.manifold.settle(np.concatenate([bases.points, near.points, far.points, turns])))
@@ -209,14 +324,9 @@ class _Search:
     # --- in float64 -------------------------------------------------------------------------
 
     def _at(self, batch: Batch) -> _Place:
-        values = evaluate(self.program, self.derivation.problem.symbols, batch.points)
-        d = self.derivation.problem.dimension
-        drift, slopes = values["drift"], values["slopes"].reshape(-1, d, d)
-        finite = np.isfinite(drift).all(axis=1) & np.isfinite(slopes).all(axis=(1, 2))
-        valid = batch.valid & finite
-        drift, slopes = np.where(valid[:, None], drift, 0), np.where(valid[:, None, None], slopes, 0)
-        pull = np.einsum("sdi,sd->si", batch.tangent, drift)
-        slope = np.einsum("sdi,sde,sej->sij", batch.tangent, slopes, batch.tangent)
+        pull, slope = self.road.numbers(batch)
+        valid = batch.valid & np.isfinite(pull).all(axis=1) & np.isfinite(slope).all(axis=(1, 2))
+        pull, slope = np.where(valid[:, None], pull, 0), np.where(valid[:, None, None], slope, 0)
         return _Place(Batch(batch.points, batch.tangent, valid), pull, slope)
 
     def _turns(self, bases: Batch) -> list[np.ndarray]:
@@ -245,7 +355,7 @@ class _Search:
         """Steps −(AᵀA + μ)⁻¹AᵀTᵀb with A = Tᵀ∂bT, back onto Γ, which make |b| smaller (Levenberg and Marquardt)."""
         first, least, most = DAMPING
         damping = np.full(len(here.pull), first)
-        d, n = self.derivation.problem.dimension, here.pull.shape[1]
+        d, n = len(self.road.parameters), here.pull.shape[1]
         for _ in range(STEPS):
             self.effort.check()
             gram = np.einsum("ski,skj->sij", here.slope, here.slope)
@@ -278,9 +388,9 @@ class _Search:
         return here.batch.valid & moving & (self._step(here) <= SETTLED * here.extent)
 
     def _distinct(self, ends: _Place) -> list[_Place]:
-        """One of those that are alike, the nearest to 0 first, and of those with a kernel one of each spectrum."""
+        """One of those that are alike, the nearest to 0 first, and of those with a kernel one of each spectrum that are joined."""
         chosen: list[int] = []
-        spectra: list[np.ndarray] = []
+        spectra: list[tuple[int, np.ndarray]] = []
         for k in np.argsort(np.round(ends.extent, 6), kind="stable"):
             gaps = [np.abs(ends.batch.points[k] - ends.batch.points[j]).max() for j in chosen]
             if min(gaps, default=np.inf) <= SAME * ends.extent[k]:
@@ -288,9 +398,13 @@ class _Search:
             if self._kernel(ends.slope[k]).shape[1]:
                 spectrum = np.sort_complex(np.linalg.eigvals(ends.slope[k]))
                 size = np.abs(spectrum).max()
-                if len(spectra) == MEMBERS or any(np.abs(spectrum - other).max() < 1e-4 * size for other in spectra):
+                if len(spectra) == self.members or any(
+                    np.abs(spectrum - other).max() < 1e-4 * size
+                    and self.road.joined(ends.batch.points[j], ends.batch.points[k])
+                    for j, other in spectra
+                ):
                     continue
-                spectra.append(spectrum)
+                spectra.append((int(k), spectrum))
             chosen.append(int(k))
         return [ends.take(np.array([k])) for k in chosen[:MOST]]
 
@@ -303,58 +417,21 @@ class _Search:
 
     def _sharpened(self, place: _Place) -> Rest | None:
         """The exact zero beside one in float64; None where there is none, or it is no regular point of Γ."""
-        tangent = place.batch.tangent[0]
+        x, tangent = place.batch.points[0], place.batch.tangent[0]
         try:
-            found = self._newton(place)
+            found = self.road.sharpened(x, tangent, place.slope[0], self.effort)
             # A coordinate that is 0 is found as rounding; one that is merely tiny must not be taken for it.
             candidates = [] if found is None else [_without_rounding(found, place.extent[0]), found]
-            point = next((point for point in candidates if self._regular(point)), None)
+            point = next((point for point in candidates if self.road.is_rest(point)), None)
             if point is None:
                 return None
-            slope = self._slope(point, tangent)
+            slope = self.road.slope(point, tangent)
         except BudgetSpent:
             raise
         except (SymbolicSGDError, ZeroDivisionError, OverflowError):
             return None
-        kernel = _kernel_dimension(slope)
-        return Rest(point, tangent, slope, kernel, bool(kernel) and self._continues(place))
-
-    def _newton(self, place: _Place) -> PrecisePoint | None:
-        """x ← x − N diag(h)⁻¹Nᵀ∇L − T(Tᵀ∂bT)⁺Tᵀb with the float64 slopes at the start: each step gains some eight digits."""
-        symbols, x, tangent = self.derivation.problem.parameters, place.batch.points[0], place.batch.tangent[0]
-        normal, stiffness, _, _ = self.manifold.frame(x[None, :])
-        across = (normal[0] / stiffness[0]) @ normal[0].T
-        along = tangent @ np.linalg.pinv(place.slope[0], rcond=DEPENDENT) @ tangent.T
-        size = float(place.extent[0])
-        with mp.workdps(POINT):
-            current = {s: mp.mpf(float(a)) for s, a in zip(symbols, x, strict=True)}
-            for _ in range(NEWTON):
-                self.effort.check()
-                values = Valuation(PRECISE, current)([*self.gradient, *self.drift])
-                parts = (_times(across, values[: len(x)]), _times(along, values[len(x) :]))
-                step = [a + b for a, b in zip(*parts, strict=True)]
-                current = {s: a - e for (s, a), e in zip(current.items(), step, strict=True)}
-                if max(map(abs, step)) <= size * mp.mpf(10) ** (7 - POINT):
-                    return PrecisePoint(current)
-                if not max(abs(a - float(b)) for a, b in zip(current.values(), x, strict=True)) <= SHARPENED * size:
-                    return None
-        return None
-
-    def _regular(self, point: PrecisePoint) -> bool:
-        """Whether b vanishes at a point where the theorem applies."""
-        apart = PrecisePoint(point.assignment)
-        if not self.requirements.admissible(apart):
-            return False
-        self.requirements.check(apart)
-        return all(point.zeros(self.drift))
-
-    def _slope(self, point: PrecisePoint, tangent: np.ndarray) -> PreciseMatrix:
-        """Tᵀ∂bT, with T orthonormal to 100 digits: the kernel of ∇²L, by Gram and Schmidt from its float64 basis."""
-        with mp.workdps(HIGH):
-            projection = point.matrix(self.projection)
-            basis = mp.matrix(tangent.tolist())
-            axes, _ = mp.qr(projection * basis, mode="skinny")
-            return axes.T * point.matrix(self.slopes) * axes
+        flat = kernel_dimension(slope)
+        return Rest(point, tangent, slope, flat, bool(flat) and self._continues(place))
 
     def _continues(self, place: _Place) -> bool:
         """Whether zeros are found on both sides along each axis of the kernel, with kernels of the same dimension."""
@@ -366,6 +443,29 @@ class _Search:
         apart = np.linalg.norm(ends.batch.points - place.batch.points, axis=1)
         alike = [self._kernel(slope).shape[1] == axes.shape[1] for slope in ends.slope]
         return bool(np.all(self._settled(ends) & (apart > length / 3) & (apart < 3 * length) & alike))
+
+
+def newton_with_frozen_slopes(
+    start: Mapping[sp.Symbol, Any],
+    step: Callable[[Mapping[sp.Symbol, PreciseNumber]], Sequence[PreciseNumber]],
+    effort: Effort,
+    *,
+    reach: float = SHARPENED,
+) -> PrecisePoint | None:
+    """Where steps end that contract by a fixed factor, to 120 digits; None where they do not end within `reach`(1 + |x|)."""
+    size = 1 + max(abs(float(a)) for a in start.values())
+    with mp.workdps(POINT):
+        begin = {s: mp.mpf(a) for s, a in start.items()}
+        current = begin
+        for _ in range(NEWTON):
+            effort.check()
+            change = step(current)
+            current = {s: a - e for (s, a), e in zip(current.items(), change, strict=True)}
+            if max(map(abs, change)) <= size * mp.mpf(10) ** (7 - POINT):
+                return PrecisePoint(current)
+            if not max(abs(a - begin[s]) for s, a in current.items()) <= reach * size:
+                return None
+    return None
 
 
 def _without_rounding(point: PrecisePoint, size: float) -> PrecisePoint:
@@ -381,12 +481,12 @@ def _clusters(places: Sequence[np.ndarray]) -> tuple[np.ndarray, ...]:
     return tuple(chosen[:MEMBERS])
 
 
-def _times(matrix: np.ndarray, column: Sequence[PreciseNumber]) -> list[PreciseNumber]:
+def times(matrix: np.ndarray, column: Sequence[PreciseNumber]) -> list[PreciseNumber]:
     """A matrix of float64 numbers times a column of precise ones."""
     return [mp.fdot(zip(row, column, strict=True)) for row in matrix.tolist()]
 
 
-def _kernel_dimension(slope: PreciseMatrix) -> int:
+def kernel_dimension(slope: PreciseMatrix) -> int:
     """How many singular values are zero."""
     with mp.workdps(HIGH):
         values = mp.svd_r(slope, compute_uv=False)

@@ -123,8 +123,8 @@ def interpolating_points(problem: Problem) -> tuple[tuple[PrecisePoint, HessianR
         return None
     rng, found = np.random.default_rng(SEED), list[tuple[PrecisePoint, HessianRank]]()
     for scale in SCALES:
-        begin = _starts(problem, scale, rng)
-        for x in _descended(residuals, begin):
+        begin = starts_at(problem, scale, rng)
+        for x in descended(residuals, begin):
             point = _sharpened(residuals, x)
             pivots = None if point is None else _independent_columns(residuals, point)
             if point is None or pivots is None:
@@ -135,7 +135,7 @@ def interpolating_points(problem: Problem) -> tuple[tuple[PrecisePoint, HessianR
     return None
 
 
-def _starts(problem: Problem, scale: float, rng: np.random.Generator) -> np.ndarray:
+def starts_at(problem: Problem, scale: float, rng: np.random.Generator) -> np.ndarray:
     draws = rng.standard_normal((POINTS, problem.dimension))
     if problem.near is None:
         draws[1::2] = np.abs(draws[1::2])  # products of many parameters have their zeros where the signs agree
@@ -145,7 +145,7 @@ def _starts(problem: Problem, scale: float, rng: np.random.Generator) -> np.ndar
     return given + NEARBY * scale * (1 + np.abs(given).max()) * draws
 
 
-def _descended(residuals: Residuals, begin: np.ndarray) -> np.ndarray:
+def descended(residuals: Residuals, begin: np.ndarray) -> np.ndarray:
     """Where steps −Jᵀ(JJᵀ + μ tr JJᵀ)⁻¹f end at a zero of f, not too far from where they began."""
     x, damping = begin.copy(), np.full(len(begin), 0.1)
     f, slopes = residuals(x)

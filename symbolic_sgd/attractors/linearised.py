@@ -1,0 +1,111 @@
+"""The drift linearised along Γ at a fixed point: its eigenvalues, exactly where that ends, and what they decide."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import sympy as sp
+from sympy.polys.matrices import DomainMatrix
+
+from symbolic_sgd.algebra.arithmetic import PreciseMatrix
+from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.attractors.descent import Descent
+from symbolic_sgd.manifold.precise import HIGH
+from symbolic_sgd.rational.closed_form import roots
+
+ZERO = 1e-20
+"""An eigenvalue smaller than this beside the largest entry of the linearised drift is zero."""
+
+LARGEST_FIELD = 6
+"""Degree of the field of a point's coordinates up to which eigenvalues are sought exactly."""
+
+LARGEST_DIMENSION = 10
+"""Parameters up to which they are."""
+
+STABLE, SADDLE, UNSTABLE, UNDECIDED = "stable", "saddle", "unstable", "undecided"
+
+
+def eigenvalues(slope: PreciseMatrix, *, symmetric: bool) -> list[Any]:
+    """Of Tᵀ∂bT, those that are zero as 0, the smallest real part first."""
+    with mp.workdps(HIGH):
+        size = max((abs(a) for a in slope), default=mp.mpf(0))
+        symmetrised = (slope + slope.T) / 2
+        found = mp.eigsy(symmetrised, eigvals_only=True) if symmetric else mp.eig(slope, left=False, right=False)
+        settled = [mp.mpf(0) if abs(v) <= ZERO * size else v for v in found]
+        real = [mp.re(v) if abs(mp.im(v)) <= ZERO * size else v for v in settled]
+        return sorted(real, key=lambda v: (mp.re(v), mp.im(v)))
+
+
+def stability(values: Sequence[Any], orbit: int) -> str:
+    """What eigenvalues decide of a fixed point, of which `orbit` zeros are those of the orbit of symmetries that it is on."""
+    with mp.workdps(HIGH):
+        size = max((abs(v) for v in values), default=mp.mpf(0))
+        parts = [mp.re(v) for v in values]
+        growing = sum(bool(p > ZERO * size) for p in parts)
+        fading = sum(bool(p < -ZERO * size) for p in parts)
+    if growing:
+        return SADDLE if fading else UNSTABLE
+    return STABLE if len(values) - fading == orbit else UNDECIDED
+
+
+def exact_eigenvalues(
+    descent: Descent, place: Mapping[sp.Symbol, Expression], numbers: Sequence[Any]
+) -> tuple[Expression, ...] | None:
+    """Those of −P(∇²R − Σ λ_i ∇²f_i)P on the tangent space at an exact point, by arithmetic in the field of its coordinates.
+
+    None where the field is large, J has dependent rows, or the characteristic polynomial has no roots in closed form.
+    """
+    x, d = descent.parameters, len(descent.parameters)
+    if d > LARGEST_DIMENSION or len(descent.equations) != descent.derivation.codimension:
+        return None
+    try:
+        domain, values = sp.construct_domain(list(place.values()), extension=True)
+    except (NotImplementedError, ValueError):
+        return None
+    if any(v.has(sp.CRootOf) for v in place.values()) or (domain.is_Algebraic and domain.mod.degree() > LARGEST_FIELD):
+        return None
+    domain, at = domain.get_field(), dict(zip(place, values, strict=True))
+    number = lambda e: _value(e, x, at, domain)  # noqa: E731
+    f, potential = descent.equations, descent.potential
+    slopes = _matrix([[number(sp.diff(e, s)) for s in x] for e in f], domain)
+    gradient = _matrix([[number(sp.diff(potential, s))] for s in x], domain)
+    gram = slopes * slopes.transpose()
+    multipliers = gram.lu_solve(slopes * gradient)
+    weights = [multipliers[i, 0].element for i in range(len(f))]
+    bend = [
+        [
+            number(sp.diff(potential, a, b))
+            - sum((w * number(sp.diff(e, a, b)) for w, e in zip(weights, f, strict=True)), domain.zero)
+            for b in x
+        ]
+        for a in x
+    ]
+    along = slopes.nullspace().transpose()
+    metric = along.transpose() * along
+    linear = metric.lu_solve(along.transpose() * _matrix(bend, domain) * along)
+    t = sp.Dummy("t")
+    polynomial = sp.Poly([domain.to_sympy(c) for c in (-linear).charpoly()], t, extension=True)
+    found: list[Expression] = []
+    for factor, power in polynomial.factor_list()[1]:
+        found.extend([r for r in map(sp.radsimp, roots(factor.as_expr(), t)) for _ in range(power)])
+    ordered = sorted(found, key=lambda v: sp.N(v, 30))
+    close = len(ordered) == len(numbers) and all(
+        abs(sp.N(a, 40) - sp.Float(mp.nstr(b, 40), 40)) < sp.Float(10) ** -30 * (1 + abs(sp.N(a, 40)))
+        for a, b in zip(ordered, numbers, strict=True)
+    )
+    return tuple(ordered) if close else None
+
+
+def _matrix(rows: Sequence[Sequence[Any]], domain: Any) -> DomainMatrix:
+    return DomainMatrix([list(row) for row in rows], (len(rows), len(rows[0])), domain)
+
+
+def _value(expression: Expression, x: Sequence[sp.Symbol], at: Mapping[sp.Symbol, Any], domain: Any) -> Any:
+    """A polynomial's value in the field."""
+    total = domain.zero
+    for monomial, coefficient in sp.Poly(expression, *x, domain="QQ").terms():
+        term = domain.from_sympy(coefficient)
+        for s, power in zip(x, monomial, strict=True):
+            term *= at[s] ** power
+        total += term
+    return total
