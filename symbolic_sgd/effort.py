@@ -10,7 +10,7 @@ from symbolic_sgd.errors import BadInput, BudgetSpent
 
 Item = TypeVar("Item")
 
-REGULARIZER, FIXED_POINTS = 120.0, 30.0
+REGULARIZER, FIXED_POINTS, ATTRACTORS = 120.0, 30.0, 60.0
 """Seconds of processor time that a search may take unless it is told otherwise."""
 
 Progress = Callable[[str], None]

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import chain
-from numbers import Real
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 import numpy as np
@@ -13,6 +13,7 @@ from sympy.printing.defaults import Printable
 
 from symbolic_sgd import (
     api,
+    attractors,
     charges,
     charts,
     documents,
@@ -27,7 +28,7 @@ from symbolic_sgd.algebra.as_read import reading
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.api.term_sizes import TermSize
-from symbolic_sgd.effort import REGULARIZER, Effort, Progress, checked_progress, checked_seconds
+from symbolic_sgd.effort import ATTRACTORS, REGULARIZER, Effort, Progress, checked_progress, checked_seconds
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.matrix_family import MatrixFamily
@@ -47,6 +48,8 @@ from symbolic_sgd.theorem.terms import DRIFT_TERMS
 if TYPE_CHECKING:
     from symbolic_sgd.api.family_sde import FamilySDE
     from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
+    from symbolic_sgd.attractors.attractors import Attractor, Attractors
+    from symbolic_sgd.attractors.optimality import Optimality
     from symbolic_sgd.charges.charge import Charge
     from symbolic_sgd.charts.chart_sde import ChartSDE
     from symbolic_sgd.checks.certificate import Certificate
@@ -520,6 +523,85 @@ class LimitingSDE(Printable):
         """
         chart = charts.stated.find_chart(self.derivation, coordinates, embedding, near, interval, period)
         return charts.chart_sde.ChartSDE(chart)
+
+    def attractors(
+        self,
+        *,
+        starts: int = 48,
+        rng: np.random.Generator | int | None = None,
+        seconds: float = ATTRACTORS,
+        progress: Progress | None = None,
+    ) -> "Attractors":
+        """All fixed points of a limit without noise, on all of Γ, and their stability.
+
+        Where b = −P∇R they are the Lagrange points f = 0, ∇R = Jᵀλ: solved exactly by elimination where that ends, else sought by
+        Newton's method along Γ from many points. The drift linearised along Γ is −P(∇²R − Σ λ_i ∇²f_i)P; of its zero eigenvalues
+        as many belong to the orbit of orthogonal symmetries as it has dimensions. Other limits: the zeros of b.
+
+        Args:
+            starts: points of Γ from which they are sought where elimination does not end.
+            rng: where these lie: a seed or a Generator (None: the same in every run).
+            seconds: of processor time.
+            progress: told in words what is being done.
+
+        Returns:
+            Points with `.point`, `.regularizer`, `.eigenvalues`, `.stability`, `.exact`, `.orbit`, in a tuple's manner; `.complete`
+            is True only where it was proved that there are no others at regular points of Γ.
+
+        Raises:
+            NotDeterministic: the limit has noise along Γ.
+            Undecided: every point is fixed, or whether there is noise was not decided.
+            BadInput: symbolic constants; a problem that is too large.
+
+        >>> from symbolic_sgd import LabelNoise
+        >>> u, v, w = sp.symbols("u v w")
+        >>> problem = Problem.least_squares([u*v + w**2 - 2], parameters=(u, v, w), noise=LabelNoise(1))
+        >>> found = derive_limiting_sde(problem).attractors()
+        >>> for point in found.points[1:3]: print(point)
+        u = sqrt(2), v = sqrt(2), w = 0: stable, R = 1, eigenvalues -1, -1
+        u = 0, v = 0, w = -sqrt(2): saddle, R = 2, eigenvalues -3/2, 1/2
+        >>> found.complete
+        True
+        """
+        if isinstance(starts, bool) or not isinstance(starts, Integral) or int(starts) < 1:
+            raise BadInput(f"starts is {starts!r}; give a whole number of points, at least 1")
+        effort = Effort(checked_seconds(seconds), checked_progress(progress))
+        generator = None if rng is None else np.random.default_rng(rng)
+        return attractors.attractors.find_attractors(self.derivation, effort, starts=int(starts), rng=generator)
+
+    def optimality(
+        self, x: "Mapping[sp.Symbol, Any] | Sequence[Any] | np.ndarray | Attractor", *, seconds: float = ATTRACTORS
+    ) -> "Optimality":
+        """Whether the end of a limit without noise is a global minimum of R on Γ: by its own multipliers.
+
+        Where R and f are quadratic, R(y) ≥ min (R − λᵀf) for every y on Γ, and at a fixed point that bound is R itself where
+        Q = ∇²R − Σ λ_i ∇²f_i is positive semidefinite; for f_i = ⟨A_i, UVᵀ⟩ − y_i that is ‖C^{−1/2}A(λ)B^{−1/2}‖ ≤ 1. It is decided
+        exactly at an exact point, and else for multipliers that are rounded and shrunk, which leaves a proved `gap`.
+
+        Args:
+            x: a point of Γ: {symbol: number}, D numbers, or one of `attractors()`. A fixed point within 10⁻³(1 + ‖x‖) of it is judged.
+            seconds: of processor time for the search for R.
+
+        Returns:
+            `.verdict`, "global minimum" only where that is certified, `.gap`, `.multipliers`, `.dual_norm`, `.eigenvalues`, `.reason`.
+
+        Raises:
+            NotDeterministic: the limit has noise along Γ.
+            Undecided: no R is known.
+            OffManifold, SingularPoint: as the callables do.
+            BadInput: no such point; a problem that is too large.
+
+        >>> from symbolic_sgd import LabelNoise
+        >>> u, v, w = sp.symbols("u v w")
+        >>> problem = Problem.least_squares([u*v + w**2 - 2], parameters=(u, v, w), noise=LabelNoise(1))
+        >>> sde = derive_limiting_sde(problem)
+        >>> found = sde.optimality({u: sp.sqrt(2), v: sp.sqrt(2), w: 0})
+        >>> found.verdict, found.gap, found.multipliers
+        ('global minimum', 0, (1/2,))
+        >>> sde.optimality({u: 0, v: 0, w: sp.sqrt(2)}).verdict
+        'unstable'
+        """
+        return attractors.optimality.judge(self.derivation, x, Effort(checked_seconds(seconds)))
 
     def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
         """Every term as numbers at one point of Γ (symbol → number, constants included).

@@ -76,9 +76,9 @@ class Attractor:
         return sum(bool(v == 0) for v in self.eigenvalues)
 
     def __str__(self) -> str:
-        shown = ", ".join(f"{s} = {_short(a)}" for s, a in self.point.items())
-        height = "" if self.regularizer is None else f", R = {_short(self.regularizer)}"
-        listed = ", ".join(_short(v) for v in self.eigenvalues)
+        shown = ", ".join(f"{s} = {short(a)}" for s, a in self.point.items())
+        height = "" if self.regularizer is None else f", R = {short(self.regularizer)}"
+        listed = ", ".join(short(v) for v in self.eigenvalues)
         orbit = f", one of an orbit of dimension {self.orbit}" if self.orbit else ""
         return f"{shown}: {self.stability}{height}, eigenvalues {listed}{orbit}"
 
@@ -133,7 +133,7 @@ class Attractors:
         return attractors.tables.points_html(self)
 
 
-def _short(value: Expression) -> str:
+def short(value: Expression) -> str:
     """As it is where that is short and exact, else to six digits."""
     brief = value.is_Rational or (sp.count_ops(value) <= 2 * SHOWN and not value.has(sp.CRootOf, sp.Float))
     return str(value) if brief else str(sp.N(value, SHOWN))
@@ -161,8 +161,8 @@ def find_attractors(
     return _Finding(derivation, descent, effort, starts, rng).found()
 
 
-def check_moving(derivation: Derivation) -> None:
-    """Refuse limits with noise, limits that do not move, and constants."""
+def check_noiseless(derivation: Derivation) -> None:
+    """Refuse limits with noise, and constants."""
     if derivation.problem.constants:
         named = ", ".join(map(str, derivation.problem.constants))
         raise BadInput(
@@ -178,6 +178,11 @@ def check_moving(derivation: Derivation) -> None:
             "the limit is not deterministic: the noise has a part along Γ (tangent_noise is not zero), so that there are no "
             "fixed points; sde.in_chart(…).stationary_density is what such a limit may settle in"
         )
+
+
+def check_moving(derivation: Derivation) -> None:
+    """Refuse limits with noise or constants, and those that do not move."""
+    check_noiseless(derivation)
     if "drift" in derivation.zeros:
         raise Undecided("the drift vanishes on Γ: every point is fixed, and nothing moves on this time scale")
 
@@ -338,9 +343,9 @@ class _Finding:
             sentences.append(f"∇²L has another rank at {' and '.join(shown)}, where the limit is not defined")
         flat = [p for p in points if p.zero_modes > p.orbit]
         if flat:
+            which = "so that these do not decide its stability" if complete else "as on a curve of fixed points"
             sentences.append(
-                f"{len(flat)} of them {'have' if len(flat) > 1 else 'has'} more zero modes than the orbits of symmetries explain, and "
-                "may lie on a curve of fixed points"
+                f"{len(flat)} of them {'have' if len(flat) > 1 else 'has'} more zero modes than orbits of symmetries explain, {which}"
             )
         return "; ".join(sentences)
 
@@ -374,7 +379,7 @@ def _tidy(value: Expression) -> Expression:
 
 
 def _place(place: Mapping[sp.Symbol, Expression]) -> str:
-    return "(" + ", ".join(f"{s} = {_short(a)}" for s, a in place.items()) + ")"
+    return "(" + ", ".join(f"{s} = {short(a)}" for s, a in place.items()) + ")"
 
 
 def _rank(point: Attractor) -> tuple[float, ...]:

@@ -12,6 +12,7 @@ from symbolic_sgd.printing.tables import Table, html_table
 
 if TYPE_CHECKING:
     from symbolic_sgd.attractors.attractors import Attractor, Attractors
+    from symbolic_sgd.attractors.optimality import Optimality
 
 HEADER = ("point", Math("R", "R"), "eigenvalues", "stability")
 
@@ -25,6 +26,15 @@ def points_html(found: "Attractors") -> str:
     """All that were found, and what is known beyond them."""
     table = html_table(Table("Fixed points", HEADER, tuple(map(_row, found.points)))) if found.points else ""
     return f"{table}\n<p>{escape(found.reason)}.</p>"
+
+
+def optimality_html(found: "Optimality") -> str:
+    """The verdict on a point."""
+    place = ", ".join(f"{expression_latex(s)} = {_shown(a)}" for s, a in found.point.items())
+    gap = "" if found.gap is None else Math(_shown(found.gap))
+    row = (Math(place), Math(_shown(found.regularizer)), gap, found.verdict)
+    header = ("point", Math("R", "R"), Math(r"R - \min R \le", "R − min R ≤"), "verdict")
+    return f"{html_table(Table('Optimality', header, (row,)))}\n<p>{escape(found.reason)}.</p>"
 
 
 def _row(point: "Attractor") -> tuple[Math | str, ...]:
