@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from symbolic_sgd.api.family_sde import FamilySDE
     from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
     from symbolic_sgd.attractors.attractors import Attractor, Attractors
+    from symbolic_sgd.attractors.lagrange_road import LagrangeRoad
     from symbolic_sgd.attractors.optimality import Optimality
     from symbolic_sgd.charges.charge import Charge
     from symbolic_sgd.charts.chart_sde import ChartSDE
@@ -567,7 +568,11 @@ class LimitingSDE(Printable):
             raise BadInput(f"starts is {starts!r}; give a whole number of points, at least 1")
         effort = Effort(checked_seconds(seconds), checked_progress(progress))
         generator = None if rng is None else np.random.default_rng(rng)
-        return attractors.attractors.find_attractors(self.derivation, effort, starts=int(starts), rng=generator)
+        attractors.attractors.check_moving(self.derivation)
+        descent = self._descent(Effort(effort.seconds / 2, effort.progress))
+        return attractors.attractors.find_attractors(
+            self.derivation, descent, effort, starts=int(starts), rng=generator
+        )
 
     def optimality(
         self, x: "Mapping[sp.Symbol, Any] | Sequence[Any] | np.ndarray | Attractor", *, seconds: float = ATTRACTORS
@@ -601,7 +606,22 @@ class LimitingSDE(Printable):
         >>> sde.optimality({u: 0, v: 0, w: sp.sqrt(2)}).verdict
         'unstable'
         """
-        return attractors.optimality.judge(self.derivation, x, Effort(checked_seconds(seconds)))
+        effort = Effort(checked_seconds(seconds))
+        attractors.attractors.check_noiseless(self.derivation)
+        return attractors.optimality.judge(self.derivation, self._descent(effort), x, effort)
+
+    def _descent(self, effort: Effort) -> "LagrangeRoad | str":
+        """R and f with their derivatives, or in words why there are none; what is found once is kept."""
+        if not self._descents:
+            found = attractors.lagrange_road.lagrange_road(self.derivation, effort)
+            if isinstance(found, str):
+                return found
+            self._descents.append(found)
+        return self._descents[0]
+
+    @cached_property
+    def _descents(self) -> "list[LagrangeRoad]":
+        return []
 
     def at(self, point: Mapping[sp.Symbol, Any]) -> "PointReport":
         """Every term as numbers at one point of Γ (symbol → number, constants included).

@@ -11,19 +11,19 @@ from symbolic_sgd import attractors
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.attractors.descent import Descent, descent_of
 from symbolic_sgd.attractors.exact_points import Elimination, drift_zeros, lagrange_points
 from symbolic_sgd.attractors.lagrange_road import LagrangeRoad
-from symbolic_sgd.attractors.linearised import eigenvalues, exact_eigenvalues, stability
+from symbolic_sgd.attractors.linearised import LARGEST_FIELD, eigenvalues, exact_eigenvalues, stability
 from symbolic_sgd.attractors.rotations import Rotations
 from symbolic_sgd.attractors.standing import Ground, Standing
 from symbolic_sgd.charts.chart import vanish
 from symbolic_sgd.charts.fixed_points import without_dust
-from symbolic_sgd.charts.rest_points import DriftRoad, RestSearch, Road, search_rests, why_not_by_slopes
+from symbolic_sgd.charts.rest_points import DriftRoad, RestSearch, search_rests, why_not_by_slopes
 from symbolic_sgd.charts.zeros_in_chart import thirty_digits
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BadInput, NotDeterministic, Undecided
 from symbolic_sgd.manifold.precise import POINT, PrecisePoint
+from symbolic_sgd.rational.polynomial_systems import in_small_field
 from symbolic_sgd.theorem.derivation import Derivation
 
 STARTS = 48
@@ -31,9 +31,6 @@ STARTS = 48
 
 MEMBERS = 16
 """Fixed points with zero modes that are kept, no two of them on one orbit of symmetries."""
-
-LARGEST = 100
-"""Parameters up to which second derivatives of R and f are written down."""
 
 SAME = 1e-9
 """Points closer than this, relative to 1 + |x|, are one."""
@@ -54,7 +51,7 @@ class Attractor:
 
     Args:
         point: x*, parameter → value: exact, or to 30 digits.
-        regularizer: R there; None where no R is known.
+        regularizer: R there, exact where the point is in few radicals, else to 30 digits; None where no R is known.
         eigenvalues: of the drift linearised along Γ, −P(∇²R − Σ λ_i ∇²f_i)P on the tangent space where b = −P∇R.
         stability: "stable", "saddle" (some eigenvalues have positive real parts, some negative), "unstable" (none negative), or
             "undecided" (none positive, and more zeros than `orbit`).
@@ -140,24 +137,25 @@ def short(value: Expression) -> str:
 
 
 def find_attractors(
-    derivation: Derivation, effort: Effort, *, starts: int = STARTS, rng: np.random.Generator | None = None
+    derivation: Derivation,
+    descent: LagrangeRoad | str,
+    effort: Effort,
+    *,
+    starts: int = STARTS,
+    rng: np.random.Generator | None = None,
 ) -> Attractors:
     """The fixed points of a limit without noise, on all of Γ.
 
     Args:
-        derivation: of the SDE.
+        derivation: of the SDE, which passes `check_moving`.
+        descent: R and f, or in words why there are none.
         effort: how long it may take.
         starts: points of Γ from which they are sought where elimination does not end.
         rng: where these lie.
 
     Raises:
-        NotDeterministic: the limit has noise.
-        Undecided: every point is fixed, or whether the noise vanishes was not decided.
-        BadInput: symbolic constants; a problem that is too large.
+        BadInput: the problem is too large.
     """
-    check_moving(derivation)
-    effort.begin("a function that the limit descends")
-    descent = descent_of(derivation, Effort(effort.seconds / 2, effort.progress))
     return _Finding(derivation, descent, effort, starts, rng).found()
 
 
@@ -192,35 +190,32 @@ def _vanishes(derivation: Derivation, name: str) -> bool:
     return vanish(derivation.program.select(name).on(graph)[name].entries, derivation.points)
 
 
+def _drift_road(derivation: Derivation, unknown: str) -> DriftRoad:
+    """The drift itself, where it descends no known function."""
+    if derivation.in_matrices is not None:
+        raise BadInput(
+            f"the fixed points of so large a problem are not sought: {unknown}. State it for fewer parameters, or follow the limit with "
+            "simulate_sde, and examine its end with sde.lambdify().drift"
+        )
+    words = why_not_by_slopes(derivation)
+    if words:
+        raise BadInput(f"the fixed points are not sought: {unknown}, and {words}")
+    return DriftRoad(derivation)
+
+
 class _Finding:
     def __init__(
         self,
         derivation: Derivation,
-        descent: Descent | str,
+        descent: LagrangeRoad | str,
         effort: Effort,
         starts: int,
         rng: np.random.Generator | None,
     ):
         self.derivation, self.effort, self.starts, self.rng = derivation, effort, starts, rng
-        self.descent = descent if isinstance(descent, Descent) else None
-        self.unknown = descent if isinstance(descent, str) else ""
+        self.road = _drift_road(derivation, descent) if isinstance(descent, str) else descent
+        self.descent = None if isinstance(descent, str) else descent.descent
         self.parameters, self.ground = derivation.problem.parameters, Ground(derivation)
-        self.road = self._road()
-
-    def _road(self) -> Road:
-        d = self.derivation.problem.dimension
-        if self.descent is not None and d <= LARGEST:
-            return LagrangeRoad(self.descent)
-        if self.derivation.in_matrices is not None:
-            why = self.unknown or f"the {d}² second derivatives of R and of each equation are too many"
-            raise BadInput(
-                f"the fixed points of so large a problem are not sought: {why}. State it for fewer parameters, or follow the limit with "
-                "simulate_sde, and examine its end with sde.lambdify().drift"
-            )
-        words = why_not_by_slopes(self.derivation)
-        if words:
-            raise BadInput(f"the fixed points are not sought: {self.unknown}, and {words}")
-        return DriftRoad(self.derivation)
 
     @property
     def rotations(self) -> Rotations:
@@ -279,11 +274,12 @@ class _Finding:
     def _exact(self, point: PrecisePoint, place: Mapping[sp.Symbol, Expression]) -> Attractor:
         slope = self.road.slope(point, self.road.tangent(point))
         numeric = self._attractor(point, slope)
-        exact = None if self.descent is None else exact_eigenvalues(self.descent, place, self._values(slope))
-        height = None if self.descent is None else _tidy(self.descent.potential.xreplace(dict(place)))
-        return replace(
-            numeric, point=dict(place), regularizer=height, exact=True, eigenvalues=exact or numeric.eigenvalues
-        )
+        values, height = numeric.eigenvalues, numeric.regularizer
+        if self.descent is not None:
+            values = exact_eigenvalues(self.descent, place, self._values(slope)) or values
+            if in_small_field(place.values(), LARGEST_FIELD):
+                height = exact_value(self.descent.potential, place)
+        return replace(numeric, point=dict(place), regularizer=height, exact=True, eigenvalues=values)
 
     # --- both -------------------------------------------------------------------------------
 
@@ -308,7 +304,14 @@ class _Finding:
     def _known(self, point: PrecisePoint, points: Sequence[Attractor]) -> bool:
         x = point.floats(self.parameters)
         others = (np.array([float(sp.N(a)) for a in p.point.values()]) for p in points)
-        return any(np.abs(x - y).max() <= SAME * (1 + np.abs(x).max()) or self.rotations.joins(x, y) for y in others)
+        return any(np.abs(x - y).max() <= SAME * (1 + np.abs(x).max()) or self._joined(x, y) for y in others)
+
+    def _joined(self, x: np.ndarray, y: np.ndarray) -> bool:
+        """Whether they are on one orbit of symmetries, as far as was found."""
+        if not self.rotations.generators or not isinstance(self.road, LagrangeRoad):
+            return False
+        low, high = self.road.potential(np.array([x, y]))
+        return abs(low - high) <= SAME * (1 + abs(low)) and self.rotations.joins(x, y)
 
     # --- by search --------------------------------------------------------------------------
 
@@ -372,10 +375,9 @@ def _number(value: Expression) -> Any:
         return mp.mpf(str(sp.N(value, POINT + 10)))
 
 
-def _tidy(value: Expression) -> Expression:
-    if value.has(sp.CRootOf):
-        return value
-    return sp.expand(sp.radsimp(sp.expand(value)))
+def exact_value(expression: Expression, place: Mapping[sp.Symbol, Expression]) -> Expression:
+    """At an exact point in radicals."""
+    return sp.expand(sp.radsimp(sp.expand(expression.xreplace(dict(place)))))
 
 
 def _place(place: Mapping[sp.Symbol, Expression]) -> str:

@@ -1,6 +1,6 @@
 """All fixed points by elimination: polynomial equations that every one of them solves, and their real solutions."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations
@@ -24,6 +24,9 @@ FEW_MINORS, SMALL_MINORS = 20, 2
 
 MOST_PARTS = 24
 """M×M minors of J by whose squares its rank is told."""
+
+MOST_UNKNOWNS = 20
+"""Unknowns up to which a system is solved."""
 
 LARGEST_DRIFT = 1500
 """Operations of a drift whose zeros are sought so."""
@@ -60,21 +63,24 @@ def lagrange_points(descent: Descent, effort: Effort, slice_: Expression | None 
     if not all(_is_rational_polynomial(e, x) for e in (*equations, descent.potential)):
         return Elimination(words="R or f is no polynomial with rational coefficients")
     reasons = []
-    for number, system in enumerate(_systems(descent, equations), 1):
+    for number, (unknowns, conditions_of) in enumerate(_systems(descent, equations), 1):
+        if len(unknowns) > MOST_UNKNOWNS:
+            reasons.append(f"{len(unknowns)} unknowns are too many for elimination")
+            continue
         part = Effort((effort.seconds - effort.spent) * (0.5 if number == 1 else 1.0))
-        unknowns, conditions = system
+        part.begin("elimination")
         try:
             further = [] if slice_ is None else [slice_]
-            found = real_solutions([*equations, *further, *conditions], unknowns, part)
+            found = real_solutions([*equations, *further, *conditions_of()], unknowns, part)
             return _resolved(descent, equations, found, part, slice_)
         except BudgetSpent as spent:
             reasons.append(str(spent))
-        effort.check()
     return Elimination(words="; ".join(dict.fromkeys(reasons)) or "there are too many minors")
 
 
 def drift_zeros(derivation: Derivation, effort: Effort) -> Elimination:
     """Real solutions of f = 0 at which the numerators of b vanish."""
+    effort.begin("elimination")
     x = derivation.problem.parameters
     if derivation.in_matrices is not None or derivation.program.select("drift").operations > LARGEST_DRIFT:
         return Elimination(words="the drift is too large to be solved")
@@ -109,29 +115,32 @@ def _is_rational_polynomial(expression: Expression, x: Sequence[sp.Symbol]) -> b
 
 def _systems(
     descent: Descent, equations: Sequence[Expression]
-) -> Iterator[tuple[Sequence[sp.Symbol], list[Expression]]]:
+) -> Iterator[tuple[Sequence[sp.Symbol], Callable[[], list[Expression]]]]:
     """(unknowns, equations beside f): minors of (∇R, J), or ∇R = Jᵀλ where J has rank M at every regular point."""
     x, rank = descent.parameters, descent.derivation.codimension
-    gradient = [sp.diff(descent.potential, s) for s in x]
-    rows = [[sp.diff(f, s) for s in x] for f in (equations if len(equations) == rank else _levels(descent))]
+    independent = len(equations) == rank
     count = comb(len(x), rank + 1)
 
-    def minors() -> tuple[Sequence[sp.Symbol], list[Expression]]:
-        matrix = sp.Matrix([gradient, *rows])
-        return x, [sp.expand(matrix[:, list(c)].det(method="berkowitz")) for c in combinations(range(len(x)), rank + 1)]
+    def rows() -> list[list[Expression]]:
+        chosen = equations if independent else _levels(descent)
+        return [[sp.diff(e, s) for s in x] for e in (descent.potential, *chosen)]
 
-    def multipliers() -> tuple[Sequence[sp.Symbol], list[Expression]]:
-        letters = descent.multipliers
-        combined = [g - sum(m * row[k] for m, row in zip(letters, rows, strict=True)) for k, g in enumerate(gradient)]
-        return (*x, *letters), combined
+    def minors() -> list[Expression]:
+        matrix = sp.Matrix(rows())
+        return [sp.expand(matrix[:, list(c)].det(method="berkowitz")) for c in combinations(range(len(x)), rank + 1)]
+
+    def multipliers() -> list[Expression]:
+        gradient, *slopes = rows()
+        pairs = list(zip(descent.multipliers, slopes, strict=True))
+        return [g - sum(m * row[k] for m, row in pairs) for k, g in enumerate(gradient)]
 
     first = count <= FEW_MINORS and rank <= SMALL_MINORS
     if first:
-        yield minors()
-    if descent.interpolating and len(equations) == rank:
-        yield multipliers()
+        yield x, minors
+    if descent.interpolating and independent:
+        yield (*x, *descent.multipliers), multipliers
     if not first and count <= MOST_MINORS:
-        yield minors()
+        yield x, minors
 
 
 def _levels(descent: Descent) -> tuple[Expression, ...]:

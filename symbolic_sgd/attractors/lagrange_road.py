@@ -10,7 +10,7 @@ from symbolic_sgd.algebra.arithmetic import PRECISE, PreciseMatrix, PreciseNumbe
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.attractors.descent import Descent, normal_axes
+from symbolic_sgd.attractors.descent import Descent, descent_of, normal_axes
 from symbolic_sgd.attractors.residual_manifold import ResidualManifold
 from symbolic_sgd.attractors.rotations import Rotations, rotations
 from symbolic_sgd.attractors.standing import Ground, Standing
@@ -18,6 +18,10 @@ from symbolic_sgd.charts.rest_points import DEPENDENT, Road, newton_with_frozen_
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.regularizer.scatter import Batch, FloatManifold
+from symbolic_sgd.theorem.derivation import Derivation
+
+LARGEST = 100
+"""Parameters up to which second derivatives of R and f are written down."""
 
 VANISHES = 1e-80
 """∇R − Jᵀλ beside 1 + |∇R|, at a point known to 120 digits, below which it is zero."""
@@ -181,3 +185,12 @@ class LagrangeRoad(Road):
             basis = mp.matrix(tangent.tolist())
             along, _ = mp.qr(basis - axes * (axes.T * basis), mode="skinny")
             return -(along.T * bend * along)
+
+
+def lagrange_road(derivation: Derivation, effort: Effort) -> LagrangeRoad | str:
+    """R and f with their derivatives, or in words why there are none."""
+    d = derivation.problem.dimension
+    if d > LARGEST:
+        return f"for {d} parameters, more than {LARGEST}, the second derivatives of R and f are too many"
+    descent = descent_of(derivation, effort)
+    return descent if isinstance(descent, str) else LagrangeRoad(descent)

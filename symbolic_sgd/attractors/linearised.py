@@ -12,6 +12,7 @@ from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.attractors.descent import Descent
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.rational.closed_form import roots
+from symbolic_sgd.rational.polynomial_systems import in_small_field
 
 ZERO = 1e-20
 """An eigenvalue smaller than this beside the largest entry of the linearised drift is zero."""
@@ -58,13 +59,10 @@ def exact_eigenvalues(
     x, d = descent.parameters, len(descent.parameters)
     if d > LARGEST_DIMENSION or len(descent.equations) != descent.derivation.codimension:
         return None
-    try:
-        domain, values = sp.construct_domain(list(place.values()), extension=True)
-    except (NotImplementedError, ValueError):
+    if not in_small_field(place.values(), LARGEST_FIELD):
         return None
-    if any(v.has(sp.CRootOf) for v in place.values()) or (domain.is_Algebraic and domain.mod.degree() > LARGEST_FIELD):
-        return None
-    domain, at = domain.get_field(), dict(zip(place, values, strict=True))
+    domain, values = sp.construct_domain(list(place.values()), field=True, extension=True)
+    at = dict(zip(place, values, strict=True))
     number = lambda e: _value(e, x, at, domain)  # noqa: E731
     f, potential = descent.equations, descent.potential
     slopes = _matrix([[number(sp.diff(e, s)) for s in x] for e in f], domain)

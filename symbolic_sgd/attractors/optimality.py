@@ -13,9 +13,9 @@ from sympy.polys.matrices import DomainMatrix
 from symbolic_sgd import attractors
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.attractors.attractors import LARGEST, Attractor, check_noiseless, short
+from symbolic_sgd.attractors.attractors import Attractor, exact_value, short
 from symbolic_sgd.attractors.certificates import Bound, QuadraticProblem, exact_bound, is_geometric, rounded_bound
-from symbolic_sgd.attractors.descent import Descent, descent_of
+from symbolic_sgd.attractors.descent import Descent
 from symbolic_sgd.attractors.lagrange_road import LagrangeRoad
 from symbolic_sgd.attractors.linearised import eigenvalues, stability
 from symbolic_sgd.attractors.standing import Standing
@@ -25,6 +25,7 @@ from symbolic_sgd.errors import BadInput, SingularPoint, SymbolicSGDError, Undec
 from symbolic_sgd.manifold.precise import HIGH, POINT, PrecisePoint
 from symbolic_sgd.numeric.guard import check_points
 from symbolic_sgd.problems.problem import real_number
+from symbolic_sgd.rational.polynomial_systems import in_small_field
 from symbolic_sgd.theorem.derivation import Derivation
 
 REACH = 1e-3
@@ -85,31 +86,24 @@ class Optimality:
         return attractors.tables.optimality_html(self)
 
 
-def judge(derivation: Derivation, given: Any, effort: Effort) -> Optimality:
+def judge(derivation: Derivation, descent: LagrangeRoad | str, given: Any, effort: Effort) -> Optimality:
     """The verdict on a point of Γ.
 
     Args:
-        derivation: of a limit without noise.
+        derivation: of a limit that passes `check_noiseless`.
+        descent: R and f, or in words why there are none.
         given: a mapping from every parameter to a number, D numbers, or an `Attractor`.
-        effort: how long the search for R may take.
+        effort: how long it may take.
 
     Raises:
         BadInput: no such point.
         OffManifold, SingularPoint: as the callables do.
-        NotDeterministic: the limit has noise.
         Undecided: no R is known.
     """
-    check_noiseless(derivation)
     place = _read(derivation, given)
-    row = np.array([[float(a) for a in place.values()]])
-    check_points(derivation, row)
-    descent = descent_of(derivation, effort)
-    if not isinstance(descent, Descent):
+    check_points(derivation, np.array([[float(a) for a in place.values()]]))
+    if isinstance(descent, str):
         raise Undecided(f"whether the point is a minimum of R on Γ is not decided: {descent}")
-    if len(place) > LARGEST:
-        raise BadInput(
-            f"with {len(place)} parameters, more than {LARGEST}, second derivatives of R and f are too many to judge a point"
-        )
     return _Judgement(descent, place, effort).verdict()
 
 
@@ -140,17 +134,17 @@ def _exact(value: Any) -> Expression | None:
 
 
 class _Judgement:
-    def __init__(self, descent: Descent, place: Mapping[sp.Symbol, Any], effort: Effort):
-        self.descent, self.place, self.effort = descent, place, effort
-        self.road = LagrangeRoad(descent)
-        self.parameters = descent.parameters
+    def __init__(self, road: LagrangeRoad, place: Mapping[sp.Symbol, Any], effort: Effort):
+        self.road, self.descent, self.place, self.effort = road, road.descent, place, effort
+        self.parameters = self.descent.parameters
         exact = [_exact(a) for a in place.values()]
         known = [a for a in exact if a is not None]
-        self.exact = dict(zip(self.parameters, known, strict=True)) if len(known) == len(exact) else None
+        fields = len(known) == len(exact) and in_small_field(known, LARGEST_FIELD)
+        self.exact = dict(zip(self.parameters, known, strict=True)) if fields else None
 
     def verdict(self) -> Optimality:
         given = PrecisePoint({s: _precise(a) for s, a in self.place.items()})
-        if self.exact is not None and self.road.is_rest(given):
+        if all(_exact(a) is not None for a in self.place.values()) and self.road.is_rest(given):
             return self._of_rest(given, 0.0)
         found = self._beside()
         if found is None:
@@ -187,7 +181,7 @@ class _Judgement:
 
     def _height(self, point: PrecisePoint) -> Expression:
         if self.exact is not None:
-            return sp.expand(sp.radsimp(sp.expand(self.descent.potential.xreplace(self.exact))))
+            return exact_value(self.descent.potential, self.exact)
         return thirty_digits(point.high([self.descent.height]))[0]
 
     # --- of a fixed point -------------------------------------------------------------------
@@ -195,7 +189,8 @@ class _Judgement:
     def _of_rest(self, point: PrecisePoint, distance: float) -> Optimality:
         slope = self.road.slope(point, self.road.tangent(point))
         values = eigenvalues(slope, symmetric=True)
-        local = stability(values, self.road.rotations.orbit(point, self.parameters))
+        orbit = 0 if all(values) else self.road.rotations.orbit(point, self.parameters)
+        local = stability(values, orbit)
         multipliers, height = self.road.multipliers_at(point), self._height(point)
         problem = QuadraticProblem.of(self.descent)
         bound, exact = (None, None) if problem is None else self._bound(problem, multipliers)
@@ -261,16 +256,12 @@ def _words(local: str, gap: Expression | None, bound: Bound | None, quadratic: b
 
 
 def _exact_multipliers(descent: Descent, place: Mapping[sp.Symbol, Expression]) -> tuple[Expression, ...] | None:
-    """λ = Jz with JᵀJz = ∇R, in the field of the point; None where that is large."""
+    """λ = Jz with JᵀJz = ∇R, in the field of the point; None where it has none of algebraic numbers."""
     x = descent.parameters
-    values = {s: sp.nsimplify(a) if a.is_Rational else a for s, a in place.items()}
-    try:
-        domain, _ = sp.construct_domain(list(values.values()), field=True, extension=True)
-    except (NotImplementedError, ValueError):
+    domain, _ = sp.construct_domain(list(place.values()), field=True, extension=True)
+    if not (domain.is_QQ or domain.is_Algebraic):
         return None
-    if not (domain.is_QQ or domain.is_Algebraic) or (domain.is_Algebraic and domain.mod.degree() > LARGEST_FIELD):
-        return None
-    number = lambda e: domain.from_sympy(sp.expand(e.xreplace(values)))  # noqa: E731
+    number = lambda e: domain.from_sympy(sp.expand(e.xreplace(dict(place))))  # noqa: E731
     slopes = DomainMatrix(
         [[number(sp.diff(f, s)) for s in x] for f in descent.equations], (len(descent.equations), len(x)), domain
     )

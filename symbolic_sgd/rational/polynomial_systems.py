@@ -4,9 +4,10 @@ What has finitely many complex solutions is solved: each coordinate is a real ro
 polynomials in one of them, which says which roots belong together. What has infinitely many is returned as equations.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
+from math import prod
 from typing import Any
 
 import sympy as sp
@@ -323,6 +324,15 @@ def _matched(
         yield tuple(
             min(own, key=lambda pair, at=at: abs(pair[1] - at))[0] for own, at in zip(candidates, places, strict=True)
         )
+
+
+def in_small_field(values: Iterable[Expression], largest: int) -> bool:
+    """Whether numbers are made of radicals whose indices multiply to at most `largest`: they are in a field of that degree."""
+    found = list(values)
+    if any(v.has(sp.CRootOf) for v in found):
+        return False
+    radicals = {(p.base, p.exp.q) for v in found for p in v.atoms(sp.Pow) if p.exp.is_Rational and not p.exp.is_Integer}
+    return prod(index for _, index in radicals) <= largest
 
 
 def _real_roots(polynomial: Polynomial) -> list[Expression]:
