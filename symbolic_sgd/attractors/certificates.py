@@ -164,7 +164,8 @@ class Bound:
 
 def exact_bound(problem: QuadraticProblem, multipliers: Sequence[Expression]) -> Bound | None:
     """By the multipliers of an exact point, in the field that they generate."""
-    domain, elements = sp.construct_domain(list(multipliers), field=True, extension=True)
+    domain, constructed = sp.construct_domain(list(multipliers), field=True, extension=True)
+    elements: list[Any] = list(constructed)
     if not (domain.is_QQ or domain.is_Algebraic):
         return None
 

@@ -126,8 +126,7 @@ def _systems(
         return [[sp.diff(e, s) for s in x] for e in (descent.potential, *chosen)]
 
     def minors() -> list[Expression]:
-        matrix = sp.Matrix(rows())
-        return [sp.expand(matrix[:, list(c)].det(method="berkowitz")) for c in combinations(range(len(x)), rank + 1)]
+        return _minors(rows())
 
     def multipliers() -> list[Expression]:
         gradient, *slopes = rows()
@@ -175,8 +174,14 @@ def _minors_of_slopes(descent: Descent, equations: Sequence[Expression]) -> list
     x, rank = descent.parameters, descent.derivation.codimension
     if not descent.interpolating or len(equations) != rank or comb(len(x), rank) > MOST_PARTS:
         return None
-    slopes = sp.Matrix([[sp.diff(f, s) for s in x] for f in equations])
-    return [sp.expand(slopes[:, list(c)].det(method="berkowitz")) for c in combinations(range(len(x)), rank)]
+    return _minors([[sp.diff(f, s) for s in x] for f in equations])
+
+
+def _minors(rows: Sequence[Sequence[Expression]]) -> list[Expression]:
+    """Those of all rows, multiplied out."""
+    matrix, size = sp.Matrix(rows), len(rows)
+    chosen = (matrix.extract(list(range(size)), list(c)) for c in combinations(range(matrix.cols), size))
+    return [sp.expand(part.det(method="berkowitz")) for part in chosen]
 
 
 def _regular_part(

@@ -63,7 +63,7 @@ class LagrangeRoad(Road):
         """∇R (S×D), J (S×n×D) and λ (S×n)."""
         values = evaluate(self._first, self.parameters, x)
         gradient, slopes = values["gradient"], values["slopes"].reshape(len(x), -1, x.shape[1])
-        fine = np.isfinite(gradient).all(axis=1) & np.isfinite(slopes).all(axis=(1, 2))
+        fine = np.asarray(np.isfinite(gradient).all(axis=1) & np.isfinite(slopes).all(axis=(1, 2)))
         inverse = np.linalg.pinv(np.where(fine[:, None, None], slopes, 0), rcond=RANK)
         return gradient, slopes, np.einsum("sdn,sd->sn", inverse, gradient)
 

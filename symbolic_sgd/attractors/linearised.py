@@ -10,12 +10,10 @@ from symbolic_sgd.algebra.arithmetic import PreciseMatrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.attractors.descent import Descent
+from symbolic_sgd.charts.zeros_in_chart import HYPERBOLIC, eigenvalues_with_accuracy
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.rational.closed_form import roots
 from symbolic_sgd.rational.polynomial_systems import in_small_field
-
-ZERO = 1e-20
-"""An eigenvalue smaller than this beside the largest entry of the linearised drift is zero."""
 
 LARGEST_FIELD = 6
 """Degree of the field of a point's coordinates up to which eigenvalues are sought exactly."""
@@ -27,23 +25,24 @@ STABLE, SADDLE, UNSTABLE, UNDECIDED = "stable", "saddle", "unstable", "undecided
 
 
 def eigenvalues(slope: PreciseMatrix, *, symmetric: bool) -> list[Any]:
-    """Of Tᵀ∂bT, those that are zero as 0, the smallest real part first."""
+    """Of Tᵀ∂bT, the smallest real part first; real and imaginary parts that are zero to many digits are 0."""
     with mp.workdps(HIGH):
         size = max((abs(a) for a in slope), default=mp.mpf(0))
-        symmetrised = (slope + slope.T) / 2
-        found = mp.eigsy(symmetrised, eigvals_only=True) if symmetric else mp.eig(slope, left=False, right=False)
-        settled = [mp.mpf(0) if abs(v) <= ZERO * size else v for v in found]
-        real = [mp.re(v) if abs(mp.im(v)) <= ZERO * size else v for v in settled]
-        return sorted(real, key=lambda v: (mp.re(v), mp.im(v)))
+        found, accuracy = list[Any](), HYPERBOLIC
+        if symmetric:
+            found = list(mp.eigsy((slope + slope.T) / 2, eigvals_only=True))
+        else:
+            values, accuracy = eigenvalues_with_accuracy(slope)
+            found = list(values)
+        settle = lambda part: part if abs(part) > accuracy * size else mp.mpf(0)  # noqa: E731
+        parts = [(settle(mp.re(v)), settle(mp.im(v))) for v in found]
+        return [mp.mpc(*p) if p[1] else p[0] for p in sorted(parts)]
 
 
 def stability(values: Sequence[Any], orbit: int) -> str:
     """What eigenvalues decide of a fixed point, of which `orbit` zeros are those of the orbit of symmetries that it is on."""
-    with mp.workdps(HIGH):
-        size = max((abs(v) for v in values), default=mp.mpf(0))
-        parts = [mp.re(v) for v in values]
-        growing = sum(bool(p > ZERO * size) for p in parts)
-        fading = sum(bool(p < -ZERO * size) for p in parts)
+    parts = [mp.re(v) for v in values]
+    growing, fading = sum(bool(p > 0) for p in parts), sum(bool(p < 0) for p in parts)
     if growing:
         return SADDLE if fading else UNSTABLE
     return STABLE if len(values) - fading == orbit else UNDECIDED
@@ -69,7 +68,7 @@ def exact_eigenvalues(
     gradient = _matrix([[number(sp.diff(potential, s))] for s in x], domain)
     gram = slopes * slopes.transpose()
     multipliers = gram.lu_solve(slopes * gradient)
-    weights = [multipliers[i, 0].element for i in range(len(f))]
+    weights = multipliers.to_list_flat()
     bend = [
         [
             number(sp.diff(potential, a, b))

@@ -269,11 +269,11 @@ def _exact_multipliers(descent: Descent, place: Mapping[sp.Symbol, Expression]) 
     reduced, pivots = (slopes.transpose() * slopes).hstack(gradient).rref()
     if len(x) in pivots:
         return None
-    inner = [domain.zero] * len(x)
-    for row, pivot in enumerate(pivots):
-        inner[pivot] = reduced[row, len(x)].element
+    inner, rows = [domain.zero] * len(x), reduced.to_list()
+    for row, pivot in zip(rows, pivots, strict=False):
+        inner[pivot] = row[-1]
     found = slopes * DomainMatrix([[a] for a in inner], (len(x), 1), domain)
-    return tuple(sp.radsimp(domain.to_sympy(found[i, 0].element)) for i in range(len(descent.equations)))
+    return tuple(sp.radsimp(domain.to_sympy(a)) for a in found.to_list_flat())
 
 
 def _precise(value: Any) -> Any:

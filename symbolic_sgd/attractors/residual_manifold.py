@@ -51,5 +51,5 @@ class ResidualManifold(FloatManifold):
 
     def _finite(self, x: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         values, slopes = self.residuals(x)
-        fine = np.isfinite(values).all(axis=1) & np.isfinite(slopes).all(axis=(1, 2))
+        fine = np.asarray(np.isfinite(values).all(axis=1) & np.isfinite(slopes).all(axis=(1, 2)))
         return np.where(fine[:, None], values, 0), np.where(fine[:, None, None], slopes, 0), fine

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from itertools import combinations
 
 import numpy as np
@@ -10,7 +11,6 @@ import sympy as sp
 from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
-from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.attractors.descent import Descent
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint, matrix_rank
 
@@ -132,7 +132,7 @@ def _reduced(kernel: np.ndarray, pairs: Sequence[tuple[int, int]], d: int) -> li
     for row in rows[:done]:
         generator = np.zeros((d, d))
         for (k, j), entry in zip(pairs, row, strict=True):
-            fraction = sp.Rational(entry).limit_denominator(DENOMINATOR)
+            fraction = Fraction(entry).limit_denominator(DENOMINATOR)
             generator[k, j], generator[j, k] = float(fraction), -float(fraction)
         found.append(generator)
     return found
@@ -142,8 +142,8 @@ def _proved(descent: Descent, generator: np.ndarray) -> bool:
     """Whether J Xx = 0 and ∇R·Xx = 0 as functions."""
     graph = descent.height.graph
     x = [graph.symbol(s) for s in descent.parameters]
-    entries = [[sp.Rational(a).limit_denominator(DENOMINATOR) for a in row] for row in generator]
-    moved = [graph.total(from_sympy(a, graph) * x[j] for j, a in enumerate(row) if a) for row in entries]
+    entries = [[Fraction(a).limit_denominator(DENOMINATOR) for a in row] for row in generator]
+    moved = [graph.total(graph.constant(a) * x[j] for j, a in enumerate(row) if a) for row in entries]
     fields = [*(descent.slopes.entries[k : k + len(x)] for k in range(0, len(descent.slopes.entries), len(x)))]
     fields.append(descent.gradient.entries)
     return all(zero_functions([graph.total(a * b for a, b in zip(g, moved, strict=True)) for g in fields]))

@@ -3,11 +3,13 @@
 from enum import Enum
 from functools import cached_property
 
+from symbolic_sgd.algebra.arithmetic import PRECISE
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.charts.embedding import Requirements
 from symbolic_sgd.charts.rest_points import regular_points
 from symbolic_sgd.errors import ComplexValue, NotSmooth
 from symbolic_sgd.manifold.interpolation import Residuals
-from symbolic_sgd.manifold.precise import PrecisePoint, matrix_rank
+from symbolic_sgd.manifold.precise import HIGH, PrecisePoint, matrix_rank
 from symbolic_sgd.regular_point import inertia
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -17,7 +19,7 @@ class Standing(Enum):
 
     REGULAR = "a regular point of Γ"
     SINGULAR = "a minimizer where ∇²L has another rank, or is not smooth"
-    OUTSIDE = "no point of Γ, or outside of the domain"
+    OUTSIDE = "no point of Γ, outside of the domain, or one where the optimizer is unstable"
     UNDECIDED = "not decided"
 
 
@@ -54,9 +56,16 @@ class Ground:
         full = matrix_rank(apart.matrix(self._residuals.slopes)) == self.derivation.codimension
         return Standing.REGULAR if full else Standing.SINGULAR
 
+    def _is_stable(self, point: PrecisePoint) -> bool:
+        """Whether the optimizer stays near Γ there: beyond its edge no formula holds."""
+        if self.derivation.stable is None:
+            return True
+        with mp.workdps(HIGH):
+            return all(a > 0 for a in self.derivation.stable.run(PRECISE, point.assignment)["positive"])
+
     def _by_requirements(self, point: PrecisePoint) -> Standing:
         apart, needed = PrecisePoint(point.assignment), self._requirements
-        if not needed.admissible(apart) or any(apart.zeros(needed.conditions)):
+        if not needed.admissible(apart) or any(apart.zeros(needed.conditions)) or not self._is_stable(apart):
             return Standing.OUTSIDE
         if not all(all(apart.zeros(nodes)) for nodes in needed.vanishing.values()):
             return Standing.OUTSIDE

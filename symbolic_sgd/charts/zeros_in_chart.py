@@ -213,7 +213,7 @@ def spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
     """The eigenvalues of ∂b, and the stability that they decide."""
     with mp.workdps(HIGH):
         size = max(map(abs, slope))
-        values, accuracy = _eigenvalues(slope.apply(lambda a: a if abs(a) > ROUNDED * size else mp.mpf(0)))
+        values, accuracy = eigenvalues_with_accuracy(slope.apply(lambda a: a if abs(a) > ROUNDED * size else mp.mpf(0)))
         small = accuracy * size
         parts = [mp.re(v) for v in values]
         verdict = "undecided"
@@ -224,7 +224,7 @@ def spectrum(slope: Any) -> tuple[tuple[Any, ...], str]:
     return tuple(sp.sympify(mp.mpmathify(v)).n(15) for v in values), verdict
 
 
-def _eigenvalues(matrix: Any) -> tuple[Sequence[Any], float]:
+def eigenvalues_with_accuracy(matrix: Any) -> tuple[Sequence[Any], float]:
     """With their accuracy, beside the largest entry."""
     if matrix.rows == 1:
         return [matrix[0, 0]], HYPERBOLIC

@@ -67,8 +67,9 @@ def real_solutions(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol
     >>> real_solutions([u*(u**2 + v**2 + 1)], [u, v], Effort()).continua
     ((u,),)
     """
-    letters = [sp.Dummy(s.name, real=True) for s in unknowns]
-    inside, back = dict(zip(unknowns, letters, strict=True)), dict(zip(letters, unknowns, strict=True))
+    letters: list[sp.Symbol] = [sp.Dummy(s.name, real=True) for s in unknowns]
+    inside = dict(zip(unknowns, letters, strict=True))
+    back = dict(zip(letters, unknowns, strict=True))
     begin = frozenset(sp.Poly(e.xreplace(inside), *letters, domain="QQ") for e in map(sp.expand, equations))
     return _Splitting(letters, effort).solved(begin, back)
 
@@ -338,10 +339,11 @@ def in_small_field(values: Iterable[Expression], largest: int) -> bool:
 def _real_roots(polynomial: Polynomial) -> list[Expression]:
     """The real roots of an irreducible polynomial, in radicals where it is quadratic in a power."""
     expression, count = polynomial.as_expr(), polynomial.count_roots()
-    closed = [sp.radsimp(r) for r in roots(expression, polynomial.gen)]
+    (letter,) = polynomial.free_symbols
+    closed = [sp.radsimp(r) for r in roots(expression, letter)]
     real = [r for r in closed if r.is_real]
     if len(set(real)) == count:
         return real
-    found = real_zeros(expression, polynomial.gen)
+    found = real_zeros(expression, letter)
     assert found is not None and len(found) == count  # rational coefficients
     return found
