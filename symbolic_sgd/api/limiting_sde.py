@@ -569,7 +569,7 @@ class LimitingSDE(Printable):
         effort = Effort(checked_seconds(seconds), checked_progress(progress))
         generator = None if rng is None else np.random.default_rng(rng)
         attractors.attractors.check_moving(self.derivation)
-        descent = self._descent(Effort(effort.seconds / 2, effort.progress))
+        descent = self._descent(effort.seconds / 2, effort.progress)
         return attractors.attractors.find_attractors(
             self.derivation, descent, effort, starts=int(starts), rng=generator
         )
@@ -608,12 +608,13 @@ class LimitingSDE(Printable):
         """
         effort = Effort(checked_seconds(seconds))
         attractors.attractors.check_noiseless(self.derivation)
-        return attractors.optimality.judge(self.derivation, self._descent(effort), x, effort)
+        return attractors.optimality.judge(self.derivation, self._descent(effort.seconds, effort.progress), x, effort)
 
-    def _descent(self, effort: Effort) -> "LagrangeRoad | str":
+    def _descent(self, seconds: float, progress: Progress) -> "LagrangeRoad | str":
         """R and f with their derivatives, or in words why there are none; what is found once is kept."""
         if not self._descents:
-            found = attractors.lagrange_road.lagrange_road(self.derivation, effort)
+            find = lambda: self.find_regularizer(seconds=seconds, progress=progress)  # noqa: E731
+            found = attractors.lagrange_road.lagrange_road(self.derivation, find)
             if isinstance(found, str):
                 return found
             self._descents.append(found)

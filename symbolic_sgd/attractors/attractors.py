@@ -13,9 +13,9 @@ from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.attractors.exact_points import Elimination, drift_zeros, lagrange_points
 from symbolic_sgd.attractors.lagrange_road import LagrangeRoad
-from symbolic_sgd.attractors.linearised import LARGEST_FIELD, eigenvalues, exact_eigenvalues, stability
+from symbolic_sgd.attractors.linearised import as_numbers, eigenvalues, exact_eigenvalues, stability
 from symbolic_sgd.attractors.rotations import Rotations
-from symbolic_sgd.attractors.standing import Ground, Standing
+from symbolic_sgd.attractors.standing import Ground, Standing, meant
 from symbolic_sgd.charts.chart import vanish
 from symbolic_sgd.charts.fixed_points import without_dust
 from symbolic_sgd.charts.rest_points import DriftRoad, RestSearch, search_rests, why_not_by_slopes
@@ -34,6 +34,9 @@ MEMBERS = 16
 
 SAME = 1e-9
 """Points closer than this, relative to 1 + |x|, are one."""
+
+RADICALS = 64
+"""Product of the indices of a point's radicals up to which R there is written in them."""
 
 PLACES = 2
 """Places without a confirmed fixed point that are named."""
@@ -264,12 +267,9 @@ class _Finding:
             decided = decided and standing is not Standing.UNDECIDED
             if standing is Standing.SINGULAR:
                 singular.append(place)
-            if standing is Standing.REGULAR and self._rests(point) and not self._known(point, points):
+            if standing is Standing.REGULAR and self.road.is_rest(point) and not self._on_an_orbit(point, points):
                 points.append(self._exact(point, place))
         return points, singular, decided
-
-    def _rests(self, point: PrecisePoint) -> bool:
-        return self.road.is_rest(point)
 
     def _exact(self, point: PrecisePoint, place: Mapping[sp.Symbol, Expression]) -> Attractor:
         slope = self.road.slope(point, self.road.tangent(point))
@@ -277,7 +277,7 @@ class _Finding:
         values, height = numeric.eigenvalues, numeric.regularizer
         if self.descent is not None:
             values = exact_eigenvalues(self.descent, place, self._values(slope)) or values
-            if in_small_field(place.values(), LARGEST_FIELD):
+            if in_small_field(place.values(), RADICALS):
                 height = exact_value(self.descent.potential, place)
         return replace(numeric, point=dict(place), regularizer=height, exact=True, eigenvalues=values)
 
@@ -295,16 +295,22 @@ class _Finding:
         return Attractor(
             dict(zip(self.parameters, thirty_digits([point.assignment[s] for s in self.parameters]), strict=True)),
             height,
-            tuple(sp.sympify(mp.mpmathify(v)).n(15) if v else sp.S.Zero for v in values),
+            as_numbers(values),
             stability(values, orbit),
             exact=False,
             orbit=orbit,
         )
 
-    def _known(self, point: PrecisePoint, points: Sequence[Attractor]) -> bool:
+    def _on_an_orbit(self, point: PrecisePoint, points: Sequence[Attractor]) -> bool:
+        """Whether a point is on the orbit of one of these, as far as was found."""
         x = point.floats(self.parameters)
-        others = (np.array([float(sp.N(a)) for a in p.point.values()]) for p in points)
-        return any(np.abs(x - y).max() <= SAME * (1 + np.abs(x).max()) or self._joined(x, y) for y in others)
+        return any(self._joined(x, _floats(p)) for p in points)
+
+    def _known(self, point: PrecisePoint, points: Sequence[Attractor]) -> bool:
+        """Whether it is one of these, or on the orbit of one."""
+        x = point.floats(self.parameters)
+        close = SAME * (1 + np.abs(x).max())
+        return any(np.abs(x - _floats(p)).max() <= close for p in points) or self._on_an_orbit(point, points)
 
     def _joined(self, x: np.ndarray, y: np.ndarray) -> bool:
         """Whether they are on one orbit of symmetries, as far as was found."""
@@ -332,10 +338,11 @@ class _Finding:
         singular: Sequence[Mapping[sp.Symbol, Expression]],
     ) -> str:
         equations = "∇R = Jᵀλ was" if self.descent is not None else "b = 0 was"
-        where = "on all of Γ" if self.derivation.component is None else f"on {self.derivation.component}"
         if complete:
             all_ = "these are all fixed points" if points else "there is no fixed point"
-            sentences = [f"{equations} solved exactly {where}: {all_} where ∇²L has rank {self.derivation.codimension}"]
+            sentences = [
+                f"{equations} solved exactly on {meant(self.derivation)}: {all_} where ∇²L has rank {self.derivation.codimension}"
+            ]
             if eliminated.sliced is not None:
                 sentences.append("of each orbit of symmetries one is listed")
         else:
@@ -346,9 +353,14 @@ class _Finding:
             sentences.append(f"∇²L has another rank at {' and '.join(shown)}, where the limit is not defined")
         flat = [p for p in points if p.zero_modes > p.orbit]
         if flat:
+            sought = (
+                "orbits of symmetries explain"
+                if self.rotations.sought
+                else "none (symmetries of so many parameters were not sought)"
+            )
             which = "so that these do not decide its stability" if complete else "as on a curve of fixed points"
             sentences.append(
-                f"{len(flat)} of them {'have' if len(flat) > 1 else 'has'} more zero modes than orbits of symmetries explain, {which}"
+                f"{len(flat)} of them {'have' if len(flat) > 1 else 'has'} more zero modes than {sought}, {which}"
             )
         return "; ".join(sentences)
 
@@ -368,6 +380,10 @@ class _Finding:
             )
             words.append(f"b becomes ever smaller towards x ≈ {places}, where no fixed point was confirmed")
         return words
+
+
+def _floats(point: Attractor) -> np.ndarray:
+    return np.array([float(sp.N(a)) for a in point.point.values()])
 
 
 def _number(value: Expression) -> Any:

@@ -1,6 +1,6 @@
 """Where a limit without noise descends a function: b = −P∇R on Γ = {f = 0}, whose fixed points are Lagrange's."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -12,11 +12,10 @@ from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BudgetSpent, ExpressionTooLarge, SymbolicSGDError, Undecided
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint, matrix_rank
 from symbolic_sgd.problems.landscape import Landscape
-from symbolic_sgd.regularizer.regularizer import find_regularizer
+from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.derivation import Derivation
 
 AGREES = 1e-40
@@ -80,15 +79,20 @@ class Descent:
         return from_sympy(self.potential, self._graph)
 
 
-def descent_of(derivation: Derivation, effort: Effort) -> Descent | str:
-    """R and f, or in words why b is not known to descend a function."""
+def descent_of(derivation: Derivation, find: Callable[[], Regularizer]) -> Descent | str:
+    """R and f, or in words why b is not known to descend a function.
+
+    Args:
+        derivation: of the SDE.
+        find: the search for R, which may raise what `find_regularizer` does.
+    """
     optimizer = derivation.optimizer
     if optimizer.in_metric or optimizer.has_slow_field or optimizer.second_moments(derivation.problem) is not None:
         return f"the limit of {optimizer.label} is not the steepest descent of its regularizer alone"
     if optimizer.curves_noise and not optimizer.curvature_regularizes:
         return "the noise curvature drift is not known to be that of a regularizer"
     try:
-        found = find_regularizer(derivation, effort)
+        found = find()
     except BudgetSpent:
         return "a regularizer was neither found nor excluded in the time there was"
     except (Undecided, ExpressionTooLarge) as error:

@@ -1,6 +1,6 @@
 """Fixed points by Lagrange's function R − λᵀf: b = −P∇R, and −P(∇²R − Σ λ_i ∇²f_i)P is b linearised along Γ."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cached_property
 
 import numpy as np
@@ -17,6 +17,7 @@ from symbolic_sgd.attractors.standing import Ground, Standing
 from symbolic_sgd.charts.rest_points import DEPENDENT, Road, newton_with_frozen_slopes, times
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
+from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.regularizer.scatter import Batch, FloatManifold
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -34,6 +35,9 @@ STRIDE = 0.5
 
 LEAST = 1e-3
 """Curvatures of R along Γ below this, relative to the largest, count as this much in such a step."""
+
+STRAIGHT = 1e-6
+"""How far a way between two zeros may be out of the kernel of ∂b, relative to its length, for them to count as one."""
 
 RANK = 1e-10
 """Singular values of J below this, relative to the largest, are none."""
@@ -104,8 +108,14 @@ class LagrangeRoad(Road):
         return here
 
     def joined(self, x: np.ndarray, y: np.ndarray) -> bool:
-        """Whether a rotation that is a symmetry was found to lead from one to the other."""
-        return self.rotations.joins(x, y)
+        """Whether a rotation that is a symmetry was found to lead from one to the other, or a straight line along the kernel of ∂b."""
+        return self.rotations.joins(x, y) or self._in_the_kernel(x, y - x)
+
+    def _in_the_kernel(self, x: np.ndarray, way: np.ndarray) -> bool:
+        here = self.manifold.settle(x[None])
+        _, sizes, axes = np.linalg.svd(self.numbers(here)[1][0])
+        kernel = here.tangent[0] @ axes[sizes <= DEPENDENT * sizes[0]].T
+        return bool(np.linalg.norm(way - kernel @ (kernel.T @ way)) <= STRAIGHT * np.linalg.norm(way))
 
     @cached_property
     def rotations(self) -> Rotations:
@@ -187,10 +197,15 @@ class LagrangeRoad(Road):
             return -(along.T * bend * along)
 
 
-def lagrange_road(derivation: Derivation, effort: Effort) -> LagrangeRoad | str:
-    """R and f with their derivatives, or in words why there are none."""
+def lagrange_road(derivation: Derivation, find: Callable[[], Regularizer]) -> LagrangeRoad | str:
+    """R and f with their derivatives, or in words why there are none.
+
+    Args:
+        derivation: of the SDE.
+        find: the search for R.
+    """
     d = derivation.problem.dimension
     if d > LARGEST:
         return f"for {d} parameters, more than {LARGEST}, the second derivatives of R and f are too many"
-    descent = descent_of(derivation, effort)
+    descent = descent_of(derivation, find)
     return descent if isinstance(descent, str) else LagrangeRoad(descent)

@@ -39,6 +39,11 @@ def eigenvalues(slope: PreciseMatrix, *, symmetric: bool) -> list[Any]:
         return [mp.mpc(*p) if p[1] else p[0] for p in sorted(parts)]
 
 
+def as_numbers(values: Sequence[Any]) -> tuple[Expression, ...]:
+    """To 15 digits; what is zero is 0."""
+    return tuple(sp.sympify(mp.mpmathify(v)).n(15) if v else sp.S.Zero for v in values)
+
+
 def stability(values: Sequence[Any], orbit: int) -> str:
     """What eigenvalues decide of a fixed point, of which `orbit` zeros are those of the orbit of symmetries that it is on."""
     parts = [mp.re(v) for v in values]

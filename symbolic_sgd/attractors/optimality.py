@@ -17,8 +17,8 @@ from symbolic_sgd.attractors.attractors import Attractor, exact_value, short
 from symbolic_sgd.attractors.certificates import Bound, QuadraticProblem, exact_bound, is_geometric, rounded_bound
 from symbolic_sgd.attractors.descent import Descent
 from symbolic_sgd.attractors.lagrange_road import LagrangeRoad
-from symbolic_sgd.attractors.linearised import eigenvalues, stability
-from symbolic_sgd.attractors.standing import Standing
+from symbolic_sgd.attractors.linearised import as_numbers, eigenvalues, exact_eigenvalues, stability
+from symbolic_sgd.attractors.standing import Standing, meant
 from symbolic_sgd.charts.zeros_in_chart import thirty_digits
 from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BadInput, SingularPoint, SymbolicSGDError, Undecided
@@ -200,7 +200,7 @@ class _Judgement:
                 "in the logarithms of ‖x‖, R is convex and Γ is linear, so that every fixed point is a global minimum",
             )
         gap = None if bound is None else self._gap(point, bound, height)
-        verdict, reason = _words(local, gap, bound, problem is not None)
+        verdict, reason = _words(local, gap, bound, problem is not None, meant(self.descent.derivation))
         beside = f"; it is at a distance of {distance:.3g} (1 + ‖x‖) from the point given" if distance > 1e-12 else ""
         return Optimality(
             verdict,
@@ -212,8 +212,12 @@ class _Judgement:
             gap,
             exact or thirty_digits(multipliers),
             None if problem is None else problem.dual_norm(multipliers),
-            tuple(sp.sympify(mp.mpmathify(v)).n(15) if v else sp.S.Zero for v in values),
+            self._shown(values),
         )
+
+    def _shown(self, values: Sequence[Any]) -> tuple[Expression, ...]:
+        exact = None if self.exact is None else exact_eigenvalues(self.descent, self.exact, values)
+        return exact or as_numbers(values)
 
     def _bound(
         self, problem: QuadraticProblem, multipliers: Sequence[Any]
@@ -234,9 +238,9 @@ class _Judgement:
             return sp.Float(mp.nstr(max(gap, 0) * mp.mpf("1.01") + mp.mpf(10) ** -50 * (1 + abs(value)), 6), 6)
 
 
-def _words(local: str, gap: Expression | None, bound: Bound | None, quadratic: bool) -> tuple[str, str]:
+def _words(local: str, gap: Expression | None, bound: Bound | None, quadratic: bool, where: str) -> tuple[str, str]:
     if gap is not None and bound is not None:
-        size = "it is the least value of R on Γ" if gap == 0 else f"R − min R ≤ {short(gap)} on Γ"
+        size = f"it is the least value of R on {where}" if gap == 0 else f"R − min R ≤ {short(gap)} on {where}"
         return GLOBAL, f"{size}: {bound.words}"
     none = (
         "the multipliers give no lower bound of R: R − λᵀf is not bounded below"

@@ -42,9 +42,11 @@ class Rotations:
 
     Args:
         generators: skew D×D matrices of fractions, linearly independent.
+        sought: whether they were looked for.
     """
 
     generators: tuple[np.ndarray, ...]
+    sought: bool = True
 
     def orbit(self, point: PrecisePoint, parameters: Sequence[sp.Symbol]) -> int:
         """The dimension of the orbit of a point: the rank of {Xx}."""
@@ -94,9 +96,9 @@ def rotations(descent: Descent) -> Rotations:
     d = len(descent.parameters)
     pairs = list(combinations(range(d), 2))
     if not pairs or len(pairs) > LARGEST:
-        return Rotations(())
+        return Rotations((), sought=not pairs)
     program = Program.of({"slopes": descent.slopes, "gradient": descent.gradient})
-    wanted = len(pairs) + FURTHER
+    wanted = (len(pairs) + FURTHER) // (len(descent.equations) + 1) + FURTHER
     points = np.random.default_rng(SEED).normal(scale=WEIGHTS, size=(wanted, d))
     values = evaluate(program, descent.parameters, points)
     rows = np.concatenate([values["slopes"].reshape(wanted, -1, d), values["gradient"][:, None, :]], axis=1)

@@ -23,6 +23,12 @@ class Standing(Enum):
     UNDECIDED = "not decided"
 
 
+def meant(derivation: Derivation) -> str:
+    """The part of Γ that is meant, in words."""
+    whole = "Γ" if derivation.component is None else str(derivation.component)
+    return whole if not derivation.cell else f"{whole} where {' and '.join(map(str, derivation.cell))}"
+
+
 class Ground:
     """Γ of a derivation.
 

@@ -7,7 +7,7 @@ polynomials in one of them, which says which roots belong together. What has inf
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import combinations, product
-from math import prod
+from math import lcm, prod
 from typing import Any
 
 import sympy as sp
@@ -42,7 +42,7 @@ class RealSolutions:
     """What is known of the real solutions.
 
     Args:
-        points: those of the parts with finitely many complex solutions, exactly.
+        points: those of the parts with finitely many complex solutions, exactly; they may be on a continuum, too.
         continua: the other parts: equations each, whose real solutions may be none, some, or infinitely many.
     """
 
@@ -328,12 +328,22 @@ def _matched(
 
 
 def in_small_field(values: Iterable[Expression], largest: int) -> bool:
-    """Whether numbers are made of radicals whose indices multiply to at most `largest`: they are in a field of that degree."""
-    found = list(values)
-    if any(v.has(sp.CRootOf) for v in found):
-        return False
-    radicals = {(p.base, p.exp.q) for v in found for p in v.atoms(sp.Pow) if p.exp.is_Rational and not p.exp.is_Integer}
-    return prod(index for _, index in radicals) <= largest
+    """Whether numbers are made of radicals of primes, and of other radicals, whose indices multiply to at most `largest`: they are in a
+    field of that degree.
+
+    >>> in_small_field([sp.sqrt(6), sp.sqrt(2)], 4), in_small_field([sp.sqrt(2), sp.root(3, 3)], 4)
+    (True, False)
+    """
+    indices: dict[Expression, int] = {}
+    for value in values:
+        if value.has(sp.CRootOf):
+            return False
+        for power in value.atoms(sp.Pow):
+            if power.exp.is_Rational and not power.exp.is_Integer:
+                base = power.base
+                parts = sp.factorrat(base) if base.is_Rational else [base]
+                indices.update({part: lcm(indices.get(part, 1), power.exp.q) for part in parts})
+    return prod(indices.values()) <= largest
 
 
 def _real_roots(polynomial: Polynomial) -> list[Expression]:

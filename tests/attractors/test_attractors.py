@@ -26,7 +26,6 @@ from symbolic_sgd.algebra.arithmetic import FLOAT64, Valuation
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.attractors import descent, exact_points, rotations
-from symbolic_sgd.effort import Effort
 from symbolic_sgd.errors import BadInput, NotDeterministic, Undecided
 
 u, v, w = sp.symbols("u v w")
@@ -111,8 +110,10 @@ def ends_of_the_limit(sde, count, time, seed):
     rng = np.random.default_rng(seed)
     d = sde.problem.dimension
     starts = gradient_flow_limit(sde.problem)(rng.normal(size=(count, d)) * 1.2)
-    starts = starts[np.isfinite(starts).all(axis=1)]  # from some points the flow leads to no point of Γ
-    assert len(starts) > count / 2
+    # From some points the flow leads to other stationary points.
+    loss = sp.lambdify(sde.problem.parameters, sde.problem.loss)
+    starts = starts[np.isfinite(starts).all(axis=1) & (loss(*starts.T) < 1e-16)]
+    assert len(starts) >= count / 2
     drift = sde.lambdify(check=False).drift
     return [
         solve_ivp(lambda _, y: drift(y), (0, time), y, rtol=1e-10, atol=1e-12, method="LSODA").y[:, -1] for y in starts
@@ -171,6 +172,15 @@ def test_zero_modes_of_the_orbit_are_subtracted():
     assert circle.complete and [(p.orbit, p.stability) for p in circle] == [(1, "stable")]
 
 
+def test_a_curve_of_fixed_points_that_no_rotation_explains():
+    """A parameter that nothing depends on: lines of fixed points, which are said as equations, and undecided."""
+    problem = Problem.least_squares([u * v - 1], parameters=(u, v, w), noise=LabelNoise(1))
+    points = derive_limiting_sde(problem).attractors()
+    assert not points.complete and set(points.continua) == {(u + 1, v + 1), (u - 1, v - 1)}
+    assert sorted(float(p.point[u]) for p in points) == [-1, 1] and {p.stability for p in points} == {"undecided"}
+    assert {(p.zero_modes, p.orbit) for p in points} == {(1, 0)} and "curve of fixed points" in points.reason
+
+
 def test_dependent_gradients():
     points = found("rank one")
     assert points.complete and [p.stability for p in points] == ["stable", "stable"]
@@ -212,7 +222,7 @@ def test_the_eigenvalues_are_those_of_the_drift(name):
 @pytest.mark.parametrize("name", ["hyperbola", "uv + w²", "u²v", "OLM", "UVᵀ", "two quadrics", "rank one"])
 def test_the_limit_from_random_points_ends_at_those_that_attract(name):
     sde, points = sde_of(name), found(name)
-    turns = rotations.rotations(descent.descent_of(sde.derivation, Effort()))
+    turns = rotations.rotations(descent.descent_of(sde.derivation, lambda: sde.regularizer_evidence))
     for end in ends_of_the_limit(sde, 6, 60.0, seed=3):
         assert any(
             np.abs(end - numbers(p)).max() < 1e-6 or (turns.generators and turns.joins(end, numbers(p)))
