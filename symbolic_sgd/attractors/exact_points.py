@@ -22,6 +22,9 @@ MOST_MINORS = 60
 FEW_MINORS, SMALL_MINORS = 20, 2
 """Minors, and M, up to which they are taken before Lagrange's multipliers."""
 
+MOST_ROWS = 5
+"""Rows of a minor that is multiplied out."""
+
 MOST_PARTS = 24
 """M×M minors of J by whose squares its rank is told."""
 
@@ -138,7 +141,7 @@ def _systems(
         yield x, minors
     if descent.interpolating and independent:
         yield (*x, *descent.multipliers), multipliers
-    if not first and count <= MOST_MINORS:
+    if not first and count <= MOST_MINORS and rank < MOST_ROWS:
         yield x, minors
 
 
@@ -172,7 +175,7 @@ def _resolved(
 def _minors_of_slopes(descent: Descent, equations: Sequence[Expression]) -> list[Expression] | None:
     """The M×M minors of J; None where they are many, or rank J does not tell rank ∇²L."""
     x, rank = descent.parameters, descent.derivation.codimension
-    if not descent.interpolating or len(equations) != rank or comb(len(x), rank) > MOST_PARTS:
+    if not descent.interpolating or len(equations) != rank or rank > MOST_ROWS or comb(len(x), rank) > MOST_PARTS:
         return None
     return _minors([[sp.diff(f, s) for s in x] for f in equations])
 

@@ -341,7 +341,7 @@ def in_small_field(values: Iterable[Expression], largest: int) -> bool:
         for power in value.atoms(sp.Pow):
             if power.exp.is_Rational and not power.exp.is_Integer:
                 base = power.base
-                parts = sp.factorrat(base) if base.is_Rational else [base]
+                parts: list[Expression] = list(sp.factorrat(base)) if base.is_Rational else [base]  # type: ignore[call-overload]
                 indices.update({part: lcm(indices.get(part, 1), power.exp.q) for part in parts})
     return prod(indices.values()) <= largest
 
