@@ -63,7 +63,7 @@ def lagrange_points(descent: Descent, effort: Effort, slice_: Expression | None 
         slice_: a further equation that every orbit of the symmetries has solutions of.
     """
     equations, x = _defining(descent), descent.parameters
-    if not all(_is_rational_polynomial(e, x) for e in (*equations, descent.potential)):
+    if not all(is_rational_polynomial(e, x) for e in (*equations, descent.potential)):
         return Elimination(words="R or f is no polynomial with rational coefficients")
     reasons = []
     for number, (unknowns, conditions_of) in enumerate(_systems(descent, equations), 1):
@@ -93,7 +93,7 @@ def drift_zeros(derivation: Derivation, effort: Effort) -> Elimination:
         return Elimination(words="the drift is too large to be solved")
     numerators = [sp.numer(sp.together(b)) for b in drift]
     system = [*derivation.equations.expand("defining").flat(), *numerators]
-    if not all(_is_rational_polynomial(e, x) for e in system):
+    if not all(is_rational_polynomial(e, x) for e in system):
         return Elimination(words="the drift or f is no quotient of polynomials with rational coefficients")
     try:
         found = real_solutions(system, x, effort)
@@ -110,7 +110,8 @@ def _defining(descent: Descent) -> tuple[Expression, ...]:
     return tuple(dict.fromkeys([*stated, *descent.equations]))
 
 
-def _is_rational_polynomial(expression: Expression, x: Sequence[sp.Symbol]) -> bool:
+def is_rational_polynomial(expression: Expression, x: Sequence[sp.Symbol]) -> bool:
+    """Whether it is a polynomial in x with rational coefficients, and in nothing else."""
     if not expression.is_polynomial(*x) or expression.free_symbols - set(x):
         return False
     return all(c.is_Rational for c in sp.Poly(expression, *x).coeffs())

@@ -10,6 +10,7 @@ from symbolic_sgd.algebra.arithmetic import PreciseMatrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.attractors.descent import Descent
+from symbolic_sgd.attractors.exact_points import is_rational_polynomial
 from symbolic_sgd.charts.zeros_in_chart import HYPERBOLIC, eigenvalues_with_accuracy
 from symbolic_sgd.manifold.precise import HIGH
 from symbolic_sgd.rational.closed_form import roots
@@ -58,44 +59,43 @@ def exact_eigenvalues(
 ) -> tuple[Expression, ...] | None:
     """Those of −P(∇²R − Σ λ_i ∇²f_i)P on the tangent space at an exact point, by arithmetic in the field of its coordinates.
 
-    None where the field is large, J has dependent rows, or the characteristic polynomial has no roots in closed form.
+    None where the field is large, R or f is no polynomial, J has dependent rows, or the eigenvalues have no closed form.
     """
-    x, d = descent.parameters, len(descent.parameters)
-    if d > LARGEST_DIMENSION or len(descent.equations) != descent.derivation.codimension:
+    x, functions = descent.parameters, (descent.potential, *descent.equations)
+    if len(x) > LARGEST_DIMENSION or len(descent.equations) != descent.derivation.codimension:
         return None
-    if not in_small_field(place.values(), LARGEST_FIELD):
+    if not in_small_field(place.values(), LARGEST_FIELD) or not all(is_rational_polynomial(e, x) for e in functions):
         return None
-    domain, values = sp.construct_domain(list(place.values()), field=True, extension=True)
-    at = dict(zip(place, values, strict=True))
-    number = lambda e: _value(e, x, at, domain)  # noqa: E731
-    f, potential = descent.equations, descent.potential
-    slopes = _matrix([[number(sp.diff(e, s)) for s in x] for e in f], domain)
-    gradient = _matrix([[number(sp.diff(potential, s))] for s in x], domain)
-    gram = slopes * slopes.transpose()
-    multipliers = gram.lu_solve(slopes * gradient)
-    weights = multipliers.to_list_flat()
-    bend = [
-        [
-            number(sp.diff(potential, a, b))
-            - sum((w * number(sp.diff(e, a, b)) for w, e in zip(weights, f, strict=True)), domain.zero)
-            for b in x
-        ]
-        for a in x
-    ]
-    along = slopes.nullspace().transpose()
-    metric = along.transpose() * along
-    linear = metric.lu_solve(along.transpose() * _matrix(bend, domain) * along)
     t = sp.Dummy("t")
-    polynomial = sp.Poly([domain.to_sympy(c) for c in (-linear).charpoly()], t, extension=True)
+    domain, values = sp.construct_domain(list(place.values()), field=True, extension=True)
+    coefficients = _linear_part(descent, dict(zip(place, values, strict=True)), domain).charpoly()
+    polynomial = sp.Poly([domain.to_sympy(c) for c in coefficients], t, extension=True)
     found: list[Expression] = []
     for factor, power in polynomial.factor_list()[1]:
         found.extend([r for r in map(sp.radsimp, roots(factor.as_expr(), t)) for _ in range(power)])
     ordered = sorted(found, key=lambda v: sp.N(v, 30))
-    close = len(ordered) == len(numbers) and all(
-        abs(sp.N(a, 40) - sp.Float(mp.nstr(b, 40), 40)) < sp.Float(10) ** -30 * (1 + abs(sp.N(a, 40)))
-        for a, b in zip(ordered, numbers, strict=True)
-    )
-    return tuple(ordered) if close else None
+    return tuple(ordered) if _are(ordered, numbers) else None
+
+
+def _linear_part(descent: Descent, at: Mapping[sp.Symbol, Any], domain: Any) -> DomainMatrix:
+    """−(AᵀA)⁻¹Aᵀ(∇²R − Σ λ_i ∇²f_i)A for a basis A of the kernel of J, over a field."""
+    x, f, potential = descent.parameters, descent.equations, descent.potential
+    number = lambda e: _value(e, x, at, domain)  # noqa: E731
+    bend = lambda e: _matrix([[number(sp.diff(e, a, b)) for b in x] for a in x], domain)  # noqa: E731
+    slopes = _matrix([[number(sp.diff(e, s)) for s in x] for e in f], domain)
+    gradient = _matrix([[number(sp.diff(potential, s))] for s in x], domain)
+    multipliers = (slopes * slopes.transpose()).lu_solve(slopes * gradient).to_list_flat()
+    total = bend(potential)
+    for multiplier, e in zip(multipliers, f, strict=True):
+        total -= bend(e) * multiplier
+    along = slopes.nullspace().transpose()
+    return -(along.transpose() * along).lu_solve(along.transpose() * total * along)
+
+
+def _are(exact: Sequence[Expression], numbers: Sequence[Any]) -> bool:
+    """Whether exact values are these numbers, to 30 digits."""
+    pairs = [(sp.N(a, 40), sp.Float(mp.nstr(b, 40), 40)) for a, b in zip(exact, numbers, strict=False)]
+    return len(exact) == len(numbers) and all(abs(a - b) < sp.Float(10) ** -30 * (1 + abs(a)) for a, b in pairs)
 
 
 def _matrix(rows: Sequence[Sequence[Any]], domain: Any) -> DomainMatrix:

@@ -336,7 +336,7 @@ def in_small_field(values: Iterable[Expression], largest: int) -> bool:
     """
     indices: dict[Expression, int] = {}
     for value in values:
-        if value.has(sp.CRootOf):
+        if value.has(sp.CRootOf) or not value.is_algebraic:
             return False
         for power in value.atoms(sp.Pow):
             if power.exp.is_Rational and not power.exp.is_Integer:

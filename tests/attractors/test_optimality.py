@@ -152,6 +152,23 @@ def test_a_geometric_program():
     assert {curve.optimality(p).verdict for p in curve.attractors().stable} == {"stable but not certified"}
 
 
+def test_exact_points_of_functions_that_are_no_polynomials():
+    """v = e^{−(u−5)²}: R has one minimum, and nothing here proves that it is the lowest."""
+    sde = sde_of([v - sp.exp(-((u - 5) ** 2))], (u, v))
+    found = sde.optimality({u: 5, v: 1})
+    assert found.verdict == "stable but not certified" and found.dual_norm is None and float(found.multipliers[0]) == 0
+    assert abs(found.eigenvalues[0] + 2) < 1e-12
+    side = sde.optimality({u: 5 + 1 / sp.sqrt(2), v: sp.exp(-sp.Rational(1, 2))})
+    assert side.verdict == "unstable"
+
+
+def test_numbers_that_are_not_algebraic():
+    """A parameter that nothing depends on may have any value."""
+    sde = sde_of([u * v - 1], (u, v, w))
+    found = sde.optimality({u: 1, v: 1, w: sp.pi})
+    assert found.verdict == "global minimum" and float(found.gap) < 1e-30
+
+
 def test_a_point_beside_a_fixed_point_is_judged_by_it():
     sde = sde_of([u * v - 1], (u, v))
     near = sde.optimality([1.0001, 1 / 1.0001])

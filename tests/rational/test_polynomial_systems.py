@@ -83,4 +83,4 @@ def test_time_is_kept():
 def test_small_fields():
     assert in_small_field([sp.sqrt(2), sp.sqrt(8), sp.sqrt(2) / 3], 2)
     assert not in_small_field([sp.sqrt(2), sp.sqrt(3)], 2)
-    assert not in_small_field([sp.CRootOf(x**5 - x - 1, 0)], 100)
+    assert not in_small_field([sp.CRootOf(x**5 - x - 1, 0)], 100) and not in_small_field([sp.pi], 100)
