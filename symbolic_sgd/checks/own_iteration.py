@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import combinations
-from math import comb
+from math import ceil, comb
 from typing import Any
 
 import numpy as np
@@ -105,6 +105,8 @@ def observed(
         ProblemTooLarge: more sources of noise, or sequences of samples, would have to be followed; a random map with a memory.
     """
     with mp.workdps(DIGITS):
+        if optimizer.whole_time is not None:
+            return _observed_in_whole_time(problem, optimizer, optimizer.whole_time, point, rank, length)
         oracle = _Oracle(problem, optimizer, dict(point), rank, length)
         if not optimizer.is_finite:
             rates = oracle.rates()
@@ -120,10 +122,36 @@ def observed(
         return _summed([oracle.at(None, depth) for depth in range(2 * order + 1)], order)
 
 
+def _observed_in_whole_time(
+    problem: Problem, optimizer: Optimizer, time: sp.Expr, point: Point, rank: int, length: float
+) -> dict[str, Observation]:
+    """At learning rates α/n, α/2n, … for a time α that steps have to fill: of each an optimizer of its own, without draws of samples."""
+    values = {s: Fraction(float(value)) for s, value in point.items()}
+    known: Any = time.xreplace({s: sp.Rational(a.numerator, a.denominator) for s, a in values.items()})
+    whole = Fraction(int(known.p), int(known.q)) if known.is_Rational else Fraction(float(known))
+
+    def oracle(steps: int) -> _Oracle:
+        of_steps = at_numbers(optimizer, values, whole / steps)
+        return _Oracle(problem, of_steps, dict(point), rank, length, sampled=False)
+
+    first = ceil(whole * Fraction(oracle(1).largest / MODERATE))
+    counts = [first * n for n in range(1, RATES + 1)]
+    return extrapolated([oracle(n).at(None) for n in counts], [whole / n for n in counts])
+
+
 class _Oracle:
     """One step with every atom, and the noiseless iteration, as programs on many columns of extended numbers."""
 
-    def __init__(self, problem: Problem, optimizer: Optimizer, point: dict[sp.Symbol, Any], rank: int, length: float):
+    def __init__(
+        self,
+        problem: Problem,
+        optimizer: Optimizer,
+        point: dict[sp.Symbol, Any],
+        rank: int,
+        length: float,
+        *,
+        sampled: bool = True,
+    ):
         self.problem, self.optimizer = with_symbols_of(optimizer.stated, problem, iterated=True), optimizer.stated
         self.unit, self.perturbed = optimizer.time_unit, problem.noise.mean_potential is not None
         optimizer = self.optimizer
@@ -145,8 +173,11 @@ class _Oracle:
             _step(self.problem, optimizer, self.by_sympy),
             _rest(self.problem, optimizer, self.by_sympy),
         )
-        self.samples = _samples(self.problem, optimizer, self.by_sympy) if optimizer.is_finite else ()
-        programs = (self.first.program, self.further.program, *(sample.program for sample in self.samples))
+        drawn = sampled and optimizer.is_finite
+        self.samples = _samples(self.problem, optimizer, self.by_sympy) if drawn else ()
+        self.dual = _dual(self.problem, optimizer)
+        programs = [self.first.program, self.further.program, *(sample.program for sample in self.samples)]
+        programs += [] if self.dual is None else [self.dual.into.program, self.dual.back.program]
         self.kind = extended(i.op for program in programs for i in program.instructions)
         self.known = {s: self.kind.number(point[s]) for s in self.problem.symbols}
 
@@ -276,9 +307,11 @@ class _Oracle:
             for _ in range(depth):
                 z = np.concatenate([self._moved(sample, z, known) for sample in self.samples], axis=1)
             weights = [self._number(self.optimizer.effective_rate, rate)] * (len(z) - self.d)
-            ends = Settling(self.kind, self.further.program, self.further.state, weights, self.optimizer.label).ends(
-                z, known
-            )
+            settling = Settling(self.kind, self.further.program, self.further.state, weights, self.optimizer.label)
+            if self.dual is None:
+                ends = settling.ends(z, known)
+            else:
+                ends = self._moved(self.dual.back, settling.ends(self._moved(self.dual.into, z, known), known), known)
         return ends.reshape(self.d, -1, width), stepped
 
     def _moved(self, step: "_Step | _Rest", z: np.ndarray, known: Mapping[sp.Symbol, Any]) -> np.ndarray:
@@ -324,6 +357,14 @@ class _Rest:
     state: tuple[sp.Symbol, ...]
 
 
+@dataclass(frozen=True)
+class _Dual:
+    """∇ψ(x), and x(y), where the step is made in y = ∇ψ(x)."""
+
+    into: _Rest
+    back: _Rest
+
+
 def _step(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Step:
     """G with the noise Πσ(x)a, for a matrix Π of numbers, and slow fields times a number; ∇L and σ are SymPy's.
 
@@ -358,8 +399,27 @@ def _step(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Step:
 
 
 def _rest(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> _Rest:
-    """G without noise and slow fields."""
-    return _noiseless(problem, optimizer, by_sympy.derivatives)
+    """G without noise and slow fields: y − η∇L(x(y)) where the step is made in coordinates y, so that x ↦ y ↦ x is not rounded in
+    each of many steps."""
+    dual = optimizer.dual_coordinates(problem)
+    if dual is None:
+        return _noiseless(problem, optimizer, by_sympy.derivatives)
+    graph = Graph()
+    here = dict(zip(map(graph.symbol, problem.parameters), (from_sympy(e, graph) for e in dual.inverse), strict=True))
+    rate = from_sympy(optimizer.rate, graph)
+    slope = Matrix.column(_gradient(by_sympy, graph)).replace(here)
+    after = Matrix.column(map(graph.symbol, dual.symbols)) - slope.scaled(rate)
+    return _Rest(Program.of({"state": after}), dual.symbols)
+
+
+def _dual(problem: Problem, optimizer: Optimizer) -> "_Dual | None":
+    dual = optimizer.dual_coordinates(problem)
+    if dual is None:
+        return None
+    graph = Graph()
+    into = Program.of({"state": Matrix.column(from_sympy(e, graph) for e in dual.slopes)})
+    back = Program.of({"state": Matrix.column(from_sympy(e, graph) for e in dual.inverse)})
+    return _Dual(_Rest(into, problem.parameters), _Rest(back, dual.symbols))
 
 
 def _samples(problem: Problem, optimizer: Optimizer, by_sympy: BySymPy) -> tuple[_Rest, ...]:

@@ -91,8 +91,8 @@ class LocalSGD(Optimizer):
         return 2 / self.rate if self.is_finite else None
 
     @property
-    def iterates_at_any_rate(self) -> bool:
-        return self.round_time is None
+    def whole_time(self) -> Expression | None:
+        return self.round_time
 
     def at(self, rate: Expression) -> Optimizer:
         ratio = self.round_time / rate

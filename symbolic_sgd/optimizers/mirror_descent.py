@@ -11,7 +11,14 @@ from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.errors import BadInput, NoClosedForm
 from symbolic_sgd.optimizers.kernel import Kernel
-from symbolic_sgd.optimizers.optimizer import Forces, Iteration, Optimizer, check_without_jumps, stated_rate
+from symbolic_sgd.optimizers.optimizer import (
+    DualCoordinates,
+    Forces,
+    Iteration,
+    Optimizer,
+    check_without_jumps,
+    stated_rate,
+)
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.symbols import check_expression
 
@@ -110,23 +117,28 @@ class MirrorDescent(Optimizer):
 
     # --- the iteration ------------------------------------------------------------------------
 
-    def iteration_of(self, problem: "Problem") -> Iteration:
+    def dual_coordinates(self, problem: "Problem") -> DualCoordinates:
         """With ∇ψ inverted in closed form, coordinate by coordinate.
 
         Raises:
             NoClosedForm: ψ is no sum of functions of one parameter each, or the inverse of one of them is not found.
         """
-        dual = [sp.Dummy(f"y{k}") for k in range(problem.dimension)]
-        inverse = [self._inverse(s, y, problem) for s, y in zip(problem.parameters, dual, strict=True)]
+        symbols = tuple(sp.Dummy(f"y{k}") for k in range(problem.dimension))
+        inverse = [self._inverse(s, y, problem) for s, y in zip(problem.parameters, symbols, strict=True)]
+        slopes = [sp.diff(self.potential, s) for s in problem.parameters]
+        return DualCoordinates(symbols, tuple(slopes), tuple(inverse))
+
+    def iteration_of(self, problem: "Problem") -> Iteration:
+        dual = self.dual_coordinates(problem)
 
         def update(state: Sequence[Matrix], forces: Forces, rate: Node) -> Sequence[Matrix]:
             (x,) = state
             graph = rate.graph
             here = dict(zip(map(graph.symbol, problem.parameters), x.entries, strict=True))
-            slopes = [from_sympy(sp.diff(self.potential, s), graph) for s in problem.parameters]
-            moved = Matrix.column(slopes).replace(here) - forces.force(x, 0).scaled(rate)
-            there = dict(zip(map(graph.symbol, dual), moved.entries, strict=True))
-            return (Matrix.column(from_sympy(e, graph) for e in inverse).replace(there),)
+            slopes = Matrix.column(from_sympy(e, graph) for e in dual.slopes)
+            moved = slopes.replace(here) - forces.force(x, 0).scaled(rate)
+            there = dict(zip(map(graph.symbol, dual.symbols), moved.entries, strict=True))
+            return (Matrix.column(from_sympy(e, graph) for e in dual.inverse).replace(there),)
 
         return Iteration(0, 1, 1, update)
 

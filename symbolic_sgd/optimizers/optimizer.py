@@ -86,6 +86,21 @@ class Iteration:
     update: Callable[[Sequence[Matrix], Forces, Node], Sequence[Matrix]]
 
 
+@dataclass(frozen=True)
+class DualCoordinates:
+    """y = ∇ψ(x), and back.
+
+    Args:
+        symbols: of y_1 … y_D.
+        slopes: ∇ψ in the parameters, D expressions.
+        inverse: x in `symbols`, D expressions.
+    """
+
+    symbols: tuple[sp.Symbol, ...]
+    slopes: tuple[Expression, ...]
+    inverse: tuple[Expression, ...]
+
+
 class Optimizer(ABC):
     """An optimizer whose slow motion follows from a kernel of pairs of curvatures.
 
@@ -199,6 +214,10 @@ class Optimizer(ABC):
         """∂_a∇²ψ for every parameter, where the step is made in the dual coordinates ∇ψ(x); None where it is not."""
         return None
 
+    def dual_coordinates(self, problem: "Problem") -> "DualCoordinates | None":
+        """y = ∇ψ(x), where the step is made in these coordinates; None where it is made in the parameters."""
+        return None
+
     def iteration_of(self, problem: "Problem") -> Iteration:
         """Its map for a problem."""
         return self.iteration
@@ -238,9 +257,15 @@ class Optimizer(ABC):
         return ()
 
     @property
+    def whole_time(self) -> Expression | None:
+        """The time that steps of its learning rate, where that tends to 0, have to fill without a rest; None where every one has an
+        iteration."""
+        return None
+
+    @property
     def iterates_at_any_rate(self) -> bool:
         """Whether it has an iteration at every small learning rate, where it tends to 0."""
-        return True
+        return self.whole_time is None
 
     @property
     def edge(self) -> Expression | None:

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 import sympy as sp
-from iterated import assert_rejected, derived, failed
+from graph_losses import random_problem
+from iterated import assert_iterated, assert_rejected, derived, failed
 from map_identity import NoisyMap, derivatives, gradient_at, slow_motion
 
 from symbolic_sgd import (
@@ -45,6 +46,15 @@ def test_every_term_against_the_iteration_itself(problem, potential, rate):
     own = [check for check in certificate.checks if check.name.startswith("own iteration")]
     assert len(own) >= 6
     assert all(check.verdict == "measured" for check in own)
+
+
+@pytest.mark.parametrize("seed", [1, *(pytest.param(k, marks=pytest.mark.campaign) for k in range(2, 11))])
+def test_random_losses_against_the_iteration(seed):
+    """D = 3 to 5, M = 1 to 3, a dense σ(x), and a mirror that bends: each block, drift and covariance, to 10⁻⁸."""
+    problem, *_ = random_problem(seed)
+    potential = sp.Add(*[8 * k * sp.cosh(s / 4) for k, s in enumerate(problem.parameters, start=2)])
+    sde = derive_limiting_sde(problem, optimizer=MirrorDescent(potential, learning_rate=R(1, 64)))
+    assert_iterated(sde, rng=seed)
 
 
 @pytest.mark.parametrize("potential", [QUARTIC, MIXED], ids=["quartic", "of both parameters"])

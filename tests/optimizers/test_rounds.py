@@ -5,6 +5,8 @@ from itertools import pairwise
 import numpy as np
 import pytest
 import sympy as sp
+from graph_losses import random_problem
+from iterated import assert_iterated, assert_rejected
 
 from symbolic_sgd import (
     SGD,
@@ -21,6 +23,7 @@ from symbolic_sgd import (
     verify,
 )
 from symbolic_sgd.checks.by_sympy import BySymPy
+from symbolic_sgd.checks.iteration_road import OwnIteration
 from symbolic_sgd.checks.literal import LiteralTheorem
 from symbolic_sgd.checks.literal_road import LiteralRoad
 from symbolic_sgd.errors import BadInput, BadSymbol, ProblemTooLarge, SingularPoint
@@ -69,6 +72,25 @@ def test_rounds_of_a_time_are_the_limit_of_rounds_of_steps(noise):
     assert np.allclose(sde.lambdify().drift([2.0, 0.5]), expected, rtol=3e-5, atol=0)
     plain = derive_limiting_sde(hyperbola(noise)).lambdify().drift([2.0, 0.5])
     assert not np.allclose(plain, expected, rtol=1e-2, atol=0)
+
+
+MODERATE = (4, 6, 9, 13, 15, 16, 18, 21, 24)
+"""Random losses with M = 1 or 2 whose curvatures are within a factor of five: others take many minutes each."""
+
+
+@pytest.mark.parametrize("seed", [12, *(pytest.param(k, marks=pytest.mark.campaign) for k in MODERATE)])
+def test_random_losses_against_rounds_of_ever_more_steps(seed):
+    """D = 3 or 4, a dense σ(x): each block, drift and covariance, by rounds that are iterated, to 10⁻⁶."""
+    problem, *_ = random_problem(seed)
+    sde = derive_limiting_sde(problem, optimizer=LocalSGD(workers=2, round_time=sp.Rational(1, 16)))
+    assert_iterated(sde, rng=seed, tolerance=1e-6)
+
+
+@pytest.mark.parametrize("noise", NOISES.values(), ids=NOISES)
+def test_rounds_of_ever_more_steps_reject_another_round(noise):
+    problem, rounds = hyperbola(noise), LocalSGD(workers=2, round_time=sp.Rational(1, 32))
+    other = derive_limiting_sde(problem, optimizer=LocalSGD(workers=2, round_time=sp.Rational(1, 16)))
+    assert_rejected(problem, rounds, other.program, methods=(OwnIteration(),))
 
 
 def test_the_kernel_is_the_limit_of_the_rational_one():
