@@ -20,6 +20,7 @@ COMMANDS = {
     "verify": "derive the limiting SDE, and check by computation that it is right",
     "check": "repeat what a certificate claims; a changed formula voids it",
     "simulate": "run SGD, its canonical SDE, or the limiting SDE, on many replicas",
+    "plot": "draw Γ with a path of the optimizer and of its limit, the regularizer, or a chart, into a file",
     "gallery": "list the derivations that come with the toolkit, or run one",
     "recovery": "sparse recovery by label-noise SGD: the limiting flow of the overparametrised linear model over n and d",
 }

@@ -17,7 +17,7 @@ from symbolic_sgd.api.simulation import simulate_canonical_sde, simulate_sde, si
 from symbolic_sgd.command.console import complain, progress, say, status, workers
 from symbolic_sgd.command.exits import DONE
 from symbolic_sgd.command.optimizers import add_optimizer, stated_optimizer
-from symbolic_sgd.command.targets import add_problem_file
+from symbolic_sgd.command.targets import add_problem_file, numbers
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric import backends
 from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
@@ -129,7 +129,7 @@ def _show_warning(message: Any, *_: Any, **__: Any) -> None:
 
 
 def _run(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, executor: Any) -> Run:
-    constants = _numbers(options.constants, {s.name for s in problem.constants}, "--constants")
+    constants = numbers(options.constants, {s.name for s in problem.constants}, "--constants")
     missing = [s.name for s in problem.constants if s.name not in constants]
     if missing:
         raise BadInput(
@@ -152,7 +152,7 @@ def _run(options: argparse.Namespace, problem: Problem, optimizer: Optimizer, ex
 
 
 def _sgd(options: argparse.Namespace, problem: Problem, optimizer: Optimizer) -> Simulation:
-    named = _numbers(options.constants, {s.name for s in problem.constants}, "--constants")
+    named = numbers(options.constants, {s.name for s in problem.constants}, "--constants")
     values = {s: Fraction(named[s.name]) for s in problem.constants}
     rate, scale = _rate(options, optimizer), options.noise_scale
     tuned = Tuned.of(optimizer.on(problem), rate, scale, values)
@@ -205,28 +205,13 @@ PROCESSES: Mapping[str, Callable[[argparse.Namespace, Problem, Optimizer], Simul
 def _start(options: argparse.Namespace, problem: Problem) -> list[float]:
     names = [s.name for s in problem.parameters]
     if options.start is not None:
-        given: Mapping[str, float] = _numbers(options.start, set(names), "--start")
+        given: Mapping[str, float] = numbers(options.start, set(names), "--start")
     else:
         given = {s.name: float(a) for s, a in (problem.near or {}).items()}
     missing = [name for name in names if name not in given]
     if missing:
         raise BadInput(f"no start for {', '.join(missing)}: give --start {','.join(f'{n}=1' for n in names[:3])}")
     return [given[name] for name in names]
-
-
-def _numbers(text: str, names: set[str], option: str) -> dict[str, float]:
-    found = {}
-    for part in filter(None, (p.strip() for p in text.split(","))):
-        name, equals, value = (piece.strip() for piece in part.partition("="))
-        if name not in names or not equals:
-            raise BadInput(
-                f"{option}: {part!r} is not NAME=NUMBER with a name among {', '.join(sorted(names)) or 'none'}"
-            )
-        try:
-            found[name] = float(value)
-        except ValueError:
-            raise BadInput(f"{option}: {value!r} is not a number") from None
-    return found
 
 
 def _bar(fraction: float) -> None:

@@ -42,6 +42,26 @@ def add_problem_file(command: argparse.ArgumentParser) -> None:
     )
 
 
+def numbers(text: str, names: set[str], option: str) -> dict[str, float]:
+    """What was written as u=1,v=2.
+
+    Raises:
+        BadInput: no such list; a name that is not among those given; no number.
+    """
+    found = {}
+    for part in filter(None, (p.strip() for p in text.split(","))):
+        name, equals, value = (piece.strip() for piece in part.partition("="))
+        if name not in names or not equals:
+            raise BadInput(
+                f"{option}: {part!r} is not NAME=NUMBER with a name among {', '.join(sorted(names)) or 'none'}"
+            )
+        try:
+            found[name] = float(value)
+        except ValueError:
+            raise BadInput(f"{option}: {value!r} is not a number") from None
+    return found
+
+
 def add_document(command: argparse.ArgumentParser, what: str) -> None:
     """The options of commands that write a derivation as a document."""
     command.add_argument("--document", type=Path, metavar="F", help=f"write {what}; F ends in {', '.join(WRITERS)}")

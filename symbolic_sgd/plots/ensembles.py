@@ -3,22 +3,31 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import matplotlib.pyplot as plt  # pyright: ignore[reportMissingImports]
 import numpy as np
 
 from symbolic_sgd.api.simulation import Run
 from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.plots import style
 
-LINES = ("-", "--", ":", "-.")
+BAND = 0.13
+"""How much of its colour a band has: what is behind it stays visible."""
+
+LENGTH = 0.4
+"""Of the arrow of an upper limit, beside it."""
+
+SEEN = 2.0
+"""Standard errors by which a distance has to exceed 0 to be drawn as one; below that it has an upper limit."""
 
 
+@style.drawn
 def plot_ensemble(
     runs: Run | Mapping[str, Run],
     parameters: Sequence[Any],
     *,
     shown: Sequence[Any] | None = None,
     band: float = 1.0,
-    axes: Any = None,
+    width: str | float = "column",
+    ax: Any = None,
 ) -> Any:
     """E x over t with a band of so many standard deviations: a colour for each parameter, a line style for each run.
 
@@ -27,7 +36,8 @@ def plot_ensemble(
         parameters: x_1 … x_D, as the problem has them.
         shown: those of them that are drawn (default: all).
         band: half the width of the band in standard deviations; 0 for none. A single replica has none.
-        axes: where to draw (default: a new figure).
+        width: of a new figure: "column", "page" or inches.
+        ax: where to draw (default: a new figure).
 
     Returns:
         The axes.
@@ -40,37 +50,42 @@ def plot_ensemble(
     _check_runs(named, len(parameters))
     if not (isinstance(band, (int, float)) and 0 <= band < np.inf):
         raise BadInput(f"band is {band!r}; give a number of standard deviations ≥ 0")
-    axes = axes or plt.figure(figsize=(6.5, 4.2), layout="constrained").add_subplot()
+    own, ax = ax is None, ax or style.new_axes(width, 0.7)
     for color, k in enumerate(_indices(parameters, parameters if shown is None else shown)):
         for line, (name, run) in enumerate(named.items()):
-            style = {"color": f"C{color % 10}", "linestyle": LINES[line % len(LINES)]}
+            colour = style.LINES[color % len(style.LINES)]
             mean, spread = run.mean[:, k], band * np.sqrt(run.covariance[:, k, k])
-            axes.plot(run.times, mean, label=", ".join(filter(None, (f"E {parameters[k]}", name))), **style)
-            if band and np.isfinite(spread).all():
-                axes.fill_between(
-                    run.times, mean - spread, mean + spread, color=style["color"], alpha=0.15, linewidth=0
-                )
-    axes.set(xlabel="t", ylabel=f"mean ± {band:g} standard deviations" if band else "mean")
-    axes.legend(fontsize=8)
-    return axes
+            label = ", ".join(filter(None, (f"E {style.math(parameters[k])}", name)))
+            ax.plot(run.times, mean, label=label, color=colour, linestyle=style.STYLES[line % len(style.STYLES)])
+            if band and np.isfinite(spread).all() and spread.any():
+                ax.fill_between(run.times, mean - spread, mean + spread, color=colour, alpha=BAND, linewidth=0)
+    ax.set(xlabel="$t$", ylabel=f"mean ± {band:g} s.d." if band else "mean")
+    style.legend(ax, own=own)
+    return ax
 
 
+@style.drawn
 def plot_weak_error(
     runs: Mapping[float, Run],
     limit: Run,
     *,
     observable: Callable[[np.ndarray], np.ndarray] | None = None,
     names: Sequence[str] | None = None,
-    axes: Any = None,
+    width: str | float = "column",
+    ax: Any = None,
 ) -> Any:
     """The distance of E f(x_η(T)) from E f(Y(T)) over η, on logarithmic scales with standard errors, beside a line of slope one.
+
+    Only what exceeds two standard errors is seen, and drawn as a point. Of anything else no more is known than that it is below an upper
+    limit, the distance and two standard errors: an arrow down from there.
 
     Args:
         runs: runs of SGD to the same time T, by learning rate η.
         limit: the limit to time T.
         observable: f of the positions R×D, (R,) or R×F (default: the positions themselves).
         names: of the F functions, for the legend.
-        axes: where to draw (default: a new figure).
+        width: of a new figure: "column", "page" or inches.
+        ax: where to draw (default: a new figure).
 
     Returns:
         The axes.
@@ -99,14 +114,30 @@ def plot_weak_error(
     gaps, errors = np.abs(means - theory), np.hypot(errors, slack)
     if names is not None and len(names) != gaps.shape[1]:
         raise BadShape(f"names has {len(names)} entries, and the observable {gaps.shape[1]}")
-    axes = axes or plt.figure(figsize=(5.5, 4.2), layout="constrained").add_subplot()
+    own, ax = ax is None, ax or style.new_axes(width, 0.75)
     for k, (gap, error) in enumerate(zip(gaps.T, errors.T, strict=True)):
-        bars = [np.minimum(error, 0.9 * gap), error]  # the lower end stays on the logarithmic scale
-        axes.errorbar(rates, gap, bars, fmt="o-", capsize=3, label=None if names is None else names[k])
-    axes.plot(rates, gaps.max(axis=1)[-1] * rates / rates[-1], ":", color="0.5", label="slope one")
-    axes.set(xscale="log", yscale="log", xlabel="learning rate η", ylabel="|E f(x) − E f(Y)| ± standard error")
-    axes.legend(fontsize=8)
-    return axes
+        _distance(ax, rates, gap, error, style.LINES[k % len(style.LINES)], None if names is None else names[k])
+    seen = np.where(gaps > SEEN * errors, gaps, 0.0).max(axis=1)
+    if seen.any():
+        last = int(np.flatnonzero(seen)[-1])
+        ax.plot(rates, seen[last] * rates / rates[last], ":", color=style.GREY, label="slope one")
+    ax.set(xscale="log", yscale="log", xlabel="learning rate $η$", ylabel="$|E f(x) - E f(Y)|$")
+    ax.set_xticks(rates, [f"{rate:.3g}" for rate in rates])
+    ax.set_xticks([], minor=True)
+    style.legend(ax, own=own)
+    return ax
+
+
+def _distance(ax: Any, rates: np.ndarray, gap: np.ndarray, error: np.ndarray, colour: str, name: str | None) -> None:
+    """What is seen with its standard error, and upper limits of what is not."""
+    seen = gap > SEEN * error
+    if seen.any():
+        ax.errorbar(rates[seen], gap[seen], error[seen], fmt="o-", color=colour, markersize=4, capsize=2.5, label=name)
+    if not seen.all():
+        limits = (gap + SEEN * error)[~seen]
+        label = f"{name}: an upper limit" if name is not None else "an upper limit"
+        how = {"uplims": True, "capsize": 2.5, "linestyle": "none", "elinewidth": 0.9}
+        ax.errorbar(rates[~seen], limits, LENGTH * limits, color=colour, label=label, **how)
 
 
 def _average(observable: Callable[[np.ndarray], np.ndarray] | None, x: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -18,12 +18,15 @@ from symbolic_sgd.checks.witness import Witness
 from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.errors import Diverged, Undecided
 from symbolic_sgd.plots.ensembles import plot_ensemble, plot_weak_error
-from symbolic_sgd.plots.manifold import GRID, plot_manifold
+from symbolic_sgd.plots.manifold import plot_manifold
 from symbolic_sgd.theorem.derivation import PLAIN
 
 REPLICAS = 2**14
 CELLS = 50
 """Steps of the limit."""
+
+MOST_PARAMETERS = 6
+"""With which Γ is drawn, projected on three of them at most."""
 
 STILL = 1e-9
 """Distances below are rounding."""
@@ -63,7 +66,7 @@ def figure_of(axes: Any, title: str, description: str) -> Figure:
 
 
 def report_figures(sde: LimitingSDE) -> tuple[Figure, ...]:
-    """Γ in two or three dimensions; SGD at η beside its limit; the distance of the two over η. Seconds to a minute.
+    """Γ, of up to six parameters; SGD at η beside its limit; the distance of the two over η. Seconds to a minute.
 
     SGD starts at a random point of Γ (fixed seed). Where it relaxes too slowly for an ensemble, or diverges at every learning rate
     that is tried, Γ alone is drawn, and so for another optimizer than SGD(); the distance is left out where nothing moves.
@@ -88,10 +91,10 @@ def _ensembles(sde: LimitingSDE, stiffness: float) -> Sequence[Figure]:
     plt.close(ensemble.figure)
     if max(float(np.abs(run.final.mean(axis=0) - limit.final.mean(axis=0)).max()) for run in runs.values()) < STILL:
         return figures
-    weak = plot_weak_error(runs, limit, names=[f"E {x}" for x in parameters])
+    weak = plot_weak_error(runs, limit, names=[f"E ${sp.latex(x)}$" for x in parameters])
     words = (
-        f"|E x − E Y| at t = {limit.times[-1]:.3g} for {len(runs)} learning rates, with standard errors: where they let it be seen, "
-        "a right limit has slope one."
+        f"|E x − E Y| at t = {limit.times[-1]:.3g} for {len(runs)} learning rates, with standard errors where it exceeds two of them, else "
+        "upper limits. A right limit has slope one."
     )
     figures.append(figure_of(weak, "The distance of SGD from its limit over the learning rate", words))
     plt.close(weak.figure)
@@ -99,12 +102,15 @@ def _ensembles(sde: LimitingSDE, stiffness: float) -> Sequence[Figure]:
 
 
 def _manifold(sde: LimitingSDE) -> Sequence[Figure]:
-    if sde.problem.dimension not in GRID or sde.problem.constants:
+    if sde.problem.dimension > MOST_PARAMETERS or sde.problem.constants:
         return ()
-    axes = plot_manifold(sde)
-    plt.close(axes.figure)
-    shown = "Γ with the drift ½∂²Φ[Σ] as arrows, and the noise σ and its part along Γ as ellipses (segments in one dimension)."
-    return [figure_of(axes, "The manifold of minimizers", shown)]
+    ax = plot_manifold(sde)
+    plt.close(ax.figure)
+    shown = (
+        "Γ, in the colours of the regularizer where it is known, with the direction of the drift along it, a path of the optimizer and "
+        "of its limit where they can be run, and zeros of the drift where no noise along Γ was met."
+    )
+    return [figure_of(ax, "The manifold of minimizers", shown)]
 
 
 def _simulated(

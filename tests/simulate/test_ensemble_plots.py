@@ -41,7 +41,7 @@ def test_an_ensemble_is_its_mean_with_a_band(runs, limit):
     [band] = axes.collections  # one replica of the limit has none
     top = band.get_paths()[0].vertices[:, 1].max()
     assert top == pytest.approx((runs[0.05].mean[:, 1] + 2 * np.sqrt(runs[0.05].covariance[:, 1, 1])).max())
-    assert [t.get_text() for t in axes.get_legend().get_texts()] == ["E v, SGD", "E v, limit"]
+    assert axes.get_legend_handles_labels()[1] == ["E $v$, SGD", "E $v$, limit"]
     alone = plot_ensemble(runs[0.1], PARAMETERS, band=0)
     assert len(alone.lines) == 2 and not alone.collections
 
@@ -56,6 +56,22 @@ def test_the_weak_error_falls_with_slope_one(runs, limit):
     assert np.polyfit(np.log(guide.get_xdata()), np.log(guide.get_ydata()), 1)[0] == pytest.approx(1)
     gap = abs(runs[0.1].final[:, 0].mean() - limit.final[0, 0])
     assert curve.get_ydata()[-1] == pytest.approx(gap)
+
+
+def test_what_two_standard_errors_hide_has_an_upper_limit(problem, limit):
+    few = {
+        eta: simulate_sgd(problem, [2, 0.5], learning_rate=eta, steps=round(1 / eta**2), replicas=300, rng=0)
+        for eta in ETAS
+    }
+    axes = plot_weak_error(few, limit, observable=lambda x: x[:, 1], names=["v"])
+    assert "v: an upper limit" in axes.get_legend_handles_labels()[1]
+    for eta, run in few.items():
+        gap = abs(run.final[:, 1].mean() - limit.final[0, 1])
+        error = run.final[:, 1].std(ddof=1) / np.sqrt(300)
+        points = [y for line in axes.lines for x, y in zip(*line.get_data(), strict=True) if np.isclose(x, eta)]
+        expected = gap if gap > 2 * error else gap + 2 * error
+        assert any(np.isclose(y, expected) for y in points)
+        assert gap > 2 * error or not any(np.isclose(y, gap) for y in points)
 
 
 def test_what_cannot_be_drawn(problem, runs, limit):
