@@ -18,9 +18,11 @@ runs = {
 limit = simulate_sde(sde, [2, 0.5], time=1, step=0.01, replicas=1)
 
 figure, (left, middle, right) = plt.subplots(1, 3, figsize=(13, 3.9), layout="constrained")
-plot_manifold(sde, window=[(0.2, 2.5), (0.2, 2.5)], axes=left).set_title("Γ: uv = 1, with label noise and the drift")
-plot_ensemble({"SGD, η = 0.05": runs[0.05], "limit": limit}, problem.parameters, axes=middle).set_title(
+plot_manifold(sde, window=[(0.2, 2.8), (0.2, 2.8)], start={u: 2.4, v: 1.4}, ax=left).set_title(
+    "uv = 1 with label noise: SGD falls on Γ, and drifts"
+)
+plot_ensemble({"SGD, η = 0.05": runs[0.05], "limit": limit}, problem.parameters, ax=middle).set_title(
     "SGD beside its limit"
 )
-plot_weak_error(runs, limit, names=["E u", "E v"], axes=right).set_title("distance from the limit over η")
+plot_weak_error(runs, limit, names=["E $u$", "E $v$"], ax=right).set_title("distance from the limit over η")
 figure.savefig(Path(__file__).with_name("picture.png"), dpi=80)

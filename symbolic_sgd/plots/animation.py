@@ -104,7 +104,9 @@ def _animated(ax: Any, gamma: Gamma, run: Paths, frames: int) -> FuncAnimation:
         show(tail, falling[max(0, k - TAIL) : k + 1])
         show(dot, falling[k : k + 1])
         show(line, along[limit_times <= times[k]])
-        label.set_text(f"$t$ = {times[k]:.2f}")
+        label.set_text(
+            f"{gamma.sde.optimizer.label}, $η$ = {run.learning_rate:.2g}, and its limit: $t$ = {times[k]:.2f}"
+        )
         return [tail, dot, line, label]
 
     return FuncAnimation(ax.figure, drawn, frames=frames, interval=1000 / PER_SECOND, blit=False)

@@ -103,7 +103,7 @@ def plot_manifold(
     own, ax = ax is None, _axes_for(gamma, ax, width)
     if loss and sde.problem.dimension == 2:
         _contours(ax, gamma)
-    _gamma(ax, gamma, coloured=regularizer)
+    _gamma(ax, gamma, coloured=regularizer, own=own)
     if noise:
         _ellipses(ax, gamma, gamma.spread(samples))
     if flow:
@@ -163,7 +163,7 @@ def plot_optimizers(
     own, ax = ax is None, _axes_for(gammas[0], ax, width)
     if first.problem.dimension == 2:
         _contours(ax, gammas[0])
-    _gamma(ax, gammas[0], coloured=False)
+    _gamma(ax, gammas[0], coloured=False, own=own)
     for k, (name, gamma) in enumerate(zip(named, gammas, strict=True)):
         colour = style.LINES[k % len(style.LINES)]
         along = limit_path(gamma, start, rng, foot_of=gammas[0])
@@ -201,7 +201,7 @@ def _contours(ax: Any, gamma: Gamma) -> None:
         ax.contour(x, y, above, np.geomspace(low, high, CONTOURS), colors="0.8", linewidths=0.5, zorder=1)
 
 
-def _gamma(ax: Any, gamma: Gamma, *, coloured: bool) -> None:
+def _gamma(ax: Any, gamma: Gamma, *, coloured: bool, own: bool) -> None:
     """Curves, pieces of a surface, or points."""
     parts = gamma.curves if gamma.dimension == 1 else [gamma.scattered.points]
     values = regularizer_values(gamma, parts) if coloured else None
@@ -218,7 +218,7 @@ def _gamma(ax: Any, gamma: Gamma, *, coloured: bool) -> None:
         )
         ax.scatter(*gamma.shown(parts[0]).T, s=3, linewidths=0, zorder=2, rasterized=True, label="Γ", **colour)
     if values is not None and scale is not None:
-        _colour_bar(ax, scale, float(np.concatenate(values).max()))
+        _colour_bar(ax, scale, float(np.concatenate(values).max()), own=own)
 
 
 def _scale(values: np.ndarray) -> Normalize | None:
@@ -229,10 +229,10 @@ def _scale(values: np.ndarray) -> Normalize | None:
     return Normalize(low, highest if highest - most <= FAR_ABOVE * (most - low) else most)
 
 
-def _colour_bar(ax: Any, scale: Normalize, highest: float) -> None:
+def _colour_bar(ax: Any, scale: Normalize, highest: float, *, own: bool) -> None:
     mappable = plt.cm.ScalarMappable(norm=scale, cmap=style.COLOURS_OF_R)
     beyond = "max" if highest > float(scale.vmax or 0) else "neither"
-    bar = ax.figure.colorbar(mappable, ax=ax, shrink=0.75, pad=0.16 if ax.name == "3d" else 0.02, extend=beyond)
+    bar = style.colour_bar(ax, mappable, own=own, extend=beyond)
     bar.set_label("regularizer $R$ on Γ")
     bar.outline.set_linewidth(0.5)
 

@@ -25,6 +25,9 @@ REPLICAS = 2**14
 CELLS = 50
 """Steps of the limit."""
 
+WIDTH = 4.8
+"""Inches of a picture on a page."""
+
 MOST_PARAMETERS = 6
 """With which Γ is drawn, projected on three of them at most."""
 
@@ -85,13 +88,13 @@ def _ensembles(sde: LimitingSDE, stiffness: float) -> Sequence[Figure]:
     runs, limit = _simulated(sde, point, stiffness)
     parameters, rate = sde.problem.parameters, max(runs)
     begun = ", ".join(f"{s} = {float(point[s]):.3g}" for s in sde.problem.symbols)
-    ensemble = plot_ensemble({f"SGD, η = {rate:.3g}": runs[rate], "limit": limit}, parameters)
+    ensemble = plot_ensemble({f"SGD, η = {rate:.3g}": runs[rate], "limit": limit}, parameters, width=WIDTH)
     words = f"Means and standard deviations over t = kη²: {REPLICAS} runs of SGD with η = {rate:.3g}, and the limit, from {begun}."
     figures = [figure_of(ensemble, "SGD beside its limit", words)]
     plt.close(ensemble.figure)
     if max(float(np.abs(run.final.mean(axis=0) - limit.final.mean(axis=0)).max()) for run in runs.values()) < STILL:
         return figures
-    weak = plot_weak_error(runs, limit, names=[f"E ${sp.latex(x)}$" for x in parameters])
+    weak = plot_weak_error(runs, limit, names=[f"E ${sp.latex(x)}$" for x in parameters], width=WIDTH)
     words = (
         f"|E x − E Y| at t = {limit.times[-1]:.3g} for {len(runs)} learning rates, with standard errors where it exceeds two of them, else "
         "upper limits. A right limit has slope one."
@@ -104,7 +107,7 @@ def _ensembles(sde: LimitingSDE, stiffness: float) -> Sequence[Figure]:
 def _manifold(sde: LimitingSDE) -> Sequence[Figure]:
     if sde.problem.dimension > MOST_PARAMETERS or sde.problem.constants:
         return ()
-    ax = plot_manifold(sde)
+    ax = plot_manifold(sde, width=WIDTH)
     plt.close(ax.figure)
     shown = (
         "Γ, in the colours of the regularizer where it is known, with the direction of the drift along it, a path of the optimizer and "

@@ -31,6 +31,9 @@ GREY = "0.45"
 LETTERS, HANDLE = 16.0, 6
 """Of a legend on an inch, and as wide as so many is what stands before its words."""
 
+SOLID, BAR = (0.0, 0.06, 0.78, 0.94), (0.84, 0.28, 0.03, 0.5)
+"""Of a figure with three coordinates, where the axes and the colour bar are."""
+
 ROW = 0.16
 """Inches by which each row of a legend makes a figure of our own higher."""
 
@@ -80,8 +83,9 @@ def new_axes(width: str | float, ratio: float, projection: str | None = None) ->
         BadInput: a width that is none.
     """
     inches = width_of(width)
-    figure = plt.figure(figsize=(inches, ratio * inches), layout="constrained")
-    return figure.add_subplot(projection=projection)
+    if projection == "3d":  # whose room matplotlib's layout does not find
+        return plt.figure(figsize=(inches, ratio * inches)).add_axes(SOLID, projection="3d")
+    return plt.figure(figsize=(inches, ratio * inches), layout="constrained").add_subplot()
 
 
 def width_of(width: str | float) -> float:
@@ -113,11 +117,18 @@ def fixed_point(
     """A filled mark for a stable one, an open one for an unstable one, a grey one where that is undecided; one label for each kind."""
     label = f"{stability} fixed point"
     known = ax.get_legend_handles_labels()[1]
-    face = {"stable": colour, "unstable": "white"}.get(stability, "0.7")
-    how = {"markersize": 6, "markerfacecolor": face, "markeredgecolor": colour, "linestyle": "none", "zorder": 8}
+    face, edge = {"stable": (colour, "white"), "unstable": ("white", colour)}.get(stability, ("0.7", colour))
+    how = {"markersize": 6.5, "markerfacecolor": face, "markeredgecolor": edge, "linestyle": "none", "zorder": 8}
     ax.plot(
         *np.reshape(place, (-1, 1)), "o", label=None if label in known or not named else label, clip_on=False, **how
     )
+
+
+def colour_bar(ax: Any, mappable: Any, *, own: bool, **how: Any) -> Any:
+    """Beside the axes."""
+    if own and ax.name == "3d":
+        return ax.figure.colorbar(mappable, cax=ax.figure.add_axes(BAR), **how)
+    return ax.figure.colorbar(mappable, ax=ax, shrink=0.75, pad=0.02 if ax.name != "3d" else 0.12, **how)
 
 
 def legend(ax: Any, *, own: bool) -> None:
@@ -129,8 +140,14 @@ def legend(ax: Any, *, own: bool) -> None:
     if own:
         letters = LETTERS * float(ax.figure.get_size_inches()[0])
         columns = next((n for n in (3, 2) if len(labels) >= n and n * (max(map(len, labels)) + HANDLE) <= letters), 1)
-        ax.figure.legend(handles, labels, loc="outside lower center", ncols=columns, **compact)
+        rows = -(-len(labels) // columns)
         width, height = ax.figure.get_size_inches()
-        ax.figure.set_size_inches(width, height + ROW * -(-len(labels) // columns))
+        ax.figure.set_size_inches(width, height + ROW * rows)
+        outside = "" if ax.name == "3d" else "outside "
+        ax.figure.legend(handles, labels, loc=f"{outside}lower center", ncols=columns, **compact)
+        if ax.name == "3d":
+            left, _, across, _ = SOLID
+            bottom = (ROW * rows + 0.1) / (height + ROW * rows)
+            ax.set_position((left, bottom, across, 1 - bottom))
     else:
         ax.legend(loc="best", **compact)
