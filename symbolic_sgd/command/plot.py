@@ -52,6 +52,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--noise-scale", type=float, metavar="ε", help="of the run; the radius ρ of SAM")
     parser.add_argument("--time", type=float, metavar="T", help="of the run (default: chosen)")
     parser.add_argument("--seed", type=int, help="of the run (default 0)")
+    parser.add_argument("--frames", type=int, metavar="N", help="of an animation, 20 a second (default 120)")
     parser.add_argument("--no-path", action="store_true", help="without the optimizer and its limit")
     parser.add_argument("--noise", action="store_true", help="with ellipses of the noise along Γ")
     parser.add_argument(
@@ -92,7 +93,7 @@ def _check(options: argparse.Namespace) -> None:
         *(name for name in ("axes", "noise", "no_path", *OF_RUNS) if drawn != "manifold"),
         *(("along",) if drawn != "regularizer" else ()),
         *(("coordinates",) if drawn != "chart" else ()),
-        *(("noise", "no_path") if moving else ()),
+        *(("noise", "no_path") if moving else ("frames",)),
         *(OF_RUNS if options.no_path else ()),
     ]
     stated = [name for name in ignored if getattr(options, name) is not None and getattr(options, name) is not False]
@@ -123,7 +124,8 @@ def _manifold(options: argparse.Namespace, plots: Any, sde: LimitingSDE) -> None
         "rng": options.seed or 0,
     }
     if options.output.suffix in MOVING:
-        plots.animate_drift(sde, options.output, **told)
+        frames = {} if options.frames is None else {"frames": options.frames}
+        plots.animate_drift(sde, options.output, **told, **frames)
         return
     stated = any(getattr(options, name) is not None for name in OF_RUNS)
     path = False if options.no_path else True if stated else None

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import sympy as sp
+from scipy.spatial import KDTree
 
 from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.api.limiting_sde import LimitingSDE
@@ -178,7 +179,7 @@ class Gamma:
         while len(left) and len(found) < CURVES:
             curve = follow.both_ways(left[0])
             found.append(curve)
-            apart = np.linalg.norm(left[:, None] - curve[None], axis=2).min(axis=1)
+            apart, _ = KDTree(curve).query(left)
             left = left[(apart > 2 * step) & (np.arange(len(left)) > 0)]
         return tuple(found)
 

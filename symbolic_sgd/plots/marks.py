@@ -15,6 +15,7 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import SymbolicSGDError
 from symbolic_sgd.plots.gamma import Gamma
 from symbolic_sgd.regularizer.one_form import RegularizationForm
+from symbolic_sgd.regularizer.regularizer import Regularizer
 
 SECONDS = 20.0
 """Of processor time for the search for R, and for fixed points in a chart."""
@@ -48,17 +49,20 @@ def regularizer_values(gamma: Gamma, parts: Sequence[np.ndarray]) -> list[np.nda
 
     By its formula; along a single curve by the integral of the 1-form whose potential it is. None where it is not known, or there is none.
     """
-    formula = _formula(gamma)
-    if formula is not None:
-        values = [evaluate(formula, gamma.sde.problem.symbols, part)["R"].reshape(-1) for part in parts]
-        if all(np.isfinite(part).all() for part in values):
+    found = _sought(gamma)
+    if found is not None and found.expression is not None:
+        values = _evaluated(gamma, found.expression, parts)
+        if values is not None:
             return values
-    if gamma.dimension == 1 and len(parts) == 1:
-        values = integrated(gamma, parts[0])
-        closed = np.array_equal(parts[0][0], parts[0][-1])
-        if not closed or abs(values[-1] - values[0]) <= CLOSED * np.ptp(values):
-            return [values]
-    return None
+    if gamma.dimension != 1 or len(parts) != 1:
+        return None
+    (curve,) = parts
+    values = integrated(gamma, curve)
+    if not np.array_equal(curve[0], curve[-1]):
+        return [values]
+    ruled_out = found is not None and found.expression is None
+    returns = abs(values[-1] - values[0]) <= CLOSED * np.ptp(values)
+    return [values] if returns and not ruled_out else None
 
 
 def integrated(gamma: Gamma, curve: np.ndarray) -> np.ndarray:
@@ -68,13 +72,20 @@ def integrated(gamma: Gamma, curve: np.ndarray) -> np.ndarray:
     return -np.concatenate([[0.0], np.cumsum(np.sum((field[1:] + field[:-1]) / 2 * steps, axis=1))])
 
 
-def _formula(gamma: Gamma) -> Program | None:
-    graph = Graph()
+def _sought(gamma: Gamma) -> Regularizer | None:
     with suppress(SymbolicSGDError):
-        found: Any = gamma.sde.find_regularizer(seconds=SECONDS).expression
-        if found is not None:
-            return Program.of({"R": Matrix.column([from_sympy(found, graph)])})
+        return gamma.sde.find_regularizer(seconds=SECONDS)
     return None
+
+
+def _evaluated(gamma: Gamma, formula: Any, parts: Sequence[np.ndarray]) -> list[np.ndarray] | None:
+    """A formula at points; None where it has a function without floats, or a value that is none."""
+    try:
+        program = Program.of({"R": Matrix.column([from_sympy(formula, Graph())])})
+        values = [evaluate(program, gamma.sde.problem.symbols, part)["R"].reshape(-1) for part in parts]
+    except SymbolicSGDError:
+        return None
+    return values if all(np.isfinite(part).all() for part in values) else None
 
 
 # --- fixed points -------------------------------------------------------------------------------

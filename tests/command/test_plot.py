@@ -18,7 +18,8 @@ CHEAP = ("--window", "u=0.2:3,v=0.2:3")
 )
 def test_a_file_of_every_kind(ending, begins, tmp_path, capsys):
     target = tmp_path / f"picture{ending}"
-    assert main(["plot", HYPERBOLA, "--output", str(target), *CHEAP, "--time", "0.2", "--width", "2.5"]) == 0
+    frames = ("--frames", "5") if ending == ".gif" else ()
+    assert main(["plot", HYPERBOLA, "--output", str(target), *CHEAP, "--time", "0.2", "--width", "2.5", *frames]) == 0
     assert target.read_bytes().startswith(begins)
     assert capsys.readouterr().out.startswith(str(target))
 
@@ -44,6 +45,7 @@ def test_what_is_drawn_is_chosen(options, tmp_path):
         (("--output", "p.jpg"), "has to end in .pdf"),
         (("--output", "nowhere/p.pdf"), "--output"),
         (("--output", "p.gif", "--kind", "chart"), "does not move"),
+        (("--output", "p.pdf", "--frames", "9"), "--frames is not for this picture"),
         (("--output", "p.gif", "--no-path"), "--no-path is not for this picture"),
         (("--output", "p.pdf", "--along", "u"), "--along is not for this picture"),
         (("--output", "p.pdf", "--no-path", "--seed", "0"), "--seed is not for this picture"),

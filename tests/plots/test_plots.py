@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -34,9 +35,18 @@ from symbolic_sgd.plots import (  # noqa: E402
 from symbolic_sgd.plots import marks as values_on_gamma  # noqa: E402
 from symbolic_sgd.plots.gamma import Gamma  # noqa: E402
 from symbolic_sgd.plots.paths import Wanted, paths  # noqa: E402
+from symbolic_sgd.problems.problem_file import read_problem_file  # noqa: E402
+
+DERIVATIONS = Path(__file__).parents[2] / "derivations"
 
 u, v, w, s, t = sp.symbols("u v w s t")
 PLANE = [(-3, 3), (-3, 3)]
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    matplotlib.pyplot.close("all")
 
 
 def hyperbola(noise, optimizer=None):
@@ -87,6 +97,15 @@ def test_a_closed_curve_comes_back_and_is_in_the_default_window():
     turned = np.unwrap(np.arctan2(curve[:, 1], curve[:, 0]))
     assert np.isclose(abs(turned[-1] - turned[0]), 2 * np.pi)
     assert (gamma.sides[:, 0] < -1).all() and (gamma.sides[:, 1] > 1).all()
+
+
+def test_the_window_is_where_it_is_said_to_be():
+    gamma = Gamma.of(hyperbola(LabelNoise(1)), at={u: -1, v: -1})
+    assert (gamma.rows[:, :2] < 0).all() and np.allclose(gamma.rows[0], [-1, -1], atol=0.05)
+    named = Gamma.of(hyperbola(LabelNoise(1)), axes=(v, u), window={u: (1, 2), v: (0.4, 1)})
+    assert named.sides.tolist() == [[0.4, 1], [1, 2]]
+    with pytest.raises(BadInput, match="at has no value for v"):
+        Gamma.of(hyperbola(LabelNoise(1)), at={u: 1})
 
 
 def test_noise_along_a_curve_is_a_segment_of_its_tangent():
@@ -201,7 +220,7 @@ def test_r_over_a_parameter_and_over_the_length():
 
 def test_r_by_integration_where_there_is_no_formula(monkeypatch):
     gamma = Gamma.of(hyperbola(LabelNoise(1)), window=[(0.2, 3), (0.2, 3)])
-    monkeypatch.setattr(values_on_gamma, "_formula", lambda gamma: None)
+    monkeypatch.setattr(values_on_gamma, "_sought", lambda gamma: None)
     [curve] = gamma.curves
     [values] = values_on_gamma.regularizer_values(gamma, [curve])
     known = (curve**2).sum(axis=1) / 4
@@ -209,11 +228,12 @@ def test_r_by_integration_where_there_is_no_formula(monkeypatch):
 
 
 def test_r_of_a_motor_is_no_function():
-    turning = sp.Matrix([[u + 2, 0], [v, 1]])
-    sde = derive_limiting_sde(Problem(loss=(u**2 + v**2 - 1) ** 2 / 8, parameters=(u, v), noise=turning))
-    if sde.regularizer is None:
-        with pytest.raises(BadInput, match="round this closed curve"):
-            plot_regularizer(sde)
+    motor = read_problem_file(DERIVATIONS / "motor.toml").problem
+    sde = derive_limiting_sde(motor)
+    with pytest.raises(BadInput, match="round this closed curve"):
+        plot_regularizer(sde)
+    ax = plot_manifold(sde, path=False)
+    assert not [c for c in ax.collections if type(c).__name__ == "LineCollection"]  # and it has no colours
 
 
 class _Induced:
