@@ -236,6 +236,8 @@ def _portrait(ax: Any, chart: ChartSDE, sides: np.ndarray, values: list[float]) 
         ax.streamplot(
             x, y, drift[..., 0], drift[..., 1], color=style.BLUE, density=1.1, linewidth=0.7, arrowsize=0.8, zorder=2
         )  # fmt: skip
+    else:
+        ax.text(0.5, 0.5, "$b = 0$ at every point looked at", transform=ax.transAxes, ha="center", va="center")
     for name, symbol, side in zip("xy", chart.coordinates, sides, strict=True):
         ax.set(**{f"{name}label": style.math(symbol), f"{name}lim": tuple(side)})
 

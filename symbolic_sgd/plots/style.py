@@ -31,7 +31,7 @@ GREY = "0.45"
 LETTERS, HANDLE = 16.0, 6
 """Of a legend on an inch, and as wide as so many is what stands before its words."""
 
-SOLID, BAR = (0.0, 0.06, 0.78, 0.94), (0.84, 0.28, 0.03, 0.5)
+SOLID, BAR = (0.0, 0.06, 0.74, 0.94), (0.8, 0.28, 0.03, 0.5)
 """Of a figure with three coordinates, where the axes and the colour bar are."""
 
 ROW = 0.16
