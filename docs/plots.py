@@ -1,11 +1,13 @@
 """Draws the pictures of docs/plots.md by the code that stands there: `python docs/plots.py`."""
 
+import os
 import re
 from pathlib import Path
 
 import matplotlib
 
 matplotlib.use("Agg")
+os.environ.setdefault("SOURCE_DATE_EPOCH", "0")  # the same bytes for the same picture
 
 HERE = Path(__file__).parent
 BLOCK = re.compile(r"```python\n(.*?)```", re.DOTALL)

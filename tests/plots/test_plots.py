@@ -236,21 +236,17 @@ def test_r_of_a_motor_is_no_function():
     assert not [c for c in ax.collections if type(c).__name__ == "LineCollection"]  # and it has no colours
 
 
-class _Induced:
-    symbols = (s,)
-    expression = 2 * sp.Abs(s)
-
-    def numeric(self, values):
-        return type("Value", (), {"value": 2 * abs(float(values[0]))})()
-
-
 def test_the_induced_regularizer_by_formula_and_by_numbers():
-    ax = plot_induced_regularizer(_Induced(), [-1, 0, sp.Rational(1, 2)])
+    found = hyperbola(LabelNoise(1)).induced_regularizer([u * v], symbols=(s,))  # ½‖s‖, from (u² + v²)/4
+    ax = plot_induced_regularizer(found, [-1, 0.25, sp.Rational(1, 2)])
     formula, numbers = ax.lines
-    assert np.allclose(formula.get_ydata(), 2 * np.abs(formula.get_xdata()))
-    assert numbers.get_xydata().tolist() == [[-1, 2], [0, 0], [0.5, 1]]
+    assert np.allclose(formula.get_ydata(), np.abs(formula.get_xdata()) / 2)
+    assert np.allclose(numbers.get_xydata(), [[-1, 0.5], [0.25, 0.125], [0.5, 0.25]])
     with pytest.raises(BadInput, match="empty"):
-        plot_induced_regularizer(_Induced(), [])
+        plot_induced_regularizer(found, [])
+    two = hyperbola(LabelNoise(1)).induced_regularizer([u * v, u**2], symbols=(s, t))
+    with pytest.raises(BadShape, match="this one has s, t"):
+        plot_induced_regularizer(two, [1])
 
 
 def test_a_line_with_its_density_beside_a_run():
