@@ -65,8 +65,13 @@ def drawn(function: Drawing) -> Drawing:
 
     @wraps(function)
     def within(*arguments: Any, **keywords: Any) -> Any:
-        with plt.rc_context(SETTINGS):
+        # Not by rc_context, which would take back what a notebook's back end sets when the first figure wakes it: that it shows figures.
+        before = {name: plt.rcParams[name] for name in SETTINGS}
+        plt.rcParams.update(SETTINGS)
+        try:
             return function(*arguments, **keywords)
+        finally:
+            plt.rcParams.update(before)
 
     return within  # type: ignore[return-value]
 
