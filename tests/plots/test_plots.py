@@ -33,6 +33,7 @@ from symbolic_sgd.plots import (  # noqa: E402
     plot_regularizer,
 )
 from symbolic_sgd.plots import marks as values_on_gamma  # noqa: E402
+from symbolic_sgd.plots import style  # noqa: E402
 from symbolic_sgd.plots.gamma import Gamma  # noqa: E402
 from symbolic_sgd.plots.paths import Wanted, paths  # noqa: E402
 from symbolic_sgd.problems.problem_file import read_problem_file  # noqa: E402
@@ -322,6 +323,14 @@ def test_axes_are_returned_and_may_be_given():
     ax = figure.add_subplot()
     assert plot_manifold(hyperbola(LabelNoise(1)), ax=ax, window=[(0.2, 2), (0.2, 2)], path=False) is ax
     assert "stable fixed point" in [text.get_text() for text in ax.get_legend().get_texts()]
+
+
+def test_what_a_back_end_sets_for_itself_stays(monkeypatch):
+    """Was: a notebook showed the first picture only, because its back end had been told to show figures while the first was drawn."""
+    monkeypatch.setitem(matplotlib.rcParams, "interactive", False)
+    drawn = style.drawn(lambda: matplotlib.rcParams.update({"interactive": True}))
+    drawn()
+    assert matplotlib.is_interactive()
 
 
 def test_settings_of_matplotlib_are_as_they_were():
