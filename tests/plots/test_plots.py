@@ -31,9 +31,9 @@ from symbolic_sgd.plots import (  # noqa: E402
     plot_manifold,
     plot_optimizers,
     plot_regularizer,
+    style,
 )
 from symbolic_sgd.plots import marks as values_on_gamma  # noqa: E402
-from symbolic_sgd.plots import style  # noqa: E402
 from symbolic_sgd.plots.gamma import Gamma  # noqa: E402
 from symbolic_sgd.plots.paths import Wanted, paths  # noqa: E402
 from symbolic_sgd.problems.problem_file import read_problem_file  # noqa: E402
