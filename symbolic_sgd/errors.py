@@ -159,3 +159,12 @@ class NoStationaryDensity(SymbolicSGDError):
 
 class NoCharges(SymbolicSGDError):
     """What the optimizer's own noiseless iteration conserves is not known, or is too little."""
+
+
+def said_of(source: object, error: SymbolicSGDError) -> str:
+    """The message of an error with the name of what was read; the reader itself says where in it.
+
+    >>> said_of("p.toml", NoMinimum("no local minimizer was found"))
+    'p.toml: no local minimizer was found'
+    """
+    return str(error) if str(error).startswith(f"{source}:") else f"{source}: {error}"

@@ -13,7 +13,7 @@ from typing import Any
 from symbolic_sgd.command import console
 from symbolic_sgd.command.console import complain, progress, say
 from symbolic_sgd.command.exits import BAD_INPUT, DONE, FAULT, INTERRUPTED
-from symbolic_sgd.errors import SymbolicSGDError
+from symbolic_sgd.errors import SymbolicSGDError, said_of
 
 COMMANDS = {
     "derive": "derive the limiting SDE of a problem file",
@@ -22,6 +22,7 @@ COMMANDS = {
     "simulate": "run SGD, its canonical SDE, or the limiting SDE, on many replicas",
     "plot": "draw Γ with a path of the optimizer and of its limit, the regularizer, or a chart, into a file",
     "gallery": "list the derivations that come with the toolkit, or run one",
+    "serve": "serve a local page: a loss in a field, and at once the limiting SDE, R and a picture",
     "recovery": "sparse recovery by label-noise SGD: the limiting flow of the overparametrised linear model over n and d",
 }
 """Each is a module of this room: `EXAMPLES`, `add_arguments(parser)`, and `run(options)`, which returns the exit code."""
@@ -74,8 +75,7 @@ def _run(arguments: Sequence[str] | None) -> int:
     try:
         return options.run(options)
     except SymbolicSGDError as error:
-        named = str(error).startswith(f"{options.file}:")  # the reader of the file says where in it
-        message = ("" if named else f"{options.file}: ") + str(error)
+        message = said_of(options.file, error)
     except UnicodeDecodeError:
         message = f"{options.file} is not UTF-8 text"
     except BrokenExecutor:

@@ -20,6 +20,9 @@ from symbolic_sgd.theorem.structural import StructuralFormulas
 
 Part = TypeVar("Part")
 
+Matrices = Mapping[str, SymbolicMatrix | None]
+"""Name of a term → its expressions, None where they are too large to be written out."""
+
 
 @dataclass(frozen=True)
 class Findings:
@@ -41,7 +44,7 @@ class Findings:
     title: str
     derivation: Derivation
     structure: StructuralFormulas
-    matrices: Mapping[str, SymbolicMatrix | None]
+    matrices: Matrices
     hessian: SymbolicMatrix | None
     regularizer: Regularizer | SymbolicSGDError
     limit: FlowLimit | SymbolicSGDError

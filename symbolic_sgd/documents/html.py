@@ -27,7 +27,7 @@ h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-top: .6rem; border-top:
 math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "Libertinus Math", math; font-size: 1.05em; }
 mtable.aligned mtd { text-align: left; padding: .3em 0; } mtable.aligned mtd:first-child { text-align: right;
   padding-right: .15em; }
-mtd { padding: .3em .5em; }
+mtd { padding: .3em .5em; } .bold { font-weight: bold; }
 table { border-collapse: collapse; font-size: .92rem; } caption { text-align: left; color: var(--soft); padding: .3rem 0; }
 th, td { text-align: left; padding: .3rem .8rem .3rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 th[scope=row] { font-weight: normal; }
@@ -45,6 +45,11 @@ def html(document: Document) -> str:
     return _Page().page(document)
 
 
+def html_sections(document: Document) -> str:
+    """Result and sections, for a page that has a heading of its own."""
+    return _Page().content(document)
+
+
 class _Page:
     """One file while it is written: its formulas and pictures are numbered."""
 
@@ -56,7 +61,7 @@ class _Page:
         contents = "\n".join(
             f'<li><a href="#s{k}">{_text(section.title)}</a></li>' for k, section in enumerate(document.sections, 1)
         )
-        sections = "\n".join(self.section(k, section) for k, section in enumerate(document.sections, 1))
+        sections = self.sections(document)
         return f"""<!DOCTYPE html>
 <html lang="en">
 <head>
@@ -70,7 +75,7 @@ class _Page:
 <body>
 <main>
 <h1>{_text(document.title)}</h1>
-<p class="result"><strong>Result.</strong> {html_inline(document.result.parts)}</p>
+{self.result(document)}
 <nav aria-label="Contents"><ol>
 {contents}
 </ol></nav>
@@ -79,6 +84,15 @@ class _Page:
 </body>
 </html>
 """
+
+    def content(self, document: Document) -> str:
+        return f"{self.result(document)}\n{self.sections(document)}"
+
+    def result(self, document: Document) -> str:
+        return f'<p class="result"><strong>Result.</strong> {html_inline(document.result.parts)}</p>'
+
+    def sections(self, document: Document) -> str:
+        return "\n".join(self.section(k, section) for k, section in enumerate(document.sections, 1))
 
     def section(self, number: int, section: Section) -> str:
         blocks = "\n".join(map(self.block, section.blocks))

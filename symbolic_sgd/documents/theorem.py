@@ -72,10 +72,8 @@ def _theorem_of_optimizer(findings: Findings) -> tuple[Block, ...]:
     at = ": at this learning rate" if response.kernel is not None or response.in_parameters else ""
     parts = [by_name[name] for name in (*DRIFT_TERMS, *(term.name for term in own_terms(optimizer)))]
     total = [parts[0].symbol, *(f"+ {part.symbol}" for part in parts[1:])]
-    step = filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())
     return (
-        sentence(f"One step of {optimizer.label} is"),
-        Formula(tuple(f"& {piece}" for piece in step)),
+        *step(findings),
         paragraph(*_limit(optimizer), *in_words(" it converges, at the time "), Math(rf"t = k\,{unit}"), " after ", Math("k"),
                   *in_words(" steps, to the diffusion Y on Γ with")),
         Formula((rf"dY &= b\,dt + {noise.symbol}\,dW, \quad {noise.symbol} = {noise.definition}",
@@ -262,15 +260,32 @@ def _bare(tex: str) -> str:
 
 def equation(findings: Findings) -> tuple[Block, ...]:
     """dY = b dt + σ_∥ dW with the drift filled in."""
+    moves, meant = motion(findings)
+    return (moves, *(() if findings.constant else _term(findings, _by_name(findings)["drift"])), meant)
+
+
+def motion(findings: Findings) -> tuple[Block, Block]:
+    """dY = b dt + σ_∥ dW by its letters, and in which sense it is meant."""
     noise, drift = _by_name(findings)["tangent_noise"], _by_name(findings)["drift"]
     if findings.constant:
-        return (display("dY = 0"), paragraph("Nothing moves on ", Math(r"\Gamma", "Γ"), " at this time scale."))
+        return display("dY = 0"), paragraph("Nothing moves on ", Math(r"\Gamma", "Γ"), " at this time scale.")
     moving = "" if findings.vanishes(noise.name) else rf" + {noise.symbol}\,dW"
-    return (
-        display(rf"dY = {drift.symbol}\,dt{moving}"),
-        *_term(findings, drift),
-        _sense(findings, bool(moving)),
+    return display(rf"dY = {drift.symbol}\,dt{moving}"), _sense(findings, bool(moving))
+
+
+def entries(findings: Findings) -> tuple[Block, ...]:
+    """What moves entry by entry, where that is short."""
+    moving = (_by_name(findings)[name] for name in ("drift", "tangent_noise") if not findings.vanishes(name))
+    return tuple(
+        block for term in moving for block in matrix_equation(term.symbol, [], findings.matrices[term.name], IN_VECTORS)
     )
+
+
+def step(findings: Findings) -> tuple[Block, ...]:
+    """One step of the optimizer."""
+    optimizer = findings.derivation.optimizer
+    pieces = filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())
+    return sentence(f"One step of {optimizer.label} is"), Formula(tuple(f"& {piece}" for piece in pieces))
 
 
 def _sense(findings: Findings, moving: bool) -> Paragraph:

@@ -244,7 +244,7 @@ _COMMANDS: dict[str, Callable[[_Reader], str]] = {
     "operatorname": lambda reader: f"<mi>{reader.word()}</mi>",
     "mathrm": lambda reader: f'<mi mathvariant="normal">{reader.word()}</mi>',
     "mathbf": lambda reader: f'<mi mathvariant="bold">{reader.word()}</mi>',
-    "boldsymbol": lambda reader: f'<mstyle style="font-weight: bold">{reader.argument()}</mstyle>',
+    "boldsymbol": lambda reader: f'<mstyle class="bold">{reader.argument()}</mstyle>',
     "mathcal": lambda reader: f"<mi>{_SCRIPT[reader.word()]}</mi>",
     "dot": lambda reader: f'<mover accent="true">{reader.argument()}<mo>˙</mo></mover>',
 }

@@ -40,7 +40,7 @@ MAX_EXPONENT = 64
 MAX_NUMBER_DIGITS = 1_000
 """Digits of any number that arithmetic between numbers produces."""
 
-_ALIASES = {"ln": "log", "abs": "Abs"}
+ALIASES = {"ln": "log", "abs": "Abs"}
 _SHOWN = 40  # characters of the offending piece that a message repeats
 _LARGEST = sp.Integer(10) ** MAX_NUMBER_DIGITS
 _BITS_PER_DIGIT = 3.3219280948873623
@@ -293,7 +293,7 @@ class _Builder:
             return self.names[node.id]
         if node.id in CONSTANTS:
             return CONSTANTS[node.id][0]
-        if node.id in FUNCTIONS or node.id in _ALIASES:
+        if node.id in FUNCTIONS or node.id in ALIASES:
             raise self._error(node, "is a function: give it an argument in parentheses")
         if node.id in ("I", "i", "j"):
             raise self._error(node, "is not a declared name (and the imaginary unit is not allowed)")
@@ -348,9 +348,9 @@ class _Builder:
     def _call(self, node: ast.Call, nesting: int) -> sp.Expr:
         if not isinstance(node.func, ast.Name) or node.func.id in self.names:
             raise self._error(node, "calls something that is not a function: write products with *")
-        name = _ALIASES.get(node.func.id, node.func.id)
+        name = ALIASES.get(node.func.id, node.func.id)
         if name not in FUNCTIONS:
-            advice = _suggestion(name, [*FUNCTIONS, *_ALIASES]) or f"there are {', '.join(FUNCTIONS)}"
+            advice = _suggestion(name, [*FUNCTIONS, *ALIASES]) or f"there are {', '.join(FUNCTIONS)}"
             raise self._error(node.func, f"is not a function that can be used; {advice}")
         arity, given = FUNCTIONS[name].arity, len(node.args) + len(node.keywords)
         if given != arity or node.keywords:

@@ -122,7 +122,12 @@ def read_problem(path: str | Path) -> Problem:
 
 def read_problem_file(path: str | Path) -> ProblemFile:
     """The problem at `path` with its title and its optimizer; raises what `read_problem` raises."""
-    return _translated(_text_of(path), str(path))
+    return _stated(read_content(path), str(path))
+
+
+def read_content(path: str | Path) -> dict[str, Any]:
+    """The keys and values that the TOML file at `path` states; raises what `content_of` raises, or that it cannot be read."""
+    return content_of(_text_of(path), str(path))
 
 
 def problem_from_text(text: str, *, source: str = "<text>") -> Problem:
@@ -173,7 +178,7 @@ def file_from_document(content: Mapping[str, Any], *, source: str) -> ProblemFil
 
 
 def _translated(text: str, source: str) -> ProblemFile:
-    return _stated(_parsed(text, source), source)
+    return _stated(content_of(text, source), source)
 
 
 def _stated(content: Mapping[str, Any], source: str) -> ProblemFile:
@@ -190,7 +195,13 @@ def _stated(content: Mapping[str, Any], source: str) -> ProblemFile:
     return ProblemFile(document.get("title", str, ""), problem, _optimizer(reader))
 
 
-def _parsed(text: str, source: str) -> dict[str, Any]:
+def content_of(text: str, source: str) -> dict[str, Any]:
+    """The keys and values that TOML states, and no more is asked of them.
+
+    Raises:
+        ProblemFileError: it is no TOML.
+        ProblemTooLarge: it is longer, or nested more deeply, than a problem file can be.
+    """
     if len(text) > MAX_BYTES:
         raise ProblemTooLarge(f"{source}: more than {MAX_BYTES:,} characters, the limit for a problem file")
     if found := _DOTTED_KEY.search(text):
@@ -460,6 +471,12 @@ _STATEMENTS: dict[str, Callable[[_Reader, dict[str, Any]], Problem]] = {
     "sample_losses": _from_sample_losses,
     "perturbed_loss": _from_perturbed_loss,
 }
+
+STATEMENTS = tuple(_STATEMENTS)
+"""The keys of which a file has exactly one."""
+
+LISTED = frozenset({"residuals", "sample_losses"})
+"""Those whose values are lists."""
 
 _BESIDE = {"weights": "sample_losses", "perturbations": "perturbed_loss", "covariance": "perturbed_loss"}
 """Keys that go with one kind of statement only."""

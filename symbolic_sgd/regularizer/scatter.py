@@ -1,5 +1,6 @@
 """Γ in float64: whole batches of points are put on it, and walked along it, far and without a jump to another part."""
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -31,6 +32,9 @@ REACH = 1.0
 
 ON_EQUATIONS = 1e-8
 """How far g/|∇g| may be from zero, relative to 1 + |x|."""
+
+NEAR = 2
+"""Cells of a grid between a point of it and the point of Γ that is taken for it."""
 
 ROUNDS = 10
 """Steps of each walk."""
@@ -122,6 +126,30 @@ class FloatManifold:
         begin = begin[self.floats(begin).admissible]
         ends = descend(self.floats, begin, cautious=False, iterations=100) if len(begin) else begin
         return ends[np.abs(ends).max(axis=1, initial=0) < 1e3]
+
+    def window(self) -> np.ndarray:
+        """(low, high) for each parameter, D×2: one unit round the points of the derivation."""
+        known = self._given[:, : self.problem.dimension]
+        return np.stack([known.min(axis=0) - 1, known.max(axis=0) + 1], axis=1)
+
+    def within(self, sides: np.ndarray, constants: Sequence[float], count: int) -> Batch:
+        """Points of Γ in a box, from those of a grid that lie near it; none where none were found.
+
+        Args:
+            sides: (low, high) for each parameter, D×2.
+            constants: their values.
+            count: points of the grid along each side.
+        """
+        d = len(sides)
+        ticks = [np.linspace(low, high, count) for low, high in sides]
+        grid = np.stack(np.meshgrid(*ticks, indexing="ij"), axis=-1).reshape(-1, d)
+        begin = np.concatenate([grid, np.broadcast_to(constants, (len(grid), len(constants)))], axis=1)
+        with np.errstate(all="ignore"):
+            settled = self.settle(begin)
+        found = settled.points[:, :d]
+        near = np.abs(found - grid).max(axis=1) <= NEAR * np.ptp(sides, axis=1).max() / count
+        inside = np.all((found >= sides[:, 0]) & (found <= sides[:, 1]), axis=1)
+        return settled.take(settled.valid & near & inside)
 
     def settle(self, points: np.ndarray) -> Batch:
         """Newton steps x ← x − ∇²L†∇L with the M stiffest directions; to many digits where curvatures are far apart."""

@@ -15,9 +15,9 @@ CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shuti
 
 FLAGS = (
     "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking",
-    "--host-resolver-rules=MAP * ~NOTFOUND",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
 )  # fmt: skip
-"""Without network: no name of a host is known."""
+"""Without network: no name of a host is known, but this machine itself."""
 
 Served = Callable[[str], bytes | None]
 """What stands at an address, where it is served here; None: nothing does."""
@@ -90,13 +90,17 @@ class Page:
 
     def open(self, path: Path, *, width: int = 900, height: int = 1200, dark: bool = False) -> None:
         """Load a file, and wait until it has been laid out."""
+        self.visit(path.as_uri(), width=width, height=height, dark=dark)
+
+    def visit(self, address: str, *, width: int = 900, height: int = 1200, dark: bool = False) -> None:
+        """The same for any address."""
         self.events.clear()
         self.call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
-        self.call("Page.navigate", url=path.as_uri())
+        self.call("Page.navigate", url=address)
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._next())
         self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
