@@ -32,7 +32,7 @@ def problem_document(problem: Problem) -> dict[str, Any]:
     elif not {"sample_losses", "perturbed_loss"} & set(document):
         document["loss"] = str(problem.loss)
     document |= {"manifold": [str(e) for e in problem.manifold]} if problem.manifold else {}
-    document |= {"domain": [str(c) for c in problem.domain]} if problem.domain else {}
+    document |= {"domain": [f"{c.lhs} {c.rel_op} {c.rhs}" for c in problem.domain]} if problem.domain else {}
     document |= {"near": {s.name: float(a) for s, a in problem.near.items()}} if problem.near is not None else {}
     document |= {"constants": {s.name: _assumption(s) for s in problem.constants}} if problem.constants else {}
     _check_reads_back(problem, document)

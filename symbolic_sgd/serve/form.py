@@ -1,7 +1,7 @@
 """The fields of the page, all of them text, and the content of a problem file that they state. Data, never executed."""
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any
 

@@ -42,8 +42,13 @@ def too_slow(task: str, seconds: float) -> str:
     return f"this takes more than the {seconds:g} seconds that the page has for an answer: {without_limit(task)}"
 
 
+def ended(task: str) -> str:
+    """A question whose process did not end by itself."""
+    return f"the process at work was ended by the system, most likely for want of memory: {without_limit(task)}"
+
+
 def too_large(task: str) -> str:
-    """A question that takes too much memory, or whose process was ended by the system."""
+    """A question that takes too much memory."""
     return (
         f"this takes more than the {MEMORY >> 30} GiB of memory that the page has for an answer: {without_limit(task)}"
     )

@@ -63,6 +63,7 @@ class Worker:
     def __init__(self, questions: "Queue[Question | None]", seconds: float, memory: int):
         self.questions, self.seconds, self.memory = questions, seconds, memory
         self._process: subprocess.Popen[str] | None = None
+        self._killed = False
         self._current: Question | None = None
         self._ending, self._lock = False, Lock()
         self._thread = Thread(target=self._work, daemon=True)
@@ -106,13 +107,13 @@ class Worker:
 
     def _started(self) -> bool:
         """A process that has loaded everything."""
-        if self._process is not None and self._process.poll() is None:
+        if self._process is not None and not self._killed and self._process.poll() is None:
             return True
         self._reap()
         with self._lock:
             if self._ending:
                 return False
-            self._process = _process(self.seconds, self.memory)
+            self._process, self._killed = _process(self.seconds, self.memory), False
         answer, _ = self._line(START)
         return answer == READY
 
@@ -124,22 +125,22 @@ class Worker:
         finally:
             with self._lock:
                 self._current = None
+        if answer is None:
+            self._reap()
         if answer is not None:
             question.close(answer)
         elif self._ending or question.given_up.is_set():
             question.close({"refusal": limits.ENDING})
         else:
-            words = limits.too_slow(question.task, self.seconds) if slow else limits.too_large(question.task)
+            words = limits.too_slow(question.task, self.seconds) if slow else limits.ended(question.task)
             question.close({"refusal": words})
 
     def _asked(self, question: Question) -> tuple[Any, bool]:
         process = self._process
         assert process is not None and process.stdin is not None
-        try:
+        with suppress(OSError):  # it has ended: there will be no line
             process.stdin.write(json.dumps({"task": question.task, "fields": question.fields}) + "\n")
             process.stdin.flush()
-        except OSError:
-            return None, False
         return self._line(self.seconds)
 
     def _line(self, seconds: float) -> tuple[Any, bool]:
@@ -149,7 +150,9 @@ class Worker:
 
         def expire() -> None:
             slow.set()
-            process.kill()
+            with self._lock:
+                if self._process is process:
+                    self._kill()
 
         timer = Timer(seconds, expire)
         timer.daemon = True
@@ -163,7 +166,9 @@ class Worker:
     # --- its process
 
     def _kill(self) -> None:
+        """With the lock held. What is killed is not asked again, even while it is still there."""
         if self._process is not None:
+            self._killed = True
             self._process.kill()
 
     def _reap(self) -> None:
@@ -195,7 +200,7 @@ class Pool:
         memory: int = limits.MEMORY,
     ):
         self._questions: Queue[Question | None] = Queue()
-        self._room, self._waiting, self._lock, self._ending = waiting, 0, Lock(), False
+        self.asked, self._lock, self._ending = 0, Lock(), False
         self._workers = [Worker(self._questions, seconds, memory) for _ in range(workers)]
         self._most = workers + waiting
 
@@ -210,9 +215,9 @@ class Pool:
             Busy: there is no room for it.
         """
         with self._lock:
-            if self._waiting >= self._most:
+            if self.asked >= self._most:
                 raise Busy
-            self._waiting += 1
+            self.asked += 1
         try:
             if self._ending:
                 return {"refusal": limits.ENDING}
@@ -226,7 +231,7 @@ class Pool:
             return question.answer
         finally:
             with self._lock:
-                self._waiting -= 1
+                self.asked -= 1
 
     def close(self) -> None:
         """End every worker, and wait until none is left."""

@@ -1,0 +1,253 @@
+"""What the server is asked, in good faith and in bad: right answers, or refusals in words, and nothing else."""
+
+import json
+import re
+import socket
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from pathlib import Path
+from threading import Thread
+
+import pytest
+from asking import HYPERBOLA, site
+from hostile_questions import questions, requests
+
+from symbolic_sgd.command.main import main
+from symbolic_sgd.command.serve import examples
+from symbolic_sgd.serve import limits
+from symbolic_sgd.serve.answers import TASKS, Answers
+from symbolic_sgd.serve.form import Fields
+
+R = r'alttext="\frac{u^{2} + v^{2}}{4}"'
+"""¼(u² + v²), by hand: ¼ tr ∇²L on uv = 1, where ∇²L = nnᵀ with n = (v, u)."""
+
+BRIEF = 2.5
+"""Seconds in which nothing that takes minutes is done, and the hyperbola is."""
+
+SOME = 14
+"""Every so many hostile questions are asked in the suite; all of them in the campaign."""
+
+
+@pytest.fixture(scope="module")
+def narrow():
+    """One worker, with little time, and room for one more question."""
+    with site(workers=1, waiting=1, seconds=BRIEF) as found:
+        yield found
+        assert found.told == []
+
+
+# --- what is asked in good faith -----------------------------------------------------------------------
+
+
+def test_the_limit_of_the_hyperbola(page):
+    reply = page.ask("derive", **HYPERBOLA)
+    html = reply.answer["html"]
+    assert reply.status == 200 and R in html and "<svg" in html
+    assert not re.search(r"\sstyle=|<script|<style|\son\w+=", html)
+
+
+def test_every_question_has_an_answer(page):
+    for task in TASKS:
+        reply = page.ask(task, **HYPERBOLA)
+        assert reply.status == 200 and set(reply.answer) in ({"html"}, {"text"}), task
+    assert "Every check passed" in page.ask("check", **HYPERBOLA).answer["html"]
+    assert "void sde_drift(" in page.ask("c", **HYPERBOLA).answer["text"]
+    assert page.ask("file", **HYPERBOLA).answer["text"].startswith('residuals = ["u*v - 1"]')
+
+
+@pytest.mark.parametrize(("momentum", "bound"), [("1/2", "24"), ("9/10", "152")])
+def test_an_optimizer_is_stated_by_its_keys(page, momentum, bound):
+    """λ < 2(1 + β)/η on Γ: with η = ⅛ the heavy ball stays near it where u² + v² < 16(1 + β)."""
+    values = {"momentum": momentum, "learning_rate": "1/8"}
+    html = page.ask("derive", **HYPERBOLA, optimizer="heavy_ball", optimizer_values=values).answer["html"]
+    assert f"{bound}" in html and "heavy ball" in html
+
+
+def test_what_is_refused_is_said_as_on_the_command_line(page, tmp_path, capsys):
+    fields = HYPERBOLA | {"formula": "u*v - foo"}
+    file = tmp_path / "problem"
+    file.write_text(page.ask("file", **fields).answer["text"], encoding="utf-8")
+    assert main(["derive", str(file)]) == 2
+    said = capsys.readouterr().err.removeprefix("symbolic-sgd: ").strip().replace(str(file), "problem")
+    assert page.ask("derive", **fields).answer == {"refusal": said}
+
+
+def test_its_files_are_kept_from_others(page):
+    reply = page.get("/")
+    assert reply.status == 200 and reply.headers["content-type"].startswith("text/html")
+    policy = reply.headers["content-security-policy"]
+    assert "default-src 'self'" in policy and "unsafe" not in policy and "script-src" not in policy
+    assert reply.headers["x-content-type-options"] == "nosniff" and reply.headers["cache-control"] == "no-store"
+    assert b"<script src=" in reply.body and b"style=" not in reply.body and b" on" + b"click" not in reply.body
+    for path in ("/page.js", "/page.css", "/examples.json"):
+        assert page.get(path).status == 200
+    head = page.get("/page.js", method="HEAD")
+    assert head.status == 200 and head.body == b"" and int(head.headers["content-length"]) > 1000
+    assert page.get("/", Host=f"localhost:{page.port}").status == 200
+    assert page.get("/?from=somewhere", Origin=f"http://127.0.0.1:{page.port}").status == 200
+
+
+# --- in bad faith ----------------------------------------------------------------------------------------
+
+
+def check_refused(page, hostile):
+    reply = page.post(f"/api/{hostile.task}", hostile.body)
+    assert reply.status in hostile.allowed, (hostile.name, reply.status, reply.body[:300])
+    words = reply.answer["refusal"]
+    assert words and len(words) < 1500 and "Traceback" not in words, hostile.name
+    assert "seconds that the page has" not in words, hostile.name
+    assert page.told == [], hostile.name
+
+
+def check_right(page):
+    assert R in page.ask("derive", **HYPERBOLA).answer["html"]
+
+
+def test_hostile_questions_are_refused_in_words(page):
+    for hostile in questions()[::SOME]:
+        check_refused(page, hostile)
+    check_right(page)
+
+
+def test_what_is_no_question_is_refused(page):
+    for name, (sent, allowed) in requests(page.port).items():
+        reply = page.raw(sent, close=True)
+        assert reply.status in allowed, (name, reply.status, reply.body[:200])
+        assert reply.answer["refusal"] and reply.headers["x-content-type-options"] == "nosniff", name
+    assert page.told == []
+    check_right(page)
+
+
+@pytest.mark.campaign
+def test_every_hostile_question_is_refused_in_words(page, tmp_path, monkeypatch):
+    asked = questions()
+    assert len(asked) > 400
+    monkeypatch.chdir(tmp_path)
+    for hostile in asked:
+        check_refused(page, hostile)
+    check_right(page)
+    assert list(tmp_path.iterdir()) == []
+
+
+# --- limits ------------------------------------------------------------------------------------------------
+
+SLOW = {
+    "statement": "loss",
+    "formula": "(" + " + ".join(f"({a} + 1)**3" for a in "uvwxyz") + ")**6 - 1",
+    "parameters": "u, v, w, x, y, z",
+    "noise": "isotropic",
+}
+"""Minutes."""
+
+PATIENCE = 1.0
+"""Half of the seconds after which somebody goes."""
+
+
+def test_what_takes_too_long_is_ended_and_said(narrow):
+    reply = narrow.ask("derive", **SLOW)
+    assert reply.status == 422 and reply.answer == {"refusal": limits.too_slow("derive", BRIEF)}
+    assert "symbolic-sgd derive problem.toml" in reply.answer["refusal"]
+    check_right(narrow)
+
+
+def test_a_full_queue_is_said_and_whoever_goes_makes_room(narrow):
+    check_right(narrow)
+    gone = [Thread(target=_gives_up, args=(narrow,)) for _ in range(2)]
+    for thread in gone:
+        thread.start()
+    _wait(lambda: narrow.server.pool.asked == 2)
+    reply = narrow.ask("derive", **HYPERBOLA)
+    assert reply.status == 503 and reply.answer == {"refusal": limits.BUSY}
+    for thread in gone:
+        thread.join()
+    _wait(lambda: narrow.server.pool.asked == 0)
+    check_right(narrow)
+
+
+def _wait(condition):
+    until = time.monotonic() + PATIENCE
+    while not condition() and time.monotonic() < until:
+        time.sleep(0.01)
+
+
+def _gives_up(page):
+    """Ask, and close the connection."""
+    body = json.dumps(SLOW).encode()
+    headers = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+    with socket.create_connection(("127.0.0.1", page.port)) as connection:
+        connection.sendall(page.request("POST", "/api/derive", body, headers))
+        time.sleep(2 * PATIENCE)
+
+
+def test_answers_that_are_asked_together_are_right(page):
+    check_together(page, 6)
+
+
+def check_together(page, count):
+    """Each asks for another residual k(uv − k), k odd, for which R = k²(u² + v²)/4: so many are answered, and all of them rightly."""
+    found = {}
+
+    def ask(k):
+        found[k] = page.ask("derive", **HYPERBOLA | {"formula": f"{k}*(u*v - {k})"})
+
+    threads = [Thread(target=ask, args=(2 * k + 3,)) for k in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(found) == count and {reply.status for reply in found.values()} <= {200, 503}
+    right = {k: reply.answer["html"] for k, reply in found.items() if reply.status == 200}
+    for k, html in right.items():
+        assert rf'alttext="\frac{{{k**2} \left(u^{{2}} + v^{{2}}\right)}}{{4}}"' in html, k
+    return len(right)
+
+
+@pytest.mark.campaign
+@pytest.mark.skipif(sys.platform != "linux", reason="processes are listed in /proc")
+def test_fifty_that_ask_together():
+    """As many are answered as may wait; a worker does not grow; and none is left."""
+    with site() as crowded:
+        check_right(crowded)
+        for _ in range(3):
+            assert check_together(crowded, 50) >= limits.WORKERS + limits.WAITING
+        workers = crowded.workers
+        largest = max(int(_status(worker)["VmHWM"].split()[0]) for worker in workers)
+        print(f"\nlargest worker: {largest / 1024:.0f} MiB")
+        assert len(workers) == limits.WORKERS and largest < 400 * 1024
+    assert not any(Path(f"/proc/{worker}").exists() for worker in workers)
+
+
+def _status(process):
+    lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
+    return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_workers_are_held_to_their_memory(tmp_path):
+    script = (
+        "from symbolic_sgd.serve.worker import limit_memory\n"
+        "from symbolic_sgd.serve import answers\n"
+        "answers.TASKS['derive'] = lambda *_: bytearray(3 << 30)\n"
+        "limit_memory(2 << 30)\n"
+        "print(answers.Answers().answer('derive', {})['refusal'])"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == limits.too_large("derive")
+
+
+# --- the examples -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.campaign
+@pytest.mark.parametrize("example", examples(), ids=lambda example: example.name)
+def test_every_example_has_every_answer(page, example):
+    for task in TASKS:
+        reply = page.ask(task, **asdict(example.fields))
+        assert reply.status == 200, (task, reply.body[:300])
+        assert task != "check" or "Every check passed" in reply.answer["html"]
+
+
+def test_an_answer_without_a_server_is_the_same(page):
+    assert page.ask("latex", **HYPERBOLA).answer == Answers().answer("latex", HYPERBOLA)
+    assert Fields(**HYPERBOLA).optimizer == "sgd"
