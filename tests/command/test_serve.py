@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -71,8 +72,6 @@ def test_a_port_that_is_none(port, capsys):
 
 
 def test_a_port_that_is_taken(capsys):
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         assert main(["serve", "--port", str(taken.getsockname()[1])]) == 2
     assert capsys.readouterr().err.count("\n") == 1

@@ -34,7 +34,7 @@ OPTIMIZER_VALUES = {
 PROBLEMS = {
     "names that are taken": 'parameters = ["Rational", "f"]\nloss = "(Rational*f - 1/2)**2*sqrt(2)"\nnoise = { kind = "isotropic" }',
     "constants": 'parameters = ["u", "v"]\nresiduals = ["u*v - s"]\nnoise = { kind = "label", amplitude = ["a/2"], batch_size = 1 }\n'
-    'constants = { s = "positive", a = "nonzero" }\ndomain = ["u > 0", "v != 0"]\nmanifold = ["u*v - s"]\nnear = { u = 1, v = 1 , s = 1, a = 1 }',
+    'constants = { s = "positive", a = "nonzero" }\ndomain = ["u > 0", "v != 0"]\nmanifold = ["u*v - s"]\nnear = { u = 1, v = 1, s = 1 }',
     "perturbations": 'parameters = ["u", "v"]\nperturbed_loss = "((u + p)*(v + q) - 1)**2/2"\nperturbations = ["p", "q"]\n'
     'covariance = [["2", "1/2"], ["1/2", "1"]]',
     "functions": 'parameters = ["u", "v"]\nloss = "log(1 + exp(u*v/2))**(1/3) + pi*atan(u)/3 + abs(v)"\n'

@@ -53,7 +53,23 @@ TEXTS = {
     "equation": "u*v = 1",
     "assignment": "u = 1; import os",
 }
-"""None of them is a formula, a name, a number or a line of TOML that a problem has."""
+"""None of them is a formula, a name, a number or a line of TOML that a problem has; but for the name, which a constant may have."""
+
+DISGUISED = {
+    "itself": "(u*v - 1)**2/2",
+    "parentheses": "(" * 50 + "u*v" + ")" * 50 + "**2/2 - u*v + 1/2",
+    "spaces": "(u*v - 1)**2/2" + " " * 90_000,
+    "line breaks": "(u*v\n - \r\n 1)\t**2/2",
+    "signs": "(u*v " + "- " * 101 + "1)**2/2",
+    "terms": "(u*v - 1)**2/2 + 0*(" + " + ".join(["u"] * 2_000) + ")",
+    "numeric functions": "(u*v - 1)**2/2 + " + " + ".join(f"sin({k})" for k in range(1_000)),
+    "long fractions": f"(u*v - 1)**2*({10**50 - 1}/{2 * 10**50 - 2})",
+    "decimals": "0.5*(u*v - 1.000)**2.0",
+    "a power": "((u*v - 1)**64)**(1/32)/2",
+    "absolute values": "Abs(Abs(Abs(u*v - 1)))**2/2",
+    "exponentials": "(exp(log(2))*u*v - 2)**2/8",
+}
+"""The loss (uv − 1)²/2, up to a constant. With isotropic noise R = ¼ ln(u² + v²)."""
 
 PLACES = ("formula", "parameters", "constants", "noise", "optimizer", "further", "statement")
 
@@ -85,7 +101,8 @@ def questions() -> list[Hostile]:
 def _texts() -> Iterator[Hostile]:
     for name, text in TEXTS.items():
         for place in PLACES:
-            yield Hostile(f"{name} as {place}", "derive", _body(**{place: text}))
+            allowed = (200,) if (name, place) == ("a name", "constants") else (422,)
+            yield Hostile(f"{name} as {place}", "derive", _body(**{place: text}), allowed)
         for table, key, rest in TABLES:
             yield Hostile(f"{name} as {key}", "derive", _body(**{table: {key: text, **rest}}))
     for task in ("latex", "python", "c", "check"):

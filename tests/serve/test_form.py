@@ -89,7 +89,7 @@ def test_an_optimizer_of_fields_is_that_of_a_file():
     ],
 )
 def test_fields_that_state_nothing(changes, words):
-    with pytest.raises(ProblemFileError, match="^problem: ") as caught:
+    with pytest.raises(ProblemFileError, match=r"^problem: ") as caught:
         document_of(Fields(**{"formula": "u*v", "parameters": "u, v"} | changes))
     assert words in str(caught.value)
 

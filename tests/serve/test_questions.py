@@ -12,7 +12,7 @@ from threading import Thread
 
 import pytest
 from asking import HYPERBOLA, site
-from hostile_questions import questions, requests
+from hostile_questions import DISGUISED, GOOD, questions, requests
 
 from symbolic_sgd.command.main import main
 from symbolic_sgd.command.serve import examples
@@ -23,11 +23,11 @@ from symbolic_sgd.serve.form import Fields
 R = r'alttext="\frac{u^{2} + v^{2}}{4}"'
 """¼(u² + v²), by hand: ¼ tr ∇²L on uv = 1, where ∇²L = nnᵀ with n = (v, u)."""
 
+ISOTROPIC = r'alttext="\frac{\ln{\left(u^{2} + v^{2} \right)}}{4}"'
+"""¼ ln(u² + v²), by hand: ¼ ln |∇²L|₊ for noise of one size in every direction."""
+
 BRIEF = 2.5
 """Seconds in which nothing that takes minutes is done, and the hyperbola is."""
-
-SOME = 14
-"""Every so many hostile questions are asked in the suite; all of them in the campaign."""
 
 
 @pytest.fixture(scope="module")
@@ -95,6 +95,9 @@ def test_its_files_are_kept_from_others(page):
 def check_refused(page, hostile):
     reply = page.post(f"/api/{hostile.task}", hostile.body)
     assert reply.status in hostile.allowed, (hostile.name, reply.status, reply.body[:300])
+    if reply.status == 200:
+        assert ISOTROPIC in reply.answer["html"], hostile.name
+        return
     words = reply.answer["refusal"]
     assert words and len(words) < 1500 and "Traceback" not in words, hostile.name
     assert "seconds that the page has" not in words, hostile.name
@@ -105,10 +108,20 @@ def check_right(page):
     assert R in page.ask("derive", **HYPERBOLA).answer["html"]
 
 
-def test_hostile_questions_are_refused_in_words(page):
-    for hostile in questions()[::SOME]:
+def test_hostile_questions_are_refused_in_words(page, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    asked = questions()
+    assert len(asked) > 400
+    for hostile in asked:
         check_refused(page, hostile)
     check_right(page)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("name", DISGUISED)
+def test_a_loss_in_disguise_has_the_same_limit(page, name):
+    reply = page.ask("derive", **GOOD | {"formula": DISGUISED[name]})
+    assert reply.status == 200 and ISOTROPIC in reply.answer["html"], reply.body[:300]
 
 
 def test_what_is_no_question_is_refused(page):
@@ -118,17 +131,6 @@ def test_what_is_no_question_is_refused(page):
         assert reply.answer["refusal"] and reply.headers["x-content-type-options"] == "nosniff", name
     assert page.told == []
     check_right(page)
-
-
-@pytest.mark.campaign
-def test_every_hostile_question_is_refused_in_words(page, tmp_path, monkeypatch):
-    asked = questions()
-    assert len(asked) > 400
-    monkeypatch.chdir(tmp_path)
-    for hostile in asked:
-        check_refused(page, hostile)
-    check_right(page)
-    assert list(tmp_path.iterdir()) == []
 
 
 # --- limits ------------------------------------------------------------------------------------------------
