@@ -102,6 +102,7 @@ def written_page(
         examples=examples,
         disabled="" if mode == "live" else "disabled",
         statements="".join(_statement(name, written.statement) for name in STATEMENTS),
+        formula_label=escape(LABELS.get(written.statement, written.statement)),
         formula=escape(written.formula),
         parameters=escape(written.parameters),
         constants=escape(written.constants),

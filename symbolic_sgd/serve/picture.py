@@ -26,8 +26,8 @@ WIDTH, HEIGHT, EDGE = 480, 430, 58
 CENTRE = WIDTH / 2 - EDGE / 2
 """Of the window, from the left: the scale of R stands on the right."""
 
-GAP, INSET = 14.0, 0.12
-"""Pixels between an edge and its words, and how far from its ends the numbers stand."""
+GAP, NAME, CORNER = 14.0, 2.4, 0.1
+"""Pixels between an edge and its numbers; how much farther its name stands; the part of an edge at its ends that has no number."""
 
 LEVELS = 24
 """Colours."""
@@ -227,21 +227,29 @@ def _frame(view: _View, sde: LimitingSDE, sides: np.ndarray) -> str:
 
 
 def _axis(view: _View, k: int, name: str, sides: np.ndarray) -> str:
-    """A name and two numbers along the lowest edge in this direction, or along the leftmost one where it goes up."""
+    """A name and round numbers along the lowest edge in this direction, or along the leftmost one where it goes up."""
     low, high = _outermost(view, k, sides)
     upright = abs(high[0] - low[0]) < abs(high[1] - low[1]) / 2
     out = np.array([-1.0, 0.0]) if upright else np.array([np.sign((low + high)[0] / 2 - CENTRE) * 0.5, 1.0])
-    words = (
-        (0.5, name, ' font-style="italic"'),
-        (INSET, f"{sides[k, 0]:.3g}", ""),
-        (1 - INSET, f"{sides[k, 1]:.3g}", ""),
-    )
-    places = ((low + part * (high - low) + GAP * out, text, style) for part, text, style in words)
+    words = [(0.5, NAME * GAP, name, ' font-style="italic"')]
+    for tick in _ticks(*sides[k]):
+        part = (tick - sides[k, 0]) / float(np.ptp(sides[k]))
+        if len(sides) == 2 or CORNER < part < 1 - CORNER:  # at a corner in three dimensions two numbers would meet
+            words.append((part, GAP, f"{tick:g}", ""))
     anchor = "end" if upright else "middle"
+    places = ((low + part * (high - low) + gap * out, text, style) for part, gap, text, style in words)
     return "".join(
         f'<text x="{p[0]:.1f}" y="{p[1] + 4:.1f}" text-anchor="{anchor}"{style}>{escape(text)}</text>'
         for p, text, style in places
     )
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Multiples of 1, 2 or 5 times a power of ten, about four."""
+    rough = (high - low) / 4
+    power = 10.0 ** np.floor(np.log10(rough))
+    step = power * min((1, 2, 5, 10), key=lambda s: abs(np.log(s * power / rough)))
+    return [float(f"{k * step:.6g}") for k in range(int(np.ceil(low / step)), int(np.floor(high / step)) + 1)]
 
 
 def _outermost(view: _View, k: int, sides: np.ndarray) -> np.ndarray:

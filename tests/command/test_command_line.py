@@ -62,7 +62,7 @@ def printed(monkeypatch, arguments, encoding):
     return code, stream.buffer.getvalue()
 
 
-HELP = [[name, "--help"] for name in ("derive", "verify", "check", "simulate", "plot", "gallery", "recovery")]
+HELP = [[name, "--help"] for name in ("derive", "verify", "check", "simulate", "plot", "gallery", "serve", "recovery")]
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from pathlib import Path
 from threading import Thread
 
 import pytest
-from asking import HYPERBOLA, site
+from asking import HYPERBOLA, Site, site
 from hostile_questions import DISGUISED, GOOD, questions, requests
 
 from symbolic_sgd.command.main import main
@@ -19,6 +19,9 @@ from symbolic_sgd.command.serve import examples
 from symbolic_sgd.serve import limits
 from symbolic_sgd.serve.answers import TASKS, Answers
 from symbolic_sgd.serve.form import Fields
+from symbolic_sgd.serve.page import live_files
+from symbolic_sgd.serve.pool import Pool, Question
+from symbolic_sgd.serve.server import Server
 
 R = r'alttext="\frac{u^{2} + v^{2}}{4}"'
 """¼(u² + v²), by hand: ¼ tr ∇²L on uv = 1, where ∇²L = nnᵀ with n = (v, u)."""
@@ -224,6 +227,55 @@ def test_fifty_that_ask_together():
 def _status(process):
     lines = Path(f"/proc/{process}/status").read_text(encoding="utf-8").splitlines()
     return {name: value.strip() for name, _, value in (line.partition(":") for line in lines)}
+
+
+def test_more_connections_than_may_be_open(page):
+    """The next one is told so at once; those that say nothing are closed, or go."""
+    room = [socket.create_connection(("127.0.0.1", page.port)) for _ in range(limits.CONNECTIONS)]
+    try:
+        _wait(lambda: page.server._room._value == 0)
+        reply = page.raw(b"")
+        assert reply.status == 503 and reply.answer == {"refusal": limits.BUSY}
+        assert reply.headers["x-content-type-options"] == "nosniff"
+    finally:
+        for connection in room:
+            connection.close()
+    _wait(lambda: page.server._room._value == limits.CONNECTIONS)
+    check_right(page)
+
+
+def test_a_fault_is_told_in_the_terminal_and_not_on_the_page():
+    class Faulty:
+        def ask(self, *_):
+            return {"fault": "Traceback: secret"}
+
+    told = []
+    with Server(0, live_files([]), Faulty(), told.append) as server:
+        thread = Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        reply = Site(server, told).ask("derive", **HYPERBOLA)
+        server.shutdown()
+        thread.join()
+    assert (
+        reply.status == 500
+        and "secret" not in reply.body.decode()
+        and "fault of symbolic-sgd" in reply.answer["refusal"]
+    )
+    assert told == ["Traceback: secret"]
+
+
+def test_questions_that_wait_when_it_ends_are_answered():
+    pool = Pool(workers=1, seconds=60)
+    found = []
+    threads = [Thread(target=lambda: found.append(pool.ask(Question("derive", SLOW)))) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    _wait(lambda: pool.asked == 3)
+    pool.close()
+    for thread in threads:
+        thread.join()
+    assert found == [{"refusal": limits.ENDING}] * 3
+    assert pool.ask(Question("derive", HYPERBOLA)) == {"refusal": limits.ENDING}
 
 
 def test_workers_are_held_to_their_memory(tmp_path):
