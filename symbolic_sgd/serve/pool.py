@@ -21,6 +21,8 @@ ROOT = Path(__file__).parents[2]
 START = 120.0
 """Seconds in which a worker has to have loaded everything."""
 
+NOT_STARTED = "a worker process could not be started, or has not loaded everything in time"
+
 ONE_THREAD = ("OPENBLAS_NUM_THREADS", "OMP_NUM_THREADS", "MKL_NUM_THREADS")
 """Each further thread of these libraries takes address space."""
 
@@ -93,7 +95,7 @@ class Worker:
                 question = self.questions.get()
                 if question is None:
                     break
-                question.close({"fault": "a worker process could not be started"})
+                question.close({"refusal": limits.ENDING} if self._ending else {"fault": NOT_STARTED})
                 continue
             question = self.questions.get()
             if question is None:
@@ -200,7 +202,7 @@ class Pool:
         memory: int = limits.MEMORY,
     ):
         self._questions: Queue[Question | None] = Queue()
-        self.asked, self._lock, self._ending = 0, Lock(), False
+        self.asked, self._lock, self._ending, self._ended = 0, Lock(), False, False
         self._workers = [Worker(self._questions, seconds, memory) for _ in range(workers)]
         self._most = workers + waiting
 
@@ -223,6 +225,8 @@ class Pool:
                 return {"refusal": limits.ENDING}
             self._questions.put(question)
             while not question.done.wait(0.1):
+                if self._ended:
+                    return {"refusal": limits.ENDING}
                 if gone():
                     question.given_up.set()
                     for worker in self._workers:
@@ -246,6 +250,7 @@ class Pool:
             try:
                 question = self._questions.get_nowait()
             except Empty:
+                self._ended = True
                 return
             if question is not None:
                 question.close({"refusal": limits.ENDING})
