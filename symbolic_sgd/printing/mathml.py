@@ -245,9 +245,14 @@ _COMMANDS: dict[str, Callable[[_Reader], str]] = {
     "mathrm": lambda reader: f'<mi mathvariant="normal">{reader.word()}</mi>',
     "mathbf": lambda reader: f'<mi mathvariant="bold">{reader.word()}</mi>',
     "boldsymbol": lambda reader: f'<mstyle class="bold">{reader.argument()}</mstyle>',
+    "mathbb": lambda reader: f"<mi>{_DOUBLE[reader.word()]}</mi>",
+    "#": lambda reader: "<mo>#</mo>",
+    "hat": lambda reader: f'<mover accent="true">{reader.argument()}<mo>^</mo></mover>',
     "mathcal": lambda reader: f"<mi>{_SCRIPT[reader.word()]}</mi>",
     "dot": lambda reader: f'<mover accent="true">{reader.argument()}<mo>˙</mo></mover>',
 }
 """Commands with arguments: a further one is a further row."""
+
+_DOUBLE = {"E": "𝔼", "P": "ℙ", "R": "ℝ"}
 
 _SCRIPT = {"L": "ℒ", "A": "𝒜", "O": "𝒪", "N": "𝒩"}

@@ -74,7 +74,7 @@ FUNCTIONS = frozenset(_NAMES.split(" "))
 
 SPACES = {",": "0.17em", ":": "0.22em", ";": "0.28em", "!": "0", " ": "0.3em", "quad": "1em", "qquad": "2em"}
 
-_SIZES = "big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle limits"
+_SIZES = "big Big bigg Bigg bigl bigr Bigl Bigr biggl biggr Biggl Biggr displaystyle textstyle limits"
 
 SIZES = frozenset(_SIZES.split(" "))
 """Commands that choose sizes, which a browser chooses itself."""

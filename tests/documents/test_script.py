@@ -3,6 +3,7 @@
 import pytest
 import sympy as sp
 from asking import HYPERBOLA
+from stated_optimizers import FIELDS
 
 from symbolic_sgd.command.serve import examples
 from symbolic_sgd.documents.script import python_script
@@ -11,25 +12,7 @@ from symbolic_sgd.optimizers.stated import optimizer_of, stated_document
 from symbolic_sgd.problems.as_data import problem_document
 from symbolic_sgd.problems.problem_file import problem_from_text
 from symbolic_sgd.serve.answers import _stated
-from symbolic_sgd.serve.form import Fields, read_fields
-
-OPTIMIZER_VALUES = {
-    "sgd": {"learning_rate": "1/8", "weight_decay": "1/3", "slow_potential": "u**2/2 + v"},
-    "heavy_ball": {"momentum": "9/10", "learning_rate": "1/8"},
-    "nesterov": {"momentum": "1/2"},
-    "local_sgd": {"workers": "4", "round_time": "1/2"},
-    "preconditioned": {"preconditioner": "1 + u**2, 0\n0, 1/2"},
-    "mirror_descent": {"potential": "u**4/4 + u**2 + v**2/2"},
-    "nonlinear_update": {"function": "tanh(g/2)", "law": "drawn"},
-    "rmsprop": {"second_moment_rate": "1/2", "stabilizer": "1/10"},
-    "adam": {"beta1": "9/10", "second_moment_rate": "2"},
-    "random_reshuffling": {},
-    "shampoo": {"matrices": "u, v", "second_moment_rate": "1"},
-    "sam": {},
-    "normalized_gd": {},
-    "root_loss": {},
-    "coloured_noise": {"correlation": "1/3"},
-}
+from symbolic_sgd.serve.form import read_fields
 
 PROBLEMS = {
     "names that are taken": 'parameters = ["Rational", "f"]\nloss = "(Rational*f - 1/2)**2*sqrt(2)"\nnoise = { kind = "isotropic" }',
@@ -63,9 +46,7 @@ def test_scripts_of_examples(example):
 
 @pytest.mark.parametrize("kind", OPTIMIZERS)
 def test_scripts_of_optimizers(kind):
-    stated, optimizer = _stated(
-        Fields("residuals", "u*v - 1", "u, v", noise="label", optimizer=kind, optimizer_values=OPTIMIZER_VALUES[kind])
-    )
+    stated, optimizer = _stated(read_fields(FIELDS[kind]))
     problem, again = run(python_script(stated.problem, optimizer))
     assert stated_document(problem, again) == stated_document(stated.problem, optimizer)
     assert repr(again) == repr(optimizer)

@@ -13,9 +13,11 @@ from threading import Thread
 import pytest
 from asking import HYPERBOLA, Site, site
 from hostile_questions import DISGUISED, GOOD, questions, requests
+from stated_optimizers import FIELDS
 
 from symbolic_sgd.command.main import main
 from symbolic_sgd.command.serve import examples
+from symbolic_sgd.optimizers.catalogue import OPTIMIZERS
 from symbolic_sgd.serve import limits
 from symbolic_sgd.serve.answers import TASKS, Answers
 from symbolic_sgd.serve.form import Fields
@@ -66,6 +68,20 @@ def test_an_optimizer_is_stated_by_its_keys(page, momentum, bound):
     values = {"momentum": momentum, "learning_rate": "1/8"}
     html = page.ask("derive", **HYPERBOLA, optimizer="heavy_ball", optimizer_values=values).answer["html"]
     assert f"{bound}" in html and "heavy ball" in html
+
+
+@pytest.mark.parametrize("kind", OPTIMIZERS)
+def test_every_optimizer_has_a_page(page, kind):
+    """Was: no MathML for the group inverse, for Local SGD's mean, for averages E."""
+    html = page.ask("derive", **FIELDS[kind]).answer["html"]
+    assert "dY" in html and "<math" in html
+
+
+def test_a_perturbed_loss_has_a_page(page):
+    stated = {"statement": "perturbed_loss", "formula": "((u + a)*v - 1)**2/2", "parameters": "u, v"}
+    further = 'perturbations = ["a"]'
+    reply = page.ask("derive", **stated, further=further, optimizer="sgd", optimizer_values={"learning_rate": "1/8"})
+    assert reply.status == 200, reply.body[:300]
 
 
 def test_what_is_refused_is_said_as_on_the_command_line(page, tmp_path, capsys):
