@@ -137,12 +137,11 @@ def pictures(findings: Findings) -> tuple[Block, ...]:
 
 def certificate(findings: Findings) -> tuple[Block, ...]:
     """Every check of the certificate."""
-    return () if findings.certificate is None else checks(findings.certificate)
-
-
-def checks(found: Certificate) -> tuple[Block, ...]:
-    """Whether they passed, and each of them."""
-    return (_verdict(found), checks_table(found), *_seen(found))
+    return (
+        ()
+        if findings.certificate is None
+        else (_verdict(findings.certificate), checks_table(findings.certificate), *_seen(findings.certificate))
+    )
 
 
 def _seen(found: Certificate) -> Iterator[Block]:

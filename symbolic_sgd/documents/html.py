@@ -25,7 +25,7 @@ h2 { font-size: 1.25rem; margin: 2.2rem 0 .6rem; padding-top: .6rem; border-top:
 .formula:focus-visible, .table:focus-visible, pre:focus-visible, a:focus-visible { outline: 2px solid var(--link);
   outline-offset: 2px; }
 math { font-family: "Latin Modern Math", "STIX Two Math", "Cambria Math", "Libertinus Math", math; font-size: 1.05em; }
-mtable.aligned mtd { text-align: left; padding: .3em 0; } mtable.aligned mtd:first-child { text-align: right;
+mtable.aligned > mtr > mtd { text-align: left; padding: .3em 0; } mtable.aligned > mtr > mtd:first-child { text-align: right;
   padding-right: .15em; }
 mtd { padding: .3em .5em; } .bold { font-weight: bold; }
 table { border-collapse: collapse; font-size: .92rem; } caption { text-align: left; color: var(--soft); padding: .3rem 0; }
