@@ -68,7 +68,7 @@ class _Exact(StrPrinter):
     """Fractions as SymPy's own: 1/2 would be a float to Python."""
 
     def _print_Rational(self, expr: Any) -> str:
-        return f"Rational({expr.p}, {expr.q})"
+        return f"{'-' if expr.p < 0 else ''}Rational({abs(expr.p)}, {expr.q})"
 
     def _print_Half(self, expr: Any) -> str:
         return self._print_Rational(expr)

@@ -62,7 +62,7 @@ DISGUISED = {
     "line breaks": "(u*v\n - \r\n 1)\t**2/2",
     "signs": "(u*v " + "- " * 101 + "1)**2/2",
     "terms": "(u*v - 1)**2/2 + 0*(" + " + ".join(["u"] * 2_000) + ")",
-    "numeric functions": "(u*v - 1)**2/2 + " + " + ".join(f"sin({k})" for k in range(1_000)),
+    "numeric functions": "(u*v - 1)**2/2 + " + " + ".join(f"sin({k})" for k in range(300)),
     "long fractions": f"(u*v - 1)**2*({10**50 - 1}/{2 * 10**50 - 2})",
     "decimals": "0.5*(u*v - 1.000)**2.0",
     "a power": "((u*v - 1)**64)**(1/32)/2",
