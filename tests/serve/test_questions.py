@@ -70,9 +70,11 @@ def test_an_optimizer_is_stated_by_its_keys(page, momentum, bound):
     assert f"{bound}" in html and "heavy ball" in html
 
 
-@pytest.mark.parametrize(
-    "kind", [pytest.param(k, marks=pytest.mark.campaign) if k == "nonlinear_update" else k for k in OPTIMIZERS]
-)
+QUICK = ("local_sgd", "preconditioned", "adam", "sam")
+"""Optimizers of every sort; the others are in the campaign."""
+
+
+@pytest.mark.parametrize("kind", [k if k in QUICK else pytest.param(k, marks=pytest.mark.campaign) for k in OPTIMIZERS])
 def test_every_optimizer_has_a_page(page, kind):
     """Was: no MathML for the group inverse, for Local SGD's mean, for averages E."""
     html = page.ask("derive", **FIELDS[kind]).answer["html"]
