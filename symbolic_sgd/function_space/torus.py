@@ -204,7 +204,7 @@ def _balance(orbit: Orbit) -> str:
         for group in orbit.circuits
         if len(group) > 1
     ]
-    return "; ".join(" = ".join(map(str, group)) for group in groups) or "F(x) = β, everywhere on the fibre"
+    return "; ".join(" = ".join(sorted(map(str, group), key=lambda e: (len(e), e))) for group in groups) or "F(x) = β, everywhere on the fibre"
 
 
 def _in_lowest_terms(equal: list[Any]) -> list[Any]:
