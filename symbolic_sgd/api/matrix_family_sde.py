@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from symbolic_sgd.api.induced_family import InducedFamilyRegularizer, induced_by_family
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.array_modules import array_module
 from symbolic_sgd.families.codimension import Codimension, measured_codimension
@@ -76,6 +77,30 @@ class MatrixFamilySDE:
                 "a family has a known regularizer for Σ = c∇²L and for Σ = s²I on Γ; for other noise use family.problem(…)"
             )
         return self._terms.regularizer
+
+    def induced_regularizer(self, predictor: Any, *, name: str = "beta") -> InducedFamilyRegularizer:
+        """R̂(β) = inf {R(θ) : F(θ) = β} for every size: the regularizer in function space, for label noise.
+
+        Args:
+            predictor: F, a matrix expression in the parameters of which the residuals are functions: U*V.T, W3*W2*W1,
+                HadamardProduct(u, v), …; or a list of such that share no parameters.
+            name: of β.
+
+        Returns:
+            `.expression` in β and in the letters of `.quantities` (or None), `.attainment`, `.evidence`, `.value(β, **data)`,
+            `.at_sizes(sizes, **data)`: the same of one member, from its entries.
+
+        Raises:
+            BadInput: F is not seen to determine the residuals.
+            Undecided: the noise is no label noise.
+
+        >>> from symbolic_sgd import derive_limiting_sde, models
+        >>> family = models.full_factorization()
+        >>> U, V = family.parameters
+        >>> derive_limiting_sde(family).induced_regularizer(U*V.T).expression
+        ‖beta‖_*/(2*sqrt(d1)*sqrt(d2))
+        """
+        return induced_by_family(self._terms, predictor, name)
 
     @property
     def drift(self) -> Mapping[Any, MatrixFormula]:

@@ -100,15 +100,7 @@ class MatrixFamily:
     @cached_property
     def model(self) -> TensorModel:
         """f as a form, with its derivatives."""
-        written = sp.sympify(self.residual if self.outputs is None else self.outputs)
-        shape = [s for s in getattr(written, "shape", ()) if s != 1]
-        ends = [Index(name, s) for name, s in zip(("o",) if len(shape) == 1 else ("a", "b"), shape, strict=False)]
-        if not shape:
-            form = self._reader.scalar(written)
-        elif len(shape) == 1:
-            form = self._reader.matrix(written, *((ends[0], None) if written.shape[1] == 1 else (None, ends[0])))
-        else:
-            form = self._reader.matrix(written, *ends)
+        form, ends = self.read(self.residual if self.outputs is None else self.outputs, ("a", "b"))
         labels = (*self.labels, *ends)
         if not labels:
             raise BadInput(
@@ -117,6 +109,27 @@ class MatrixFamily:
         found = Form.of(labels, ((c, f, ()) for f, c in form.terms.items()))
         count = sp.Mul(*(i.size for i in (self.labels or ends)))
         return TensorModel(found, tuple(self._tensors[p] for p in self.parameters), count)
+
+    def read(self, expression: Any, names: tuple[str, str]) -> tuple[Form, tuple[Index, ...]]:
+        """An expression in the parameters and the data of one sample as a form, and the indices of its rows and columns.
+
+        Args:
+            expression: a scalar or a matrix.
+            names: of the two indices; a vector has one, called o where the names are a and b.
+
+        Raises:
+            UnsupportedExpression: and its like, for what the calculus does not have.
+        """
+        written = sp.sympify(expression)
+        shape = [s for s in getattr(written, "shape", ()) if s != 1]
+        called = ("o",) if len(shape) == 1 and names == ("a", "b") else names
+        ends = tuple(Index(name, s) for name, s in zip(called, shape, strict=False))
+        if not shape:
+            return self._reader.scalar(written), ends
+        if len(shape) == 1:
+            sides = (ends[0], None) if written.shape[1] == 1 else (None, ends[0])
+            return self._reader.matrix(written, *sides), ends
+        return self._reader.matrix(written, *ends), ends
 
     @property
     def labels(self) -> tuple[Index, ...]:

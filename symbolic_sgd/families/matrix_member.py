@@ -1,6 +1,7 @@
 """One member of a family of matrices: the problem with all sizes given and the data filled in."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
@@ -16,6 +17,50 @@ from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.tensors.evaluation import ExactArrays
 
 
+@dataclass(frozen=True)
+class FilledFamily:
+    """A family with its data, exactly.
+
+    Args:
+        arrays: of data and parameters.
+        parameters: the symbols of the entries, in their order.
+        sizes: the number that each size and each constant is.
+        targets: what outputs are compared with, or None.
+    """
+
+    arrays: ExactArrays
+    parameters: tuple[sp.Symbol, ...]
+    sizes: Mapping[Any, Any]
+    targets: Any
+
+
+def filled(family: MatrixFamily, data: Mapping[str, Any], sizes: Mapping[Any, int]) -> FilledFamily:
+    """Data as arrays of exact numbers, beside the symbols U_1_1, U_1_2, … of the entries of U.
+
+    Raises:
+        BadInput: and its subclasses: names, shapes, or sizes that nothing tells.
+    """
+    given = {name: exact_array(value, name) for name, value in data.items()}
+    numbers = {s: given.pop(s.name).item() for s in family.numbers if s.name in given}
+    optional = {TARGETS} if family.outputs is not None else set()
+    if set(given) != set(family.tensors) | optional:
+        raise BadInput(f"the data given are {sorted(given)}; the family has {sorted({*family.tensors, *optional})}")
+    targets = given.pop(TARGETS) if optional else None
+    shapes = {name: a.shape for name, a in given.items()}
+    for name, shape in shapes.items():
+        wanted = len(family.tensors[name].shape)
+        if len(shape) != wanted:
+            raise BadShape(f"{name} has the shape {shape}; it has {wanted} indices")
+    values = solved_sizes(
+        family.tensors, shapes, {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}, family.sizes
+    )
+    symbols = {
+        p.name: _entries(p.name, [int(sp.sympify(s).subs(values)) for s in p.shape]) for p in family.model.parameters
+    }
+    parameters = tuple(s for array in symbols.values() for s in np.ravel(array))
+    return FilledFamily(ExactArrays({**given, **symbols}, values, np), parameters, values, targets)
+
+
 def matrix_member(
     family: MatrixFamily, data: Mapping[str, Any], sizes: Mapping[Any, int], sigma: Any = None
 ) -> Problem:
@@ -28,28 +73,11 @@ def matrix_member(
         raise BadInput(
             "the explicit problem of a cross-entropy is not built: state its loss with Problem at the sizes you want"
         )
-    given = {name: _exact(value, name) for name, value in data.items()}
-    numbers = {s: given.pop(s.name).item() for s in family.numbers if s.name in given}
-    optional = {TARGETS} if family.outputs is not None else set()
-    if set(given) != set(family.tensors) | optional:
-        raise BadInput(f"the data given are {sorted(given)}; the family has {sorted({*family.tensors, *optional})}")
-    shapes = {name: a.shape for name, a in given.items() if name != TARGETS}
-    for name, shape in shapes.items():
-        wanted = len(family.tensors[name].shape)
-        if len(shape) != wanted:
-            raise BadShape(f"{name} has the shape {shape}; it has {wanted} indices")
-    values = solved_sizes(
-        family.tensors, shapes, {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}, family.sizes
-    )
-    symbols = {
-        p.name: _entries(p.name, [int(sp.sympify(s).subs(values)) for s in p.shape]) for p in family.model.parameters
-    }
-    arrays = ExactArrays({**{n: a for n, a in given.items() if n != TARGETS}, **symbols}, values, np)
-    found = np.asarray(arrays.value(family.model.f), dtype=object)
-    residuals = [sp.sympify(e) for e in np.ravel(found - given[TARGETS] if optional else found)]
-    parameters = [s for array in symbols.values() for s in np.ravel(array)]
-    count = sp.sympify(family.model.samples).subs(values)
-    return _stated(family, residuals, parameters, count, sigma)
+    member = filled(family, data, sizes)
+    found = np.asarray(member.arrays.value(family.model.f), dtype=object)
+    residuals = [sp.sympify(e) for e in np.ravel(found if member.targets is None else found - member.targets)]
+    count = sp.sympify(family.model.samples).subs(member.sizes)
+    return _stated(family, residuals, list(member.parameters), count, sigma)
 
 
 def _stated(family: MatrixFamily, residuals: list[Any], parameters: list[Any], count: Any, sigma: Any) -> Problem:
@@ -73,7 +101,8 @@ def _stated(family: MatrixFamily, residuals: list[Any], parameters: list[Any], c
     return Problem(loss=loss, parameters=tuple(parameters), noise=noise if isinstance(noise, IsotropicNoise) else sigma)
 
 
-def _exact(value: Any, name: str) -> np.ndarray:
+def exact_array(value: Any, name: str) -> np.ndarray:
+    """An array of SymPy numbers."""
     array = np.array(value, dtype=object)
     found = np.empty(array.shape, dtype=object)
     for place in product(*map(range, array.shape)):

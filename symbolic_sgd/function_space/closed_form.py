@@ -10,12 +10,17 @@ Attain = Callable[[Any, Mapping[sp.Symbol, Any]], Mapping[sp.Symbol, Any]]
 """(an mpmath context, β) ↦ x with F(x) = β and R(x) = R̂(β)."""
 
 
+class NotAttainedHere(Exception):
+    """The infimum is not attained for this β, though it is for almost every one: a term of R vanishes on its fibre."""
+
+
 @dataclass(frozen=True)
 class Attainment:
     """Whether the infimum is a minimum.
 
     Args:
-        kind: "attained", "boundary" (of the stated domain), "infinity" (not attained: parameters grow without bound) or "unknown".
+        kind: "attained", "boundary" (of the stated domain), "infinity" (not attained: parameters grow without bound),
+            "conditional" (attained under a condition on the data, which the words say) or "unknown".
         words: where.
         direction: for "infinity": x_p e^{direction_p s} with s → ∞ comes as near as one likes.
     """

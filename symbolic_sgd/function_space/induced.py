@@ -10,7 +10,7 @@ import sympy as sp
 
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.function_space.balance import by_balance
-from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
+from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NotAttainedHere
 from symbolic_sgd.function_space.convolution import by_frequencies
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.matrix_norms import in_context, mpmath_context
@@ -133,7 +133,12 @@ class InducedRegularizer:
                 f"no minimizer is known in closed form ({self.attainment}); .numeric(values) searches for one"
             )
         context = mpmath_context(digits + 10)
-        point = self._attain(context, _in_context(context, dict(zip(self.symbols, beta, strict=True))))
+        try:
+            point = self._attain(context, _in_context(context, dict(zip(self.symbols, beta, strict=True))))
+        except NotAttainedHere as error:
+            raise BadInput(
+                f"the infimum is not attained at β = {values!r}: a term of R vanishes on its fibre, and the others can be made as small"
+            ) from error
         return {p: sp.Float(context.nstr(point[p], digits + 5), digits) for p in self.fibres.parameters}
 
     def value(self, values: Sequence[Any], *, digits: int = 16) -> sp.Expr:
@@ -314,7 +319,10 @@ def _verified(fibres: Fibres, form: ClosedForm) -> int:
         if least > here + abs(here) * sp.Float(10) ** (5 - DIGITS):
             raise ClosedFormFails(f"R = {here} < R̂ = {least} at {x}")
         if form.attain is not None:
-            point = form.attain(context, _in_context(context, beta))
+            try:
+                point = form.attain(context, _in_context(context, beta))
+            except NotAttainedHere:
+                continue
             at = {p: sp.Float(context.nstr(point[p], DIGITS + 12), DIGITS + 12) for p in fibres.parameters}
             apart = [
                 sp.N(sp.sympify(f).xreplace(at) - beta[s], DIGITS)

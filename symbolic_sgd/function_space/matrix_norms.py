@@ -11,9 +11,9 @@ class SchattenSum(sp.Function):
     r"""Σ_k σ_k(N)^p over the singular values of N = M, or of N = C^½MB^½: the nuclear norm ‖N‖_* for p = 1.
 
     Args (positional, as SymPy's):
-        M: an explicit matrix of expressions.
+        M: an explicit matrix of expressions, or a `MatrixSymbol` of any size.
         p: a positive number.
-        C, B: symmetric positive semidefinite matrices of numbers (optional).
+        C, B: symmetric positive semidefinite matrices of numbers, or symbols of such matrices (optional).
 
     For numbers, `.n(digits)` computes it; `.doit()` writes it out where N has one row or column, is diagonal, or is 2×2 and p = 1.
 
@@ -25,6 +25,7 @@ class SchattenSum(sp.Function):
     """
 
     nargs = (2, 4)
+    is_commutative = True
 
     @classmethod
     def eval(cls, *args: Any) -> Any:
@@ -32,8 +33,12 @@ class SchattenSum(sp.Function):
         matrix, power, *weights = args
         given = (matrix, *weights)
         if any(isinstance(m, sp.MatrixBase) and not isinstance(m, sp.ImmutableDenseMatrix) for m in given):
-            fixed, *others = map(sp.ImmutableDenseMatrix, given)
+            fixed, *others = (sp.ImmutableDenseMatrix(m) if isinstance(m, sp.MatrixBase) else m for m in given)
             return cls(fixed, power, *others)
+        if isinstance(matrix, sp.MatrixBase) and any(isinstance(w, sp.Identity) for w in weights):
+            return cls(matrix, power, *(w.as_explicit() if isinstance(w, sp.Identity) else w for w in weights))
+        if not all(isinstance(m, sp.MatrixBase) for m in given):
+            return cls(matrix, power) if weights and all(isinstance(w, sp.Identity) for w in weights) else None
         if weights and all(w.is_diagonal() for w in weights):
             c, b = (w.applyfunc(sp.sqrt) for w in weights)
             return cls(c * matrix * b, power)
@@ -65,6 +70,8 @@ class SchattenSum(sp.Function):
 
     def doit(self, **hints: Any) -> Any:
         """Without singular values, where they have short formulas."""
+        if not all(isinstance(m, sp.MatrixBase) for m in (self.matrix, *self.args[2:])):
+            return self
         matrix, p, (c, b) = self.matrix, self.power, self.weights
         if 1 in matrix.shape or (matrix.shape == (2, 2) and p == 1):
             square = sp.expand((matrix.T * c * matrix * b).trace())
@@ -89,7 +96,11 @@ class SchattenSum(sp.Function):
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         matrix, *weights = map(printer._print, self._matrices)
-        inner = matrix if not weights else rf"{weights[0]}^{{1/2}} {matrix} {weights[1]}^{{1/2}}"
+        around = [
+            "" if isinstance(w, sp.Identity) else rf"{{{text}}}^{{1/2}}"
+            for w, text in zip(self.args[2:], weights, strict=True)
+        ]
+        inner = matrix if not weights else rf"{around[0]} {matrix} {around[1]}".strip()
         body = (
             rf"\left\lVert {inner} \right\rVert_*"
             if self.power == 1
@@ -98,8 +109,14 @@ class SchattenSum(sp.Function):
         return body if exp is None else rf"{{\left({body}\right)}}^{{{exp}}}"
 
     def _sympystr(self, printer: Any) -> str:
-        matrix, *weights = (str(m.tolist()) for m in self._matrices)
-        inner = matrix if not weights else f"{weights[0]}^½ {matrix} {weights[1]}^½"
+        matrix, *weights = (
+            str(m.tolist()) if isinstance(m, sp.MatrixBase) else printer._print(m)
+            for m in self._matrices
+        )
+        around = [
+            "" if isinstance(w, sp.Identity) else f"{text}^½" for w, text in zip(self.args[2:], weights, strict=True)
+        ]
+        inner = matrix if not weights else f"{around[0]} {matrix} {around[1]}".strip()
         return f"‖{inner}‖_*" if self.power == 1 else f"Σσ({inner})^({printer._print(self.power)})"
 
 

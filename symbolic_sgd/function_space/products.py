@@ -13,6 +13,15 @@ from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.layers import SignedSquares, factors, signed_squares
 from symbolic_sgd.function_space.matrix_norms import matrix_in_context, square_roots, weighted
 from symbolic_sgd.function_space.one_constraint import quadratic_form
+from symbolic_sgd.function_space.statements import (
+    BALANCED_CHAIN,
+    BALANCED_PAIR,
+    BALANCED_SQUARES,
+    SINGULAR,
+    of_chain,
+    of_pair,
+    of_squares,
+)
 
 Matrix: Any = sp.ImmutableDenseMatrix
 
@@ -64,18 +73,9 @@ def _of_pair(fibres: Fibres, left: SymbolicMatrix, right: SymbolicMatrix) -> Clo
     assert beta is not None
     p = q / 2
     expression = 2 * weighted(beta, p, c, b)
-    cross = "R ≥ 2 Σ_k (‖C^½u_k‖ ‖B^½v_k‖)" + (f"^({p})" if p != 1 else "") + " (means)"
-    last = (
-        "Σ_k ‖C^½u_k‖ ‖B^½v_k‖ ≥ ‖C^½ β B^½‖_*, because β = Σ u_kv_kᵀ (triangle inequality)"
-        if p == 1
-        else f"Σ_k (‖C^½u_k‖ ‖B^½v_k‖)^({p}) ≥ Σ_k σ_k(C^½ β B^½)^({p}), because Σσ_k^p is subadditive for p ≤ 1 (McCarthy 1967)"
-    )
-    bound = (
-        f"F = UVᵀ and R is the sum of ‖C^½u_k‖{_power(q)} + ‖B^½v_k‖{_power(q)} over the columns, with C = {_plain(c)}, B = {_plain(b)}",
-        f"{cross}, and {last}",
-    )
+    bound = of_pair(_plain(c), _plain(b), q)
     balanced = (
-        "UᵀCU = VᵀBV"
+        BALANCED_PAIR
         if p == 1
         else "U = C^{-½}PΣ^½, V = B^{-½}QΣ^½ for the singular value decomposition PΣQᵀ of C^½βB^½"
     )
@@ -89,19 +89,8 @@ def _of_pair(fibres: Fibres, left: SymbolicMatrix, right: SymbolicMatrix) -> Clo
     )
 
 
-SINGULAR = Attainment(
-    "unknown",
-    "the infimum is approached as C and B become singular (C + ε, B + ε for ε → 0), and need not be attained: some directions of β cost "
-    "nothing",
-)
-
-
 def _regular(*metrics: SymbolicMatrix) -> bool:
     return all(metric.is_positive_definite for metric in metrics)
-
-
-def _power(q: Any) -> str:
-    return "²" if q == 2 else "" if q == 1 else f"^({q})"
 
 
 def _plain(matrix: SymbolicMatrix) -> str:
@@ -179,22 +168,12 @@ def _of_chain(fibres: Fibres, chain: tuple[SymbolicMatrix, ...]) -> ClosedForm |
     traces = sp.nsimplify(c.trace() * b.trace())
     power = 2 - sp.Rational(2, n)
     expression = n * traces ** sp.Rational(1, n) * weighted(beta, sp.S.One, c, b) ** power
-    bound = (
-        f"F = W_{n} ⋯ W_1 and R = Σ_l ‖C^½ W_{n} ⋯ W_(l+1)‖² ‖W_(l−1) ⋯ W_1 B^½‖² with C = {_plain(c)}, B = {_plain(b)}",
-        f"R ≥ {n} Π_l (…)^(1/{n}) (means), and ‖C^½ W_{n} ⋯ W_(l+1)‖ ‖W_l ⋯ W_1 B^½‖ ≥ ‖C^½ β B^½‖_* for each l",
-    )
     return ClosedForm(
         expression,
         "chain of matrices",
-        bound,
+        of_chain(n, _plain(c), _plain(b)),
         _Chain(fibres, chain, c, b) if _regular(c, b) else None,
-        SINGULAR
-        if not _regular(c, b)
-        else Attainment(
-            "attained",
-            "attained where W_1 B^½ and C^½ W_L are multiples of Σ^½Qᵀ and PΣ^½, for the singular value decomposition PΣQᵀ of C^½βB^½, and "
-            "the factors between are multiples of isometries",
-        ),
+        SINGULAR if not _regular(c, b) else Attainment("attained", f"attained where {BALANCED_CHAIN}"),
     )
 
 
@@ -279,18 +258,12 @@ def _of_squares(fibres: Fibres, squares: SignedSquares) -> ClosedForm | None:
     assert beta is not None
     symmetric = Matrix(beta.rows, beta.rows, lambda i, j: beta[min(i, j), max(i, j)])
     q = Matrix(q)
-    bound = (
-        f"F = Σ s_k w_kw_kᵀ and R = Σ w_kᵀQw_k with Q = {_plain(q)}",
-        "R is the sum of the nuclear norms of s_k Q^½w_k(Q^½w_k)ᵀ, whose sum is Q^½βQ^½ (triangle inequality)",
-    )
     return ClosedForm(
         weighted(symmetric, sp.S.One, q, q),
         "signed squares",
-        bound,
+        of_squares(_plain(q)),
         _Squares(fibres, squares, q) if _regular(q) else None,
-        SINGULAR
-        if not _regular(q)
-        else Attainment("attained", "attained where the Q^½w_k are eigenvectors of Q^½βQ^½, orthogonal to each other"),
+        SINGULAR if not _regular(q) else Attainment("attained", f"attained where {BALANCED_SQUARES}"),
     )
 
 

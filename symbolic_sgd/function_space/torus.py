@@ -15,7 +15,7 @@ import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
 
-from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
+from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NotAttainedHere
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.matrix_norms import in_context
 from symbolic_sgd.function_space.scaling import NotHomogeneous, homogeneous_parts, scalings
@@ -232,6 +232,8 @@ class Balanced:
         start = self.section.point(context, beta)
         parameters = self.orbit.fibres.parameters
         values = {j: in_context(context, self.orbit.terms[j], start) for j in self.orbit.supported}
+        if any(v == 0 for v in values.values()):
+            raise NotAttainedHere
         rows, right = [], []
         for group in self.orbit.circuits or ():
             mean = context.mpf(1)
