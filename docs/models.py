@@ -3,11 +3,16 @@
 A further model is a further row of `MEANINGS`. Every formula is printed by the derived SDE.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
+
+import sympy as sp
+from sympy.matrices.expressions.diagonal import DiagMatrix
 
 from symbolic_sgd import derive_limiting_sde, models
 from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
+from symbolic_sgd.tensors.formula import MatrixFormula
 
 PAGE = Path(__file__).with_suffix(".md")
 
@@ -37,6 +42,50 @@ MEANINGS = {
     "softmax_regression": "Curvatures $\\kappa_i$ of the classes weigh both layers.",
 }
 """What R says, by the name of the model."""
+
+
+def _product(*factors: Any) -> Any:
+    return sp.MatMul(*factors)
+
+
+def _decomposition(u: Any, v: Any, w: Any) -> Any:
+    a, b, c, q = sp.symbols("a b c q", integer=True)
+    return sp.Sum(u[a, q] * v[b, q] * w[c, q], (q, 1, u.shape[1]))
+
+
+PREDICTORS: dict[str, Callable[..., Any]] = {
+    "matrix_sensing": lambda u, v: u * v.T,
+    "matrix_completion": lambda u, v: u * v.T,
+    "full_factorization": lambda u, v: u * v.T,
+    "symmetric_sensing": lambda x: x * x.T,
+    "low_rank_adaptation": _product,
+    "deep_linear_network": _product,
+    "gated_network": lambda a, w: DiagMatrix(a) * w,
+    "bilinear_attention": lambda k, q: k.T * q,
+    "cp_decomposition": _decomposition,
+    "difference_of_squares": lambda u, v: sp.HadamardProduct(u, u) - sp.HadamardProduct(v, v),
+    "diagonal_network": sp.HadamardProduct,
+    "group_network": lambda u, v: DiagMatrix(u) * v,
+    "softmax_regression": _product,
+}
+"""F of the parameters, for the models whose least R on the fibres of F is known for every size."""
+
+LEAST = {
+    "matrix_sensing": "a nuclear norm, weighted on both sides by what the measurements see",
+    "matrix_completion": "the weighted trace norm: with unit vectors $C$ and $B$ hold the counts of rows and columns",
+    "full_factorization": "the nuclear norm",
+    "symmetric_sensing": "linear, since $R$ is constant on the fibres",
+    "low_rank_adaptation": "the nuclear norm of what is added, along the inputs",
+    "deep_linear_network": "a power of a nuclear norm, and no Schatten quasi-norm",
+    "gated_network": "a path norm, weighted by the inputs that a unit is active for",
+    "bilinear_attention": "a nuclear norm of the product of keys and queries",
+    "cp_decomposition": "a sum of powers of the weights of its terms",
+    "difference_of_squares": "a weighted $\\ell_1$ norm",
+    "diagonal_network": "a sum of powers $4/3$",
+    "group_network": "the group lasso, in the metric of each group",
+    "softmax_regression": "a nuclear norm in metrics that the predicted classes make",
+}
+"""What R̂ is, in a few words."""
 
 
 def page() -> str:
@@ -79,7 +128,19 @@ print(functions.regularizer(left, right))   # 45.25
 Vectors are columns `MatrixSymbol("x", d, 1)`; data carry the index of the sample as their first axis; `outputs=` takes the place of
 `residual=` where targets are compared with, and `loss=CrossEntropy()` makes classes of them. What has three indices is written with
 `Sum` and `Indexed` (see `cp_decomposition`). Inverses, determinants and eigenvalues are refused; a ReLU is stated in one cell of its
-activations, with its slopes as data."""
+activations, with its slopes as data.
+
+Where a limit without noise ends depends on the function that is learnt: `sde.induced_regularizer(F)` is
+$\\hat R(\\beta) = \\inf\\{R(\\theta): F(\\theta) = \\beta\\}$ in closed form, for every size, where it is recognised and proved; the
+letters that stand for data are in `.quantities`.
+
+```python
+found = sde.induced_regularizer(U*V.T)
+print(found.expression)                 # ‖C^½ beta B^½‖_*/(2*n)
+print(found.quantities[0])              # C = Σ_i A_i A_iᵀ
+print(found.attainment.kind)            # conditional
+print(found.value(left @ right.T, A=data).n(6))   # 45.1144
+```"""
 
 
 def _section(name: str) -> Iterator[str]:
@@ -89,6 +150,11 @@ def _section(name: str) -> Iterator[str]:
     yield MEANINGS[name]
     yield f"\n$$f = {residual}$$\n"
     yield f"$$R = {sde.regularizer.latex()}$$"
+    if name in PREDICTORS:
+        predictor = PREDICTORS[name](*sde.family.parameters)
+        written = MatrixFormula(*sde.family.read(predictor, ("a", "b"))).latex()
+        yield f"\nThe least $R$ for $\\beta = {written}$ is {LEAST[name]}:\n"
+        yield f"$$\n{sde.induced_regularizer(predictor).latex()}\n$$"
 
 
 def derived(name: str) -> MatrixFamilySDE:

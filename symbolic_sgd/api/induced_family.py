@@ -41,14 +41,12 @@ class InducedFamilyRegularizer:
     >>> family = models.matrix_sensing()
     >>> U, V = family.parameters
     >>> found = derive_limiting_sde(family).induced_regularizer(U*V.T)
-    >>> print(found)
-    R̂(beta) = ‖C^½ beta B^½‖_*/(2*n)
-      C = Σ_i A_i A_iᵀ
-      B = Σ_i A_iᵀ A_i
-      attained where UᵀCU = VᵀBV (β of rank at most r, which F cannot exceed), if C and B are positive definite; else the infimum need not be \
-attained, because some directions of β cost nothing
-      proved by pair of matrices
-      R is that of the same model with labels that x fits: for β that the data allow it is the R of this problem
+    >>> found.expression
+    ‖C^½ beta B^½‖_*/(2*n)
+    >>> print(*found.quantities, sep="; ")
+    C = Σ_i A_i A_iᵀ; B = Σ_i A_iᵀ A_i
+    >>> print(found.evidence)
+    proved by pair of matrices
     """
 
     family: MatrixFamily

@@ -47,7 +47,7 @@ def _differences():
     return MatrixFamily(residual=f - y, parameters=(left, right), data=(x, y), samples=n, noise=LabelNoise(1))
 
 
-PAIR = (dict(n=2, d1=2, d2=2, r=1), dict(n=2, d1=2, d2=3, r=2))
+PAIR = ({"n": 2, "d1": 2, "d2": 2, "r": 1}, {"n": 2, "d1": 2, "d2": 3, "r": 2})
 CASES = {
     "sensing": Case(
         models.matrix_sensing,
@@ -65,7 +65,7 @@ CASES = {
         {"p": "n d1", "q": "n d2"},
         lambda U, V, p, q: np.einsum("ar,br,na,nb->n", U, V, p, q),
         "y",
-        (dict(n=2, d1=2, d2=2, r=1), dict(n=3, d1=2, d2=2, r=2)),
+        ({"n": 2, "d1": 2, "d2": 2, "r": 1}, {"n": 3, "d1": 2, "d2": 2, "r": 2}),
     ),
     "full": Case(
         models.full_factorization,
@@ -74,7 +74,7 @@ CASES = {
         {},
         lambda U, V: np.einsum("ar,br->ab", U, V),
         "Y",
-        (dict(d1=2, d2=2, r=1), dict(d1=3, d2=2, r=1)),
+        ({"d1": 2, "d2": 2, "r": 1}, {"d1": 3, "d2": 2, "r": 1}),
     ),
     "symmetric": Case(
         models.symmetric_sensing,
@@ -83,7 +83,7 @@ CASES = {
         {"A": "n d d"},
         lambda X, A: np.einsum("ar,br,nab->n", X, X, A),
         "y",
-        (dict(n=2, d=2, r=2), dict(n=2, d=3, r=1)),
+        ({"n": 2, "d": 2, "r": 2}, {"n": 2, "d": 3, "r": 1}),
     ),
     "adaptation": Case(
         models.low_rank_adaptation,
@@ -92,7 +92,7 @@ CASES = {
         {"x": "n d"},
         lambda B, A, x: np.einsum("or,rd,nd->no", B, A, x),
         "t",
-        (dict(n=2, d1=2, d=2, r=1), dict(n=2, d1=1, d=2, r=2)),
+        ({"n": 2, "d1": 2, "d": 2, "r": 1}, {"n": 2, "d1": 1, "d": 2, "r": 2}),
     ),
     "deep": Case(
         models.deep_linear_network,
@@ -101,7 +101,7 @@ CASES = {
         {"x": "n d"},
         lambda W3, W2, W1, x: x @ (W3 @ W2 @ W1).T,
         "t",
-        (dict(n=2, d=2, m1=1, m2=1, C=1), dict(n=2, d=2, m1=2, m2=1, C=2)),
+        ({"n": 2, "d": 2, "m1": 1, "m2": 1, "C": 1}, {"n": 2, "d": 2, "m1": 2, "m2": 1, "C": 2}),
     ),
     "attention": Case(
         models.bilinear_attention,
@@ -110,7 +110,7 @@ CASES = {
         {"x": "n d", "z": "n d"},
         lambda K, Q, x, z: np.einsum("rc,rd,nc,nd->n", K, Q, x, z),
         "y",
-        (dict(n=2, d=2, r=1), dict(n=2, d=2, r=2)),
+        ({"n": 2, "d": 2, "r": 1}, {"n": 2, "d": 2, "r": 2}),
     ),
     "squares": Case(
         models.difference_of_squares,
@@ -119,7 +119,7 @@ CASES = {
         {"z": "n d"},
         lambda u, v, z: z @ (u**2 - v**2),
         "y",
-        (dict(n=1, d=2), dict(n=2, d=3)),
+        ({"n": 1, "d": 2}, {"n": 2, "d": 3}),
     ),
     "diagonal": Case(
         models.diagonal_network,
@@ -128,7 +128,7 @@ CASES = {
         {"z": "n d"},
         lambda u1, u2, u3, z: z @ (u1 * u2 * u3),
         "y",
-        (dict(n=1, d=2), dict(n=2, d=3)),
+        ({"n": 1, "d": 2}, {"n": 2, "d": 3}),
     ),
     "groups": Case(
         models.group_network,
@@ -137,7 +137,7 @@ CASES = {
         {"Z": "n d k"},
         lambda u, V, Z: np.einsum("d,dk,ndk->n", u, V, Z),
         "y",
-        (dict(n=1, d=2, k=2), dict(n=2, d=2, k=2)),
+        ({"n": 1, "d": 2, "k": 2}, {"n": 2, "d": 2, "k": 2}),
     ),
     "gates": Case(
         models.gated_network,
@@ -146,7 +146,7 @@ CASES = {
         {"s": "n m", "x": "n d"},
         lambda a, W, s, x: np.einsum("m,md,nm,nd->n", a, W, s, x),
         "y",
-        (dict(n=1, d=2, m=2), dict(n=2, d=2, m=2)),
+        ({"n": 1, "d": 2, "m": 2}, {"n": 2, "d": 2, "m": 2}),
     ),
     "matrix squares": Case(
         _differences,
@@ -155,7 +155,7 @@ CASES = {
         {"x": "n d"},
         lambda X, Y, x: np.einsum("na,ab,nb->n", x, X @ X.T - Y @ Y.T, x),
         "y",
-        (dict(n=1, d=2, r=1, s=1), dict(n=2, d=2, r=2, s=1)),
+        ({"n": 1, "d": 2, "r": 1, "s": 1}, {"n": 2, "d": 2, "r": 2, "s": 1}),
     ),
 }
 

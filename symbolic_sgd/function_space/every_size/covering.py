@@ -1,4 +1,4 @@
-"""Whether a form is a function of F: copies of F are found in its terms and taken out, one after the other, as exact differences of forms."""
+"""Whether a form is a function of F: copies of F are found in its terms, and β is put in their place, by exact differences of forms."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -1,6 +1,7 @@
 """F = Σ_k u_k ⊗ v_k ⊗ w_k ⊗ …, every entry of which is seen: R̂ by the norms of the terms of the decomposition."""
 
 from collections import Counter
+from typing import Any
 
 import sympy as sp
 
@@ -20,7 +21,7 @@ def by_decomposition(fibres: FamilyFibres) -> FamilyForm | None:
     coefficients, rebuilt = [], []
     for left_out in axes:
         others = [t for t in axes if t != left_out]
-        found = fibres.terms_of({t: 2 for t in others})
+        found = fibres.terms_of(dict.fromkeys(others, 2))
         if len(found) != 1:
             return None
         ((coefficient, _, rest),) = found
@@ -31,27 +32,27 @@ def by_decomposition(fibres: FamilyFibres) -> FamilyForm | None:
     if added(rebuilt).terms != fibres.total.terms:
         return None
     names = Names({*fibres.taken, fibres.name})
-    norms = sp.IndexedBase(names.fresh(("lambda", "sigma")), shape=(width,))
+    norms: Any = sp.IndexedBase(names.fresh(("lambda", "sigma")), shape=(width,))
     counter = sp.Symbol(names.fresh(("k", "j", "q")), integer=True)
     product = sp.Mul(*coefficients)
     beta = sp.IndexedBase(fibres.name, shape=tuple(i.size for i in fibres.rows))
     power = 2 - sp.Rational(2, p)
     words = (
-        f"{norms}_k are the norms of the terms of β = Σ_k u_k⊗v_k⊗…, in at most {width} terms; of several such decompositions, in the one with "
-        f"the least Σ {norms}_k^({power})"
+        f"{norms}_k are the norms of the terms of β = Σ_k u_k⊗v_k⊗…, in at most {width} terms; of several such decompositions, in the "
+        f"one with the least Σ {norms}_k^({power})"
     )
     return FamilyForm(
         p * product ** sp.Rational(1, p) * sp.Sum(norms[counter] ** power, (counter, 1, width)),
         beta,
         "weights of a decomposition",
         (
-            f"R is a sum over k, and its {p} terms are the products of {p - 1} of the ‖u_k‖²; their mean is never below that with all factors, "
-            f"(Π c)^(1/{p}) (Π ‖u_k‖²)^({p - 1}/{p}), and Π ‖u_k‖ = {norms}_k is a norm of a term of β",
+            f"R is a sum over k, and its {p} terms are the products of {p - 1} of the ‖u_k‖²; their mean is never below that with all "
+            f"factors, (Π c)^(1/{p}) (Π ‖u_k‖²)^({p - 1}/{p}), and Π ‖u_k‖ = {norms}_k is a norm of a term of β",
             "the least over all decompositions of β is R̂; where the decomposition is unique (Kruskal's condition) it is this sum",
         ),
         Attainment(
             "attained",
-            "attained where the terms of R are equal for each k, at the least decomposition: points where they are equal are bounded by R, so that there is one",
+            "attained where the terms of R are equal for each k, at the least decomposition: R bounds such points, so that there is one",
         ),
         (
             Quantity(

@@ -44,8 +44,9 @@ def chain_of(fibres: FamilyFibres) -> tuple[Link, ...] | None:
         return None
     if len(fibres.rows) == 2 and len(factors) == 2 and all(len(f.at) == 1 for f in factors):
         return tuple(
-            Link(found[0].head, *((0, None) if k == 0 else (None, 0)))  # pyright: ignore[reportArgumentType]
+            Link(head, *((0, None) if k == 0 else (None, 0)))
             for k, found in enumerate(ends)
+            if isinstance(head := found[0].head, Tensor)
         )
     if not fibres.rows:
         start = next((f for f in factors if len(f.at) == 1), None)
@@ -60,20 +61,22 @@ def chain_of(fibres: FamilyFibres) -> tuple[Link, ...] | None:
 
 def _walked(factors: Factors, start: Any, entering: Index | None) -> tuple[Link, ...] | None:
     """From one end to the other; None where the factors are no path."""
-    links, todo, here = [], [f for f in factors if f is not start], start
+    links: list[Link] = []
+    todo, here = [f for f in factors if f is not start], start
     while True:
         left = None if entering is None else here.at.index(entering)
         others = [k for k in range(len(here.at)) if k != left]
         right = others[0] if others else None
-        links.append(Link(here.head, left, right))
+        tensor: Any = here.head
+        links.append(Link(tensor, left, right))
         if right is None or not here.at[right].bound:
             break
         entering = here.at[right]
         following = [f for f in todo if entering in f.at]
         if len(following) != 1:
             return None
-        (here,) = following
-        todo.remove(here)
+        here = following[0]
+        todo.remove(following[0])
     return tuple(links) if not todo else None
 
 

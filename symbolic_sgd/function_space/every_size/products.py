@@ -10,7 +10,7 @@ from symbolic_sgd.function_space.every_size.fibres import FamilyFibres, FamilyFo
 from symbolic_sgd.function_space.every_size.links import Link, chain_of, squared_length
 from symbolic_sgd.function_space.every_size.metrics import Metric, Names, ratio_of
 from symbolic_sgd.function_space.matrix_norms import SchattenSum
-from symbolic_sgd.function_space.statements import BALANCED_CHAIN, BALANCED_PAIR, of_chain, of_pair
+from symbolic_sgd.function_space.statements import BALANCED_CHAIN, of_chain, of_pair
 from symbolic_sgd.tensors.forms import Form, Index, added
 from symbolic_sgd.tensors.notation import content
 

@@ -43,7 +43,7 @@ def by_entries(fibres: FamilyFibres) -> FamilyForm | None:
         return None
     names = Names({*fibres.taken, fibres.name})
     counters = _counters(fibres, len(fibres.rows))
-    beta = sp.IndexedBase(fibres.name, shape=tuple(i.size for i in fibres.rows))
+    beta: Any = sp.IndexedBase(fibres.name, shape=tuple(i.size for i in fibres.rows))
     values = {}
     for symbol, metric in problem.letters.items():
         whole = metric.scalar * metric.core
@@ -171,7 +171,7 @@ def by_rows(fibres: FamilyFibres) -> FamilyForm | None:
     if solved.expression is None or solved.evidence.status != "proved" or solved.expression.has(sp.Piecewise):
         return None
     names = Names({*fibres.taken, fibres.name})
-    beta = sp.IndexedBase(fibres.name, shape=(g.size, k.size))
+    beta: Any = sp.IndexedBase(fibres.name, shape=(g.size, k.size))
     at, *inner = _counters(fibres, 3)
     # Along a direction ω of a row of V the term ωᵀSω v² is that of a number v; β = ω with v = 1 is one of them.
     values = {letters[m]: _row_value(weights[m], names, beta, g, at, inner) for m in weights}
@@ -270,7 +270,7 @@ def _constant(form: Form) -> Any:
 
 def _common(expression: Any, counters: Sequence[Any]) -> tuple[Any, Any]:
     """What does not depend on the counters, before the rest."""
-    own = {e for e in expression.atoms(sp.Indexed, sp.Sum)} | set(counters)
+    own = set(expression.atoms(sp.Indexed, sp.Sum)) | set(counters)
     return expression.as_independent(*own, as_Add=False)
 
 
