@@ -35,7 +35,7 @@ MEANINGS = {
     "cp_decomposition": "Products of the column norms of two factors at a time.",
     "tucker_sensing": "The core, and each factor, seen through the other two.",
     "circular_convolution": "With the matrices of a convolution it is $\\frac14(\\lVert u\\rVert^2 + \\lVert v\\rVert^2)$.",
-    "difference_of_squares": "Weight decay with a weight for each coordinate: at rest a weighted $\\ell_1$ norm of $u\\circ u - v\\circ v$.",
+    "difference_of_squares": "Weight decay with a weight for each coordinate.",
     "diagonal_network": "With three layers at rest a weighted sum of $|\\beta_j|^{4/3}$ over the entries of their product $\\beta$.",
     "group_network": "At rest a weighted sum of norms of the rows of $\\mathrm{diag}(u)V$: groups.",
     "weight_normalization": "The scale $g$ is weighed by what the direction $w/\\lVert w\\rVert$ does not see of the inputs.",
@@ -140,6 +140,13 @@ print(found.expression)                 # ‖C^½ beta B^½‖_*/(2*n)
 print(found.quantities[0])              # C = Σ_i A_i A_iᵀ
 print(found.attainment.kind)            # conditional
 print(found.value(left @ right.T, A=data).n(6))   # 45.1144
+```
+
+Where an index of a parameter is summed with one of another parameter only, differences such as $U^\\top U - V^\\top V$ are conserved by the gradient flow;
+`sde.charges` has their laws in the limit:
+
+```python
+print(sde.charges[0])                   # q = Uᵀ U − Vᵀ V,  drift 1/n Σ_i (Vᵀ A_iᵀ A_i V − Uᵀ A_i A_iᵀ U)
 ```"""
 
 

@@ -9,6 +9,7 @@ from symbolic_sgd.api.induced_family import InducedFamilyRegularizer, induced_by
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.array_modules import array_module
 from symbolic_sgd.families.codimension import Codimension, measured_codimension
+from symbolic_sgd.families.matrix_charges import MatrixCharge, matrix_charges
 from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.matrix_latex import matrix_family_blocks
 from symbolic_sgd.families.matrix_member import matrix_member
@@ -131,6 +132,12 @@ class MatrixFamilySDE:
     def where(self) -> tuple[Definition, ...]:
         """The same as `definitions`."""
         return self.definitions
+
+    @cached_property
+    def charges(self) -> tuple[MatrixCharge, ...]:
+        """The matrices UᵀU − VᵀV that the gradient flow conserves because f does not change under U ↦ Ug, V ↦ Vg^{−⊤}, and
+        their drift in the limit, for label noise and for isotropic noise. They are read off the indices: there may be others."""
+        return matrix_charges(self.family)
 
     # --- numbers and words ------------------------------------------------------------------
 

@@ -73,12 +73,12 @@ class SchattenSum(sp.Function):
         if not all(isinstance(m, sp.MatrixBase) for m in (self.matrix, *self.args[2:])):
             return self
         matrix, p, (c, b) = self.matrix, self.power, self.weights
+        if matrix.is_diagonal() and len(self.args) == 2:
+            return sp.Add(*[sp.Abs(matrix[k, k]) ** p for k in range(min(matrix.shape))])
         if 1 in matrix.shape or (matrix.shape == (2, 2) and p == 1):
             square = sp.expand((matrix.T * c * matrix * b).trace())
             across = 2 * sp.sqrt(c.det() * b.det()) * sp.Abs(matrix.det()) if 1 not in matrix.shape else 0
             return sp.sqrt(square + across) ** p
-        if matrix.is_diagonal() and len(self.args) == 2:
-            return sp.Add(*[sp.Abs(matrix[k, k]) ** p for k in range(min(matrix.shape))])
         return self
 
     def _eval_evalf(self, prec: int) -> Any:
