@@ -110,8 +110,7 @@ class SchattenSum(sp.Function):
 
     def _sympystr(self, printer: Any) -> str:
         matrix, *weights = (
-            str(m.tolist()) if isinstance(m, sp.MatrixBase) else printer._print(m)
-            for m in self._matrices
+            str(m.tolist()) if isinstance(m, sp.MatrixBase) else printer._print(m) for m in self._matrices
         )
         around = [
             "" if isinstance(w, sp.Identity) else f"{text}^½" for w, text in zip(self.args[2:], weights, strict=True)

@@ -41,3 +41,26 @@ def test_an_index_of_three_factors_is_no_pair():
     assert derive_limiting_sde(models.cp_decomposition()).charges == ()
     assert derive_limiting_sde(models.two_layer_network()).charges == ()
     assert derive_limiting_sde(models.gated_network()).charges == ()
+
+
+def test_a_member_has_these_charges():
+    """The trace of q, with its drift, is a charge of the explicit problem: its law says what the formula says at points of Γ."""
+    family = models.matrix_sensing()
+    (charge,) = derive_limiting_sde(family).charges
+    data = {"A": [[[1, 2], [0, 1]], [[2, -1], [1, 1]]], "y": [5, 6]}  # U = (1, 1), V = (2, 1)
+    (rank,) = {s for s in family.sizes if s.name == "r"}
+    problem = family.problem(sizes={rank: 1}, **data)
+    member = derive_limiting_sde(problem)
+    found = derive_limiting_sde(family).lambdify(
+        sizes={rank: 1}, A=np.array(data["A"], float), y=np.array(data["y"], float)
+    )
+    at = found.at(np.array([[1.0], [1.0]]), np.array([[2.0], [1.0]]))
+    values = dict(zip(problem.parameters, (1, 1, 2, 1), strict=True))
+    first, second, third, fourth = problem.parameters
+    expression = first**2 + second**2 - third**2 - fourth**2
+    assert any((c.expression / expression).simplify().is_number for c in member.charges)
+    (same,) = [c for c in member.charges if (c.expression / expression).simplify().is_number]
+    ratio = (same.expression / expression).simplify()
+    assert float(at.arrays.value(charge.drift.form)[0, 0]) == pytest.approx(
+        float((same.drift / ratio).subs(values)), rel=1e-12
+    )
