@@ -204,7 +204,8 @@ def _balance(orbit: Orbit) -> str:
         for group in orbit.circuits
         if len(group) > 1
     ]
-    return "; ".join(" = ".join(sorted(map(str, group), key=lambda e: (len(e), e))) for group in groups) or "F(x) = β, everywhere on the fibre"
+    written = [sorted(map(str, group), key=lambda e: (len(e), e)) for group in groups]
+    return "; ".join(map(" = ".join, written)) or "F(x) = β, everywhere on the fibre"
 
 
 def _in_lowest_terms(equal: list[Any]) -> list[Any]:
