@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from symbolic_sgd.charts.chart_sde import ChartSDE
     from symbolic_sgd.checks.certificate import Certificate
     from symbolic_sgd.documents.document import Document, Figure
+    from symbolic_sgd.documents.wants import Wants
     from symbolic_sgd.function_space.induced import InducedRegularizer
     from symbolic_sgd.numeric.callables import NumericFunctions
     from symbolic_sgd.numeric.feet import Foot
@@ -70,6 +71,9 @@ NUMPY = NumPy()
 SHOWN = 2000
 """Operations of the drift's program up to which `str` looks for a form that is short enough to be shown."""
 
+
+REPORTED = 20.0
+"""Seconds of processor time for the fixed points of a report."""
 
 SHOWN_EQUATIONS = 100
 """Operations of the equations of Γ up to which `repr` shows them."""
@@ -480,6 +484,30 @@ class LimitingSDE(Printable):
             charges.coordinates.chart_of_charges(self.derivation, self.charges, coordinates)
         )
 
+    def what_the_noise_wants(
+        self, predictor: Any, symbols: Any = None, *, seconds: float = REPORTED, progress: Progress | None = None
+    ) -> "Wants":
+        """R̂ of a predictor, the fixed points and the charges, printable; each answer, or the reason why there is none.
+
+        Args:
+            predictor, symbols: as `induced_regularizer` takes them.
+            seconds: of processor time for the fixed points.
+            progress: told in words what is being done.
+
+        >>> from symbolic_sgd import LabelNoise
+        >>> u, v, b = sp.symbols("u v b")
+        >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1), near={u: 1, v: 1}))
+        >>> print(sde.what_the_noise_wants([u*v], symbols=(b,)).lines()[0])
+        R̂(b) = Abs(b)/2
+        """
+        tell = checked_progress(progress)
+        tell("R in function space")
+        return documents.wants.Wants(
+            induced=documents.findings.attempt(lambda: self.induced_regularizer(predictor, symbols)),
+            attractors=documents.findings.attempt(lambda: self.attractors(seconds=seconds, progress=tell)),
+            charges=documents.findings.attempt(lambda: self.charges),
+        )
+
     @cached_property
     def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:
         """b − ½ Σ_k (∂A_k)A_k for A = ∂Φ σ, D×1: the drift of dY = A ∘ dW + … in Stratonovich's sense, tangent to Γ."""
@@ -747,6 +775,7 @@ class LimitingSDE(Printable):
         title: str | None = None,
         certificate: "Certificate | None" = None,
         figures: "Sequence[Figure]" = (),
+        predictor: Any = None,
         line: int | None = None,
         seconds: float = REGULARIZER,
         progress: Progress | None = None,
@@ -760,6 +789,7 @@ class LimitingSDE(Printable):
             title: the heading; any text (None: the limit of the optimizer on a manifold of minimizers).
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
+            predictor: functions of which the loss is one, for a section on what the noise wants; None for none.
             line: characters of a line (default 90; 45 for LaTeX in two columns).
             seconds: of processor time for the search for the regularizer.
             progress: told in words what is being done.
@@ -779,6 +809,7 @@ class LimitingSDE(Printable):
             chart=_told(tell, "the SDE in a chart", lambda: documents.findings.chart_or_reason(self.derivation)),
             certificate=certificate,
             figures=tuple(figures),
+            wants=None if predictor is None else self.what_the_noise_wants(predictor, progress=tell),
         )
         page = writer or documents.markdown.markdown
         with printing.layout.laid_out(chosen):

@@ -18,12 +18,16 @@ from symbolic_sgd.command.screen import screen
 from symbolic_sgd.command.targets import GLANCE, add_document, add_problem_file, check_places, document_writer, write
 from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.documents.findings import attempt
+from symbolic_sgd.documents.wants import Wants
 from symbolic_sgd.effort import REGULARIZER
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge, MissingExtra, SymbolicSGDError
+from symbolic_sgd.function_space.induced import InducedRegularizer
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.printing.layout import checked_labels, layout_of
 from symbolic_sgd.printing.plain import plain, plainly_zero, wrapped
+from symbolic_sgd.problems.expressions import parse_expression
+from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.problem_file import ProblemFile, read_problem_file
 from symbolic_sgd.regularizer.regularizer import Regularizer
 
@@ -32,6 +36,7 @@ EXAMPLES = (
     "symbolic-sgd derive my_loss.toml --latex my_loss.tex --symbols u=\\theta_1",
     "symbolic-sgd derive my_loss.toml --optimizer heavy_ball --momentum 9/10 --learning-rate 1/8",
     "symbolic-sgd derive my_loss.toml --flow --json > my_loss.json",
+    "symbolic-sgd derive my_loss.toml --predictor 'u*v'",
     "symbolic-sgd derive my_loss.toml --document my_loss.html --plots --checks",
 )
 
@@ -65,6 +70,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--flow", action="store_true", help="also find Φ, the limit of the gradient flow, and what it conserves"
     )
+    parser.add_argument(
+        "--predictor",
+        metavar="F",
+        help="what the noise wants: the least R among parameters with the same F, functions of which the loss is one, like 'u*v' "
+        "or 'u1*v1; u2*v2'; the fixed points, and what decays",
+    )
     add_document(parser, "the whole derivation")
     add_optimizer(parser)
 
@@ -84,6 +95,7 @@ class Wanted:
     document: Path | None = None
     plots: bool = False
     checks: bool = False
+    predictor: str | None = None
     seconds: float | None = None
     optimizer: Callable[[ProblemFile], Optimizer] = lambda file: optimizer_of(file.optimizer)
 
@@ -111,6 +123,7 @@ def derived(wanted: Wanted) -> int:
     stated, names = read_problem_file(wanted.file), _names(wanted.symbols)
     layout_of(names, wanted.line_length, stated.problem.symbols)  # refused before anything is derived
     checked_labels(wanted.labels)
+    predictor = None if wanted.predictor is None else _predictor(wanted.predictor, stated.problem)
     optimizer = wanted.optimizer(stated)
     progress("deriving")
     certificate = None
@@ -121,21 +134,47 @@ def derived(wanted: Wanted) -> int:
         progress("writing the document")
         title = stated.title or wanted.file.stem
         seconds = REGULARIZER if wanted.seconds is None else wanted.seconds
-        parts = {"certificate": certificate, "figures": figures, "seconds": seconds, "progress": progress}
+        parts = {
+            "certificate": certificate,
+            "figures": figures,
+            "seconds": seconds,
+            "progress": progress,
+            "predictor": predictor,
+        }
         write(wanted.document, sde.document(writer, title=title, line=wanted.line_length, **parts))
     progress("finding Φ" if wanted.flow else "")
     phi = gradient_flow_limit(stated.problem) if wanted.flow else None
+    wants = None if predictor is None else sde.what_the_noise_wants(predictor, progress=progress)
     progress("")
     if wanted.json:
         summary = _summary(sde, _regularizer(sde, wanted))
-        say(json.dumps(summary | ({"flow": _flow_summary(phi)} if phi else {}), indent=1))
+        summary |= {"flow": _flow_summary(phi)} if phi else {}
+        say(json.dumps(summary | ({"what_the_noise_wants": _wants_summary(wants)} if wants else {}), indent=1))
     elif wanted.latex is None or str(wanted.latex) != "-":
         report = screen(stated.title, sde, _regularizer(sde, wanted))
-        say("\n\n".join([report, *([_flow_report(phi)] if phi else [])]))
+        say("\n\n".join([report, *([_flow_report(phi)] if phi else []), *([str(wants)] if wants else [])]))
     if wanted.latex is not None:
         text = sde.latex(names=names, line=wanted.line_length, labels=wanted.labels, entries=wanted.entries)
         write(wanted.latex, text + (phi.latex(names=names, line=wanted.line_length) if phi else ""))
     return DONE if certificate is None or certificate.passed else CHECK_FAILED
+
+
+def _predictor(text: str, problem: Problem) -> list[Any]:
+    """The functions that --predictor states, read as problem files are."""
+    names = {s.name: s for s in problem.symbols}
+    parts = [part.strip() for part in text.split(";")]
+    return [parse_expression(part, names, where=f"--predictor, entry {k + 1}") for k, part in enumerate(parts)]
+
+
+def _wants_summary(wants: Wants) -> dict[str, Any]:
+    found = wants.induced
+    known = isinstance(found, InducedRegularizer)
+    return {
+        "induced_regularizer": None if not known or found.expression is None else str(found.expression),
+        "attainment": found.attainment.kind if known else None,
+        "evidence": str(found.evidence if known else found),
+        "lines": wants.lines(),
+    }
 
 
 def _names(stated: Sequence[str]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from symbolic_sgd.documents import consequences, setting, theorem
+from symbolic_sgd.documents import consequences, setting, theorem, wants
 from symbolic_sgd.documents.document import Block, Document, Section
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import in_text
@@ -23,6 +23,7 @@ SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
     ("The four terms", theorem.terms),
     ("The limiting equation", theorem.equation),
     ("The regularizer", consequences.regularizer),
+    ("What the noise wants", wants.section),
     ("In coordinates of Γ", consequences.chart),
     ("Pictures", consequences.pictures),
     ("Certificate", consequences.certificate),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 import sympy as sp
 
@@ -17,6 +17,9 @@ from symbolic_sgd.regularizer.regularizer import Regularizer
 from symbolic_sgd.theorem.canonical import hessian_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.structural import StructuralFormulas
+
+if TYPE_CHECKING:
+    from symbolic_sgd.documents.wants import Wants
 
 Part = TypeVar("Part")
 
@@ -39,6 +42,7 @@ class Findings:
         chart: the SDE in coordinates of Γ; or why there is no such form.
         certificate: what verification found; None where it was not run.
         figures: pictures of it.
+        wants: R in function space, fixed points and charges; None where no predictor was given.
     """
 
     title: str
@@ -51,6 +55,7 @@ class Findings:
     chart: ChartSDE | SymbolicSGDError
     certificate: Certificate | None
     figures: tuple[Figure, ...] = ()
+    wants: "Wants | None" = None
 
     def vanishes(self, name: str) -> bool:
         """Whether a term is known to be zero on Γ."""

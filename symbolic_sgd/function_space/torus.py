@@ -143,8 +143,8 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
             expression, condition = inserted, section.condition
     invariant = _tidy(total)
     bound = (
-        "R is a sum of homogeneous terms T_j ≥ 0 along the scalings that leave F alone, and Σ T_j ≥ Σ Π (T_j/δ_j)^{δ_j} with "
-        f"{_written(orbit.circuits)}, the same all along an orbit (weighted means)",
+        "along the scalings that leave F alone R is a sum of homogeneous terms that are nowhere negative, bounded below by their weighted "
+        f"means with the weights {_written(orbit.circuits)}, which are the same all along an orbit",
         *(
             ()
             if section is None
@@ -189,11 +189,7 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
 
 
 def _written(circuits: tuple[dict[int, Any], ...]) -> str:
-    return (
-        "δ = " + ", ".join("(" + ", ".join(map(str, group.values())) + ")" for group in circuits)
-        if circuits
-        else "no δ"
-    )
+    return ", ".join("(" + ", ".join(map(str, group.values())) + ")" for group in circuits) or "()"
 
 
 def _balance(orbit: Orbit) -> str:
