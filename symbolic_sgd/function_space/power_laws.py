@@ -1,8 +1,9 @@
 """F = Σ F_j(x_j) and R = Σ R_j(x_j) over separate parameters x_j, for a single β: R̂(β) = inf {Σ R̂_j(β_j) : Σ β_j = β}.
 
-Where R̂_j(β_j) = c_j|β_j|^{p_j} for β_j of both signs or of one, no part has to go against β, and what is left is a minimum over
+Where R̂_j(β_j) = c_j|β_j|^{p_j}, p_j > 0, for β_j of both signs or of one, no part has to go against β, and what is left is a minimum over
 β_j ≥ 0: of a concave function (all p_j = p ≤ 1: one part takes all), of a strictly convex one (all p_j = p > 1), or of both (p_j = 1
-and p), where the part with p = 1 takes what is beyond the point at which the slopes are equal.
+and p), where the part with p = 1 takes what is beyond the point at which the slopes are equal. A part whose R̂_j is
+constant takes all for nothing.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from symbolic_sgd.function_space.matrix_norms import in_context
 
 @dataclass(frozen=True)
 class PowerLaw:
-    """c β^p for β > 0; c = ∞ where no x has such a β."""
+    """c β^p for β > 0, p ≥ 0; c = ∞ where no x has such a β."""
 
     factor: Any
     power: Any
@@ -125,6 +126,8 @@ def _power_law(form: ClosedForm, symbol: sp.Symbol, sign: int) -> PowerLaw | Non
     value = sp.simplify(value)
     if value == sp.oo:
         return PowerLaw(sp.oo, sp.S.One)
+    if not value.has(size):
+        return PowerLaw(value, sp.S.Zero) if value.is_nonnegative else None
     factor, rest = value.as_independent(size, as_Add=False)
     base, power = rest.as_base_exp()
     ok = base == size and power.is_Rational and power > 0 and factor.is_positive
@@ -135,6 +138,8 @@ def shared(laws: Sequence[PowerLaw], size: sp.Symbol) -> Shares | None:
     """The least Σ c_jβ_j^{p_j} with β_j ≥ 0 and Σ β_j = β > 0."""
     there = [j for j, law in enumerate(laws) if law.factor != sp.oo]
     powers = {laws[j].power for j in there}
+    if 0 in powers:
+        return _free(laws, there)
     if len(powers) == 1:
         (p,) = powers
         return _alike(laws, there, p, size)
@@ -162,6 +167,20 @@ def shared(laws: Sequence[PowerLaw], size: sp.Symbol) -> Shares | None:
         "rest"
     )
     return Shares(((threshold, whole * size**p), (sp.oo, sp.expand(beyond))), share, words)
+
+
+def _free(laws: Sequence[PowerLaw], there: Sequence[int]) -> Shares:
+    """Where some parts cost the same whatever they take, also nothing: one of them takes all."""
+    flat = [j for j in there if laws[j].power == 0]
+
+    def one(context: Any, beta: Any) -> list[Any]:
+        return [beta if j == flat[0] else context.mpf(0) for j in range(len(laws))]
+
+    return Shares(
+        ((sp.oo, sp.Add(*[laws[j].factor for j in flat])),),
+        one,
+        "a part whose R does not depend on what it takes takes all",
+    )
 
 
 def _alike(laws: Sequence[PowerLaw], there: Sequence[int], p: Any, size: sp.Symbol) -> Shares:
