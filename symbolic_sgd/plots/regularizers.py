@@ -90,14 +90,15 @@ def _lengths(gamma: Gamma, curve: np.ndarray) -> np.ndarray:
 
 @style.drawn
 def plot_induced_regularizer(
-    found: Any, values: Sequence[Any], *, width: str | float = "column", ax: Any = None
+    found: Any, values: Sequence[Any], *, ends: Any = None, width: str | float = "column", ax: Any = None
 ) -> Any:
-    """R̂(β), the least R over the points of Γ that compute the same function: its formula as a line, its numbers as points.
+    """R̂(β), the least R over the points that compute the same function: its formula as a line, its numbers and SGD's ends as points.
 
     Args:
         found: an induced regularizer: `.symbols` (one of them), `.expression` (None where there is no formula), and
             `.numeric([value]).value`, the number at a value of β.
         values: of β, at which the numbers are sought.
+        ends: points x where runs ended, N×D like `run.final`: each is drawn at (F(x), R(x)), which is never below R̂.
         width: of a new figure: "column", "page" or inches.
         ax: where to draw (default: a new figure).
 
@@ -105,7 +106,7 @@ def plot_induced_regularizer(
         The axes.
 
     Raises:
-        BadShape: several symbols: put numbers in for all but one.
+        BadShape: several symbols: put numbers in for all but one; ends with another number of parameters.
         BadInput: no values, or one that is no number.
     """
     if len(found.symbols) != 1:
@@ -116,14 +117,31 @@ def plot_induced_regularizer(
     (symbol,) = found.symbols
     places = np.array([real_number(value, where="a value of β") for value in values])
     numbers = np.array([float(found.numeric([value]).value) for value in values])
+    predicted = None if ends is None else _predicted(found, ends)
+    reach = places if predicted is None else np.concatenate([places, predicted[0]])
     own = ax is None
     ax = style.new_axes(width, 0.7) if ax is None else ax
     if found.expression is not None:
-        fine = np.linspace(places.min(), places.max(), FINE)
+        fine = np.linspace(reach.min(), reach.max(), FINE)
         formula = sp.lambdify(symbol, found.expression, "numpy")
         with np.errstate(all="ignore"):
             ax.plot(fine, np.broadcast_to(formula(fine), fine.shape), color=style.BLUE, label="formula")
+    if predicted is not None:
+        ax.plot(*predicted, ".", color="0.45", markersize=3, zorder=1, label="where runs ended")
     ax.plot(places, numbers, "o", color=style.VERMILION, markersize=4, label="minimized numerically")
     ax.set(xlabel=style.math(symbol), ylabel=r"$\hat R$")
     style.legend(ax, own=own)
     return ax
+
+
+def _predicted(found: Any, ends: Any) -> tuple[np.ndarray, np.ndarray]:
+    """(F(x), R(x)) at points x."""
+    points = np.atleast_2d(np.asarray(ends, dtype=float))
+    parameters = found.fibres.parameters
+    if points.ndim != 2 or points.shape[1] != len(parameters):
+        raise BadShape(
+            f"ends has the shape {np.shape(ends)}; give N×{len(parameters)}: {', '.join(map(str, parameters))}"
+        )
+    both = sp.lambdify(parameters, [*found.predictor, found.regularizer], "numpy")
+    output, height = (np.broadcast_to(a, len(points)) for a in both(*points.T))
+    return output, height

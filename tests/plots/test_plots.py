@@ -245,6 +245,10 @@ def test_the_induced_regularizer_by_formula_and_by_numbers():
     assert np.allclose(numbers.get_xydata(), [[-1, 0.5], [0.25, 0.125], [0.5, 0.25]])
     with pytest.raises(BadInput, match="empty"):
         plot_induced_regularizer(found, [])
+    ends = plot_induced_regularizer(found, [1], ends=[[1, 2], [-1, 3], [2, 2]]).lines[1].get_xydata()
+    assert np.allclose(ends, [[2, 1.25], [-3, 2.5], [4, 2]]) and np.all(ends[:, 1] >= np.abs(ends[:, 0]) / 2)
+    with pytest.raises(BadShape, match="N×2"):
+        plot_induced_regularizer(found, [1], ends=[[1, 2, 3]])
     two = hyperbola(LabelNoise(1)).induced_regularizer([u * v, u**2], symbols=(s, t))
     with pytest.raises(BadShape, match="this one has s, t"):
         plot_induced_regularizer(two, [1])
