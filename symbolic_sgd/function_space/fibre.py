@@ -17,7 +17,7 @@ class Fibres:
         predictor: F_1 … F_k.
         shape: (rows, columns) of F where it was stated as a matrix, else None.
         symbols: β_1 … β_k.
-        terms: expressions that are not negative anywhere, whose sum is R (or what the logarithm is taken of).
+        terms: their sum is R, or what the logarithm is taken of; of several none is negative anywhere.
         signs: ±1 for the parameters that keep one sign.
         logarithm: (a, b) where R = a ln(Σ terms) + b with a > 0, else None.
     """

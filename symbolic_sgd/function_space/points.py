@@ -20,7 +20,7 @@ def by_points(fibres: Fibres) -> ClosedForm | None:
     if section is None or expression is None:
         return None
     bound = (
-        f"almost every fibre is {len(section.branches)} point{'s' * (len(section.branches) > 1)}{section.generic}: {section.words}",
+        f"almost every fibre that is not empty is {len(section.branches)} point{'s' * (len(section.branches) > 1)}{section.generic}: {section.words}",
     )
     return ClosedForm(
         fibres.outside(expression),

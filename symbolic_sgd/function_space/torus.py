@@ -18,7 +18,7 @@ from scipy.optimize import linprog
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NotAttainedHere
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.matrix_norms import in_context
-from symbolic_sgd.function_space.scaling import NotHomogeneous, homogeneous_parts, scalings
+from symbolic_sgd.function_space.scaling import NotHomogeneous, homogeneous_parts, never_negative, scalings
 from symbolic_sgd.function_space.section import Section, section_of
 
 LARGEST = 400
@@ -43,7 +43,9 @@ class Orbit:
 
     @staticmethod
     def of(fibres: Fibres) -> "Orbit | None":
-        """None where no scaling leaves F alone, or where the terms are not homogeneous."""
+        """None where no scaling leaves F alone, or where the terms are not homogeneous, or not seen to be nowhere negative."""
+        if not all(never_negative(term, fibres.parameters) for term in fibres.terms):
+            return None
         torus = scalings(fibres.predictor, fibres.parameters)
         if torus.rows == 0:
             return None
@@ -149,7 +151,7 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
             ()
             if section is None
             else (
-                f"almost every fibre is one orbit up to signs{section.generic}: scalings bring it to {section.words}",
+                f"almost every fibre that is not empty is one orbit up to signs{section.generic}: scalings bring it to {section.words}",
             )
         ),
     )

@@ -303,6 +303,20 @@ def test_image_of_the_predictor() -> None:
     assert float(found.value([4])) == 64 and found.value([-1]) == sp.oo
 
 
+def test_negative_terms_are_not_taken_for_positive_ones() -> None:
+    """R = −u² on uv = b has no lower bound, and u² − 2uv + v² + … may fall below its weighted means."""
+    falling = induced_regularizer([U * V], -(U**2), (U, V))
+    assert falling.expression is None and falling.invariant is None
+    mixed = induced_regularizer([U * V], (U - V) ** 2 - V**2, (U, V))
+    assert mixed.expression is None and mixed.evidence.status == "numeric"
+
+
+def test_predictors_with_relations() -> None:
+    """Entries that depend on each other: the formula is for β that some x predicts."""
+    found = induced_regularizer([U * V, 2 * U * V], U**2 + V**2, (U, V))
+    assert float(found.value([3, 6])) == 6 and any("not empty" in s for s in found.evidence.statements)
+
+
 # --- refusals -------------------------------------------------------------------------------------
 
 

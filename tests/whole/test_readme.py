@@ -19,7 +19,17 @@ def block(marker: str) -> str:
     return found.group(1)
 
 
-MARKERS = ["document", "regularizer", "function_space", "limit", "chart", "family", "backends", "simulation", "optimizers"]
+MARKERS = [
+    "document",
+    "regularizer",
+    "function_space",
+    "limit",
+    "chart",
+    "family",
+    "backends",
+    "simulation",
+    "optimizers",
+]
 
 
 def promised(code: str) -> list[str]:
