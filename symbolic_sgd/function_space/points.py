@@ -19,9 +19,9 @@ def by_points(fibres: Fibres) -> ClosedForm | None:
     expression = None if section is None else section.inserted(fibres.total)
     if section is None or expression is None:
         return None
-    bound = (
-        f"almost every fibre that is not empty is {len(section.branches)} point{'s' * (len(section.branches) > 1)}{section.generic}: {section.words}",
-    )
+    count = len(section.branches)
+    points = "a point" if count == 1 else f"{count} points"
+    bound = (f"almost every fibre that is not empty is {points}{section.generic}: {section.words}",)
     return ClosedForm(
         fibres.outside(expression),
         "solving for x",
