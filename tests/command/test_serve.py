@@ -48,7 +48,7 @@ def test_nothing_is_left_behind(sent, tmp_path):
         env=os.environ | {"PYTHONPATH": str(root), "TMPDIR": str(tmp_path)},
         start_new_session=True,
         # Shells let commands in the background ignore Ctrl-C, and what these start inherits it.
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # noqa: PLW1509
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     address = process.stdout.readline().strip()
     assert re.fullmatch(r"http://127\.0\.0\.1:\d+/", address) and process.stdout.readline() == "Ctrl-C ends it.\n"
