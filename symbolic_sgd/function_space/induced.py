@@ -23,8 +23,8 @@ from symbolic_sgd.function_space.products import by_factorisation
 from symbolic_sgd.function_space.torus import by_scaling
 
 TIERS: tuple[Callable[[Fibres], ClosedForm | None], ...] = (
-    by_constancy,
     by_points,
+    by_constancy,
     by_scaling,
     by_factorisation,
     by_frequencies,

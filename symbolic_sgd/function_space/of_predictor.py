@@ -3,13 +3,20 @@
 from itertools import combinations_with_replacement
 from typing import Any
 
+import numpy as np
 import sympy as sp
 
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
+from symbolic_sgd.function_space.scaling import never_negative
 
 LARGEST = 200
 """Monomials of F among which R is sought."""
+
+POINTS, SEED = 40, 2317
+"""Points at which a sign of F is looked for."""
+
+TIER = "constant on fibres"
 
 
 def as_function_of_predictor(total: Any, fibres: Fibres) -> Any:
@@ -51,8 +58,33 @@ def by_constancy(fibres: Fibres) -> ClosedForm | None:
         return None
     return ClosedForm(
         fibres.outside(sp.factor_terms(found)),
-        "constant on fibres",
-        ("R(x) is this function of F(x), identically",),
+        TIER,
+        ("R(x) is this function of F(x), identically, for all β that some x predicts",),
         None,
         Attainment("attained", "attained everywhere on the fibre"),
+        () if len(fibres.predictor) != 1 else _one_sided(fibres),
     )
+
+
+def _one_sided(fibres: Fibres) -> tuple[Any, ...]:
+    """β ≥ 0 or β ≤ 0, where F is seen to keep one sign."""
+    (f,), (b,) = fibres.predictor, fibres.symbols
+    kept = {p: sign * p**2 for p, sign in fibres.signs.items()}
+    inside = sp.sympify(f).xreplace(kept)
+    if never_negative(inside, fibres.parameters):
+        return (sp.Ge(b, 0),)
+    return (sp.Le(b, 0),) if never_negative(sp.expand(-inside), fibres.parameters) else ()
+
+
+def takes_sign(fibres: Fibres, sign: int) -> bool:
+    """Whether a single F is proved to take all values of a sign: homogeneous, it has that sign at one point."""
+    (f,) = fibres.predictor
+    trained = fibres.parameters
+    if not f.is_polynomial(*trained) or not sp.Poly(f, *trained).is_homogeneous:
+        return False
+    rng = np.random.default_rng(SEED)
+    for _ in range(POINTS):
+        at = {p: fibres.signs.get(p, int(rng.choice([-1, 1]))) * int(rng.integers(1, 9)) for p in trained}
+        if sp.sign(f.subs(at)) == sign:
+            return True
+    return False

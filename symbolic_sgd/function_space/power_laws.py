@@ -15,6 +15,7 @@ import sympy as sp
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.matrix_norms import in_context
+from symbolic_sgd.function_space.of_predictor import TIER, takes_sign
 
 
 @dataclass(frozen=True)
@@ -53,10 +54,13 @@ def by_shares(fibres: Fibres, solve: Callable[[Fibres], ClosedForm | None]) -> C
     (symbol,) = fibres.symbols
     pieces: list[tuple[Any, Any]] = []
     sides: dict[int, Shares] = {}
-    for sign in (1, -1):
-        laws = [_power_law(form, part.symbols[0], sign) for form, part in zip(forms, parts, strict=True)]
-        if any(law is None for law in laws):
-            return None
+    both = {sign: [_power_law(form, part, sign) for form, part in zip(forms, parts, strict=True)] for sign in (1, -1)}
+    every = [law for laws in both.values() for law in laws]
+    if any(law is None for law in every):
+        return None
+    if any(law and law.power == 0 for law in every) and any(law and law.factor == sp.oo for law in every):
+        return None  # a part that cannot help may still cost what it costs at 0
+    for sign, laws in both.items():
         known = [law for law in laws if law is not None]
         if all(law.factor == sp.oo for law in known):
             continue
@@ -82,16 +86,8 @@ def by_shares(fibres: Fibres, solve: Callable[[Fibres], ClosedForm | None]) -> C
             Attainment("unknown", "not known to be attained"),
         )
     )
-    if (
-        fibres.signs
-        and attainment.kind == "attained"
-        and any(
-            law.factor == sp.oo
-            for s in sides
-            for law in [_power_law(f, p.symbols[0], s) for f, p in zip(forms, parts, strict=True)]
-            if law
-        )
-    ):
+    idle = any(law and law.factor == sp.oo for sign in sides for law in both[sign])
+    if fibres.signs and attainment.kind == "attained" and idle:
         attainment = Attainment(
             "boundary",
             "not attained: R is least on the boundary of the domain, where the parts that go against β are 0",
@@ -117,11 +113,14 @@ def separate_parts(fibres: Fibres) -> list[Fibres] | None:
     return [replace(block, predictor=(sp.Add(*block.predictor),), symbols=block.symbols[:1]) for block in blocks]
 
 
-def _power_law(form: ClosedForm, symbol: sp.Symbol, sign: int) -> PowerLaw | None:
-    """R̂_j for β_j of one sign, where it is a power."""
+def _power_law(form: ClosedForm, part: Fibres, sign: int) -> PowerLaw | None:
+    """R̂_j for β_j of one sign, where it is a power, and where it is known whether there are such β_j."""
+    (symbol,) = part.symbols
     size = sp.Dummy("beta", positive=True)
     if any(condition.subs(symbol, sign * size) == sp.false for condition in form.condition):
         return PowerLaw(sp.oo, sp.S.One)
+    if form.tier == TIER and not takes_sign(part, sign):
+        return None
     value: Any = sp.powdenest(form.expression.subs(symbol, sign * size), force=True)
     value = sp.simplify(value)
     if value == sp.oo:

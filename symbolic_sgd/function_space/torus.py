@@ -169,7 +169,8 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
     if direction is not None:
         moved = {p: d for p, d in direction.items() if d != 0}
         vanishing = ", ".join(str(p) for p in moved)
-        if all(d < 0 for d in moved.values()) and not falls:
+        ends = all(e.is_polynomial(*fibres.parameters) for e in (*fibres.predictor, *fibres.terms))
+        if ends and all(d < 0 for d in moved.values()) and not falls:
             kept = moved.keys() & fibres.signs.keys()
             kind, words = (
                 ("boundary", f"not attained: R is least on the boundary of the domain, as {vanishing} → 0")
@@ -241,7 +242,7 @@ class Balanced:
             for j, d in group.items():
                 rows.append([_number(context, e) for e in self.orbit.exponents[j]])
                 right.append(context.log(_number(context, d) * mean / values[j]))
-        t = least_squares(context, rows, right)
+        t = least_squares(context, rows, right) if rows else [context.mpf(0)] * self.orbit.torus.rows
         moved = {}
         for i, p in enumerate(parameters):
             moved[p] = start[p] * context.exp(

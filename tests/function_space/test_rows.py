@@ -311,6 +311,30 @@ def test_negative_terms_are_not_taken_for_positive_ones() -> None:
     assert mixed.expression is None and mixed.evidence.status == "numeric"
 
 
+def test_one_sided_parts() -> None:
+    """u² takes no negative share, whatever R is as a function of it; u > 0 takes none as a linear part."""
+    both = induced_regularizer([U**2 + V**2], U**4 + V**4, (U, V), symbols=(B,))
+    assert both.value([-1]) == sp.oo and float(both.value([2])) == 2
+    mixed = induced_regularizer([U**2 + V * W], U**4 + V**2 + W**2, (U, V, W), symbols=(B,))
+    for beta in (-2.0, 0.5, 3.0):
+        numeric = mixed.numeric([beta], starts=24).value
+        assert mixed.expression is None or float(mixed.value([beta])) == pytest.approx(numeric, rel=1e-9)
+    kept = induced_regularizer([U + V * W], 1 + V**2 + W**2, (U, V, W), symbols=(B,), domain=[U > 0])
+    assert kept.expression is None or float(kept.value([-1])) == pytest.approx(
+        kept.numeric([-1], starts=24).value, rel=1e-6
+    )
+
+
+def test_quotients_have_no_limit_at_zero() -> None:
+    """u/v: R = u² + v² falls to 0 along the fibre, and attains it nowhere, since F has no value there."""
+    found = induced_regularizer([U / V], U**2 + V**2, (U, V), symbols=(B,))
+    assert found.expression in (None, 0) and found.attainment.kind == "infinity"
+    other = induced_regularizer([U / V], U**2 / V**2 + U**2, (U, V), symbols=(B,))
+    assert other.attainment.kind == "infinity"
+    free = induced_regularizer([U * V], W**2, (U, V, W), symbols=(B,))
+    assert free.expression == 0 and free.attainment.kind == "attained"
+
+
 def test_predictors_with_relations() -> None:
     """Entries that depend on each other: the formula is for β that some x predicts."""
     found = induced_regularizer([U * V, 2 * U * V], U**2 + V**2, (U, V))
