@@ -117,29 +117,19 @@ class InducedRegularizer:
         """R(x), as it was minimised."""
         return self.fibres.regularizer
 
-    def minimizer(self, values: Sequence[Any], *, digits: int = 16) -> dict[sp.Symbol, sp.Expr]:
-        """A point x with F(x) = β and R(x) = R̂(β), from the proof.
+    @property
+    def minimizer(self) -> "Minimizer":
+        """Where R is least on a fibre: its conditions as text, and a point of it, when called with numbers β.
 
-        Args:
-            values: β, k numbers.
-            digits: of the answer.
-
-        Raises:
-            BadInput: the infimum is not known to be attained, or the values are not k numbers.
+        >>> u, v, b = sp.symbols("u v b")
+        >>> from symbolic_sgd import induced_regularizer
+        >>> found = induced_regularizer([u*v], u**2 + v**2, (u, v), symbols=(b,))
+        >>> print(found.minimizer)
+        attained where u**2 = v**2
+        >>> found.minimizer([4])
+        {u: 2.000000000000000, v: 2.000000000000000}
         """
-        beta = self._numbers(values)
-        if self._attain is None or self.fibres.constants:
-            raise BadInput(
-                f"no minimizer is known in closed form ({self.attainment}); .numeric(values) searches for one"
-            )
-        context = mpmath_context(digits + 10)
-        try:
-            point = self._attain(context, _in_context(context, dict(zip(self.symbols, beta, strict=True))))
-        except NotAttainedHere as error:
-            raise BadInput(
-                f"the infimum is not attained at β = {values!r}: a term of R vanishes on its fibre, and the others can be made as small"
-            ) from error
-        return {p: sp.Float(context.nstr(point[p], digits + 5), digits) for p in self.fibres.parameters}
+        return Minimizer(self)
 
     def value(self, values: Sequence[Any], *, digits: int = 16) -> sp.Expr:
         """R̂ at numbers β by the closed form, to so many digits.
@@ -208,6 +198,46 @@ class InducedRegularizer:
         shown = self.expression if self.expression is not None else self.invariant
         names = ", ".join(sp.latex(s) for s in self.symbols)
         return None if shown is None else rf"$\displaystyle \hat R({names}) = {sp.latex(shown)}$"
+
+
+@dataclass(frozen=True)
+class Minimizer:
+    """x*(β) with F(x*) = β and R(x*) = R̂(β), from the proof.
+
+    Args:
+        found: R̂.
+    """
+
+    found: InducedRegularizer
+
+    def __str__(self) -> str:
+        return str(self.found.attainment)
+
+    def __repr__(self) -> str:
+        return f"Minimizer({self})"
+
+    def __call__(self, values: Sequence[Any], *, digits: int = 16) -> dict[sp.Symbol, sp.Expr]:
+        """A point of the fibre of β at which R is least.
+
+        Args:
+            values: β, k numbers.
+            digits: of the answer.
+
+        Raises:
+            BadInput: the infimum is not known to be attained, or the values are not k numbers.
+        """
+        found = self.found
+        beta = found._numbers(values)
+        if found._attain is None or found.fibres.constants:
+            raise BadInput(f"no minimizer is known in closed form ({self}); .numeric(values) searches for one")
+        context = mpmath_context(digits + 10)
+        try:
+            point = found._attain(context, _in_context(context, dict(zip(found.symbols, beta, strict=True))))
+        except NotAttainedHere as error:
+            raise BadInput(
+                f"the infimum is not attained at β = {values!r}: a term of R vanishes on its fibre, and the others can be made as small"
+            ) from error
+        return {p: sp.Float(context.nstr(point[p], digits + 5), digits) for p in found.fibres.parameters}
 
 
 def induced(fibres: Fibres, caveats: tuple[str, ...] = ()) -> InducedRegularizer:

@@ -182,7 +182,7 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
         growing = ", ".join(f"{p} → {p}·e^({d * sp.Symbol('s')})" for p, d in moved.items())
         attainment = Attainment(
             "infinity",
-            f"not attained: {'R falls without bound' if falls else 'R comes as near as one likes'} along {growing} as s → ∞",
+            f"not attained, at infinity: {'R falls without bound' if falls else 'R comes as near as one likes'} along {growing} as s → ∞",
             moved,
         )
         return ClosedForm(expression, "scalings", bound, None, attainment, condition, invariant)
