@@ -103,7 +103,7 @@ def test_every_character_that_latex_reads_is_escaped():
 def test_every_section_and_every_term_is_there(suffix):
     sde = hyperbola(IsotropicNoise())
     drawn = [Figure("A picture", "What it shows", "<svg></svg>")]
-    page = sde.document(WRITERS[suffix], title="A title", certificate=verify(sde), figures=drawn)
+    page = sde.document(WRITERS[suffix], title="A title", certificate=verify(sde), figures=drawn, predictor=[u * v])
     plain = page if suffix != ".tex" else re.sub(r"\\section\{(.*?)\}\n", r"\1", page)
     for title, _ in SECTIONS:
         if title == "Pictures" and suffix != ".html":
