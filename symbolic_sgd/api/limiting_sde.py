@@ -789,7 +789,7 @@ class LimitingSDE(Printable):
             title: the heading; any text (None: the limit of the optimizer on a manifold of minimizers).
             certificate: the outcome of `verify`, for a table of its checks.
             figures: pictures for HTML, from `symbolic_sgd.plots.figure_of` or `symbolic_sgd.plots.report_figures`.
-            predictor: functions of which the loss is one, for a section on what the noise wants; None for none.
+            predictor: functions of which the loss is one, for a section on what the noise wants, or that answer; None for none.
             line: characters of a line (default 90; 45 for LaTeX in two columns).
             seconds: of processor time for the search for the regularizer.
             progress: told in words what is being done.
@@ -809,7 +809,9 @@ class LimitingSDE(Printable):
             chart=_told(tell, "the SDE in a chart", lambda: documents.findings.chart_or_reason(self.derivation)),
             certificate=certificate,
             figures=tuple(figures),
-            wants=None if predictor is None else self.what_the_noise_wants(predictor, progress=tell),
+            wants=predictor
+            if predictor is None or isinstance(predictor, documents.wants.Wants)
+            else self.what_the_noise_wants(predictor, progress=tell),
         )
         page = writer or documents.markdown.markdown
         with printing.layout.laid_out(chosen):

@@ -106,18 +106,20 @@ class Steady(Law):
         return f"moves at the constant rate {self.value}{self._noise}"
 
 
-@dataclass(frozen=True)
-class Martingale(Law):
-    """dI = noise."""
-
-    still = False
-
+class _Driftless(Law):
     @property
     def solution(self) -> Expression:
         return START
 
     def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
         return sp.S.Zero
+
+
+@dataclass(frozen=True)
+class Martingale(_Driftless):
+    """dI = noise."""
+
+    still = False
 
     @property
     def words(self) -> str:
@@ -125,17 +127,10 @@ class Martingale(Law):
 
 
 @dataclass(frozen=True)
-class Constant(Law):
+class Constant(_Driftless):
     """dI = 0."""
 
     still = True
-
-    @property
-    def solution(self) -> Expression:
-        return START
-
-    def drift_in(self, names: Mapping[Expression, sp.Symbol], charge: Expression) -> Expression | None:
-        return sp.S.Zero
 
     @property
     def words(self) -> str:

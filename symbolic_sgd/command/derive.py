@@ -128,6 +128,7 @@ def derived(wanted: Wanted) -> int:
     progress("deriving")
     certificate = None
     sde = derive_limiting_sde(stated.problem, optimizer=optimizer, progress=progress)
+    wants = None if predictor is None else sde.what_the_noise_wants(predictor, progress=progress)
     if wanted.document is not None and writer is not None:
         certificate = verify(sde, progress=progress) if wanted.checks else None
         figures = _figures(sde) if wanted.plots else ()
@@ -139,12 +140,11 @@ def derived(wanted: Wanted) -> int:
             "figures": figures,
             "seconds": seconds,
             "progress": progress,
-            "predictor": predictor,
+            "predictor": wants,
         }
         write(wanted.document, sde.document(writer, title=title, line=wanted.line_length, **parts))
     progress("finding Φ" if wanted.flow else "")
     phi = gradient_flow_limit(stated.problem) if wanted.flow else None
-    wants = None if predictor is None else sde.what_the_noise_wants(predictor, progress=progress)
     progress("")
     if wanted.json:
         summary = _summary(sde, _regularizer(sde, wanted))

@@ -9,6 +9,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.torus import Orbit
@@ -85,16 +86,16 @@ class _Balanced:
     fibres: Fibres
     monomials: tuple[Monomial, ...]
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         point: dict[sp.Symbol, Any] = {}
         for b, monomial in zip(self.fibres.symbols, self.monomials, strict=True):
-            c = context.mpf(monomial.coefficient.p) / monomial.coefficient.q
+            c = mp.mpf(monomial.coefficient.p) / monomial.coefficient.q
             degree = sum(monomial.powers.values())
-            scale = context.mpf(1)
+            scale = mp.mpf(1)
             for m in monomial.powers.values():
-                scale *= context.mpf(m) ** m
-            square = ((beta[b] / c) ** 2 / scale) ** (context.mpf(1) / degree)
-            values = {p: context.sqrt(m * square) for p, m in monomial.powers.items()}
+                scale *= mp.mpf(m) ** m
+            square = ((beta[b] / c) ** 2 / scale) ** (mp.mpf(1) / degree)
+            values = {p: mp.sqrt(m * square) for p, m in monomial.powers.items()}
             if beta[b] / c < 0:
                 turned = next(p for p, m in monomial.powers.items() if m % 2)
                 values[turned] = -values[turned]

@@ -6,8 +6,8 @@ from typing import Any
 
 import sympy as sp
 
-Attain = Callable[[Any, Mapping[sp.Symbol, Any]], Mapping[sp.Symbol, Any]]
-"""(an mpmath context, β) ↦ x with F(x) = β and R(x) = R̂(β)."""
+Attain = Callable[[Mapping[sp.Symbol, Any]], Mapping[sp.Symbol, Any]]
+"""β ↦ x with F(x) = β and R(x) = R̂(β)."""
 
 
 class NotAttainedHere(Exception):

@@ -6,9 +6,10 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import in_context
+from symbolic_sgd.function_space.matrix_norms import number_at
 
 
 @dataclass(frozen=True)
@@ -72,16 +73,16 @@ class _Even:
     a: Any
     b: Any
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         d = len(self.found.left)
         values = [beta[s] for s in self.fibres.symbols]
-        waves = [[context.expjpi(-2 * context.mpf(j * k) / d) for j in range(d)] for k in range(d)]
+        waves = [[mp.expjpi(-2 * mp.mpf(j * k) / d) for j in range(d)] for k in range(d)]
         seen = [sum(w * x for w, x in zip(row, values, strict=True)) for row in waves]
-        ratio = in_context(context, self.b / self.a, {}) ** context.mpf("0.25")
-        left = [ratio * context.sqrt(abs(f)) for f in seen]
-        right = [f / u if u else context.mpf(0) for f, u in zip(seen, left, strict=True)]
+        ratio = number_at(self.b / self.a) ** mp.mpf("0.25")
+        left = [ratio * mp.sqrt(abs(f)) for f in seen]
+        right = [f / u if u else mp.mpf(0) for f, u in zip(seen, left, strict=True)]
 
         def back(hat: list[Any]) -> list[Any]:
-            return [context.re(sum(h / waves[k][j] for k, h in enumerate(hat))) / d for j in range(d)]
+            return [mp.re(sum(h / waves[k][j] for k, h in enumerate(hat))) / d for j in range(d)]
 
         return dict(zip((*self.found.left, *self.found.right), (*back(left), *back(right)), strict=True))

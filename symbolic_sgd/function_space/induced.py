@@ -1,6 +1,7 @@
 """R̂(β) = inf {R(x) : F(x) = β}: found by the tiers below, verified at fresh β, and minimised by numbers wherever it is asked for."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -8,12 +9,13 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.function_space.balance import by_balance
-from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NotAttainedHere
+from symbolic_sgd.function_space.closed_form import Attain, Attainment, ClosedForm, NotAttainedHere
 from symbolic_sgd.function_space.convolution import by_frequencies
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import in_context, mpmath_context
+from symbolic_sgd.function_space.matrix_norms import number_at
 from symbolic_sgd.function_space.minimum import FibreMinimum, FibreSearch
 from symbolic_sgd.function_space.of_predictor import by_constancy
 from symbolic_sgd.function_space.one_constraint import by_eigenvalues
@@ -230,14 +232,14 @@ class Minimizer:
         beta = found._numbers(values)
         if found._attain is None or found.fibres.constants:
             raise BadInput(f"no minimizer is known in closed form ({self}); .numeric(values) searches for one")
-        context = mpmath_context(digits + 10)
         try:
-            point = found._attain(context, _in_context(context, dict(zip(found.symbols, beta, strict=True))))
+            with mp.workdps(digits + 10):
+                point = found._attain(_at_precision(dict(zip(found.symbols, beta, strict=True))))
+                return {p: sp.Float(mp.nstr(point[p], digits + 5), digits) for p in found.fibres.parameters}
         except NotAttainedHere as error:
             raise BadInput(
                 f"the infimum is not attained at β = {values!r}: a term of R vanishes on its fibre, and the others can be made as small"
             ) from error
-        return {p: sp.Float(context.nstr(point[p], digits + 5), digits) for p in found.fibres.parameters}
 
 
 def induced(fibres: Fibres, caveats: tuple[str, ...] = ()) -> InducedRegularizer:
@@ -293,19 +295,19 @@ def _by_blocks(blocks: Sequence[Fibres]) -> ClosedForm | None:
 class _Together:
     forms: tuple[ClosedForm, ...]
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         point: dict[sp.Symbol, Any] = {}
         for form in self.forms:
             assert form.attain is not None
-            point |= form.attain(context, beta)
+            point |= form.attain(beta)
         return point
 
 
 # --- verification ---------------------------------------------------------------------------------
 
 
-def _in_context(context: Any, values: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
-    return {s: in_context(context, v, {}) for s, v in values.items()}
+def _at_precision(values: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    return {s: number_at(v) for s, v in values.items()}
 
 
 class ClosedFormFails(AssertionError):
@@ -320,11 +322,7 @@ def _verified_at_constants(fibres: Fibres, form: ClosedForm, rng: np.random.Gene
     if again is None or form.expression is None or again.expression is None:
         return 0
     for _ in range(VERIFIED):
-        x = {
-            p: fibres.signs.get(p, int(rng.choice([-1, 1]))) * sp.Rational(int(rng.integers(20, 200)), 97)
-            for p in fibres.parameters
-        }
-        beta = {s: sp.sympify(f).xreplace(x) for s, f in zip(special.symbols, special.predictor, strict=True)}
+        beta = _predicted(special, _fresh(special, rng))
         apart = sp.N(form.expression.subs(numbers).subs(beta) - again.expression.subs(beta), DIGITS)
         if abs(apart) > sp.Float(10) ** (3 - DIGITS) * (1 + abs(sp.N(again.expression.subs(beta)))):
             raise ClosedFormFails(f"with {numbers} the formula is off by {apart} at β = {beta}")
@@ -336,31 +334,36 @@ def _verified(fibres: Fibres, form: ClosedForm) -> int:
     rng, count = np.random.default_rng(SEED), 0
     if fibres.constants:
         return _verified_at_constants(fibres, form, rng)
-    context = mpmath_context(DIGITS + 15)
-    shown = form.expression if form.expression is not None else None
     for _ in range(VERIFIED):
-        x = {
-            p: fibres.signs.get(p, int(rng.choice([-1, 1]))) * sp.Rational(int(rng.integers(20, 200)), 97)
-            for p in fibres.parameters
-        }
-        beta = {s: sp.sympify(f).xreplace(x) for s, f in zip(fibres.symbols, fibres.predictor, strict=True)}
+        x = _fresh(fibres, rng)
+        beta = _predicted(fibres, x)
         here = sp.N(fibres.regularizer.xreplace(x), DIGITS + 5)
-        least = sp.N((shown.subs(beta) if shown is not None else form.invariant.xreplace(x)), DIGITS + 5)
+        least = sp.N(form.invariant.xreplace(x) if form.expression is None else form.expression.subs(beta), DIGITS + 5)
         if least > here + abs(here) * sp.Float(10) ** (5 - DIGITS):
             raise ClosedFormFails(f"R = {here} < R̂ = {least} at {x}")
-        if form.attain is not None:
-            try:
-                point = form.attain(context, _in_context(context, beta))
-            except NotAttainedHere:
-                continue
-            at = {p: sp.Float(context.nstr(point[p], DIGITS + 12), DIGITS + 12) for p in fibres.parameters}
-            apart = [
-                sp.N(sp.sympify(f).xreplace(at) - beta[s], DIGITS)
-                for s, f in zip(fibres.symbols, fibres.predictor, strict=True)
-            ]
-            values = [*apart, sp.N(fibres.regularizer.xreplace(at) - least, DIGITS)]
-            scale = 1 + abs(least) + max(abs(sp.N(b)) for b in beta.values())
-            if any(abs(e) > scale * sp.Float(10) ** (-DIGITS) * 1000 for e in values):
-                raise ClosedFormFails(f"at β = {beta}: {[sp.N(e, 5) for e in values]} are not zero")
-            count += 1
+        with suppress(NotAttainedHere), mp.workdps(DIGITS + 15):
+            count += form.attain is not None and _attains(fibres, form.attain, beta, least)
     return count
+
+
+def _fresh(fibres: Fibres, rng: np.random.Generator) -> dict[sp.Symbol, Any]:
+    """A random rational x, with the signs of the domain."""
+    signs = {p: fibres.signs.get(p, int(rng.choice([-1, 1]))) for p in fibres.parameters}
+    return {p: sign * sp.Rational(int(rng.integers(20, 200)), 97) for p, sign in signs.items()}
+
+
+def _predicted(fibres: Fibres, x: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    """F(x)."""
+    return {s: sp.sympify(f).xreplace(dict(x)) for s, f in zip(fibres.symbols, fibres.predictor, strict=True)}
+
+
+def _attains(fibres: Fibres, attain: Attain, beta: Mapping[sp.Symbol, Any], least: Any) -> bool:
+    """True: F(x*) = β and R(x*) = R̂(β)."""
+    point = attain(_at_precision(beta))
+    at = {p: sp.Float(mp.nstr(point[p], DIGITS + 12), DIGITS + 12) for p in fibres.parameters}
+    apart = [sp.N(value - beta[s], DIGITS) for s, value in _predicted(fibres, at).items()]
+    apart.append(sp.N(fibres.regularizer.xreplace(at) - least, DIGITS))
+    scale = 1 + abs(least) + max(abs(sp.N(b)) for b in beta.values())
+    if any(abs(e) > scale * sp.Float(10) ** (-DIGITS) * 1000 for e in apart):
+        raise ClosedFormFails(f"at β = {beta}: {[sp.N(e, 5) for e in apart]} are not zero")
+    return True

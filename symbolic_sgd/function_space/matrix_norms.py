@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import sympy as sp
-from mpmath.ctx_mp import MPContext
+
+from symbolic_sgd.algebra.precision import mp
 
 
 class SchattenSum(sp.Function):
@@ -85,14 +86,14 @@ class SchattenSum(sp.Function):
         if self.matrix.free_symbols:
             return None
         digits = int(prec / 3.3219) + 5
-        context = mpmath_context(digits)
-        matrix, *weights = (matrix_in_context(context, m) for m in self._matrices)
-        if weights:
-            left, right = (square_roots(context, w)[0] for w in weights)
-            matrix = left * matrix * right
-        power = in_context(context, self.power, {})
-        total = sum((s**power for s in singular_values(context, matrix)), context.mpf(0))
-        return sp.Float(context.nstr(total, digits), dps=digits)._eval_evalf(prec)
+        with mp.workdps(digits):
+            matrix, *weights = map(matrix_of_numbers, self._matrices)
+            if weights:
+                left, right = (square_roots(w)[0] for w in weights)
+                matrix = left * matrix * right
+            power = number_at(self.power)
+            total = sum((s**power for s in singular_values(matrix)), mp.mpf(0))
+            return sp.Float(mp.nstr(total, digits), dps=digits)._eval_evalf(prec)
 
     def _latex(self, printer: Any, exp: str | None = None) -> str:
         matrix, *weights = map(printer._print, self._matrices)
@@ -119,32 +120,25 @@ class SchattenSum(sp.Function):
         return f"‖{inner}‖_*" if self.power == 1 else f"Σσ({inner})^({printer._print(self.power)})"
 
 
-def mpmath_context(digits: int) -> Any:
-    """Arithmetic of its own: no precision of anybody else is changed."""
-    context = MPContext()
-    context.dps = digits
-    return context
+def number_at(expression: Any, values: Mapping[sp.Symbol, Any] | None = None) -> Any:
+    """The number that an expression is where its symbols are numbers of `mp`, at the precision of `mp`."""
+    digits = mp.dps + 10
+    at = {s: sp.Float(mp.nstr(mp.mpf(v), digits), digits) for s, v in (values or {}).items()}
+    return mp.mpf(str(sp.N(sp.sympify(expression).xreplace(at), digits)))
 
 
-def in_context(context: Any, expression: Any, values: Mapping[sp.Symbol, Any]) -> Any:
-    """The number that an expression is where its symbols are numbers of a context."""
-    digits = context.dps + 10
-    at = {s: sp.Float(context.nstr(context.mpf(v), digits), digits) for s, v in values.items()}
-    return context.mpf(str(sp.N(sp.sympify(expression).xreplace(at), digits)))
-
-
-def matrix_in_context(context: Any, matrix: Any) -> Any:
+def matrix_of_numbers(matrix: Any) -> Any:
     """A matrix of SymPy numbers."""
-    return context.matrix([[in_context(context, e, {}) for e in row] for row in matrix.tolist()])
+    return mp.matrix([[number_at(e) for e in row] for row in matrix.tolist()])
 
 
-def square_roots(context: Any, matrix: Any) -> tuple[Any, Any]:
+def square_roots(matrix: Any) -> tuple[Any, Any]:
     """C^½ and its pseudo-inverse, for C symmetric and positive semidefinite."""
-    values, vectors = context.eigsy(matrix)
-    tiny = max(abs(v) for v in values) * context.mpf(10) ** (-context.dps // 2)
-    roots = [context.sqrt(v) if v > tiny else context.mpf(0) for v in values]
-    half = vectors * context.diag(roots) * vectors.T
-    return half, vectors * context.diag([1 / r if r else r for r in roots]) * vectors.T
+    values, vectors = mp.eigsy(matrix)
+    tiny = max(abs(v) for v in values) * mp.mpf(10) ** (-mp.dps // 2)
+    roots = [mp.sqrt(v) if v > tiny else mp.mpf(0) for v in values]
+    half = vectors * mp.diag(roots) * vectors.T
+    return half, vectors * mp.diag([1 / r if r else r for r in roots]) * vectors.T
 
 
 def weighted(beta: Any, p: Any, c: Any, b: Any) -> Any:
@@ -162,11 +156,11 @@ def _primitive(c: Any) -> tuple[Any, Any]:
     return common, sp.ImmutableDenseMatrix(c / common)
 
 
-def singular_values(context: Any, matrix: Any) -> list[Any]:
+def singular_values(matrix: Any) -> list[Any]:
     """Those of a real matrix, the largest first."""
     if matrix.rows < matrix.cols:
         matrix = matrix.T
-    return list(context.svd_r(matrix, compute_uv=False))
+    return list(mp.svd_r(matrix, compute_uv=False))
 
 
 def nuclear_norm(matrix: Any) -> Any:

@@ -6,10 +6,11 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import matrix_in_context
+from symbolic_sgd.function_space.matrix_norms import matrix_of_numbers
 
 LARGEST = 8
 """Parameters."""
@@ -61,12 +62,12 @@ class _Eigenvector:
     turned: sp.ImmutableDenseMatrix
     factor: sp.ImmutableDenseMatrix
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         value = beta[self.fibres.symbols[0]]
         n = self.turned.rows
-        matrix = matrix_in_context(context, self.turned)
-        eigenvalues, vectors = context.eigsy(matrix)
+        matrix = matrix_of_numbers(self.turned)
+        eigenvalues, vectors = mp.eigsy(matrix)
         k = n - 1 if value > 0 else 0
-        size = context.sqrt(value / eigenvalues[k])
-        point = matrix_in_context(context, self.factor.T) * vectors[:, k] * size
+        size = mp.sqrt(value / eigenvalues[k])
+        point = matrix_of_numbers(self.factor.T) * vectors[:, k] * size
         return {p: point[i] for i, p in enumerate(self.fibres.parameters)}

@@ -36,5 +36,5 @@ def by_points(fibres: Fibres) -> ClosedForm | None:
 class _Point:
     section: Section
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
-        return self.section.point(context, beta)
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+        return self.section.point(beta)

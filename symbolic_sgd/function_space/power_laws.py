@@ -12,9 +12,10 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import in_context
+from symbolic_sgd.function_space.matrix_norms import number_at
 from symbolic_sgd.function_space.of_predictor import TIER, takes_sign
 
 
@@ -32,12 +33,12 @@ class Shares:
 
     Args:
         pieces: (threshold, R̂): R̂ below each threshold, the last one ∞, as functions of a positive symbol.
-        share: (context, β) ↦ the parts.
+        share: (β) ↦ the parts.
         words: of the rule.
     """
 
     pieces: tuple[tuple[Any, Any], ...]
-    share: Callable[[Any, Any], list[Any]]
+    share: Callable[[Any], list[Any]]
     words: str
 
 
@@ -68,7 +69,7 @@ def by_shares(fibres: Fibres, solve: Callable[[Fibres], ClosedForm | None]) -> C
         if shares is None:
             return None
         sides[sign] = shares
-        pieces.extend((value, _between(symbol, sign, bound)) for bound, value in shares.pieces)
+        pieces.extend((value, (sign, bound)) for bound, value in shares.pieces)
     if not sides:
         return None
     expression = _piecewise([(v.xreplace({size: sp.Abs(symbol)}), c) for v, c in pieces], sides, symbol)
@@ -155,10 +156,10 @@ def shared(laws: Sequence[PowerLaw], size: sp.Symbol) -> Shares | None:
     threshold = sp.simplify((c / (p * whole)) ** (1 / (p - 1)))
     beyond = c * (size - threshold) + sp.simplify(whole * threshold**p)
 
-    def share(context: Any, beta: Any) -> list[Any]:
-        most = _number(context, threshold)
-        low = convex.share(context, min(beta, most))
-        high = cheap.share(context, beta - most) if beta > most else [context.mpf(0)] * len(laws)
+    def share(beta: Any) -> list[Any]:
+        most = number_at(threshold)
+        low = convex.share(min(beta, most))
+        high = cheap.share(beta - most) if beta > most else [mp.mpf(0)] * len(laws)
         return [a + b for a, b in zip(low, high, strict=True)]
 
     words = (
@@ -172,8 +173,8 @@ def _free(laws: Sequence[PowerLaw], there: Sequence[int]) -> Shares:
     """Where some parts cost the same whatever they take, also nothing: one of them takes all."""
     flat = [j for j in there if laws[j].power == 0]
 
-    def one(context: Any, beta: Any) -> list[Any]:
-        return [beta if j == flat[0] else context.mpf(0) for j in range(len(laws))]
+    def one(beta: Any) -> list[Any]:
+        return [beta if j == flat[0] else mp.mpf(0) for j in range(len(laws))]
 
     return Shares(
         ((sp.oo, sp.Add(*[laws[j].factor for j in flat])),),
@@ -188,8 +189,8 @@ def _alike(laws: Sequence[PowerLaw], there: Sequence[int], p: Any, size: sp.Symb
     if p <= 1:
         cheapest = min(there, key=lambda j: laws[j].factor)
 
-        def one(context: Any, beta: Any) -> list[Any]:
-            return [beta if j == cheapest else context.mpf(0) for j in range(len(laws))]
+        def one(beta: Any) -> list[Any]:
+            return [beta if j == cheapest else mp.mpf(0) for j in range(len(laws))]
 
         least = factors[0] if len(set(factors)) == 1 else sp.Min(*factors)
         return Shares(
@@ -200,18 +201,14 @@ def _alike(laws: Sequence[PowerLaw], there: Sequence[int], p: Any, size: sp.Symb
     weights = [c ** (-1 / (p - 1)) for c in factors]
     total = sp.simplify(sp.Add(*weights))
 
-    def many(context: Any, beta: Any) -> list[Any]:
-        shares = dict(zip(there, [_number(context, w / total) for w in weights], strict=True))
-        return [beta * shares[j] if j in shares else context.mpf(0) for j in range(len(laws))]
+    def many(beta: Any) -> list[Any]:
+        shares = dict(zip(there, [number_at(w / total) for w in weights], strict=True))
+        return [beta * shares[j] if j in shares else mp.mpf(0) for j in range(len(laws))]
 
     words = (
         f"the parts have one slope (power {p} > 1, strictly convex)" if len(there) > 1 else "one part has the sign of β"
     )
     return Shares(((sp.oo, sp.simplify(total ** (1 - p)) * size**p),), many, words)
-
-
-def _between(symbol: sp.Symbol, sign: int, bound: Any) -> tuple[int, Any]:
-    return sign, bound
 
 
 def _piecewise(pieces: list[tuple[Any, tuple[int, Any]]], sides: Mapping[int, Shares], symbol: sp.Symbol) -> Any:
@@ -226,10 +223,6 @@ def _piecewise(pieces: list[tuple[Any, tuple[int, Any]]], sides: Mapping[int, Sh
     return sp.Piecewise(*rows, (sp.oo, sp.true))
 
 
-def _number(context: Any, value: Any) -> Any:
-    return in_context(context, value, {})
-
-
 @dataclass(frozen=True)
 class _Shared:
     fibres: Fibres
@@ -237,15 +230,15 @@ class _Shared:
     forms: tuple[ClosedForm, ...]
     sides: Mapping[int, Shares]
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         value = beta[self.fibres.symbols[0]]
         sign = 1 if value >= 0 else -1
-        shares = self.sides[sign].share(context, abs(value))
+        shares = self.sides[sign].share(abs(value))
         point: dict[sp.Symbol, Any] = {}
         for part, form, share in zip(self.parts, self.forms, shares, strict=True):
             if share == 0:
-                point.update(dict.fromkeys(part.parameters, context.mpf(0)))
+                point.update(dict.fromkeys(part.parameters, mp.mpf(0)))
             else:
                 assert form.attain is not None
-                point.update(form.attain(context, {part.symbols[0]: sign * share}))
+                point.update(form.attain({part.symbols[0]: sign * share}))
         return point

@@ -7,11 +7,12 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.layers import SignedSquares, factors, signed_squares
-from symbolic_sgd.function_space.matrix_norms import matrix_in_context, square_roots, weighted
+from symbolic_sgd.function_space.matrix_norms import matrix_of_numbers, square_roots, weighted
 from symbolic_sgd.function_space.one_constraint import quadratic_form
 from symbolic_sgd.function_space.statements import (
     BALANCED_CHAIN,
@@ -103,30 +104,30 @@ def _plain(matrix: SymbolicMatrix) -> str:
     return str(matrix.tolist())
 
 
-def _beta(context: Any, fibres: Fibres, values: Mapping[sp.Symbol, Any]) -> Any:
+def _beta(fibres: Fibres, values: Mapping[sp.Symbol, Any]) -> Any:
     assert fibres.shape is not None
     rows, cols = fibres.shape
-    matrix = context.matrix(rows, cols)
+    matrix = mp.matrix(rows, cols)
     for k, b in enumerate(fibres.symbols):
         matrix[k // cols, k % cols] = values[b]
     return matrix
 
 
-def _decomposed(context: Any, matrix: Any, rank: int) -> tuple[Any, list[Any], Any]:
+def _decomposed(matrix: Any, rank: int) -> tuple[Any, list[Any], Any]:
     """P, σ, Q with PΣQᵀ, `rank` columns, zeros where there are no more singular values."""
     turned = matrix.rows < matrix.cols
-    u, s, v = context.svd_r(matrix.T if turned else matrix)
+    u, s, v = mp.svd_r(matrix.T if turned else matrix)
     left, right = (v.T, u) if turned else (u, v.T)
     n = len(s)
 
     def padded(m: Any) -> Any:
-        out = context.matrix(m.rows, rank)
+        out = mp.matrix(m.rows, rank)
         for i in range(m.rows):
             for k in range(min(rank, n)):
                 out[i, k] = m[i, k]
         return out
 
-    return padded(left), [s[k] if k < n else context.mpf(0) for k in range(rank)], padded(right)
+    return padded(left), [s[k] if k < n else mp.mpf(0) for k in range(rank)], padded(right)
 
 
 def _named(factor: SymbolicMatrix, values: Any) -> dict[sp.Symbol, Any]:
@@ -141,11 +142,11 @@ class _Pair:
     c: SymbolicMatrix
     b: SymbolicMatrix
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
-        c_half, c_inverse = square_roots(context, matrix_in_context(context, self.c))
-        b_half, b_inverse = square_roots(context, matrix_in_context(context, self.b))
-        p, s, q = _decomposed(context, c_half * _beta(context, self.fibres, beta) * b_half, self.left.cols)
-        root = context.diag([context.sqrt(a) for a in s])
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+        c_half, c_inverse = square_roots(matrix_of_numbers(self.c))
+        b_half, b_inverse = square_roots(matrix_of_numbers(self.b))
+        p, s, q = _decomposed(c_half * _beta(self.fibres, beta) * b_half, self.left.cols)
+        root = mp.diag([mp.sqrt(a) for a in s])
         u, v = c_inverse * p * root, b_inverse * q * root
         return _named(self.left, u) | _named(self.right, v.T)
 
@@ -211,25 +212,25 @@ class _Chain:
     c: SymbolicMatrix
     b: SymbolicMatrix
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
-        c, b = matrix_in_context(context, self.c), matrix_in_context(context, self.b)
-        c_half, c_inverse = square_roots(context, c)
-        b_half, b_inverse = square_roots(context, b)
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+        c, b = matrix_of_numbers(self.c), matrix_of_numbers(self.b)
+        c_half, c_inverse = square_roots(c)
+        b_half, b_inverse = square_roots(b)
         n = len(self.chain)
         rank = min(factor.cols for factor in self.chain[:-1])
-        p, s, q = _decomposed(context, c_half * _beta(context, self.fibres, beta) * b_half, rank)
-        size = sum(s, context.mpf(0))
-        trace = lambda m: sum((m[i, i] for i in range(m.rows)), context.mpf(0))  # noqa: E731
+        p, s, q = _decomposed(c_half * _beta(self.fibres, beta) * b_half, rank)
+        size = sum(s, mp.mpf(0))
+        trace = lambda m: sum((m[i, i] for i in range(m.rows)), mp.mpf(0))  # noqa: E731
         lengths = [size * trace(b) if k == n - 1 else trace(c) * size if k == 0 else size**2 for k in range(n)]
-        mean = context.mpf(1)
+        mean = mp.mpf(1)
         for a in lengths:
-            mean *= a ** (context.mpf(1) / n)
-        root = context.diag([context.sqrt(a) for a in s])
+            mean *= a ** (mp.mpf(1) / n)
+        root = mp.diag([mp.sqrt(a) for a in s])
         point: dict[sp.Symbol, Any] = {}
         for k, factor in enumerate(self.chain):
-            values = context.matrix(factor.rows, factor.cols)
-            own = c_inverse * p * root if k == 0 else root * q.T * b_inverse if k == n - 1 else context.eye(rank)
-            scale = context.sqrt(lengths[k] / mean)
+            values = mp.matrix(factor.rows, factor.cols)
+            own = c_inverse * p * root if k == 0 else root * q.T * b_inverse if k == n - 1 else mp.eye(rank)
+            scale = mp.sqrt(lengths[k] / mean)
             for i in range(own.rows):
                 for j in range(own.cols):
                     values[i, j] = scale * own[i, j]
@@ -273,17 +274,17 @@ class _Squares:
     squares: SignedSquares
     q: SymbolicMatrix
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
-        half, inverse = square_roots(context, matrix_in_context(context, self.q))
-        values, vectors = context.eigsy(half * _beta(context, self.fibres, beta) * half)
-        tiny = max(abs(v) for v in values) * context.mpf(10) ** (-context.dps // 2)
-        point: dict[sp.Symbol, Any] = {p: context.mpf(0) for row in self.squares.rows for p in row}
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+        half, inverse = square_roots(matrix_of_numbers(self.q))
+        values, vectors = mp.eigsy(half * _beta(self.fibres, beta) * half)
+        tiny = max(abs(v) for v in values) * mp.mpf(10) ** (-mp.dps // 2)
+        point: dict[sp.Symbol, Any] = {p: mp.mpf(0) for row in self.squares.rows for p in row}
         free = list(zip(self.squares.rows, self.squares.signs, strict=True))
         for k, value in enumerate(values):
             if abs(value) <= tiny:
                 continue
             place = next(i for i, (_, sign) in enumerate(free) if sign * value > 0)
             row, _ = free.pop(place)
-            vector = inverse * vectors[:, k] * context.sqrt(abs(value))
+            vector = inverse * vectors[:, k] * mp.sqrt(abs(value))
             point.update({p: vector[i] for i, p in enumerate(row)})
         return point

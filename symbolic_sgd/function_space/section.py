@@ -9,7 +9,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import in_context
+from symbolic_sgd.function_space.matrix_norms import number_at
 
 CHOICES = 400
 """Sets of parameters that are tried."""
@@ -45,10 +45,10 @@ class Section:
             return None
         return values[0].xreplace({stand: b for b, stand in self.stand_ins.items()})
 
-    def point(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+    def point(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         """The point, in numbers."""
         values = {stand: beta[b] for b, stand in self.stand_ins.items()}
-        return {p: in_context(context, e, values) for p, e in self.branches[0].items()}
+        return {p: number_at(e, values) for p, e in self.branches[0].items()}
 
 
 def section_of(fibres: Fibres, torus: SymbolicMatrix) -> Section | None:
@@ -170,10 +170,9 @@ def _next_step(equations: list[tuple[Any, Any]], unknown: list[sp.Symbol]) -> _S
         powers = [n for (n,) in polynomial.monoms() if n > 0]
         if len(powers) == 1:
             slope, constant = polynomial.coeff_monomial(inside[0] ** powers[0]), polynomial.coeff_monomial(1)
-            below = sp.numer(sp.together(slope))
-            return _Step(
-                inside[0], powers[0], sp.cancel((b - constant) / slope), tuple(sorted(below.free_symbols, key=str))
-            )
+            below = sp.factor(sp.numer(sp.together(slope)))
+            divided = (below,) if below.free_symbols else ()
+            return _Step(inside[0], powers[0], sp.cancel((b - constant) / slope), divided)
     for f, b in equations:
         for p in unknown:
             slope = sp.cancel(f / p)

@@ -9,11 +9,12 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.identities import zero_functions
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.induced import InducedRegularizer, induced
-from symbolic_sgd.function_space.matrix_norms import in_context, mpmath_context, singular_values
+from symbolic_sgd.function_space.matrix_norms import number_at, singular_values
 from symbolic_sgd.function_space.natural import Natural, levels_of, natural_regularizer, trained_parameters
 from symbolic_sgd.function_space.of_predictor import as_function_of_predictor
 from symbolic_sgd.function_space.scaling import never_negative
@@ -232,12 +233,10 @@ def _is_function(level: Any, fibres: Fibres) -> bool:
 
 def _rank(rows: Sequence[Any], at: Mapping[Any, Any], parameters: Sequence[sp.Symbol]) -> int:
     """The rank of ∂(rows) at a point, by singular values to 50 digits."""
-    context = mpmath_context(50)
-    slopes = context.matrix(
-        [[in_context(context, sp.diff(e, p).xreplace(dict(at)), {}) for p in parameters] for e in rows]
-    )
-    values = singular_values(context, slopes)
-    return sum(v > values[0] * context.mpf(10) ** -30 for v in values)
+    with mp.workdps(50):
+        slopes = mp.matrix([[number_at(sp.diff(e, p).xreplace(dict(at))) for p in parameters] for e in rows])
+        values = singular_values(slopes)
+        return sum(v > values[0] * mp.mpf(10) ** -30 for v in values)
 
 
 def _is_affine(level: Any, fibres: Fibres) -> bool:

@@ -15,9 +15,10 @@ import numpy as np
 import sympy as sp
 from scipy.optimize import linprog
 
+from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NotAttainedHere
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import in_context
+from symbolic_sgd.function_space.matrix_norms import number_at
 from symbolic_sgd.function_space.scaling import NotHomogeneous, homogeneous_parts, never_negative, scalings
 from symbolic_sgd.function_space.section import Section, section_of
 
@@ -228,43 +229,36 @@ class Balanced:
     section: Section
     vanishing: tuple[sp.Symbol, ...] = ()
 
-    def __call__(self, context: Any, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
-        start = self.section.point(context, beta)
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+        start = self.section.point(beta)
         parameters = self.orbit.fibres.parameters
-        values = {j: in_context(context, self.orbit.terms[j], start) for j in self.orbit.supported}
+        values = {j: number_at(self.orbit.terms[j], start) for j in self.orbit.supported}
         if any(v == 0 for v in values.values()):
             raise NotAttainedHere
         rows, right = [], []
         for group in self.orbit.circuits or ():
-            mean = context.mpf(1)
+            mean = mp.mpf(1)
             for j, d in group.items():
-                mean *= (values[j] / _number(context, d)) ** _number(context, d)
+                mean *= (values[j] / number_at(d)) ** number_at(d)
             for j, d in group.items():
-                rows.append([_number(context, e) for e in self.orbit.exponents[j]])
-                right.append(context.log(_number(context, d) * mean / values[j]))
-        t = least_squares(context, rows, right) if rows else [context.mpf(0)] * self.orbit.torus.rows
+                rows.append([number_at(e) for e in self.orbit.exponents[j]])
+                right.append(mp.log(number_at(d) * mean / values[j]))
+        t = least_squares(rows, right) if rows else [mp.mpf(0)] * self.orbit.torus.rows
         moved = {}
         for i, p in enumerate(parameters):
-            moved[p] = start[p] * context.exp(
-                sum(_number(context, w) * a for w, a in zip(self.orbit.column(i), t, strict=True))
-            )
-        return moved | dict.fromkeys(self.vanishing, context.mpf(0))
+            moved[p] = start[p] * mp.exp(sum(number_at(w) * a for w, a in zip(self.orbit.column(i), t, strict=True)))
+        return moved | dict.fromkeys(self.vanishing, mp.mpf(0))
 
 
-def _number(context: Any, value: Any) -> Any:
-    return context.mpf(value.p) / value.q
-
-
-def least_squares(context: Any, rows: list[list[Any]], right: list[Any]) -> list[Any]:
+def least_squares(rows: list[list[Any]], right: list[Any]) -> list[Any]:
     """A solution of a consistent linear system of any rank, by its pseudo-inverse."""
     n = len(rows[0])
-    matrix = context.matrix(rows)
-    u, s, v = context.svd_r(matrix if matrix.rows >= n else matrix.T)
+    matrix = mp.matrix(rows)
+    u, s, v = mp.svd_r(matrix if matrix.rows >= n else matrix.T)
     if matrix.rows < n:
         u, v = v.T, u.T
-    tiny = max(s) * context.mpf(10) ** (-context.dps // 2)
+    tiny = max(s) * mp.mpf(10) ** (-mp.dps // 2)
     moved = [
-        sum(u[i, k] * right[i] for i in range(matrix.rows)) / s[k] if s[k] > tiny else context.mpf(0)
-        for k in range(len(s))
+        sum(u[i, k] * right[i] for i in range(matrix.rows)) / s[k] if s[k] > tiny else mp.mpf(0) for k in range(len(s))
     ]
     return [sum(v[k, j] * moved[k] for k in range(len(s))) for j in range(n)]

@@ -42,10 +42,11 @@ def test_each_answer_or_its_reason():
 
 def test_many_points_are_counted():
     """Of more than eight fixed points the rest are a number."""
-    x = sp.symbols("a b c d")
+    x = sp.symbols("a b c d e")
     wants = sde_of(None, sp.Mul(*x) - 1, x).what_the_noise_wants([sp.Mul(*x)])
+    assert not isinstance(wants.attractors, ValueError) and len(wants.attractors) == 16
     listed = [line for line in wants.lines() if line.startswith("  ")]
-    assert len(listed) <= MOST_POINTS + 1
+    assert len(listed) == MOST_POINTS + 1 and listed[-1] == "  and 8 more"
 
 
 def test_documents():

@@ -17,6 +17,7 @@ from symbolic_sgd import (
     derive_limiting_sde,
     induced_regularizer,
 )
+from symbolic_sgd.function_space.natural import _agrees
 
 DATA = ((1, 2, 1), (1, -1, 2))
 
@@ -312,23 +313,26 @@ def test_negative_terms_are_not_taken_for_positive_ones() -> None:
 
 
 def test_one_sided_parts() -> None:
-    """u² takes no negative share, whatever R is as a function of it; u > 0 takes none as a linear part."""
+    """u² takes no negative share, whatever R is as a function of it; w ↦ u + vw has a part whose R is constant, but not where u > 0."""
     both = induced_regularizer([U**2 + V**2], U**4 + V**4, (U, V), symbols=(B,))
     assert both.value([-1]) == sp.oo and float(both.value([2])) == 2
-    mixed = induced_regularizer([U**2 + V * W], U**4 + V**2 + W**2, (U, V, W), symbols=(B,))
+    mixed = induced_regularizer([U**2 + V * W], 9 * U**2 + V**2 + W**2, (U, V, W), symbols=(B,))
     for beta in (-2.0, 0.5, 3.0):
-        numeric = mixed.numeric([beta], starts=24).value
-        assert mixed.expression is None or float(mixed.value([beta])) == pytest.approx(numeric, rel=1e-9)
-    kept = induced_regularizer([U + V * W], 1 + V**2 + W**2, (U, V, W), symbols=(B,), domain=[U > 0])
-    assert kept.expression is None or float(kept.value([-1])) == pytest.approx(
-        kept.numeric([-1], starts=24).value, rel=1e-6
+        assert float(mixed.value([beta])) == pytest.approx(2 * abs(beta), rel=1e-12)
+        assert mixed.numeric([beta], starts=24).value == pytest.approx(2 * abs(beta), rel=1e-9)
+    x = sp.Symbol("x")
+    flat = derive_limiting_sde(fitted([x + V * W], (x, V, W))).induced_regularizer([x + V * W])
+    assert flat.expression == sp.Rational(1, 4)
+    kept = induced_regularizer(
+        [U * x + V * W], U**2 + x**2 + V**2 + W**2, (U, V, W, x), symbols=(B,), domain=[U > 0, x > 0]
     )
+    assert float(kept.value([-1])) == 2 == pytest.approx(kept.numeric([-1], starts=24).value, rel=1e-5)
 
 
 def test_quotients_have_no_limit_at_zero() -> None:
     """u/v: R = u² + v² falls to 0 along the fibre, and attains it nowhere, since F has no value there."""
     found = induced_regularizer([U / V], U**2 + V**2, (U, V), symbols=(B,))
-    assert found.expression in (None, 0) and found.attainment.kind == "infinity"
+    assert found.expression == 0 and found.attainment.kind == "infinity"
     other = induced_regularizer([U / V], U**2 / V**2 + U**2, (U, V), symbols=(B,))
     assert other.attainment.kind == "infinity"
     free = induced_regularizer([U * V], W**2, (U, V, W), symbols=(B,))
@@ -339,6 +343,20 @@ def test_predictors_with_relations() -> None:
     """Entries that depend on each other: the formula is for β that some x predicts."""
     found = induced_regularizer([U * V, 2 * U * V], U**2 + V**2, (U, V))
     assert float(found.value([3, 6])) == 6 and any("not empty" in s for s in found.evidence.statements)
+
+
+def test_what_was_divided_by_is_named() -> None:
+    """(u − v)w is solved for w where b1 ≠ b2, and for no fewer β."""
+    found = induced_regularizer([U, V, (U - V) * W], U**2 + W**2, (U, V, W))
+    assert any("b1 - b2 ≠ 0" in s and "b1 ≠ 0" not in s for s in found.evidence.statements)
+    assert float(found.value([3, 1, 4])) == 13
+
+
+def test_a_misread_composition_is_seen() -> None:
+    """Weights that are twice as large are not those of ∇²L."""
+    derivation = derive_limiting_sde(fitted([U * V * W], (U, V, W))).derivation
+    levels = derivation.problem.residuals
+    assert _agrees(derivation, levels, [sp.S.One]) and not _agrees(derivation, levels, [sp.Integer(2)])
 
 
 # --- refusals -------------------------------------------------------------------------------------
