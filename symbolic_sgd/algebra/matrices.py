@@ -203,10 +203,24 @@ class PositiveDefinite:
         """A⁻¹ right."""
         return Matrix.of(self._solve_column(column) for column in right.T.rows).T
 
-    def _solve_column(self, column: Sequence[Node]) -> list[Node]:
+    def inverse_form(self, column: Sequence[Node]) -> Node:
+        """vᵀA⁻¹v = Σ y²/p with Ly = v."""
+        y = self._forward(column)
+        return y[0].graph.total(a * a / p for a, p in zip(y, self.pivots, strict=True))
+
+    def inverse_diagonal(self) -> list[Node]:
+        """The diagonal of A⁻¹."""
+        unit = Matrix.identity(self.pivots[0].graph, len(self.pivots))
+        return [self.inverse_form(row) for row in unit.rows]
+
+    def _forward(self, column: Sequence[Node]) -> list[Node]:
         y: list[Node] = []
         for i, b in enumerate(column):
             y.append(b - dot(self.lower[i], y) if i else b)
+        return y
+
+    def _solve_column(self, column: Sequence[Node]) -> list[Node]:
+        y = self._forward(column)
         x = [entry / pivot for entry, pivot in zip(y, self.pivots, strict=True)]
         for i in reversed(range(len(x))):
             below = range(i + 1, len(x))

@@ -234,6 +234,23 @@ def _frozen(outputs: Sequence[tuple[str, tuple[int, int], Sequence[Node]]]) -> P
     )
 
 
+def merged(*programs: Program) -> Program:
+    """One program with the outputs of several, operation by operation; what they have in common is computed once."""
+    instructions: dict[Instruction, int] = {}
+    outputs: list[Output] = []
+    for program in programs:
+        places: list[int] = []
+        for i in program.instructions:
+            args = tuple(places[a] for a in i.args)
+            key = Instruction(i.op, tuple(sorted(args)) if i.op in COMMUTATIVE else args, i.value)
+            places.append(instructions.setdefault(key, len(instructions)))
+        outputs += [Output(o.name, o.shape, tuple(places[r] for r in o.registers)) for o in program.outputs]
+    return Program(tuple(instructions), tuple(outputs))
+
+
+COMMUTATIVE = frozenset({"add", "mul"})
+
+
 # --- the rows that formulas and libraries lack ------------------------------------------------
 
 

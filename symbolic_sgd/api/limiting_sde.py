@@ -305,13 +305,7 @@ class LimitingSDE(Printable):
         return self._form(name).matrix
 
     def _form(self, name: str) -> Written:
-        if name not in self._forms:
-            self._forms[name] = written(self.derivation, name)
-        return self._forms[name]
-
-    @cached_property
-    def _forms(self) -> dict[str, Written]:
-        return {}
+        return written(self.derivation, name)
 
     def _matrix(self, name: str) -> SymbolicMatrix | None:
         try:
@@ -823,6 +817,7 @@ class LimitingSDE(Printable):
         if self._regularizers:  # only what has been asked for: the search takes seconds
             lines.append(f"Regularizer: {self._regularizers[0]}.")
         lines.extend(charge.sentence for found in self._charges for charge in found)
+        lines.extend(map(str, numeric.running_form.running_forms(self.derivation)))
         return "\n".join(lines)
 
     @property

@@ -26,6 +26,7 @@ from symbolic_sgd.algebra.graph import Graph, Node, reachable
 from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite, dot
 from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.shared_sums import with_shared_sums
 from symbolic_sgd.numeric.guard import (
     INDEPENDENT,
     KINK,
@@ -73,7 +74,7 @@ def doubt_program(derivation: Derivation) -> Program | None:
         *(_ratio(graph.constant(_exact(2 * KINK)), kink) for kink in guard["kinks"].entries),
         *(() if derivation.stable is None else _stable_doubts(guard["stability"])),
     ]
-    return Program.of({"doubt": Matrix.column([graph.total(terms)])})
+    return with_shared_sums(Program.of({"doubt": Matrix.column([graph.total(terms)])}))
 
 
 def _by_hessian(derivation: Derivation, guard: Mapping[str, Matrix], extent: Node) -> list[Node] | None:
@@ -114,28 +115,37 @@ def _by_levels(
         return None
     gram_matrix = _gram(slopes.T)
     gram = PositiveDefinite.factor(gram_matrix)
-    rank = range(len(levels.entries))
-    inverse = gram.solve(Matrix.identity(graph, len(rank)))
-    tau, trace = curvature.solve(inverse).trace, (known @ gram_matrix).trace
-    bends = [jacobian(row, parameters) for row in slopes.rows]
-    n = range(len(parameters))
-    beside = [
-        (1 if i == j else 2) * _square_node(graph.total(pushes[k, 0] * bends[k][i][j] for k in rank))
-        for i in n
-        for j in n
-        if i <= j
-    ]
-    error = graph.total(beside)
-    weakest = graph.total(gram_matrix[i, i] * inverse[i, i] for i in rank)
+    bends = [bend for row in slopes.rows for entry in jacobian(row, parameters) for bend in entry]
+    error = _squares(graph, pushes.entries) * _squares(graph, bends)  # |E|² by Cauchy and Schwarz
+    diagonal = gram.inverse_diagonal()
+    tau, trace = _steepness(known, curvature, gram, diagonal), (known @ gram_matrix).trace
     return [
         *_rounded(curvature, known, PIVOT),
-        *_rounded(gram, gram_matrix, SQUARED),
+        *_apart(gram, gram_matrix, SQUARED),
         _ratio(tau * trace, graph.constant(_most_conditioned(derivation))),
         error * 2 * tau * tau / _square(ROUNDING),
-        (trace * trace + error) * 2 / FINITE**2,
-        dot(levels.entries, gram.solve(levels).entries) / (extent * _square(SETTLED)),
-        _ratio(weakest, graph.constant(_exact(0.01 / INDEPENDENT**2))),
+        _ratio(trace, graph.constant(FINITE)),
+        gram.inverse_form(levels.entries) / (extent * _square(SETTLED)),
+        *_independent(known, gram_matrix, diagonal),
     ]
+
+
+def _steepness(known: Matrix, curvature: PositiveDefinite, gram: PositiveDefinite, diagonal: Sequence[Node]) -> Node:
+    """τ = tr G⁻¹K⁻¹."""
+    rank = range(len(diagonal))
+    if all(known[i, j].is_zero for i in rank for j in rank if i != j):
+        return known[0, 0].graph.total(d / known[i, i] for i, d in enumerate(diagonal))
+    return curvature.solve(gram.solve(Matrix.identity(known[0, 0].graph, len(diagonal)))).trace
+
+
+def _independent(known: Matrix, gram_matrix: Matrix, diagonal: Sequence[Node]) -> list[Node]:
+    """Whether the columns f_i are independent; Σ_i |f_i|² (G⁻¹)_ii ≤ tr G tr G⁻¹ ≤ cond(K) τ tr KG, which is tested as it is, may say so."""
+    graph, allowed = diagonal[0].graph, _exact(0.01 / INDEPENDENT**2)
+    if all(a.op == "constant" for a in known.entries):
+        values = np.array([float(a.value) for a in known.entries]).reshape(known.shape)
+        if np.linalg.cond(values) * CONDITIONED < allowed:
+            return []
+    return [_ratio(graph.total(gram_matrix[i, i] * d for i, d in enumerate(diagonal)), graph.constant(allowed))]
 
 
 class _Normal:
@@ -166,7 +176,7 @@ class _Normal:
         tau = inverse.trace
         return [
             *_rounded(self.block, self.pivot_block, PIVOT),
-            *_rounded(self.gram, self.gram_matrix, SQUARED),
+            *_apart(self.gram, self.gram_matrix, SQUARED),
             _ratio(tau * self.hessian.trace, graph.constant(conditioned)),
             _squares(graph, self.schur) * 2 * tau * tau / _square(ROUNDING),
             _squares(graph, self.hessian.entries) / FINITE**2,
@@ -225,8 +235,13 @@ def _negative(pivot: Node) -> Node:
 
 def _rounded(factor: PositiveDefinite, matrix: Matrix, share: Fraction) -> list[Node]:
     """Whether every pivot is positive, and too large to be rounding."""
+    return [*map(_negative, factor.pivots), *_apart(factor, matrix, share)]
+
+
+def _apart(factor: PositiveDefinite, matrix: Matrix, share: Fraction) -> list[Node]:
+    """Whether every pivot is too large to be rounding; the pivots of a Gram matrix are negative by rounding alone."""
     size = matrix.trace * share
-    return [doubt for p in factor.pivots for doubt in (_negative(p), _ratio(size, p))]
+    return [_ratio(size, p) for p in factor.pivots]
 
 
 def _ratio(a: Node, b: Node) -> Node:

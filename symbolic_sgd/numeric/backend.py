@@ -34,6 +34,12 @@ class Part:
         return output
 
     @property
+    def is_as_derived(self) -> bool:
+        """Whether the program is that of the derivation (others are evaluated in its stead, too)."""
+        derived, name = self.derivation.program, self.output.name
+        return name in derived.names and self.program == derived.select(name)
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of one value: (D,) for a vector; the noise keeps its second axis even if it has one column."""
         rows, columns = self.output.shape

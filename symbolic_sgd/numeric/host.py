@@ -3,11 +3,14 @@
 from abc import abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from math import isfinite
 from typing import Any, Protocol
 
 import numpy as np
 
+from symbolic_sgd.algebra.program import merged
+from symbolic_sgd.algebra.shared_sums import with_inverses
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.acceptance import doubt_program
 from symbolic_sgd.numeric.backend import Backend, Evaluation, Part
@@ -16,12 +19,13 @@ from symbolic_sgd.numeric.guard import check_finite, check_points
 from symbolic_sgd.numeric.lowering import Lowered, lower
 from symbolic_sgd.numeric.matrix_arrays import HostArrays
 from symbolic_sgd.numeric.matrix_function import HostMatrixFunction
-from symbolic_sgd.numeric.points import as_points, constant_columns
+from symbolic_sgd.numeric.points import constant_columns, refuse_infinite, shaped
+from symbolic_sgd.numeric.running_form import running_form
 from symbolic_sgd.numeric.structured import Structured
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
 from symbolic_sgd.theorem.terms import THEOREM
 
-BLOCK = 8192
+BLOCK = 16384
 """Points at most that are evaluated at a time, so that memory does not grow with the batch beyond the result itself."""
 
 LONGEST = 150_000
@@ -35,8 +39,13 @@ Overparametrised linear models with dense noise, NumPy, points a second by progr
 class Kernel(Protocol):
     """A lowered program, ready to run."""
 
-    def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> None:
-        """Evaluate at B points (C-contiguous rows) into one B×width array an output."""
+    def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> float:
+        """Evaluate at B points (C-contiguous rows) into one B×width array an output.
+
+        Returns:
+            The sum of the points and of the first output: finite only where all of them are.
+        """
+        ...
 
     def point(self, point: np.ndarray) -> Sequence[float] | None:
         """All results at one point; None where the kernel leaves that to `rows`."""
@@ -48,6 +57,11 @@ class HostBackend(Backend):
     @abstractmethod
     def kernel(self, lowered: Lowered) -> Kernel:
         """A lowered program, ready to run."""
+
+    @property
+    def fuses(self) -> bool:
+        """Whether a product that has one reader is rounded with that: a test beside a formula must not be another, then."""
+        return False
 
     @property
     def block(self) -> int:
@@ -63,11 +77,22 @@ class HostBackend(Backend):
         )
         if best and part.output.name in THEOREM:
             structured = Structured(part.derivation, part.output.name, self.function)
-            return HostFunction(part, structured, examined=False, block=self.block)
+            return HostFunction(part, structured, self.block, lambda: structured)
+        form = running_form(part.derivation, part.output.name) if part.is_as_derived else None
         doubt = doubt_program(part.derivation) if part.check else None
-        programs = [part.program] if doubt is None else [part.program, doubt]
-        kernel = self.kernel(lower(programs, part.derivation.problem.symbols))
-        return HostFunction(part, kernel, examined=doubt is not None, block=self.block)
+        programs = [
+            part.program if form is None else with_inverses(form.bounded.program),
+            *([] if doubt is None else [with_inverses(doubt)]),
+        ]
+        symbols = part.derivation.problem.symbols
+        return HostFunction(
+            part,
+            self.kernel(lower(programs if self.fuses else [merged(*programs)], symbols)),
+            self.block,
+            cache(lambda: self.kernel(lower([part.program], symbols))),
+            bounded=form is not None and form.bounded.is_tested,
+            examined=doubt is not None,
+        )
 
     def compile_matrices(self, stages: MatrixStages, name: str, check: bool) -> Evaluation:
         return HostMatrixFunction(stages, name, check, HostArrays(self.stage))
@@ -98,15 +123,20 @@ class HostFunction:
 
     Args:
         part: which term, and whether points are examined.
-        kernel: computes it and, where `examined`, the doubt about each point, which is at most 1 where there is none.
-        examined: whether the kernel computes the doubt; otherwise `check_points` looks at every point.
+        kernel: computes it and, a number each where there are such, what it loses by cancellation and the doubt about the point;
+            both are at most 1 where nothing speaks against them.
         block: points at a time.
+        derived: makes the kernel of the program as derived, for points where `kernel` loses digits.
+        bounded: whether the kernel computes what it loses.
+        examined: whether the kernel computes the doubt; otherwise `check_points` looks at every point.
     """
 
     part: Part
     kernel: Kernel
-    examined: bool
     block: int
+    derived: Callable[[], Kernel]
+    bounded: bool = False
+    examined: bool = False
 
     def __call__(self, x: Any, constants: Mapping[str, Any]) -> np.ndarray:
         problem = self.part.derivation.problem
@@ -114,18 +144,18 @@ class HostFunction:
             result = None if problem.constants or not isfinite(sum(x.tolist())) else self._point(x)
             if result is not None:
                 return result
-        points = as_points(x, problem.dimension)
+        points = shaped(x, problem.dimension)
         given = constant_columns(problem.constants, constants, points.shape[:-1])
         flat = points.reshape(-1, problem.dimension)
         result = np.empty((len(flat), len(self.part.output.registers)))
         if len(flat) == 1 and not given:
-            value = self._point(flat[0])
+            value = self._point(flat[0]) if isfinite(sum(flat[0].tolist())) else None
             if value is not None:
                 return value.reshape(*points.shape[:-1], *self.part.shape)
         for start in range(0, len(flat), self.block):
             pieces = [column[start : start + self.block] for column in (flat, *given)]
             block = np.concatenate(pieces, axis=1) if given else np.ascontiguousarray(pieces[0])
-            self._fill(block, result[start : start + self.block])
+            self._fill(points, block, result[start : start + self.block])
         return result.reshape(*points.shape[:-1], *self.part.shape)
 
     def _point(self, x: np.ndarray) -> np.ndarray | None:
@@ -133,25 +163,28 @@ class HostFunction:
         if self.part.check and not self.examined:
             return None
         values = self.kernel.point(x)
-        if values is None or not all(map(isfinite, values)):
+        tests = self.bounded + self.examined
+        if values is None or not all(map(isfinite, values)) or not all(a <= 1 for a in values[len(values) - tests :]):
             return None
-        if self.part.check:
-            if not values[-1] <= 1:
-                return None
-            values = values[:-1]
-        return np.array(values).reshape(self.part.shape)
+        return np.array(values[: len(values) - tests]).reshape(self.part.shape)
 
-    def _fill(self, block: np.ndarray, result: np.ndarray) -> None:
-        """Evaluate at a block of points; only those that the kernel doubts are examined in full."""
-        doubt = np.empty((len(block), 1))
-        self.kernel.rows(block, [result, doubt] if self.examined else [result])
-        if not self.part.check:
-            return
-        doubtful = ~(doubt[:, 0] <= 1) if self.examined else np.ones(len(block), dtype=bool)
-        with np.errstate(all="ignore"):
-            total = result.sum()
-        if not doubtful.any() and isfinite(total):
-            return
+    def _fill(self, points: np.ndarray, block: np.ndarray, result: np.ndarray) -> None:
+        """Evaluate at a block of the points; only those that the kernel doubts are examined in full."""
+        tests = [np.empty((len(block), 1)) for _ in range(self.bounded + self.examined)]
+        finite = isfinite(self.kernel.rows(block, [result, *tests]))
+        if not finite:
+            refuse_infinite(points)
+        doubtful = _fails(tests.pop()) if self.examined else np.full(len(block), self.part.check)
+        if self.bounded and (not finite or _fails(tests[0]).any()):
+            lost = np.flatnonzero(_fails(tests[0]) | ~np.isfinite(result).all(axis=1))
+            again = np.empty((len(lost), result.shape[1]))
+            self.derived().rows(block[lost], [again])
+            result[lost] = again
+            finite = bool(np.isfinite(result).all())
+        if self.part.check and (doubtful.any() or not finite):
+            self._examine(block, result, doubtful)
+
+    def _examine(self, block: np.ndarray, result: np.ndarray, doubtful: np.ndarray) -> None:
         for start in range(0, len(block), BLOCK):
             here = slice(start, start + BLOCK)
             examined = start + np.flatnonzero(doubtful[here])
@@ -159,3 +192,8 @@ class HostFunction:
             if feet:  # where curvatures are far apart, a value in float64 has not the digits that are promised
                 result[examined[list(feet)]] = values_at(self.part.program, list(feet.values()))
             check_finite(result[here], self.part.output.name, block[here])
+
+
+def _fails(test: np.ndarray) -> np.ndarray:
+    """Where a test is not at most 1; NaN is not."""
+    return ~(test[:, 0] <= 1)

@@ -11,7 +11,25 @@ from symbolic_sgd.errors import BadInput, BadPoint, SymbolicSGDError
 
 
 def as_points(x: Any, dimension: int) -> np.ndarray:
-    """x as float64 of shape (..., D), or `BadPoint`."""
+    """x as finite float64 of shape (..., D), or `BadPoint`."""
+    points = shaped(x, dimension)
+    with np.errstate(all="ignore"):
+        total = points.sum()  # as fast as memory is read, and without an array of bits
+    if not isfinite(total):
+        refuse_infinite(points)
+    return points
+
+
+def refuse_infinite(points: np.ndarray) -> None:
+    """`BadPoint` where an entry is infinite or NaN."""
+    finite = np.isfinite(points)
+    if not finite.all():
+        bad = tuple(int(i) for i in np.argwhere(~finite)[0])
+        raise BadPoint(f"x is not finite: entry {bad} is {points[bad]}")
+
+
+def shaped(x: Any, dimension: int) -> np.ndarray:
+    """x as float64 of shape (..., D), or `BadPoint`; its entries may be infinite, or NaN."""
     if isinstance(x, np.ma.MaskedArray) and x.mask.any():
         raise BadPoint("x has masked entries: fill or drop them first")
     try:
@@ -26,11 +44,6 @@ def as_points(x: Any, dimension: int) -> np.ndarray:
         raise BadPoint(
             f"x has shape {array.shape}; its last dimension has to be {dimension}, one entry a parameter, as in (..., {dimension})"
         )
-    with np.errstate(all="ignore"):
-        total = array.sum(dtype=float)  # as fast as memory is read, and without an array of bits
-    if not isfinite(total) and not np.isfinite(array).all():
-        bad = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-        raise BadPoint(f"x is not finite: entry {bad} is {array[bad]}")
     return array.astype(float, copy=False)
 
 

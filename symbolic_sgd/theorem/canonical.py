@@ -10,10 +10,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from weakref import WeakKeyDictionary
 
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
@@ -66,6 +68,16 @@ def written(derivation: Derivation, name: str) -> Written:
     Raises:
         ExpressionTooLarge: neither a rational form nor the program, written out, is within its budget.
     """
+    known = _WRITTEN.setdefault(derivation, {})
+    if name not in known:
+        known[name] = _written(derivation, name)
+    return known[name]
+
+
+_WRITTEN: WeakKeyDictionary[Derivation, dict[str, Written]] = WeakKeyDictionary()
+
+
+def _written(derivation: Derivation, name: str) -> Written:
     if derivation.in_matrices is not None:
         return _by_matrices(derivation.in_matrices, name)
     part = derivation.program.select(name)
@@ -121,6 +133,24 @@ def shortest_program(derivation: Derivation, name: str) -> Program:
     part = derivation.program.select(name)
     shorter = [p for _, p in composed_programs(derivation, name) if p.operations < part.operations]
     return min((p for p in shorter if _same(derivation, part, p, name)), key=lambda p: p.operations, default=part)
+
+
+def agreeing_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:
+    """A term by the formulas for composed losses and as it is written, each the program of that one output, and in words.
+
+    Each agrees with the program as derived at the derivation's points of Γ to 40 digits.
+    """
+    part = derivation.program.select(name)
+    for road, program in composed_programs(derivation, name):
+        if _same(derivation, part, program, name):
+            yield road, program.select(name)
+    with suppress(ExpressionTooLarge):
+        form = written(derivation, name)
+        graph = Graph()
+        yield (
+            form.road,
+            Program.of({name: Matrix.of([from_sympy(e, graph) for e in row] for row in form.matrix.tolist())}),
+        )
 
 
 def hessian_on_manifold(derivation: Derivation) -> SymbolicMatrix | None:

@@ -7,6 +7,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd import IsotropicNoise, LimitingSDE, Problem, derive_limiting_sde
+from symbolic_sgd.algebra.program import evaluate
 
 u, v, w = sp.symbols("u v w")
 TIME = 0.25
@@ -42,8 +43,10 @@ SDES: dict[str, Callable[[], LimitingSDE]] = {"hyperbola": hyperbola, "quadric":
 
 
 def euler(sde, start, increments, h):
-    """Euler and Maruyama's scheme in NumPy, in ambient coordinates, without projection."""
-    f, y = sde.lambdify(check=False), np.array(start)
+    """Euler and Maruyama's scheme in NumPy, in ambient coordinates, without projection: by the program as derived, since it leaves Γ,
+    where the formulas for Γ differ."""
+    y, part = np.array(start), sde.program.select("drift", "tangent_noise")
     for dw in increments:
-        y = y + h * f.drift(y) + f.diffusion(y) @ dw
+        terms = {name: rows[0] for name, rows in evaluate(part, sde.problem.symbols, y[None]).items()}
+        y = y + h * terms["drift"] + terms["tangent_noise"].reshape(len(y), -1) @ dw
     return y

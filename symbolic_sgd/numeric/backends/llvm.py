@@ -50,6 +50,10 @@ class LLVM(LoopBackend):
             raise BadInput(f"threads is {self.threads!r}; give an integer ≥ 1")
 
     @property
+    def fuses(self) -> bool:
+        return True
+
+    @property
     def block(self) -> int:
         return SHARE * self.threads
 
@@ -121,9 +125,16 @@ _named: set[str] = set()
 
 
 class Compiled:
-    """A function in machine code; it lives as long as this object."""
+    """A function in machine code; it lives as long as this object.
 
-    def __init__(self, source: str, name: str, arguments: int):
+    Args:
+        source: LLVM's code.
+        name: of the function.
+        arguments: its pointers, after the first argument, a number.
+        result: what it returns, as ctypes names it.
+    """
+
+    def __init__(self, source: str, name: str, arguments: int, result: Any = None):
         _name_functions()
         module = llvm.parse_assembly(source)
         module.verify()
@@ -132,7 +143,7 @@ class Compiled:
         )
         self._engine = llvm.create_mcjit_compiler(module, target)
         self._engine.finalize_object()
-        prototype = ctypes.CFUNCTYPE(None, ctypes.c_int64, *[ctypes.c_void_p] * arguments)
+        prototype = ctypes.CFUNCTYPE(result, ctypes.c_int64, *[ctypes.c_void_p] * arguments)
         self.call = prototype(self._engine.get_function_address(name))
 
 
@@ -156,7 +167,9 @@ def compiled(lowered: Lowered) -> Compiled:
     machine = host()
     return _kept(
         lowered.source_hash,
-        lambda: Compiled(kernel_source(lowered, machine.width, machine.fused), "rows", 1 + len(lowered.widths)),
+        lambda: Compiled(
+            kernel_source(lowered, machine.width, machine.fused), "rows", 1 + len(lowered.widths), ctypes.c_double
+        ),
     )
 
 
@@ -181,27 +194,27 @@ class MachineCode:
         self.threads = threads
         self._local = threading.local()
 
-    def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> None:
+    def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> float:
         threads = max(1, min(self.threads, len(points) * self.lowered.operations // WORTH))
         share = max(1, -(-len(points) // (threads * self.width))) * self.width
         own, *others = (slice(k, k + share) for k in range(0, max(1, len(points)), share))
         jobs = [_pool(self.threads).submit(self._rows, points[cut], [r[cut] for r in results]) for cut in others]
-        self._rows(points[own], [r[own] for r in results])
-        for job in jobs:
-            job.result()
+        total = self._rows(points[own], [r[own] for r in results])
+        return sum((job.result() for job in jobs), start=total)
 
-    def _rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> None:
-        whole = len(points) // self.width
+    def _rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> float:
+        whole, total = len(points) // self.width, 0.0
         if whole:
-            self.code.call(whole, points.ctypes.data, *(r.ctypes.data for r in results))
+            total = self.code.call(whole, points.ctypes.data, *(r.ctypes.data for r in results))
         rest = len(points) - whole * self.width
         if rest:
             padded = np.repeat(points[-1:], self.width, axis=0)
             padded[:rest] = points[-rest:]
             scratch = [np.empty((self.width, r.shape[1])) for r in results]
-            self.code.call(1, padded.ctypes.data, *(s.ctypes.data for s in scratch))
+            total += self.code.call(1, padded.ctypes.data, *(s.ctypes.data for s in scratch))
             for r, s in zip(results, scratch, strict=True):
                 r[-rest:] = s[:rest]
+        return total
 
     def point(self, point: np.ndarray) -> Sequence[float]:
         local = self._local

@@ -7,15 +7,20 @@ from symbolic_sgd.numeric.lowering import STORE, Lowered
 
 
 def kernel_source(lowered: Lowered, width: int, fused: bool) -> str:
-    """`void rows(int64 vectors, const double *x, double *y0, …)` on vectors·W points, one row each."""
+    """`double rows(int64 vectors, const double *x, double *y0, …)` on vectors·W points, one row each; the sum of all that x and y0 hold."""
     code = VectorCode(width, fused)
-    results = _Results(code, lowered.widths)
-    run_steps(code, lowered, code.load_columns("%x", lowered.inputs), results.add)
-    return loop_source(code, lowered.inputs, lowered.widths)
+    results, columns = _Results(code, lowered.widths), code.load_columns("%x", lowered.inputs)
+    run_steps(code, lowered, columns, results.add)
+    total = "%total"
+    for value in (*columns, *(value for (k, _), value in sorted(results.values.items()) if not k)):
+        total = code.operation("add", total, value)
+    return loop_source(code, lowered.inputs, lowered.widths, total)
 
 
-def loop_source(code: VectorCode, inputs: int, widths: Sequence[int]) -> str:
-    """The function around a body that reads at %x and writes at %y0, …"""
+def loop_source(code: VectorCode, inputs: int, widths: Sequence[int], total: str) -> str:
+    """The function around a body that reads at %x, writes at %y0, …, and adds to %total."""
+    reduction = f"@llvm.vector.reduce.fadd.v{code.width}f64"
+    code.declarations.add(f"declare double {reduction}(double, {code.type})")
     arguments = "".join(f", ptr noalias %a{k}" for k in range(len(widths)))
     steps = "".join(
         f"  %y{k} = phi ptr [ %a{k}, %entry ], [ %n{k}, %body ]\n" for k in range(len(widths))
@@ -25,20 +30,23 @@ def loop_source(code: VectorCode, inputs: int, widths: Sequence[int]) -> str:
     )
     body = "\n".join(code.lines)
     return f"""
-define void @rows(i64 %count, ptr noalias %ax{arguments}) #0 {{
+define double @rows(i64 %count, ptr noalias %ax{arguments}) #0 {{
 entry:
   %any = icmp sgt i64 %count, 0
   br i1 %any, label %body, label %done
 body:
   %i = phi i64 [ %count, %entry ], [ %left, %body ]
   %x = phi ptr [ %ax, %entry ], [ %nx, %body ]
+  %total = phi {code.type} [ zeroinitializer, %entry ], [ {total}, %body ]
 {steps}{body}
   %nx = getelementptr double, ptr %x, i64 {inputs * code.width}
 {moves}  %left = sub i64 %i, 1
   %more = icmp ne i64 %left, 0
   br i1 %more, label %body, label %done
 done:
-  ret void
+  %all = phi {code.type} [ zeroinitializer, %entry ], [ {total}, %body ]
+  %sum = call double {reduction}(double -0.0, {code.type} %all)
+  ret double %sum
 }}
 {chr(10).join(sorted(code.declarations))}
 {attributes(code.width)}

@@ -44,8 +44,8 @@ class RegisterMachine:
         slots = self.lowered.inputs + self.lowered.registers + 1
         return int(np.clip(CACHE // (8 * slots), SHORTEST, BLOCK))
 
-    def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> None:
-        lowered = self.lowered
+    def rows(self, points: np.ndarray, results: Sequence[np.ndarray]) -> float:
+        lowered, total = self.lowered, 0.0
         length = min(self.length, len(points))
         memory = np.empty((lowered.inputs + lowered.registers, length))
         with np.errstate(all="ignore"):
@@ -57,6 +57,8 @@ class RegisterMachine:
                 slots = [*active[: lowered.inputs], *lowered.constants, *active[lowered.inputs :], *columns]
                 for function, operands in self._calls:
                     function(*operands(slots))
+                total += float(points[start:stop].sum() + results[0][start:stop].sum())
+        return total
 
     @cached_property
     def _calls(self) -> tuple[Call, ...]:
