@@ -139,7 +139,7 @@ def _steepness(known: Matrix, curvature: PositiveDefinite, gram: PositiveDefinit
 
 
 def _independent(known: Matrix, gram_matrix: Matrix, diagonal: Sequence[Node]) -> list[Node]:
-    """Whether the columns f_i are independent; Σ_i |f_i|² (G⁻¹)_ii ≤ tr G tr G⁻¹ ≤ cond(K) τ tr KG, which is tested as it is, may say so."""
+    """Whether the columns f_i are independent, where Σ_i |f_i|² (G⁻¹)_ii ≤ tr G tr G⁻¹ ≤ cond(K) τ tr KG does not say so already."""
     graph, allowed = diagonal[0].graph, _exact(0.01 / INDEPENDENT**2)
     if all(a.op == "constant" for a in known.entries):
         values = np.array([float(a.value) for a in known.entries]).reshape(known.shape)

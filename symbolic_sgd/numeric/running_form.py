@@ -14,7 +14,7 @@ import numpy as np
 
 from symbolic_sgd.algebra.arithmetic import PRECISE
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.algebra.program import Program, evaluate
+from symbolic_sgd.algebra.program import evaluate
 from symbolic_sgd.algebra.shared_sums import with_inverses, with_shared_sums
 from symbolic_sgd.errors import ComplexValue
 from symbolic_sgd.manifold.precise import HIGH
