@@ -32,6 +32,7 @@ from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.geometry import Letters
 from symbolic_sgd.theorem.noise_on_manifold import check_finite
 from symbolic_sgd.theorem.response import KernelResponse
+from symbolic_sgd.theorem.structure import standing_for
 
 
 @dataclass(frozen=True)
@@ -77,10 +78,10 @@ class MatrixStages:
         """What is known of the noise across Γ."""
         say = Letters()
         if self.known.proportion is not None:
-            found = f"{say.noise} = c{say.multiple} on Γ with c = {self.known.proportion}"
+            found = f"{say.noise} = c{say.multiple} on Γ{standing_for('c', self.known.proportion)}"
             return f"{found}: S = (c/2){say.across}{say.label}" if self.response.is_lyapunov else found
         if self.known.isotropy is not None:
-            found = f"{say.noise} = s²{say.across} on Γ with s² = {self.known.isotropy}"
+            found = f"{say.noise} = s²{say.across} on Γ{standing_for('s²', self.known.isotropy)}"
             return f"{found}: S = (s²/2){say.inverse}{say.isotropic}" if self.response.is_lyapunov else found
         return f"No structure of {say.noise} was looked for in a problem of this size: S is by {self.response.words}"
 

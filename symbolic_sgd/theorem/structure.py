@@ -72,14 +72,16 @@ def normal_noise(normal: NodeGeometry, noise: NoiseOnManifold, response: Respons
         return _by_response(normal, noise, response, proportion, isotropy)
     if proportion is not None:
         half = from_sympy(proportion, graph) / 2
-        words = f"{say.noise} = c{say.multiple} on Γ with c = {proportion}: S = (c/2){say.across}{say.label}"
+        words = f"{say.noise} = c{say.multiple} on Γ{standing_for('c', proportion)}: S = (c/2){say.across}{say.label}"
         ambient = normal.ambient
         solution = (ambient - normal.tangent_part(ambient)).scaled(half)
         source = ambient.scaled(half)
         return NormalNoise(solution, source, proportion, isotropy, words)
     if isotropy is not None:
         solution = normal.pseudo_inverse(normal.ambient.scaled(from_sympy(isotropy, graph) / 2))
-        words = f"{say.noise} = s²{say.across} on Γ with s² = {isotropy}: S = (s²/2){say.inverse}{say.isotropic}"
+        words = (
+            f"{say.noise} = s²{say.across} on Γ{standing_for('s²', isotropy)}: S = (s²/2){say.inverse}{say.isotropic}"
+        )
         return NormalNoise(solution, solution, None, isotropy, words)
     if y.shape[0] > 1 and all(manifold.proved_zero(_asymmetry(normal.product(y)))):
         solution = normal.commuting_inverse(y)
@@ -104,17 +106,17 @@ def _by_response(
         (
             proportion,
             response.of_proportion(),
-            f"{say.noise} = c{say.multiple} on Γ with c = {{}}: S = c·{solved} = λk(λ, λ) = {{}}",
+            f"{say.noise} = c{say.multiple} on Γ{standing_for('c', proportion)}: S = c·{solved} = λk(λ, λ)",
         ),
         (
             isotropy,
             response.of_isotropy(),
-            f"{say.noise} = s²{say.across} on Γ with s² = {{}}: S = s²·{solved} = k(λ, λ) = {{}}",
+            f"{say.noise} = s²{say.across} on Γ{standing_for('s²', isotropy)}: S = s²·{solved} = k(λ, λ)",
         ),
         (
             square,
             response.of_square(),
-            f"{say.noise} = s²({say.multiple})² on Γ with s² = {{}}: S = s²·{solved} = λ²k(λ, λ) = {{}}",
+            f"{say.noise} = s²({say.multiple})² on Γ{standing_for('s²', square)}: S = s²·{solved} = λ²k(λ, λ)",
         ),
     ]
     for factor, function, words in across:
@@ -122,12 +124,18 @@ def _by_response(
             graph, ambient = normal.frame.manifold.landscape.graph, normal.ambient
             solution = normal.function(function, ambient - normal.tangent_part(ambient))
             solution = solution.scaled(from_sympy(factor, graph))
-            shown = words.format(factor, str(function.subs(A, CURVATURE)).replace(str(CURVATURE), "λ"))
+            shown = f"{words} = {str(function.subs(A, CURVATURE)).replace(str(CURVATURE), 'λ')}"
             return NormalNoise(
                 solution, solution, proportion, isotropy, f"{shown}, by {response.words}", noise.known.square
             )
     solution = normal.stationary(noise.normal_covariance, response, noise.samples)
     return NormalNoise(solution, solution, None, None, f"S is by {response.words}")
+
+
+def standing_for(letter: str, value: Expression | None) -> str:
+    """What a letter of a sentence stands for, unless that is the letter itself."""
+    own = {"c": sp.Symbol("c"), "s²": sp.Symbol("s") ** 2}[letter]
+    return "" if str(value) == str(own) else f" with {letter} = {value}"
 
 
 def _proportion(manifold: Manifold, normal: NodeGeometry, noise: NoiseOnManifold) -> Expression | None:
