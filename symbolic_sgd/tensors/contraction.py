@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import lru_cache
+from itertools import combinations
 from math import prod
 from typing import Any
 
@@ -9,13 +10,20 @@ Places = tuple[int, ...]
 """The index at each axis of an array."""
 
 
-def contracted(operands: Sequence[tuple[Any, Places]], wanted: Places, module: Any) -> Any:
+Products = dict[Any, tuple[Any, Any, tuple[Any, Places]]]
+"""Products that were formed, with their operands (which are kept, so that no other array comes to have their id)."""
+
+
+def contracted(
+    operands: Sequence[tuple[Any, Places]], wanted: Places, module: Any, known: Products | None = None
+) -> Any:
     """Σ over every index that is not wanted, of the product of the operands.
 
     Args:
         operands: arrays with the index at each of their axes; an index may stand in any number of them.
         wanted: the axes of the result, each an index of some operand.
         module: numpy, jax.numpy or torch.
+        known: products of two that are not formed again; new ones are added where they are no larger than their operands.
 
     >>> import numpy as np
     >>> a = np.arange(6.0).reshape(2, 3)
@@ -27,7 +35,7 @@ def contracted(operands: Sequence[tuple[Any, Places]], wanted: Places, module: A
     for left, right in _order(tuple(at for _, at in todo), wanted, sizes):
         b, a = todo.pop(right), todo.pop(left)
         kept = {i for _, at in todo for i in at} | set(wanted)
-        todo.append(_pair(a, b, kept, module))
+        todo.append(_pair(a, b, kept, module) if known is None else _known_pair(a, b, kept, module, known))
     array, at = todo[0]
     return (
         module.permute(array, tuple(at.index(i) for i in wanted))
@@ -56,28 +64,75 @@ def _thinned(array: Any, at: Places, others: set[int], wanted: Places, module: A
 def _order(
     places: tuple[Places, ...], wanted: Places, sizes: tuple[tuple[int, int], ...]
 ) -> tuple[tuple[int, int], ...]:
-    """Which two are multiplied next: those that add least to what is held."""
-    size, todo = dict(sizes), [frozenset(at) for at in places]
-    held = [prod(size[i] for i in at) for at in todo]
+    """Which two are multiplied next, the product standing last: of all orders in which nothing larger than the operands and the result is
+    held, the one of the fewest multiplications; where there is none, or there are many operands, those two that add least to what is held."""
+    size, todo = dict(sizes), tuple(frozenset(at) for at in places)
+    largest = max(prod(size[i] for i in at) for at in (*todo, wanted))
+    fewest = _fewest(todo, frozenset(wanted), size, largest)[1] if len(todo) <= SEARCHED else None
+    return _greedy(todo, frozenset(wanted), size) if fewest is None else fewest
+
+
+Held = tuple[frozenset[int], ...]
+
+SEARCHED = 6
+"""Operands up to which all orders are looked at (2,700 of them)."""
+
+
+def _merged(todo: Held, left: int, right: int, wanted: frozenset[int]) -> tuple[Held, frozenset[int]]:
+    """What is held after a product, which stands last, and its indices before it is summed."""
+    rest = tuple(at for k, at in enumerate(todo) if k not in (left, right))
+    both = todo[left] | todo[right]
+    return (*rest, both & wanted.union(*rest)), both
+
+
+def _fewest(
+    todo: Held, wanted: frozenset[int], size: dict[int, int], largest: int
+) -> tuple[float, tuple[tuple[int, int], ...] | None]:
+    if len(todo) == 1:
+        return 0, ()
+    best: tuple[float, tuple[tuple[int, int], ...] | None] = (float("inf"), None)
+    for left, right in combinations(range(len(todo)), 2):
+        held, both = _merged(todo, left, right, wanted)
+        if prod(size[i] for i in held[-1]) <= largest:
+            cost, order = _fewest(held, wanted, size, largest)
+            cost += prod(size[i] for i in both)
+            if order is not None and cost < best[0]:
+                best = cost, ((left, right), *order)
+    return best
+
+
+def _greedy(todo: Held, wanted: frozenset[int], size: dict[int, int]) -> tuple[tuple[int, int], ...]:
+    number = lambda at: prod(size[i] for i in at)  # noqa: E731
     found = []
     while len(todo) > 1:
-        best = None
-        for left in range(len(todo)):
-            for right in range(left + 1, len(todo)):
-                rest = {i for k, at in enumerate(todo) if k not in (left, right) for i in at} | set(wanted)
-                both = todo[left] | todo[right]
-                made = prod(size[i] for i in both & rest)
-                cost = (made - held[left] - held[right], prod(size[i] for i in both))
-                if best is None or cost < best[0]:
-                    best = cost, left, right, both & rest, made
-        assert best is not None
-        _, left, right, at, made = best
-        for k in (right, left):
-            del todo[k], held[k]
-        todo.append(frozenset(at))
-        held.append(made)
-        found.append((left, right))
+
+        def cost(pair: tuple[int, int], todo: Held = todo) -> tuple[int, int]:
+            held, both = _merged(todo, *pair, wanted)
+            return number(held[-1]) - number(todo[pair[0]]) - number(todo[pair[1]]), number(both)
+
+        pair = min(combinations(range(len(todo)), 2), key=cost)
+        todo, _ = _merged(todo, *pair, wanted)
+        found.append(pair)
     return tuple(found)
+
+
+def _known_pair(
+    a: tuple[Any, Places], b: tuple[Any, Places], kept: set[int], module: Any, known: Products
+) -> tuple[Any, Places]:
+    """The product by its pattern of indices, whatever their names are."""
+    (left, at_left), (right, at_right) = a, b
+    names = {i: k for k, i in enumerate(dict.fromkeys(at_left + at_right))}
+    pattern = tuple(tuple(names[i] for i in at) for at in (at_left, at_right, (i for i in names if i in kept)))
+    key = (id(left), id(right), pattern)
+    if key in known:
+        array, at = known[key][2]
+    else:
+        array, at = _pair(a, b, kept, module)
+        at = tuple(names[i] for i in at)
+        if prod(array.shape) <= max(prod(left.shape), prod(right.shape)):
+            known[key] = left, right, (array, at)
+    back = tuple(names)
+    return array, tuple(back[k] for k in at)
 
 
 def _pair(a: tuple[Any, Places], b: tuple[Any, Places], kept: set[int], module: Any) -> tuple[Any, Places]:
@@ -87,11 +142,23 @@ def _pair(a: tuple[Any, Places], b: tuple[Any, Places], kept: set[int], module: 
     shared = [i for i in at_left if i in at_right]
     batch, inner = [i for i in shared if i in kept], [i for i in shared if i not in kept]
     rows, columns = [i for i in at_left if i not in at_right], [i for i in at_right if i not in at_left]
+    if _leads(at_left, at_right, inner, rows) and size[at_left[0]] * prod(
+        size[i] for i in (*batch, *rows, *columns)
+    ) <= max(prod(left.shape), prod(right.shape)):
+        # Turned so that the first axis comes beside another, a large array would be copied.
+        product, at = _pair(a, b, {*kept, at_left[0]}, module)
+        place = at.index(at_left[0])
+        return product.sum(place), (*at[:place], *at[place + 1 :])
     x = _arranged(left, at_left, (batch, rows, inner), size, module)
     y = _arranged(right, at_right, (batch, inner, columns), size, module)
     product = x * y if not (rows and columns) and not inner else module.matmul(x, y)
     found = (*batch, *rows, *columns)
     return product.reshape(tuple(size[i] for i in found)), found
+
+
+def _leads(at_left: Places, at_right: Places, inner: Sequence[int], rows: Sequence[int]) -> bool:
+    """Whether the first axes are summed over, and rows lie between them and further such axes."""
+    return at_left[:1] == at_right[:1] and at_left[:1] == tuple(inner[:1]) and len(inner) > 1 and len(rows) > 0
 
 
 def _arranged(array: Any, at: Places, groups: Sequence[Sequence[int]], size: dict[int, int], module: Any) -> Any:

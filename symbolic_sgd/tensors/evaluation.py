@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.tensors.contraction import contracted
+from symbolic_sgd.tensors.contraction import Products, contracted
 from symbolic_sgd.tensors.entrywise import Entrywise, X
 from symbolic_sgd.tensors.forms import DELTA, Applied, Form, Head, Index, Tensor
 
@@ -35,6 +35,7 @@ class Arrays:
     module: Any
     printer: Any = ("scipy", "numpy")
     _applied: dict[Applied, Any] = field(default_factory=dict, compare=False, repr=False)
+    _products: Products = field(default_factory=dict, compare=False, repr=False)
 
     def value(self, form: Form) -> Any:
         """An array with an axis for each free index."""
@@ -61,7 +62,7 @@ class Arrays:
         if missing or not operands:
             shape = tuple(int(self.number(i.size)) for i in missing)
             operands.append((self._ones(shape), tuple(places[i] for i in missing)))
-        return contracted(operands, tuple(places[i] for i in free), self.module)
+        return contracted(operands, tuple(places[i] for i in free), self.module, self._products)
 
     def _factor(self, head: Head, at: tuple[Index, ...]) -> Any:
         if isinstance(head, Tensor):
