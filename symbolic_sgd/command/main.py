@@ -95,8 +95,15 @@ class _Parser(argparse.ArgumentParser):
             super().print_help(file)
 
 
-def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
-    """The options of a command; None where there is none, and what was asked for has been said."""
+def parser_of(*names: str) -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
+    """The parser of the command line, and that of each of its commands.
+
+    Args:
+        names: the commands whose options are wanted; the modules of others are not loaded.
+
+    >>> parser_of("check")[1]["check"].prog
+    'symbolic-sgd check'
+    """
     parser = _Parser(
         prog="symbolic-sgd",
         description="Derive and check the SDE that SGD follows along a manifold of minimizers.",
@@ -105,7 +112,7 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
     )
     parser.add_argument("--version", action="store_true", help="show the version of symbolic-sgd")
     commands = parser.add_subparsers(title="commands", metavar="COMMAND")
-    parsers = {
+    parsers: dict[str, argparse.ArgumentParser] = {
         name: commands.add_parser(
             name,
             help=words,
@@ -114,12 +121,18 @@ def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
         )
         for name, words in COMMANDS.items()
     }
-    name = next((argument for argument in arguments if argument in COMMANDS), None)
-    if name is not None:
+    for name in names:
         command = import_module(f"symbolic_sgd.command.{name}")
         command.add_arguments(parsers[name])
         parsers[name].epilog = _listed(command.EXAMPLES)
         parsers[name].set_defaults(run=command.run)
+    return parser, parsers
+
+
+def _parsed(arguments: Sequence[str]) -> argparse.Namespace | None:
+    """The options of a command; None where there is none, and what was asked for has been said."""
+    name = next((argument for argument in arguments if argument in COMMANDS), None)
+    parser, _ = parser_of(*(() if name is None else (name,)))
     options = parser.parse_args(arguments)
     if "run" in options:
         return options

@@ -30,7 +30,7 @@ def keys() -> dict[str, tuple[str, ...]]:
     """
     found: dict[str, list[str]] = {}
     for kind in OPTIMIZERS:
-        for field in _fields(kind):
+        for field in stated_fields(kind):
             found.setdefault(field.name, []).append(kind)
     return {key: tuple(kinds) for key, kinds in found.items()}
 
@@ -52,7 +52,7 @@ def optimizer_of(stated: StatedOptimizer | None) -> Optimizer:
             f"{stated.place}: key 'kind' is {stated.kind[:40]!r}; "
             f"{_advice(stated.kind, tuple(OPTIMIZERS), 'the kinds of optimizers are')}"
         )
-    own = {field.name: field for field in _fields(stated.kind)}
+    own = {field.name: field for field in stated_fields(stated.kind)}
     for key in stated.values:
         if key == "beta2" and "second_moment_rate" in own:
             raise ProblemFileError(f"{stated.place}: key 'beta2' is none of {stated.kind}; {FOLLOWING}")
@@ -81,7 +81,7 @@ def optimizer_document(optimizer: Optimizer) -> dict[str, Any]:
     kind = next((name for name, model in OPTIMIZERS.items() if type(optimizer) is model), None)
     if kind is None:
         raise BadInput(f"an optimizer of type {type(optimizer).__name__} cannot be written to a file")
-    values = {field.name: (getattr(optimizer, field.name), field.default) for field in _fields(kind)}
+    values = {field.name: (getattr(optimizer, field.name), field.default) for field in stated_fields(kind)}
     return {"kind": kind, **{key: _written(value) for key, (value, default) in values.items() if value != default}}
 
 
@@ -112,8 +112,8 @@ def stated_document(problem: Problem, optimizer: Optimizer) -> dict[str, Any]:
     return document
 
 
-def _fields(kind: str) -> tuple[Field[Any], ...]:
-    """Without those that are no part of what is stated, as what is read off a problem."""
+def stated_fields(kind: str) -> tuple[Field[Any], ...]:
+    """The fields of a kind, without those that are no part of what is stated, as what is read off a problem."""
     return tuple(f for f in fields(OPTIMIZERS[kind]) if f.compare)  # type: ignore[arg-type]  (each is a dataclass)
 
 

@@ -54,7 +54,7 @@ _NUMBER = re.compile(rf"({_DIGITS})(?:[eE]([+-]?\d+))?")
 # The group is atomic, or 1e5 would be found to be the number 1 that runs into the name e5.
 _GLUED = re.compile(rf"(?<![A-Za-z0-9_.])(?>{_DIGITS}(?:[eE][+-]?\d+)?)[A-Za-z0-9_.]+")
 
-_HINTS = {
+HINTS = {
     "^": "write ** for powers",
     "#": "comments are not read here",
     "\\": "no backslash is needed: line breaks count as spaces",
@@ -63,7 +63,7 @@ _HINTS = {
     '"': "no quotes inside an expression",
 }
 
-_FORMS: dict[type[ast.AST], str] = {
+FORMS: dict[type[ast.AST], str] = {
     ast.Attribute: "attribute access (a.b)",
     ast.Compare: "a comparison",
     ast.Constant: "a constant that is not a number",
@@ -71,7 +71,7 @@ _FORMS: dict[type[ast.AST], str] = {
     ast.Tuple: "a list of several expressions",
 }
 
-_COMPARISONS: dict[type[ast.cmpop], Callable[..., Any]] = {
+COMPARISONS: dict[type[ast.cmpop], Callable[..., Any]] = {
     ast.Lt: sp.StrictLessThan,
     ast.LtE: sp.LessThan,
     ast.Gt: sp.StrictGreaterThan,
@@ -169,7 +169,7 @@ def _scanned(text: str, where: str) -> _Source:
 
 def _scan_characters(source: _Source) -> None:
     if found := _FOREIGN.search(source.text):
-        hint = _HINTS.get(found.group(), "use plain letters, digits and + - * / ** ( )")
+        hint = HINTS.get(found.group(), "use plain letters, digits and + - * / ** ( )")
         raise source.error(*found.span(), f"is not allowed in an expression; {hint}")
     if found := _LONE_EQUALS.search(source.text):
         raise source.error(*found.span(), "is not allowed: write the equation a = b as a - b; no keyword arguments")
@@ -250,7 +250,7 @@ class _Builder:
             raise self._error(tree, "is not a condition: write a comparison such as v > 0")
         if len(tree.ops) > 1:
             raise self._error(tree, "compares more than once: write one condition for each comparison")
-        relation = _COMPARISONS.get(type(tree.ops[0]))
+        relation = COMPARISONS.get(type(tree.ops[0]))
         if relation is None:
             raise self._error(tree, "is not one of < <= > >= != (equations belong to manifold)")
         sides = self.expression(tree.left), self.expression(tree.comparators[0])
@@ -270,7 +270,7 @@ class _Builder:
         return reader(self, node, nesting)
 
     def _operation(self, node: ast.BinOp, nesting: int) -> sp.Expr:
-        reader = _OPERATIONS.get(type(node.op))
+        reader = OPERATIONS.get(type(node.op))
         if reader is None:
             raise self._error(node, "uses an operator that is not allowed; the operators are + - * / **")
         return reader(self, node, nesting)
@@ -410,7 +410,7 @@ class _Builder:
         return self.source.error(*_span(node), complaint, kind)
 
     def _not_allowed(self, node: ast.expr) -> BadInput:
-        form = _FORMS.get(type(node), "a form of Python")
+        form = FORMS.get(type(node), "a form of Python")
         return self._error(node, f"is {form}, which no expression here may contain")
 
 
@@ -421,7 +421,7 @@ _READERS: dict[type[ast.expr], Callable[..., sp.Expr]] = {
     ast.Call: _Builder._call,
 }
 
-_OPERATIONS: dict[type[ast.operator], Callable[..., sp.Expr]] = {
+OPERATIONS: dict[type[ast.operator], Callable[..., sp.Expr]] = {
     ast.Add: _Builder._sum,
     ast.Sub: _Builder._sum,
     ast.Mult: _Builder._product,

@@ -21,7 +21,9 @@ from sympy.core.relational import Relational
 from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS
 from symbolic_sgd.errors import BadSymbol, ProblemFileError, ProblemTooLarge
 from symbolic_sgd.files import opened
+from symbolic_sgd.problems import file_keys
 from symbolic_sgd.problems.expressions import MAX_LITERAL_DIGITS, parse_condition, parse_expression
+from symbolic_sgd.problems.file_keys import KEYS, Key
 from symbolic_sgd.problems.noise import GradientNoise, IsotropicNoise, LabelNoise, Noise
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME
@@ -183,14 +185,14 @@ def _translated(text: str, source: str) -> ProblemFile:
 
 def _stated(content: Mapping[str, Any], source: str) -> ProblemFile:
     document = _Table(content, source)
-    document.check_keys(_KEYS)
+    document.check_keys(tuple(KEYS))
     parameters, constants = _parameters(document), _constants(document)
     _check_names(parameters, constants, source)
     reader = _Reader(document, parameters, constants)
     statement = _the_statement(document)
-    for key, needed in _BESIDE.items():
-        if statement != needed and key in document.content:
-            raise document.error(key, f"goes with {needed} only, not with {statement}")
+    for key in KEYS.values():
+        if key.beside not in ("", statement) and key.name in document.content:
+            raise document.error(key.name, f"goes with {key.beside} only, not with {statement}")
     problem = _STATEMENTS[statement](reader, _further(reader))
     return ProblemFile(document.get("title", str, ""), problem, _optimizer(reader))
 
@@ -277,7 +279,7 @@ def _shown(value: Any) -> str:
 
 
 def _parameters(document: _Table) -> dict[str, sp.Symbol]:
-    names = _short(document.need("parameters", list, 'parameters = ["u", "v"]'), document.where("parameters"))
+    names = _short(document.need("parameters", list, file_keys.PARAMETERS.example), document.where("parameters"))
     if not names:
         raise document.error("parameters", "is empty; name the symbols that SGD trains")
     for i, name in enumerate(names):
@@ -383,7 +385,7 @@ def _optimizer(reader: _Reader) -> StatedOptimizer | None:
     if "optimizer" not in reader.document.content:
         return None
     table = reader.document.table("optimizer")
-    kind = table.need("kind", str, 'kind = "heavy_ball", or another optimizer')
+    kind = table.need("kind", str, f"{file_keys.OPTIMIZER_KIND.example}, or another optimizer")
     values = {key: _value(reader, table, key) for key in table.content if key != "kind"}
     return StatedOptimizer(kind, values, table.place)
 
@@ -450,7 +452,9 @@ def _from_perturbed_loss(reader: _Reader, further: dict[str, Any]) -> Problem:
     document = reader.document
     if "noise" in document.content:
         raise document.error("noise", "does not go with perturbed_loss, which brings its own noise; remove it")
-    names = _short(document.need("perturbations", list, 'perturbations = ["a", "b"]'), document.where("perturbations"))
+    names = _short(
+        document.need("perturbations", list, file_keys.PERTURBATIONS.example), document.where("perturbations")
+    )
     for i, name in enumerate(names):
         _of_kind(name, str, f"{document.place}: perturbations[{i}]")
     drawn = {name: sp.Symbol(name, real=True) for name in names}
@@ -472,27 +476,11 @@ _STATEMENTS: dict[str, Callable[[_Reader, dict[str, Any]], Problem]] = {
     "perturbed_loss": _from_perturbed_loss,
 }
 
-STATEMENTS = tuple(_STATEMENTS)
+STATEMENTS = tuple(key.name for key in file_keys.STATEMENT_KEYS)
 """The keys of which a file has exactly one."""
 
-LISTED = frozenset({"residuals", "sample_losses"})
+LISTED = frozenset(key.name for key in file_keys.STATEMENT_KEYS if key.kind == file_keys.EXPRESSIONS)
 """Those whose values are lists."""
-
-_BESIDE = {"weights": "sample_losses", "perturbations": "perturbed_loss", "covariance": "perturbed_loss"}
-"""Keys that go with one kind of statement only."""
-
-_KEYS = (
-    *_STATEMENTS,
-    "parameters",
-    *_BESIDE,
-    "manifold",
-    "domain",
-    "near",
-    "title",
-    "constants",
-    "noise",
-    "optimizer",
-)
 
 
 # --- noise --------------------------------------------------------------------------------------
@@ -504,24 +492,24 @@ class NoiseKind:
 
     Args:
         model: its type.
-        keys: those beside `kind`.
+        keys: the rows of those beside `kind`.
         read: the model, from the table.
         write: the values of the keys.
     """
 
     model: type[Noise]
-    keys: tuple[str, ...]
+    keys: tuple[Key, ...]
     read: Callable[[_Reader, _Table], Noise]
     write: Callable[[Any], dict[str, Any]]
 
 
 def _noise(reader: _Reader) -> Noise:
-    reader.document.need("noise", dict, 'noise = { kind = "isotropic" }, or a table [noise]')
+    reader.document.need("noise", dict, f"{file_keys.NOISE.example}, or a table [noise]")
     table = reader.document.table("noise")
     name = table.need("kind", str, f"one of {', '.join(map(repr, NOISE_KINDS))}")
     if name not in NOISE_KINDS:
         raise table.error("kind", f"is {name[:40]!r}; the kinds of noise are {', '.join(NOISE_KINDS)}")
-    table.check_keys(("kind", *NOISE_KINDS[name].keys))
+    table.check_keys((file_keys.NOISE_KIND.name, *(key.name for key in NOISE_KINDS[name].keys)))
     return NOISE_KINDS[name].read(reader, table)
 
 
@@ -529,12 +517,12 @@ def _label_noise(reader: _Reader, table: _Table) -> Noise:
     if "residuals" not in reader.document.content:
         raise table.error("kind", "is 'label', which needs residuals; state residuals = [...] in place of the loss")
     batch = (
-        table.need("batch_size", int, "batch_size = 1, up to the number of residuals")
+        table.need("batch_size", int, f"{file_keys.BATCH_SIZE.example}, up to the number of residuals")
         if "batch_size" in table.content
         else None
     )
     if isinstance(table.content.get("amplitude"), list):
-        entries = table.need("amplitude", list, 'amplitude = "1/2", or one for each residual')
+        entries = table.need("amplitude", list, f"{file_keys.AMPLITUDE.example}, or one for each residual")
         _short(entries, table.where("amplitude"))
         each = (reader.exact(a, f"{table.place}: amplitude[{i}]") for i, a in enumerate(entries))
         return LabelNoise(tuple(each), batch)
@@ -552,8 +540,10 @@ def _isotropic_noise(reader: _Reader, table: _Table) -> Noise:
 
 
 def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
-    key = "covariance" if "covariance" in table.content and "sigma" not in table.content else "sigma"
-    rows = table.need(key, list, f'{key} = [["1", "0"], ["0", "u"]], one row for each parameter')
+    sigma, covariance = file_keys.SIGMA, file_keys.NOISE_COVARIANCE
+    row = covariance if covariance.name in table.content and sigma.name not in table.content else sigma
+    key = row.name
+    rows = table.need(key, list, f"{row.example}, one row for each parameter")
     cells = [_of_kind(row, list, f"{table.where(key)}, row {i}") for i, row in enumerate(rows)]
     _short([value for row in cells for value in row], table.where(key))
     widths = {len(row) for row in cells}
@@ -564,8 +554,8 @@ def _matrix_noise(reader: _Reader, table: _Table) -> Noise:
         [reader.exact(value, f"{table.place}: {key}[{i}][{j}]") for j, value in enumerate(row)]
         for i, row in enumerate(cells)
     ]
-    if key == "sigma" and "covariance" in table.content:
-        raise table.error("covariance", "stands beside sigma; state one of the two")
+    if row is sigma and covariance.name in table.content:
+        raise table.error(covariance.name, "stands beside sigma; state one of the two")
     return GradientNoise(**{key: sp.ImmutableDenseMatrix(entries)})
 
 
@@ -575,13 +565,10 @@ def _matrix_table(noise: GradientNoise) -> dict[str, Any]:
 
 
 NOISE_KINDS: dict[str, NoiseKind] = {
-    "label": NoiseKind(LabelNoise, ("amplitude", "batch_size"), _label_noise, _label_table),
-    "isotropic": NoiseKind(IsotropicNoise, ("scale",), _isotropic_noise, lambda noise: {"scale": str(noise.scale)}),
-    "matrix": NoiseKind(
-        GradientNoise,
-        ("sigma", "covariance"),
-        _matrix_noise,
-        _matrix_table,
+    "label": NoiseKind(LabelNoise, (file_keys.AMPLITUDE, file_keys.BATCH_SIZE), _label_noise, _label_table),
+    "isotropic": NoiseKind(
+        IsotropicNoise, (file_keys.SCALE,), _isotropic_noise, lambda noise: {"scale": str(noise.scale)}
     ),
+    "matrix": NoiseKind(GradientNoise, (file_keys.SIGMA, file_keys.NOISE_COVARIANCE), _matrix_noise, _matrix_table),
 }
 """The kinds of noise a file may name; a further one is a further row."""

@@ -137,7 +137,7 @@ def fields_of(document: Mapping[str, Any]) -> Fields:
 
 def noise_keys() -> dict[str, tuple[str, ...]]:
     """Kind of noise → its keys."""
-    return {name: kind.keys for name, kind in NOISE_KINDS.items()}
+    return {name: tuple(key.name for key in kind.keys) for name, kind in NOISE_KINDS.items()}
 
 
 def optimizer_keys() -> dict[str, tuple[str, ...]]:

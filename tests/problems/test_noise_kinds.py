@@ -14,6 +14,7 @@ from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.checks.one_step import OneStep
 from symbolic_sgd.errors import BadShape
 from symbolic_sgd.problems.as_data import problem_document
+from symbolic_sgd.problems.file_keys import EXPRESSIONS, Key
 from symbolic_sgd.problems.noise import GradientNoise, Noise, NoiseColumns
 from symbolic_sgd.problems.problem_file import NOISE_KINDS, NoiseKind, problem_from_document, problem_from_text
 from symbolic_sgd.problems.symbols import check_expression
@@ -54,7 +55,7 @@ class DiagonalNoise(Noise):
 def added(monkeypatch):
     row = NoiseKind(
         DiagonalNoise,
-        ("scales",),
+        (Key("scales", EXPRESSIONS, "The entries of σ's diagonal.", 'scales = ["1", "1 + v**2"]'),),
         lambda reader, table: DiagonalNoise(
             tuple(reader.exact(s, table.place) for s in table.need("scales", list, "a list"))
         ),
