@@ -290,7 +290,7 @@ class MinimizerSearch:
                 "give M independent equations whose gradients are independent on Γ"
             )
         if not all(point.zeros(self.landscape.gradient.entries)):
-            slope = max(abs(g) for g in point.low(self.landscape.gradient.entries))
+            slope = mp.norm(list(point.low(self.landscape.gradient.entries)))
             raise ManifoldMismatch(
                 f"manifold= is not Γ: at {where} its equations hold, but |∇L| is {mp.nstr(slope, 3)}; "
                 "correct the equations, or leave manifold= out"

@@ -153,6 +153,8 @@ def _remedy(written: Any) -> str:
 
 def _no_checkpoint(path: Path, error: BaseException) -> BadCheckpoint:
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or type(error).__name__
+    if "allow_pickle" in reason:  # NumPy's own words advise to run what is stored
+        reason = "it is no archive of arrays"
     return BadCheckpoint(f"{path} is no checkpoint of a run ({reason}): remove it, or give another name")
 
 
