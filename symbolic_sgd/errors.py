@@ -2,7 +2,17 @@
 
 
 class SymbolicSGDError(ValueError):
-    """Root of every error that the toolkit raises on purpose."""
+    """Root of every error that the toolkit raises on purpose.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem
+    >>> u, v = sp.symbols("u v")
+    >>> try:
+    ...     Problem.least_squares([u*v - 0.1], parameters=(u, v), noise=LabelNoise(1))
+    ... except SymbolicSGDError as refusal:
+    ...     print(type(refusal).__name__)
+    InexactNumber
+    """
 
 
 # --- what the user states -------------------------------------------------------------------

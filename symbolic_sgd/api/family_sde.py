@@ -27,6 +27,14 @@ class FamilySDE:
 
     Args:
         summand: φ with its derivatives.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import Family, LabelNoise, derive_limiting_sde
+    >>> (i, j), (n, d) = sp.symbols("i j", integer=True), sp.symbols("n d", integer=True, positive=True)
+    >>> x, y, z = map(sp.IndexedBase, "xyz")
+    >>> line = sp.Sum(z[i, j]*x[j]**2, (j, 1, d)) - y[i]
+    >>> derive_limiting_sde(Family(residual=line, sample=(i, 1, n), parameters=(x,), noise=LabelNoise(1))).regularizer
+    Sum(x[j]**2*Sum(z[i, j]**2, (i, 1, n)), (j, 1, d))/n
     """
 
     summand: Summand

@@ -32,6 +32,13 @@ class GradientFlowLimit:
     """Φ(x) = lim_{t→∞} of ẋ = −∇L(x) from x (Li, Wang & Arora 2022, definition of Φ; Lemmas 1 and 2).
 
     Expressions are exact, in the user's symbols; numbers are had for every loss, whatever `kind` says.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, gradient_flow_limit
+    >>> u, v = sp.symbols("u v")
+    >>> phi = gradient_flow_limit(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1), near={u: 1, v: 1}))
+    >>> phi.first_integrals, phi([2, 1]).round(4)
+    ((u**2 - v**2,), array([1.8174, 0.5503]))
     """
 
     limit: FlowLimit

@@ -16,7 +16,19 @@ from symbolic_sgd.problems.problem import Problem
 
 @dataclass(frozen=True)
 class IterationLimit:
-    """lim_{k→∞} of z(k+1) = G(z(k), 0) from z = (x, 0): the map that `iteration_limit` returns."""
+    """lim_{k→∞} of z(k+1) = G(z(k), 0) from z = (x, 0): the map that `iteration_limit` returns.
+
+    Args:
+        problem: the loss.
+        optimizer: whose iteration it is, with a learning rate of its own.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import HeavyBall, LabelNoise, iteration_limit
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+    >>> iteration_limit(problem, HeavyBall(momentum=0.5, learning_rate=0.125))([[1, 2], [2, 1]]).shape
+    (2, 2)
+    """
 
     problem: Problem
     optimizer: Optimizer

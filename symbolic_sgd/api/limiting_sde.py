@@ -114,6 +114,15 @@ class LimitingSDE(Printable):
 
     Raises:
         ExpressionTooLarge: by a matrix that does not expand within the size budget; `program` and `lambdify` always work.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> print(sde.manifold.equations, sde.regularizer)
+    (u*v - 1,) u**2/4 + v**2/4
+    >>> sde.drift.T
+    Matrix([[u*(-u**2 + v**2)/(2*(u**2 + v**2)), v*(u**2 - v**2)/(2*(u**2 + v**2))]])
     """
 
     derivation: Derivation
@@ -293,7 +302,7 @@ class LimitingSDE(Printable):
         return self.tangent_noise
 
     def term(self, name: str) -> sp.ImmutableDenseMatrix:
-        """Any term of `sde.derivation.terms`, by its name.
+        """Any term of `sde.derivation.terms`, by its name: D×1, D×D, or D×Ξ for the tangent noise.
 
         Raises:
             BadInput: there is no such term.
@@ -504,7 +513,11 @@ class LimitingSDE(Printable):
 
     @cached_property
     def stratonovich_drift(self) -> sp.ImmutableDenseMatrix:
-        """b − ½ Σ_k (∂A_k)A_k for A = ∂Φ σ, D×1: the drift of dY = A ∘ dW + … in Stratonovich's sense, tangent to Γ."""
+        """b − ½ Σ_k (∂A_k)A_k for A = ∂Φ σ, D×1: the drift of dY = A ∘ dW + … in Stratonovich's sense, tangent to Γ.
+
+        Raises:
+            ExpressionTooLarge: it does not expand within the size budget.
+        """
         program = stratonovich_program(self.derivation)
         try:
             return program.expand("stratonovich_drift")
@@ -688,6 +701,12 @@ class LimitingSDE(Printable):
             check: refuse points that are not on Γ, or where the formulas are singular.
             backend: NumPy() by default; LLVM(threads=…) compiles to machine code,
                 JAX() and Torch() are differentiable, MPMath(digits) and Exact() are for exact points.
+
+        Returns:
+            Functions of x, (..., D), with values of constants by keyword: see `NumericFunctions`.
+
+        Raises:
+            BadInput: a back end that is none.
         """
         if not isinstance(backend, Backend):
             raise BadInput(f"backend is {backend!r}; give an object such as NumPy() or LLVM(), from symbolic_sgd")

@@ -29,6 +29,12 @@ class MatrixFamilySDE:
 
     Args:
         family: what was stated.
+
+    >>> from symbolic_sgd import derive_limiting_sde, models
+    >>> sde = derive_limiting_sde(models.matrix_sensing())
+    >>> U, V = sde.family.parameters
+    >>> print(sde.drift[U])
+    Σ_i λ_i A_i V − 1/(2 n) Σ_i A_i A_iᵀ U
     """
 
     family: MatrixFamily
@@ -158,7 +164,13 @@ class MatrixFamilySDE:
         return family_arrays(self.family, data, check=check, sizes=sizes or {}, home=array_module(backend))
 
     def problem(self, *, sizes: Mapping[Any, int] | None = None, sigma: Any = None, **data: Any) -> Problem:
-        """The explicit problem with these data: see `MatrixFamily.problem`."""
+        """The explicit problem with these data: see `MatrixFamily.problem`.
+
+        Args:
+            sizes: of what no array tells, symbol → number.
+            sigma: σ(x), D×Ξ, for `AnyNoise`.
+            data: an array of numbers for each of the family's data, by name, with its samples along the first axis.
+        """
         return matrix_member(self.family, data, sizes or {}, sigma)
 
     def latex(self) -> str:

@@ -128,11 +128,21 @@ def simulate_canonical_sde(
     """dX = −η∇L dt + ησ dW by Euler's and Maruyama's scheme; one step of SGD takes time 1, cut into `substeps`.
 
     Args:
-        problem, start, learning_rate, steps: as in `simulate_sgd`.
+        problem: the loss and its noise.
+        start: of all replicas, (D,).
+        learning_rate: η.
+        steps: of SGD, each of which takes the time 1 of X and η² of the limit.
         substeps: of the scheme in one step of SGD.
         recording: see `Recording`.
 
     Errors and warnings are those of `simulate_sgd`; `times` are kη² as there.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+    >>> simulate_canonical_sde(problem, [1, 1], learning_rate=0.1, steps=20, replicas=5, rng=0).final.shape
+    (5, 2)
     """
     plan = Plan.of(simulate_canonical_sde, problem, start, recording)
     rate, pieces = learning_rate_of(learning_rate), count(substeps, "substeps")

@@ -39,6 +39,17 @@ def verify(
 
     Returns:
         A certificate; `certificate.passed` is True when nothing failed and nothing is undecided.
+
+    Raises:
+        BadInput: something that is no limiting SDE, or checks that are no list of methods.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> certificate = verify(sde, checks=QUICK[:2])
+    >>> certificate.passed
+    True
     """
     if isinstance(sde, MatrixFamilySDE):
         if checks is not QUICK:

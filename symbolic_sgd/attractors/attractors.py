@@ -61,6 +61,14 @@ class Attractor:
         exact: whether the point is exact.
         orbit: the dimension of the orbit of continuous orthogonal symmetries that it is on: all of it is fixed, and as many
             eigenvalues are zero.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> point = sde.attractors()[0]
+    >>> point.regularizer, point.stability, point.exact
+    (1/2, 'stable', True)
     """
 
     point: Mapping[sp.Symbol, Expression]
@@ -100,6 +108,14 @@ class Attractors:
         singular: points and, as equations, sets, at which all equations hold, and ∇²L has another rank than on Γ: the limit
             is not defined there, and may come near.
         continua: equations of sets of complex dimension at least 1 on which there may be further fixed points.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> found = sde.attractors()
+    >>> len(found), found.complete, found[0].point
+    (2, True, {u: -1, v: -1})
     """
 
     points: tuple[Attractor, ...]

@@ -44,6 +44,14 @@ class Charge:
 
     Raises:
         ExpressionTooLarge: by `drift` and `diffusion` that do not expand within the size budget; `program` is always there.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> charge = sde.charges[0]
+    >>> charge.expression, charge.drift
+    (u**2 - v**2, -u**2 + v**2)
     """
 
     derivation: Derivation

@@ -20,6 +20,14 @@ class Law(ABC):
 
     `still` says that it is proved to have no noise on Γ. Else a stochastic integral is added to the solution, a local martingale times a
     function of t: where it is a martingale, the solution is that of the mean E I(t).
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> law = sde.charges[0].law
+    >>> type(law).__name__, law.still, law.rate
+    ('Decay', True, 1)
     """
 
     still: bool
@@ -62,6 +70,14 @@ class Decay(Law):
         rate: without parameters.
         level: where it tends to for a positive rate.
         still: whether there is no noise.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> law = sde.charges[0].law
+    >>> law.rate, law.level, law.still
+    (1, 0, True)
     """
 
     rate: Expression
@@ -89,6 +105,13 @@ class Steady(Law):
     Args:
         value: without parameters.
         still: whether there is no noise.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=sp.Matrix([1, 0])))
+    >>> sde.charges[0].law
+    Steady(value=1, still=False)
     """
 
     value: Expression
@@ -117,7 +140,15 @@ class _Driftless(Law):
 
 @dataclass(frozen=True)
 class Martingale(_Driftless):
-    """dI = noise."""
+    """dI = noise.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import IsotropicNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1)))
+    >>> sde.charges[0].law
+    Martingale()
+    """
 
     still = False
 
@@ -128,7 +159,15 @@ class Martingale(_Driftless):
 
 @dataclass(frozen=True)
 class Constant(_Driftless):
-    """dI = 0."""
+    """dI = 0.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u + 2*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.charges[0].law
+    Constant()
+    """
 
     still = True
 
@@ -145,6 +184,10 @@ class Linear(Law):
         coefficients: (I_j, c_j) for every charge that stands in it.
         constant: without parameters.
         still: whether there is no noise.
+
+    >>> a, b = sp.symbols("a b")
+    >>> Linear(((a, sp.Integer(2)), (b, sp.Integer(-1))), sp.Integer(3), still=True).coefficients
+    ((a, 2), (b, -1))
     """
 
     coefficients: tuple[tuple[Expression, Expression], ...]
@@ -174,7 +217,11 @@ class Linear(Law):
 
 @dataclass(frozen=True)
 class Open(Law):
-    """The drift was not seen to be a linear function of the charges."""
+    """The drift was not seen to be a linear function of the charges.
+
+    >>> Open(still=False).still
+    False
+    """
 
     still: bool
 

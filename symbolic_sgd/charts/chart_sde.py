@@ -30,6 +30,14 @@ class ChartSDE:
 
     Raises:
         ExpressionTooLarge: by a matrix that does not expand within the size budget; `program` and `lambdify` always work.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> chart = sde.in_chart()
+    >>> chart.coordinates, sp.factor(chart.drift[0])
+    ((u,), -u*(u - 1)*(u + 1)*(u**2 + 1)/(2*(u**4 + 1)))
     """
 
     chart: Chart

@@ -39,6 +39,16 @@ class Check:
             independent road was itself not accurate enough), "failed", or "not run".
         detail: where, and how accurate the independent road was.
         method: by which method of the set it was made.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> from symbolic_sgd import QUICK, verify
+    >>> certificate = verify(sde, checks=QUICK[:1])
+    >>> check = certificate.checks[0]
+    >>> check.error <= check.tolerance
+    True
     """
 
     name: str
@@ -78,6 +88,15 @@ class Certificate:
         checks: every comparison made.
 
     It prints as a line for each method, with every check that did not pass; `details` has all of them.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> from symbolic_sgd import QUICK, verify
+    >>> certificate = verify(sde, checks=QUICK[:1])
+    >>> certificate.passed, sorted({check.verdict for check in certificate.checks})
+    (True, ['measured', 'proved'])
     """
 
     problem: dict[str, Any] | None

@@ -140,6 +140,12 @@ class Ensembles:
         stiffness: the largest η, relative to the stability bound of single samples; divided by 4 where it has to be.
         steps: steps at the largest η, at least.
         cells: steps of the SDE in time T.
+
+    Raises:
+        BadInput: a number that makes no sense.
+
+    >>> Ensembles(alpha=1e-4).replicas
+    65536
     """
 
     alpha: float = 1e-3

@@ -46,6 +46,16 @@ class Recheck:
         void: why it no longer holds; () if it holds.
         certificate: what the checks say now; None where they were not repeated.
         remarks: what differs and voids nothing: the versions that it says it was made with, which nobody can repeat.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> from symbolic_sgd import QUICK, verify
+    >>> certificate = verify(sde, checks=QUICK[:1])
+    >>> again = recheck(certificate.to_json().replace("u*v - 1", "u*v - 2"))
+    >>> again.holds, len(again.void) > 0
+    (False, True)
     """
 
     void: tuple[str, ...]
@@ -63,6 +73,20 @@ def recheck(text: str, progress: Callable[[str], None] = lambda _: None) -> Rech
 
     Raises:
         BadCertificate: it is no certificate of this format.
+
+    Args:
+        text: the certificate.
+        progress: told in words what is being done.
+
+    Returns:
+        Whether it holds, and why not.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import QUICK, LabelNoise, Problem, derive_limiting_sde, verify
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> recheck(verify(sde, checks=QUICK[:1]).to_json()).holds
+    True
     """
     content = _read(text)
     if digest(content) != content["digest"]:

@@ -27,6 +27,14 @@ class Wants:
         induced: R̂ of the predictor that was asked for.
         attractors: the fixed points of the limit.
         charges: what the noiseless flow conserves, with its laws.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> wants = sde.what_the_noise_wants([u*v])
+    >>> print(wants.charges[0])
+    u**2 - v**2 decays exactly as exp(-t).
     """
 
     induced: InducedRegularizer | SymbolicSGDError

@@ -99,7 +99,11 @@ class MatrixFamily:
 
     @cached_property
     def model(self) -> TensorModel:
-        """f as a form, with its derivatives."""
+        """f as a form, with its derivatives.
+
+        Raises:
+            BadInput: neither samples nor free indices: there would be one residual.
+        """
         form, ends = self.read(self.residual if self.outputs is None else self.outputs, ("a", "b"))
         labels = (*self.labels, *ends)
         if not labels:

@@ -28,7 +28,12 @@ def loss_of_residual(loss: Any, where: str) -> sp.Lambda:
 
 @dataclass(frozen=True)
 class AnyNoise(FamilyNoise):
-    """σ is not stated: formulas hold it as a symbol, and numeric callables take its values."""
+    """σ is not stated: formulas hold it as a symbol, and numeric callables take its values.
+
+    >>> from symbolic_sgd import derive_limiting_sde, models
+    >>> derive_limiting_sde(models.matrix_sensing(noise=AnyNoise())).family.noise
+    AnyNoise()
+    """
 
     @property
     def stated(self) -> tuple[Expression, ...]:
@@ -44,6 +49,9 @@ class RedrawnLabels(FamilyNoise):
 
     Args:
         laws: (p_k, ℓ_k) with ℓ_k a `Lambda`; both may hold data with the index of the sample.
+
+    Raises:
+        BadInput: laws that are no such pairs.
 
     >>> r = sp.Symbol("r")
     >>> half = sp.Rational(1, 2)

@@ -43,6 +43,14 @@ class MatrixArrays:
         BadPoint: wrong shapes, not real or not finite.
         OffManifold: a point off Γ.
         SingularPoint: the rank of the gradients is lower there than at random points nearby.
+
+    >>> import numpy as np
+    >>> from symbolic_sgd import derive_limiting_sde, models
+    >>> sde = derive_limiting_sde(models.matrix_sensing())
+    >>> A, U, V = np.eye(3)[None], np.eye(3), np.eye(3)
+    >>> f = sde.lambdify(A=A, y=np.array([3.0]))
+    >>> [block.shape for block in f.drift(U, V)], f.codimension(U, V)
+    ([(3, 3), (3, 3)], 1)
     """
 
     family: MatrixFamily
@@ -104,7 +112,11 @@ class MatrixArrays:
         return self.at(*x).rank
 
     def at(self, *x: Any, sigma: Any = None) -> TensorPoint:
-        """What the theorem says at a single point, which is not tested."""
+        """What the theorem says at a single point, which is not tested.
+
+        Raises:
+            BadPoint: another number of arrays, or of other shapes.
+        """
         family = self.family
         parameters = family.model.parameters
         if len(x) != len(parameters):

@@ -23,6 +23,13 @@ class Attainment:
             "conditional" (attained under a condition on the data, which the words say) or "unknown".
         words: where.
         direction: for "infinity": x_p e^{direction_p s} with s → ∞ comes as near as one likes.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import induced_regularizer
+    >>> u, v, b = sp.symbols("u v b")
+    >>> found = induced_regularizer([u*v], (u**2 + v**2)/4, parameters=(u, v), symbols=(b,))
+    >>> found.attainment.kind
+    'attained'
     """
 
     kind: str

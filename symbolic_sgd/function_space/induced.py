@@ -54,6 +54,13 @@ class Evidence:
         statements: the steps of the proof.
         verified: fresh β at which F(x*) = β and R(x*) = R̂(β) held.
         digits: to how many digits.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import induced_regularizer
+    >>> u, v, b = sp.symbols("u v b")
+    >>> found = induced_regularizer([u*v], (u**2 + v**2)/4, parameters=(u, v), symbols=(b,))
+    >>> found.evidence.status
+    'proved'
     """
 
     status: str

@@ -31,6 +31,13 @@ class FibreMinimum:
         residual: ‖F(x) − β‖.
         slope: the norm of the gradient of R along the fibre.
         values: R at the end of every start that stayed on the fibre, sorted.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import induced_regularizer
+    >>> u, v, b = sp.symbols("u v b")
+    >>> found = induced_regularizer([u*v], (u**2 + v**2)/4, parameters=(u, v), symbols=(b,))
+    >>> round(found.numeric([1.5], starts=4).value, 9)
+    0.75
     """
 
     value: float

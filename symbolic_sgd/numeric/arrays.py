@@ -35,11 +35,15 @@ class ArrayBackend(Backend):
 
     @abstractmethod
     def array(self, x: Any) -> Any:
-        """x as a float64 array of the library, or `BadPoint`."""
+        """x, of any shape, as a float64 array of the library.
+
+        Raises:
+            BadPoint: no array, or entries that are no real numbers.
+        """
 
     @abstractmethod
     def concrete(self, x: Any) -> np.ndarray | None:
-        """The numbers in an array; None inside a transformation, where it has none."""
+        """The numbers in an array, in its shape; None inside a transformation, where it has none."""
 
     @abstractmethod
     def stack(self, values: Sequence[Any], shape: tuple[int, ...], like: Any) -> Any:

@@ -34,6 +34,14 @@ class NumericFunctions:
         BadPoint: wrong last dimension; not real or not finite.
         OffManifold: a point off Γ.
         SingularPoint: a point of Γ where `valid_where` fails.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> f = sde.lambdify()
+    >>> f.drift([2.0, 0.5]).round(4), f.diffusion([[2.0, 0.5]]).shape
+    (array([-0.8824,  0.2206]), (1, 2, 2))
     """
 
     derivation: Derivation
@@ -65,7 +73,11 @@ class NumericFunctions:
         return self._evaluation("stratonovich_drift", lambda: stratonovich_program(self.derivation))(x, constants)
 
     def term(self, name: str, x: Any, /, **constants: Any) -> Any:
-        """Any term of the theorem, by its name."""
+        """Any term of the theorem, by its name.
+
+        Raises:
+            BadInput: there is no such term.
+        """
         names = [term.name for term in self.derivation.terms]
         if name not in names:
             raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")

@@ -28,7 +28,11 @@ class LoopBackend(HostBackend):
 
     @abstractmethod
     def loop(self, step: RandomStep) -> Loop:
-        """Many steps in one call; row i of `states` is the state of replica i's own generator (4 words)."""
+        """Many steps in one call, of B rows of points, B×D; row i of `states`, B×4, is the state of replica i's own generator.
+
+        Args:
+            step: one step of h or η, which the loop is given with its numbers.
+        """
 
 
 @dataclass(frozen=True)
@@ -45,6 +49,13 @@ class FusedSGD:
 
     Raises:
         BadInput: a replica has left the numbers of float64: the learning rate is too large.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LLVM, LabelNoise
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+    >>> FusedSGD(problem, LLVM())([[1.0, 1.0]] * 3, learning_rate=0.1, count=10, seed=0).shape
+    (3, 2)
     """
 
     problem: Problem
@@ -82,6 +93,13 @@ class FusedSDE:
 
     Raises:
         OffManifold, SingularPoint: the first or the last points are not where the formulas hold.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LLVM, IsotropicNoise, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1)))
+    >>> FusedSDE(sde.derivation, LLVM())([[1.0, 1.0]] * 3, time_step=0.01, count=10, seed=0).shape
+    (3, 2)
     """
 
     derivation: Derivation

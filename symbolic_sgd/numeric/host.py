@@ -102,7 +102,11 @@ class HostBackend(Backend):
         return self.function(lowered)
 
     def function(self, lowered: Lowered) -> Callable[[np.ndarray], np.ndarray]:
-        """A bare program as a function of B rows, B×size, without any test of the points."""
+        """A bare program as a function of B rows, B×size, without any test of the points.
+
+        Raises:
+            BadInput: a program with several outputs.
+        """
         if len(lowered.widths) != 1:
             raise BadInput(f"a function has one output, and the program has {len(lowered.widths)}")
         kernel, block = self.kernel(lowered), self.block

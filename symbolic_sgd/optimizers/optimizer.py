@@ -203,7 +203,11 @@ class Optimizer(ABC):
         """Its map."""
 
     def extended(self, problem: "Problem") -> "Problem":
-        """The problem in all slow variables: its parameters, and what else moves as slowly."""
+        """The problem in all slow variables: its parameters, and what else moves as slowly.
+
+        Raises:
+            BadSymbol, BadInput: the name of a slow variable is one of the problem's.
+        """
         return problem
 
     def second_moments(self, problem: "Problem") -> "SecondMoments | None":
@@ -324,7 +328,11 @@ class Optimizer(ABC):
         return None
 
     def check(self, problem: "Problem") -> None:
-        """Raise where it does not fit the problem."""
+        """Raise where it does not fit the problem.
+
+        Raises:
+            BadInput: and its subclasses: a part that the problem cannot have, by its number of parameters, its samples or its symbols.
+        """
         return  # what is made of numbers fits every problem
 
     def noise_statement(self, problem: "Problem") -> str:
@@ -336,7 +344,14 @@ class Optimizer(ABC):
         return problem
 
     def at(self, rate: Expression) -> "Optimizer":
-        """The same at a learning rate that stays, where its own tends to 0."""
+        """The same at a learning rate that stays, where its own tends to 0.
+
+        Args:
+            rate: η, per step (γ of heavy balls with a friction).
+
+        Raises:
+            BadInput: a rate that makes no sense beside its other numbers.
+        """
         at_rate: Any = replace(self, learning_rate=rate)  # type: ignore[type-var]  (optimizers are dataclasses)
         return at_rate
 

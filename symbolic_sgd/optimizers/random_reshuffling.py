@@ -81,7 +81,11 @@ class RandomReshuffling(Optimizer):
 
     @property
     def epoch(self) -> int:
-        """n."""
+        """n, the samples of an epoch.
+
+        Raises:
+            BadInput: it was not yet read off a problem.
+        """
         if self.samples is None:
             raise BadInput("random reshuffling takes the number of its samples from a problem: derive or simulate one")
         return self.samples

@@ -369,7 +369,11 @@ class Adam(EachByItself):
     Args:
         beta1: β₁.
         second_moment_rate: c.
-        exponent, stabilizer, weight_decay, learning_rate, beta2: as of `RMSprop`.
+        exponent: p, as of `RMSprop`.
+        stabilizer: e, as of `RMSprop`.
+        weight_decay: w, outside of the scaling.
+        learning_rate: η; None where it tends to 0.
+        beta2: refused, as of `RMSprop`.
 
     Raises:
         BadInput: a number that makes no sense.

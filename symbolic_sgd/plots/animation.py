@@ -56,7 +56,8 @@ def animate_drift(
     Args:
         sde: a limiting SDE.
         output: a file to write: .gif, or .html, a page with buttons.
-        axes, window, at, constants, start, learning_rate, noise_scale, time, rng: as `plot_manifold` has them.
+        axes, window, at, constants, start, rng: as `plot_manifold` has them.
+        learning_rate, noise_scale, time: η, ε and T of the run, as there.
         frames: how many, at 20 a second.
         width: "column", "page" or inches.
 

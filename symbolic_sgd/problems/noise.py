@@ -88,7 +88,11 @@ class Noise(ABC):
 
     @abstractmethod
     def check(self, problem: "Problem") -> None:
-        """Raise where the model does not fit the problem."""
+        """Raise where the model does not fit the problem.
+
+        Raises:
+            BadInput: and its subclasses: what it is made of does not go with the problem's parameters, residuals or symbols.
+        """
 
     def map(self, f: Callable[[Expression], Expression]) -> "Noise":
         """The same noise with f applied to its expressions in the parameters; none by default."""
@@ -267,7 +271,18 @@ class GradientNoise(Noise):
 
 @dataclass(frozen=True)
 class IsotropicNoise(Noise, FamilyNoise):
-    """σ = s I, Σ = s² I. The scale s is an exact expression (default 1)."""
+    """σ = s I, Σ = s² I. The scale s is an exact expression (default 1).
+
+    Args:
+        scale: s; it may depend on the parameters and on constants.
+
+    >>> from symbolic_sgd import Problem
+    >>> u, v = sp.symbols("u v")
+    >>> Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(sp.Rational(1, 2))).noise_factor
+    Matrix([
+    [1/2,   0],
+    [  0, 1/2]])
+    """
 
     scale: Any = 1
 

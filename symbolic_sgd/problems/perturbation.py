@@ -40,6 +40,12 @@ class LossPerturbation(Noise):
 
     Raises:
         BadSymbol, BadInput: what is no symbol; a covariance that is not positive definite; a loss that is not smooth at ξ = 0.
+
+    >>> from symbolic_sgd import Problem
+    >>> u, v, a = sp.symbols("u v a")
+    >>> dropout = Problem.perturbed((u*v*(1 + a) - 1)**2/2, (u, v), (a,)).noise
+    >>> type(dropout).__name__, sp.simplify(dropout.mean_potential)
+    ('LossPerturbation', u**2*v**2/2)
     """
 
     loss: Any

@@ -116,6 +116,14 @@ class Problem:
     def least_squares(cls, residuals: Sequence[Any], *, parameters: Any, noise: Any, **further: Any) -> "Problem":
         """L = (1/2n) Σ_i r_i², for n residuals r_i.
 
+        Args:
+            residuals: r_1 … r_n, expressions.
+            parameters, noise: as of `Problem`; `LabelNoise` goes with residuals only.
+            further: manifold, near, domain and constants, as of `Problem`.
+
+        Raises:
+            BadInput: residuals that are no list, or none; a loss besides; what `Problem` refuses.
+
         >>> from symbolic_sgd.problems.noise import LabelNoise
         >>> u, v = sp.symbols("u v")
         >>> Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)).loss
@@ -142,7 +150,12 @@ class Problem:
 
         Args:
             losses: ℓ_1 … ℓ_Ξ.
+            parameters: as of `Problem`.
             weights: p_1 … p_Ξ, exact, positive, with sum 1 (default: 1/Ξ each).
+            further: manifold, near, domain and constants, as of `Problem`.
+
+        Raises:
+            BadInput: losses that are no list, or none; weights that are no probabilities; noise besides; what `Problem` refuses.
 
         >>> u, v = sp.symbols("u v")
         >>> Problem.from_sample_losses([(u*v - 1)**2, (u*v + 1)**2], parameters=(u, v)).loss
@@ -181,6 +194,11 @@ class Problem:
             parameters: x.
             perturbations: ξ, q symbols.
             covariance: V, a positive definite q×q matrix of constants; None for I.
+            further: manifold, near, domain and constants, as of `Problem`.
+
+        Raises:
+            BadInput: noise or residuals besides; a covariance that is not known to be positive definite; what `Problem` refuses.
+            BadSymbol: a perturbation that is a parameter or a constant, too.
 
         Noise on the parameters: L̂ = L(x + ξ). Dropout at a rate p: factors 1 + ξ_j with V = p/(1 − p)I. Anti-PGD,
         x⁺ = x − η∇L(x) + ε(ξ' − ξ), is the former in z = x − εξ.

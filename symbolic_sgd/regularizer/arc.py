@@ -28,6 +28,14 @@ class RegularizerArc:
         lengths: S, the length of the arc from the first point, negative on one side.
         values: S, R.
         errors: S, bounds of the errors of R, from two quadratures of each segment.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> arc = sde.regularizer_along({u: 1, v: 1}, length=0.5)
+    >>> arc.points.shape == (*arc.values.shape, 2), bool(arc.errors.max() < 1e-8)
+    (True, True)
     """
 
     points: np.ndarray

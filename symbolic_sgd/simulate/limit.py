@@ -30,12 +30,29 @@ class Scheme(ABC):
 
     @abstractmethod
     def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
-        """The stepper with this step of time, and these values of the constants."""
+        """The stepper with this step of time, and these values of the constants.
+
+        Args:
+            derivation: the SDE.
+            step: h.
+            values: of the constants.
+
+        Raises:
+            BadInput: the scheme needs what is not known of the SDE.
+        """
 
 
 @dataclass(frozen=True)
 class WeakOrderOne(Scheme):
-    """Euler and Maruyama's scheme with a projection on Γ: errors of means are O(h)."""
+    """Euler and Maruyama's scheme with a projection on Γ: errors of means are O(h).
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import IsotropicNoise, Problem, derive_limiting_sde, simulate_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1)))
+    >>> simulate_sde(sde, [1, 1], time=0.1, step=0.01, replicas=3, rng=0, scheme=WeakOrderOne()).final.shape
+    (3, 2)
+    """
 
     def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
         noise, sources = _noise(derivation, values)
@@ -55,7 +72,15 @@ class WeakOrderOne(Scheme):
 
 @dataclass(frozen=True)
 class WeakOrderTwo(Scheme):
-    """Ninomiya and Victoir's scheme, flows along Γ, with a projection: errors of means are O(h²)."""
+    """Ninomiya and Victoir's scheme, flows along Γ, with a projection: errors of means are O(h²).
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import IsotropicNoise, Problem, derive_limiting_sde, simulate_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1)))
+    >>> simulate_sde(sde, [1, 1], time=0.1, step=0.01, replicas=3, rng=0, scheme=WeakOrderTwo()).final.shape
+    (3, 2)
+    """
 
     def stepper(self, derivation: Derivation, step: float, values: Values) -> AlongManifold:
         noise, sources = _noise(derivation, values)

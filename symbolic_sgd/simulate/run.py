@@ -31,6 +31,14 @@ class Run:
         paths: the positions at the recorded moments, T×R×D; None unless asked for.
         steps: how many steps were made.
         seed: the entropy that the random numbers come from.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, simulate_sgd
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+    >>> run = simulate_sgd(problem, [1, 1], learning_rate=0.1, steps=100, replicas=3, rng=0)
+    >>> float(run.times[-1].round(9)), run.final.shape, run.mean.shape[1], run.paths
+    (1.0, (3, 2), 2, None)
     """
 
     times: np.ndarray

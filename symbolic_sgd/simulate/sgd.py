@@ -54,7 +54,15 @@ class Law(ABC):
 
 @dataclass(frozen=True)
 class TrueLaw(Law):
-    """The problem's own law: a uniform (or weighted) sample, a label's sign, a column of σ and its sign."""
+    """The problem's own law: a uniform (or weighted) sample, a label's sign, a column of σ and its sign.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, simulate_sgd
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+    >>> simulate_sgd(problem, [1, 1], learning_rate=0.1, steps=10, replicas=3, rng=0, law=TrueLaw()).final.shape
+    (3, 2)
+    """
 
     def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
         return sgd_moves(problem, rate, scale)
@@ -67,6 +75,14 @@ class StatedLaw(Law):
     Args:
         steps: D×K, a SymPy Matrix in the problem's symbols.
         probabilities: K positive rationals with sum 1.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import simulate_sgd
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=sp.Matrix([1, 0]))
+    >>> skew = StatedLaw(sp.Matrix([[2, -sp.Rational(1, 2)], [0, 0]]), [sp.Rational(1, 5), sp.Rational(4, 5)])
+    >>> simulate_sgd(problem, [1, 1], learning_rate=0.1, steps=10, replicas=3, rng=0, law=skew).final.shape
+    (3, 2)
     """
 
     steps: Any
@@ -83,7 +99,15 @@ class StatedLaw(Law):
 
 @dataclass(frozen=True)
 class GaussianLaw(Law):
-    """Noise σ(x)a with a ~ N(0, I): Gaussian with the stated Σ."""
+    """Noise σ(x)a with a ~ N(0, I): Gaussian with the stated Σ.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import IsotropicNoise, simulate_sgd
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1))
+    >>> simulate_sgd(problem, [1, 1], learning_rate=0.1, steps=10, replicas=3, rng=0, law=GaussianLaw()).final.shape
+    (3, 2)
+    """
 
     def moves(self, problem: Problem, rate: Fraction, scale: Fraction) -> Iterable[RandomMove]:
         _check_linear(problem, "GaussianLaw draws noise that is added to ∇L")

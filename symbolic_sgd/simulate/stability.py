@@ -24,7 +24,19 @@ LOOKED_AT = 16
 
 
 class StabilityWarning(UserWarning):
-    """A learning rate above the stability bound of SGD, or beyond the edge of another optimizer."""
+    """A learning rate above the stability bound of SGD, or beyond the edge of another optimizer.
+
+    >>> import warnings
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, simulate_sgd
+    >>> u, v = sp.symbols("u v")
+    >>> problem = Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1))
+    >>> with warnings.catch_warnings(record=True) as told:
+    ...     warnings.simplefilter("always")
+    ...     run = simulate_sgd(problem, [1, 1], learning_rate=1.2, steps=1, replicas=1, rng=0)
+    >>> told[0].category.__name__
+    'StabilityWarning'
+    """
 
 
 def sample_curvature(descent: Descent, rate: float, points: np.ndarray) -> float:

@@ -44,6 +44,15 @@ class Symmetries:
         symmetric: a basis of those with Xᵀ = X.
         skew: a basis of those with Xᵀ = −X.
         complete: whether this is proved to be all of 𝔤; else it is what was found and proved.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.symmetries.generators
+    (Matrix([
+    [1,  0],
+    [0, -1]]),)
     """
 
     derivation: Derivation

@@ -21,6 +21,12 @@ class MatrixFormula:
         form: what it says.
         rows: the free indices that are rows and columns, in this order.
         functions: names of functions that have none of their own.
+
+    >>> from symbolic_sgd import derive_limiting_sde, models
+    >>> sde = derive_limiting_sde(models.matrix_sensing())
+    >>> U, V = sde.family.parameters
+    >>> print(sde.gradient[U])
+    A_i V
     """
 
     form: Form

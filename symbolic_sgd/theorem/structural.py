@@ -150,6 +150,13 @@ class StructuralFormulas:
         mean: R₀ of a perturbed loss, where it varies on Γ.
         noise_slope: the program of Σ_a ∂σ_a v_a in the parameters and in symbols v_ia, where a line holds it.
         of_steps: ψ(g) where the steps are those of a nonlinear update.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> print(sde.structure.terms["normal_regularization"])
+    -½ ∂ΦAn
     """
 
     parameters: tuple[sp.Symbol, ...]

@@ -29,6 +29,16 @@ def diffrax_terms(derivation: Any, control: Any, solver: Any, **constants: Any) 
 
     Raises:
         BadInput: the solver needs additive or commutative noise, or the control has another number of components.
+
+    >>> import jax
+    >>> import sympy as sp
+    >>> from symbolic_sgd import IsotropicNoise, Problem, derive_limiting_sde
+    >>> jax.config.update("jax_enable_x64", True)
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1)))
+    >>> motion = diffrax.VirtualBrownianTree(0.0, 1.0, tol=1e-3, shape=(2,), key=jax.random.PRNGKey(0))
+    >>> len(diffrax_terms(sde.derivation, motion, diffrax.Euler()).terms)
+    2
     """
     name, width = type(solver).__name__, noise_width(derivation)
     if name not in (*ITO, *STRATONOVICH):

@@ -31,6 +31,17 @@ class MPMath(Backend):
 
     Args:
         digits: of the result; ten more are carried, which a badly conditioned point may use up.
+
+    Raises:
+        BadInput: digits that are no positive integer.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> import mpmath
+    >>> print(mpmath.nstr(sde.lambdify(backend=MPMath(30)).drift(["2", "1/2"])[0], 30))
+    -0.882352941176470588235294117647
     """
 
     digits: int = 50
@@ -49,7 +60,15 @@ class MPMath(Backend):
 
 @dataclass(frozen=True)
 class Exact(Backend):
-    """Rational points, rational results: object arrays of `Fraction`. What is not rational is refused."""
+    """Rational points, rational results: object arrays of `Fraction`. What is not rational is refused.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.lambdify(backend=Exact()).drift(["2", "1/2"])[0]
+    Fraction(-15, 17)
+    """
 
     def compile(self, part: Part) -> Evaluation:
         return lambda x, constants: _evaluated(part, EXACT, _rational, x, constants)

@@ -33,7 +33,16 @@ COMPILED = 4000
 
 @dataclass(frozen=True)
 class JAX(ArrayBackend):
-    """jax.numpy arrays of float64 (`jax.config.update("jax_enable_x64", True)` first)."""
+    """jax.numpy arrays of float64 (`jax.config.update("jax_enable_x64", True)` first).
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> jax.config.update("jax_enable_x64", True)
+    >>> jax.jit(sde.lambdify(backend=JAX(), check=False).drift)(jnp.array([2.0, 0.5])).shape
+    (2,)
+    """
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Any]]:

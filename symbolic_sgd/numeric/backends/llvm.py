@@ -41,6 +41,16 @@ class LLVM(LoopBackend):
 
     Args:
         threads: how many blocks are evaluated at the same time (the interpreter's lock is released).
+
+    Raises:
+        BadInput: threads that are no positive integer.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.lambdify(backend=LLVM(threads=2)).drift([[2.0, 0.5], [1.0, 1.0]]).shape
+    (2, 2)
     """
 
     threads: int = 1

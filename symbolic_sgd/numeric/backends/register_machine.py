@@ -26,7 +26,15 @@ INFIX = {"add": "+", "sub": "-", "mul": "*", "div": "/"}
 
 @dataclass(frozen=True)
 class NumPy(HostBackend):
-    """The default back end; it needs nothing beyond NumPy, and its memory does not grow with the batch."""
+    """The default back end; it needs nothing beyond NumPy, and its memory does not grow with the batch.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.lambdify(backend=NumPy()).drift([[2.0, 0.5], [1.0, 1.0]]).shape
+    (2, 2)
+    """
 
     def kernel(self, lowered: Lowered) -> "RegisterMachine":
         return RegisterMachine(lowered)
