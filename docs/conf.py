@@ -3,6 +3,7 @@
 import os
 import shutil
 from importlib.metadata import version as version_of
+from importlib.util import find_spec
 from pathlib import Path
 
 HERE = Path(__file__).parent
@@ -25,6 +26,7 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"
 autodoc_default_options = {"members": True, "show-inheritance": False}
+autodoc_mock_imports = [name for name in ("llvmlite", "jax", "torch", "diffrax") if find_spec(name) is None]  # of extras
 napoleon_custom_sections = [("Source", "notes_style"), ("Warns", "warns_style")]
 napoleon_use_ivar = True
 

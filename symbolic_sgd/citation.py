@@ -27,5 +27,9 @@ def toolkit() -> str:
 
 
 def bibtex() -> str:
-    """BibTeX of both."""
+    """BibTeX of both.
+
+    >>> bibtex().count("@")
+    2
+    """
     return f"{PAPER}\n\n{toolkit()}\n"

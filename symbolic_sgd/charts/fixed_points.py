@@ -65,6 +65,14 @@ class FixedPoints:
         elsewhere: isolated ones on Γ that the chart does not hold: beyond the ends of its interval, or where its ψ is singular
             or not defined.
         continua: zeros of b where ∂b has a kernel, so that they may be no isolated ones; one of each spectrum.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> found = sde.in_chart().fixed_points
+    >>> [point.coordinates for point in found], found.complete
+    ([(1,)], True)
     """
 
     points: tuple[FixedPoint, ...]

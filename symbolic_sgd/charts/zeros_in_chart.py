@@ -56,6 +56,14 @@ class FixedPoint:
         exact: whether θ* is known in closed form.
         over: what the coordinates are values of: the chart's θ, or, for a point that this chart does not hold, the
             parameters that are coordinates there.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> point = sde.in_chart().fixed_points[0]
+    >>> point.coordinates, point.stability
+    ((1,), 'stable')
     """
 
     coordinates: tuple[Expression, ...]

@@ -105,6 +105,12 @@ class Optimizer(ABC):
     """An optimizer whose slow motion follows from a kernel of pairs of curvatures.
 
     Numbers may be ints, fractions, floats (read as the rationals they print as) or positive symbols, which stay in the formulas.
+    The learning rate η is one of them, or None where it tends to 0.
+
+    >>> from symbolic_sgd import HeavyBall
+    >>> momentum = HeavyBall(momentum=0.5, learning_rate=0.125)
+    >>> momentum.time_unit, momentum.edge
+    (epsilon**2/16, 24)
     """
 
     label: ClassVar[str]

@@ -61,6 +61,13 @@ class Regularizer:
         loop_error: a bound of its error.
         where: the point of the curl, or a point of the closed curve (symbol → number), so that both can be computed anew.
         cuts: rows A of the planes A(x − x₀) = 0 that cut the curve out of Γ; none where Γ is itself a curve.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.regularizer_evidence.expression
+    u**2/4 + v**2/4
     """
 
     expression: Expression | None

@@ -45,7 +45,11 @@ UNITS = {"learning_rate": "η", "time": r"t = |\bT\b", "step": r"\bh\b", "noise_
 """Argument → its letter, which says by the formulas in what units it is."""
 
 DRAWN = "docs/plots.md draws it, where matplotlib is installed"
-WITHOUT_EXAMPLE = {f"symbolic_sgd.plots.{name}": DRAWN for name in plots.__all__}
+OF_REPORTS = "it draws for `--document F.html --plots`, as tests/plots/test_report_figures.py does"
+OF_REPORTS_ONLY = {"figure_of", "report_figures"}
+WITHOUT_EXAMPLE = {
+    f"symbolic_sgd.plots.{name}": OF_REPORTS if name in OF_REPORTS_ONLY else DRAWN for name in plots.__all__
+}
 """Name → why its docstring has no example."""
 
 

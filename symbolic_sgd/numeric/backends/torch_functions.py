@@ -22,7 +22,15 @@ ARITHMETIC: Mapping[str, Callable[..., Any]] = {
 
 @dataclass(frozen=True)
 class Torch(ArrayBackend):
-    """Tensors of float64, on whatever device x is."""
+    """Tensors of float64, on whatever device x is.
+
+    >>> import sympy as sp
+    >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
+    >>> u, v = sp.symbols("u v")
+    >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    >>> sde.lambdify(backend=Torch()).drift(torch.tensor([2.0, 0.5])).shape
+    torch.Size([2])
+    """
 
     @property
     def operations(self) -> Mapping[str, Callable[..., Any]]:
