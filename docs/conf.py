@@ -20,6 +20,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 exclude_patterns = ["_build"]
+smartquotes = False  # messages and options stay as they are written: 'u*v', --momentum
 html_theme = "furo"
 html_title = "symbolic_sgd"
 autodoc_member_order = "bysource"

@@ -36,7 +36,7 @@ class Charge:
 
     Args:
         derivation: of the SDE on Γ.
-        expression: I.
+        expression: I, in the parameters.
         generator: ∇²I = S, I = ½xᵀSx, where it belongs to a linear symmetry of what the loss is composed of; else None.
         proof: how it is known that it is conserved, in words.
         program: `drift` and `diffusion` (1×Ξ), on Γ.

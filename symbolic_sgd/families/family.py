@@ -94,7 +94,7 @@ class Family:
 
     @property
     def samples(self) -> sp.Expr:
-        """n."""
+        """n, how many samples there are."""
         return self.sample[2]
 
     @property
@@ -104,7 +104,7 @@ class Family:
 
     @property
     def coordinates(self) -> sp.Expr:
-        """d."""
+        """d, how many coordinates there are."""
         return self._parts[1][2]
 
     @property

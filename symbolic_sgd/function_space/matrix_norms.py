@@ -50,7 +50,7 @@ class SchattenSum(sp.Function):
 
     @property
     def matrix(self) -> Any:
-        """M."""
+        """M, the matrix."""
         return self.args[0]
 
     @property
@@ -59,7 +59,7 @@ class SchattenSum(sp.Function):
 
     @property
     def power(self) -> Any:
-        """p."""
+        """p, the power."""
         return self.args[1]
 
     @property

@@ -24,7 +24,7 @@ class FibreMinimum:
     """The least value of R that was found on a fibre.
 
     Args:
-        value: R.
+        value: R there.
         point: x, symbol → number.
         multipliers: λ with ∇R = ∂Fᵀλ: ∂R̂/∂β where R̂ is smooth.
         eigenvalues: of the Hessian of R on the fibre.

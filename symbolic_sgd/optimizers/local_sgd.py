@@ -25,7 +25,7 @@ class LocalSGD(Optimizer):
     times the batch, as α → 0, to the drift of one worker with the noise of K, as α → ∞.
 
     Args:
-        workers: K.
+        workers: K, how many.
         steps: n, of a worker in a round.
         learning_rate: η.
         round_time: α, instead of steps and learning_rate.

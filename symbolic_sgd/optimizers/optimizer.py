@@ -294,7 +294,7 @@ class Optimizer(ABC):
 
     @property
     def decay(self) -> Expression:
-        """w."""
+        """w, the weight decay."""
         return sp.S.Zero
 
     @property

@@ -333,8 +333,8 @@ class RMSprop(EachByItself):
     joint potential, `sde.joint_potential`.
 
     Args:
-        second_moment_rate: c.
-        exponent: p.
+        second_moment_rate: c, the rate of the second moments in the scaled time.
+        exponent: p, of the second moment in the step.
         stabilizer: e, in the scaled variables (its true value is ε^{2p}e).
         weight_decay: w, outside of the scaling.
         learning_rate: η; None where it tends to 0.
@@ -368,7 +368,7 @@ class Adam(EachByItself):
 
     Args:
         beta1: β₁.
-        second_moment_rate: c.
+        second_moment_rate: c, the rate of the second moments in the scaled time.
         exponent: p, as of `RMSprop`.
         stabilizer: e, as of `RMSprop`.
         weight_decay: w, outside of the scaling.

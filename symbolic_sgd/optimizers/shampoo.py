@@ -74,7 +74,7 @@ class Shampoo(SlowSecondMoments):
     >>> Shampoo(sp.Matrix([[a, b], [c, d]]), second_moment_rate=1).exponent
     1/4
 
-    Source: V. Gupta, T. Koren and Y. Singer, Shampoo: Preconditioned Stochastic Tensor Optimization, ICML 2018.
+    Source: Gupta, Koren and Singer, Shampoo: Preconditioned Stochastic Tensor Optimization, ICML 2018.
     """
 
     label: ClassVar[str] = "Shampoo"

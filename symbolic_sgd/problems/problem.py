@@ -191,7 +191,7 @@ class Problem:
 
         Args:
             loss: L̂(x, ξ).
-            parameters: x.
+            parameters: x, D symbols.
             perturbations: ξ, q symbols.
             covariance: V, a positive definite q×q matrix of constants; None for I.
             further: manifold, near, domain and constants, as of `Problem`.
@@ -246,7 +246,7 @@ class Problem:
 
     @property
     def dimension(self) -> int:
-        """D."""
+        """D, the number of parameters."""
         return len(self.parameters)
 
     def noisy_gradient(self, draws: Sequence[sp.Symbol]) -> Any:

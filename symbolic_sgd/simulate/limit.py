@@ -34,7 +34,7 @@ class Scheme(ABC):
 
         Args:
             derivation: the SDE.
-            step: h.
+            step: h, in units of t.
             values: of the constants.
 
         Raises:

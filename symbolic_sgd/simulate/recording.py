@@ -16,7 +16,7 @@ class Recording:
     """What is recorded of a run, and how it is run: the keywords that all processes share.
 
     Args:
-        replicas: R.
+        replicas: R, how many.
         rng: a NumPy Generator, a seed, or None for a fresh seed (kept in `run.seed`).
         executor: computes the chunks, with the protocol of `concurrent.futures`: processes, Dask's
             `Client.get_executor()`, …; the result has the same bits for any. None computes them here.

@@ -64,7 +64,7 @@ class Symmetries:
 
     @property
     def parameters(self) -> tuple[sp.Symbol, ...]:
-        """x."""
+        """x_1 … x_D."""
         return self.derivation.problem.parameters
 
     @property

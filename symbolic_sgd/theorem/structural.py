@@ -383,7 +383,7 @@ class StructuralFormulas:
 
     @property
     def level(self) -> Name:
-        """f."""
+        """The name of f, whose entries are constant on every part of Γ."""
         return self._letters.get(LEVEL.name, LEVEL)
 
     def levels(self, budget: int) -> tuple[sp.Expr, ...]:

@@ -41,6 +41,9 @@ SHAPE = re.compile(
     re.VERBOSE,
 )
 
+ENUMERATION = re.compile(r"^(?:\s+\w[\w, ]*: |\s*)[A-Za-z]\.(?:\s|$)", re.MULTILINE)
+"""A letter and a period alone, which Sphinx takes for the first item of a list: "D." """
+
 UNITS = {"learning_rate": "η", "time": r"t = |\bT\b", "step": r"\bh\b", "noise_scale": "ε|ρ"}
 """Argument → its letter, which says by the formulas in what units it is."""
 
@@ -170,6 +173,7 @@ def lacking(item: Item) -> list[str]:
         "the shapes of its arrays": item.holds_arrays and not SHAPE.search(item.words + item.around),
         "Raises": item.raises and not re.search(r"\bRaises:", item.words),
         "an example": needs_example and ">>>" not in item.words,
+        "more than a letter": ENUMERATION.search(item.words),
     }
     found |= {
         f"the letter of {name}": name in item.annotations and not re.search(letter, item.words)
