@@ -18,7 +18,7 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS, ElementaryFunction
+from symbolic_sgd.algebra.functions import CONSTANTS, FUNCTIONS, ElementaryFunction, StableForm
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.program import Program
@@ -290,8 +290,18 @@ def limits(module: ModuleType) -> Iterator[tuple[str, str, str]]:
             yield code(name), f"{getattr(module, name):,}", plain(" ".join(str(below.value.value).split()))
 
 
-def function_rows() -> list[tuple[str, str, str, str]]:
-    return [(code(call_of(row)), *map(_math, _formulas(row)), _kinks(row)) for row in FUNCTIONS.values()]
+LIBRARIES = {"c": "LLVM", "jax": "JAX", "torch": "Torch", "arb": "enclosures"}
+"""Column of the table of functions → what lacks a function whose column is empty."""
+
+
+def function_rows() -> list[tuple[str, ...]]:
+    return [(code(call_of(row)), *map(_math, _formulas(row)), _kinks(row), _lacking(row)) for row in FUNCTIONS.values()]
+
+
+def _lacking(row: ElementaryFunction) -> str:
+    """Nothing, where it is computed by other functions."""
+    by_others = isinstance(row, StableForm) and row.computed is not None
+    return "" if by_others else ", ".join(words for column, words in LIBRARIES.items() if column not in row.libraries)
 
 
 OPERANDS = sp.symbols("a b", real=True)
@@ -324,7 +334,9 @@ def _kinks(row: ElementaryFunction) -> str:
 
 
 def _math(text: str) -> str:
-    return f"${text}$"
+    """A formula, with the names of functions in the way that GitHub allows."""
+    named = text.replace("\\operatorname{", "\\mathrm{")
+    return f"${named}$"
 
 
 def operators() -> str:
@@ -374,7 +386,7 @@ def page() -> str:
             f"{', '.join(map(code, CONSTANTS))}, integers, and decimals, which are read as the rationals that they write: `0.1` is 1/10, "
             f"`2.5e-3` is 1/400. Conditions are one of {comparisons()} between two of them.",
             "### Functions",
-            table(("written", "meaning", "derivative", "not smooth where"), function_rows()),
+            table(("written", "meaning", "derivative", "not smooth where", "not in"), function_rows()),
             f"Further names: {', '.join(f'{code(name)} for {code(known)}' for name, known in ALIASES.items())}. "
             "The losses of problems that are stated in Python may hold SymPy's `Max`, `Min`, `Heaviside`, `sec`, … besides.",
             "### Characters that are not read",
