@@ -52,7 +52,7 @@ STATEMENT_KEYS = (
         "sample_losses",
         EXPRESSIONS,
         "ℓ_1 … ℓ_n, one of which is drawn at every step: L = Σ p_i ℓ_i, and the noise is that of the draw.",
-        'sample_losses = ["(u*v - 1)**2", "(u*v - 1)**2 + u*v"]',
+        'sample_losses = ["(u*v - 1)**2", "(u*v - 2)**2"]',
         "another statement",
     ),
     Key(
