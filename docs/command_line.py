@@ -68,8 +68,11 @@ def _cell(written: str) -> str:
 
 
 def text(words: str) -> str:
-    """Help as Markdown: what has a meaning there is escaped."""
-    return re.sub(r"([\\*_\[\]<>$|#{}~])", r"\\\1", " ".join(words.split()))
+    """Help as Markdown: options are code, and what has a meaning in Markdown is escaped."""
+    parts = re.split(r"(?<!\w)(--[a-z][\w=/.-]*\w)", " ".join(words.split()))
+    return "".join(
+        f"`{part}`" if k % 2 else re.sub(r"([\\*_\[\]<>$|#{}~])", r"\\\1", part) for k, part in enumerate(parts)
+    )
 
 
 def examples(lines: Sequence[str]) -> str:

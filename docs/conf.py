@@ -6,6 +6,8 @@ from importlib.metadata import version as version_of
 from importlib.util import find_spec
 from pathlib import Path
 
+from sphinx.ext.napoleon.docstring import GoogleDocstring
+
 HERE = Path(__file__).parent
 shutil.rmtree(HERE / "notebooks", ignore_errors=True)
 shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
@@ -20,7 +22,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 exclude_patterns = ["_build"]
-smartquotes = False  # messages and options stay as they are written: 'u*v', --momentum
+smartquotes_action = "D"  # quotes stay as messages have them, 'u*v'; dashes are Sphinx's own
 html_theme = "furo"
 html_title = "symbolic_sgd"
 autodoc_member_order = "bysource"
@@ -30,6 +32,17 @@ autodoc_default_options = {"members": True}
 autodoc_mock_imports = [name for name in ("llvmlite", "jax", "torch", "diffrax") if find_spec(name) is None]  # of extras
 napoleon_custom_sections = [("Source", "notes_style"), ("Warns", "warns_style")]
 napoleon_use_ivar = True
+
+_parsed = GoogleDocstring._parse
+
+
+def _as_of_a_method(docstring: GoogleDocstring) -> None:
+    """What stands before a colon in the first sentence of a property is no type, and its sections are sections."""
+    docstring._what = "method" if docstring._what in {"property", "attribute", "data"} else docstring._what
+    _parsed(docstring)
+
+
+GoogleDocstring._parse = _as_of_a_method
 
 modules = os.environ.get("MATHJAX_MODULES")
 if modules:  # npm's folder with mathjax4: pages whose formulas need no network

@@ -38,7 +38,7 @@ def test_every_option_of_a_command_is_in_its_section_or_in_the_shared_one(name):
     words = (word.strip(",[]()'\";:=") for word in parsers[name].format_usage().split())
     options = {word for word in words if word.startswith("--")}
     assert options or name == "check"
-    assert all(f"`{option}" in section or f"`{option}" in shared for option in options)
+    assert all(f"\n| `{option}" in section or f"\n| `{option}" in shared for option in options)
 
 
 @pytest.mark.parametrize(
