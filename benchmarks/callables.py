@@ -242,7 +242,7 @@ def simulation() -> None:
     sde = derive_limiting_sde(problem)
     points, h = on_manifold(cases()[2], REPLICAS), 1e-4
     step = sde_step(sde.derivation)
-    lowered = lower([step.program], [*step.state, *step.parameters, step.sign])
+    lowered = lower([step.program], [*step.symbols])
     c_loop = loop_of_columns(lowered, 16, [h, h**0.5])
     columns = np.ascontiguousarray(points.T)
     reference = REPLICAS * 100 / best(lambda: c_loop(100, columns.copy()))

@@ -1,6 +1,7 @@
-"""Sphinx: the documentation of symbolic_sgd. Notebooks are shown as stored; the tests execute them."""
+"""Sphinx: the documentation of symbolic_sgd. Notebooks and kept derivations are shown as stored; the tests make them anew."""
 
 import os
+import re
 import shutil
 from importlib.metadata import version as version_of
 from importlib.util import find_spec
@@ -12,19 +13,30 @@ HERE = Path(__file__).parent
 shutil.rmtree(HERE / "notebooks", ignore_errors=True)
 shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
 
+shutil.rmtree(HERE / "derivations", ignore_errors=True)
+(HERE / "derivations").mkdir()
+for kept in (HERE.parent / "derivations").glob("*.md"):  # formulas are $`…`$ for GitHub, $…$ here
+    page = re.sub(r"\$`(.*?)`\$", r"$\1$", kept.read_text(encoding="utf-8"))
+    (HERE / "derivations" / kept.name).write_text(f"---\norphan: true\n---\n\n{page}", encoding="utf-8")  # the gallery leads to it
+
 project = "symbolic_sgd"
 copyright = "the symbolic_sgd developers"
 author = "The symbolic_sgd developers"
 version = release = version_of("symbolic-sgd")
 
-extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
-myst_enable_extensions = ["dollarmath", "amsmath", "deflist"]
+extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_copybutton"]
+myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 exclude_patterns = ["_build"]
 smartquotes_action = "D"  # quotes stay as messages have them, 'u*v'; dashes are Sphinx's own
 html_theme = "furo"
 html_title = "symbolic_sgd"
+html_static_path = ["_static"]
+html_css_files = ["pages.css"]
+html_js_files = ["gallery.js"]
+copybutton_prompt_text = r"\$ |>>> |\.\.\. "
+copybutton_prompt_is_regexp = True
 autodoc_member_order = "bysource"
 autodoc_typehints = "description"
 autodoc_typehints_description_target = "documented"

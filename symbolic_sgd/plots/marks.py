@@ -96,14 +96,23 @@ def fixed_points(gamma: Gamma) -> list[Mark]:
     drift changes its direction, in more dimensions those that are found in a chart."""
     if not gamma.is_still:
         return []
-    attractors = getattr(gamma.sde, "attractors", None)
-    if attractors is not None:
-        found = [Mark(_place(gamma, p.point), p.stability) for p in attractors()]
-    elif gamma.dimension == 1:
+    found = _of_sde(gamma)
+    if found is None and gamma.dimension == 1:
         found = [mark for curve in gamma.curves for mark in _on_curve(gamma, curve)]
-    else:
+    elif found is None:
         found = list(_in_chart(gamma))
     return [mark for mark in found if np.isfinite(mark.place).all() and gamma.inside(mark.place)]
+
+
+def _of_sde(gamma: Gamma) -> list[Mark] | None:
+    """Those that the SDE knows of; None where it knows of none, as with constants, or where nothing moves."""
+    attractors = getattr(gamma.sde, "attractors", None)
+    if attractors is None:
+        return None
+    try:
+        return [Mark(_place(gamma, p.point), p.stability) for p in attractors()]
+    except SymbolicSGDError:
+        return None
 
 
 def _on_curve(gamma: Gamma, curve: np.ndarray) -> Iterator[Mark]:

@@ -95,14 +95,25 @@ class Page:
     def visit(self, address: str, *, width: int = 900, height: int = 1200, dark: bool = False) -> None:
         """The same for any address."""
         self.events.clear()
-        self.call(
-            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
-        )
+        self._size(width, height)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
         self.call("Emulation.setEmulatedMedia", features=[scheme])
         self.call("Page.navigate", url=address)
         while not any(e.get("method") == "Page.loadEventFired" for e in self.events):
             self.events.append(self._next())
+        self._drawn()
+
+    def resize(self, width: int, height: int) -> None:
+        """Another window for the page that is open, which is laid out anew."""
+        self._size(width, height)
+        self._drawn()
+
+    def _size(self, width: int, height: int) -> None:
+        self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
+        )
+
+    def _drawn(self) -> None:
         self.value("new Promise(done => requestAnimationFrame(() => requestAnimationFrame(() => done(1))))")
 
     def value(self, script: str) -> Any:

@@ -97,11 +97,13 @@ def typesetter(version: int) -> Iterator[Page]:
     """A browser in which every address of MathJax leads to the installed files of a version."""
     assert not MISSING, f"not installed: {', '.join(MISSING)}"
     with browser() as page:
-        page.serve(_installed(version))
+        page.serve(installed(version))
         yield page
 
 
-def _installed(version: int) -> Served:
+def installed(version: int) -> Served:
+    """What stands at the addresses of MathJax: the files of a version."""
+
     def content(url: str) -> bytes | None:
         named = _PACKAGE.search(urlparse(url).path)
         if named is None:
