@@ -17,7 +17,8 @@ shutil.rmtree(HERE / "derivations", ignore_errors=True)
 (HERE / "derivations").mkdir()
 for kept in (HERE.parent / "derivations").glob("*.md"):  # formulas are $`…`$ for GitHub, $…$ here
     page = re.sub(r"\$`(.*?)`\$", r"$\1$", kept.read_text(encoding="utf-8"))
-    (HERE / "derivations" / kept.name).write_text(f"---\norphan: true\n---\n\n{page}", encoding="utf-8")  # the gallery leads to it
+    page = f"---\norphan: true\n---\n\n{page}"  # the gallery leads to it
+    (HERE / "derivations" / kept.name).write_text(page, encoding="utf-8")
 
 project = "symbolic_sgd"
 copyright = "the symbolic_sgd developers"

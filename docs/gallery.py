@@ -63,8 +63,9 @@ HEAD = r"""# Gallery
 
 Every card is a problem file with the document that is derived from it, which opens by its title: assumptions checked, $\Gamma$,
 each of the four terms, the equation, $R$ with its evidence. In two and three parameters the picture is $\Gamma$ in the colours of $R$
-(violet is low, yellow high; grey elsewhere) with arrows along the drift and discs where it vanishes, filled where that is stable; in more it is one path of the limit, every
-parameter over $t$. Constants are 1 in the pictures. On the command line the same are
+(violet is low, yellow high; grey elsewhere), with arrows along the drift, and discs where it vanishes, filled where that is
+stable; in more parameters it is one path of the limit, every parameter over $t$. Constants are 1 in the pictures.
+On the command line the same are
 
 - `symbolic-sgd gallery`, all of them, a line each,
 - `symbolic-sgd gallery motor --document motor.html --plots`, one of them as a page.
@@ -205,7 +206,9 @@ def _path(figure, sde: LimitingSDE) -> None:
     ax = figure.add_axes((0.04, 0.06, 0.92, 0.88))
     for k, values in enumerate(along.T):
         dashes = style.STYLES[k // (len(style.LINES) - 1)]  # without black, which is not seen on a dark page
-        ax.plot(np.linspace(0, 1, len(values)), values, color=style.LINES[k % (len(style.LINES) - 1)], ls=dashes, lw=1.3)
+        ax.plot(
+            np.linspace(0, 1, len(values)), values, color=style.LINES[k % (len(style.LINES) - 1)], ls=dashes, lw=1.3
+        )
     ax.axhline(0, color=style.GREY, lw=0.6)
     ax.set_axis_off()
 

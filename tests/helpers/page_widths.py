@@ -56,7 +56,9 @@ def main(folder: Path) -> int:
     lines: list[str] = []
     for width in WIDTHS:
         faults = [fault for one in found for fault in one[width][1]]
-        print(f"{width} pixels: {sum(one[width][0] for one in found)} blocks of code, {len(pages)} pages, {len(faults)} stick out")
+        print(
+            f"{width} pixels: {sum(one[width][0] for one in found)} blocks of code, {len(pages)} pages, {len(faults)} stick out"
+        )
         lines += faults
     print("\n".join(lines), end="\n" if lines else "")
     return 1 if lines else 0

@@ -348,3 +348,24 @@ def test_without_matplotlib_the_error_has_the_line_that_installs_it():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=600, check=False)
     assert done.returncode == 1
     assert "pip install 'symbolic-sgd[plot]'" in done.stderr
+
+
+# --- where the SDE knows of no fixed points ---------------------------------------------------------------
+
+
+def test_a_limit_in_which_nothing_moves_is_drawn_without_marks():
+    """Was: refused, because its every point is fixed."""
+    line = derive_limiting_sde(Problem.least_squares([u + 2 * v - 1], parameters=(u, v), noise=LabelNoise(1)))
+    assert line.drift.is_zero_matrix
+    assert values_on_gamma.fixed_points(Gamma.of(line)) == []
+    assert plot_manifold(line, path=False).collections
+
+
+def test_zeros_are_marked_for_the_values_of_constants():
+    """(u² + v²) s²/4 is least at u = v, whatever s is."""
+    scaled = derive_limiting_sde(
+        Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(s), constants=(s,))
+    )
+    marks = values_on_gamma.fixed_points(Gamma.of(scaled, constants={s: 2}, window=[(0.2, 3), (0.2, 3)]))
+    assert [mark.stability for mark in marks] == ["stable"]
+    np.testing.assert_allclose(marks[0].place, [1, 1], atol=0.02)

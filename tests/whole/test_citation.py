@@ -30,3 +30,7 @@ def test_bibtex_has_two_entries_with_balanced_braces():
     text = bibtex()
     assert [line.split("{")[0] for line in text.splitlines() if line.startswith("@")] == ["@inproceedings", "@software"]
     assert text.count("{") == text.count("}")
+
+
+def test_the_page_of_the_documentation_has_it():
+    assert f"```{{code-block}} bibtex\n{bibtex()}```" in (ROOT / "docs" / "citation.md").read_text(encoding="utf-8")
