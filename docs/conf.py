@@ -29,6 +29,7 @@ extensions = ["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ex
 myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
+nb_merge_streams = True
 exclude_patterns = ["_build"]
 smartquotes_action = "D"  # quotes stay as messages have them, 'u*v'; dashes are Sphinx's own
 html_theme = "furo"
