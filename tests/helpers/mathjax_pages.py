@@ -77,6 +77,10 @@ JUDGE = r"""
 """Every error of the formulas of an open page: errors, commands without meaning, and what has been left as text."""
 
 
+SILENT = """localStorage.setItem("MathJax-Menu-Settings", '{"speech":false,"braille":false,"enrich":false}')"""
+"""MathJax leaves out what is spoken: it takes longer than all that is drawn."""
+
+
 @dataclass(frozen=True)
 class Judged:
     """What MathJax says of a page.
@@ -98,6 +102,7 @@ def typesetter(version: int) -> Iterator[Page]:
     assert not MISSING, f"not installed: {', '.join(MISSING)}"
     with browser() as page:
         page.serve(installed(version))
+        page.call("Page.addScriptToEvaluateOnNewDocument", source=SILENT)
         yield page
 
 

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from chromium import Page, browser
-from mathjax_pages import FOLDERS, installed
+from mathjax_pages import FOLDERS, SILENT, installed
 
 WIDTHS = (1280, 390)
 """Of the windows, in pixels of CSS: a desk and a phone."""
@@ -26,10 +26,6 @@ CUT = r"""
 })()
 """
 """How many blocks of code are seen, the longest line of each that is cut, and by how much the page is too wide."""
-
-
-SILENT = """localStorage.setItem("MathJax-Menu-Settings", '{"speech":false,"braille":false,"enrich":false}')"""
-"""MathJax leaves out what is spoken: it takes longer than all that is drawn."""
 
 
 def widths(page: Page, path: Path) -> dict[int, tuple[int, list[str]]]:
