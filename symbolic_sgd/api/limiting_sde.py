@@ -35,6 +35,7 @@ from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.manifold.equations import Component
 from symbolic_sgd.numeric.backend import Backend
 from symbolic_sgd.numeric.backends.register_machine import NumPy
+from symbolic_sgd.numeric.seeds import generator_of
 from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
@@ -602,7 +603,7 @@ class LimitingSDE(Printable):
         if isinstance(starts, bool) or not isinstance(starts, Integral) or int(starts) < 1:
             raise BadInput(f"starts is {starts!r}; give a whole number of points, at least 1")
         effort = Effort(checked_seconds(seconds), checked_progress(progress))
-        generator = None if rng is None else np.random.default_rng(rng)
+        generator = None if rng is None else generator_of(rng)
         attractors.attractors.check_moving(self.derivation)
         descent = self._descent(effort.seconds / 2, effort.progress)
         return attractors.attractors.find_attractors(

@@ -10,8 +10,9 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.precision import mp
-from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
+from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NoPointHere
 from symbolic_sgd.function_space.fibre import Fibres
+from symbolic_sgd.function_space.matrix_norms import number_at
 from symbolic_sgd.function_space.torus import Orbit
 
 
@@ -89,7 +90,7 @@ class _Balanced:
     def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
         point: dict[sp.Symbol, Any] = {}
         for b, monomial in zip(self.fibres.symbols, self.monomials, strict=True):
-            c = mp.mpf(monomial.coefficient.p) / monomial.coefficient.q
+            c = number_at(monomial.coefficient)
             degree = sum(monomial.powers.values())
             scale = mp.mpf(1)
             for m in monomial.powers.values():
@@ -97,7 +98,9 @@ class _Balanced:
             square = ((beta[b] / c) ** 2 / scale) ** (mp.mpf(1) / degree)
             values = {p: mp.sqrt(m * square) for p, m in monomial.powers.items()}
             if beta[b] / c < 0:
-                turned = next(p for p, m in monomial.powers.items() if m % 2)
+                turned = next((p for p, m in monomial.powers.items() if m % 2), None)
+                if turned is None:
+                    raise NoPointHere
                 values[turned] = -values[turned]
             point.update(values)
         return point

@@ -11,7 +11,11 @@ Attain = Callable[[Mapping[sp.Symbol, Any]], Mapping[sp.Symbol, Any]]
 
 
 class NotAttainedHere(Exception):
-    """The infimum is not attained for this β, though it is for almost every one: a term of R vanishes on its fibre."""
+    """That the infimum is attained for this β is not known, though it is for almost every one: a term of R vanishes on its fibre."""
+
+
+class NoPointHere(Exception):
+    """The proof has no point for this β: no x predicts it."""
 
 
 @dataclass(frozen=True)

@@ -58,7 +58,7 @@ def by_frequencies(fibres: Fibres) -> ClosedForm | None:
         f"R = (1/{d}) Σ_k ({a}|û_k|² + {b}|v̂_k|²) by Parseval's identity, and û_kv̂_k = β̂_k: weighted means, for each frequency",
     )
     return ClosedForm(
-        2 * sp.sqrt(a * b) / d * sp.Add(*sizes),
+        fibres.outside(2 * sp.sqrt(a * b) / d * sp.Add(*sizes)),
         "frequencies",
         bound,
         _Even(fibres, found, a, b),

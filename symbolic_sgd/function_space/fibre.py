@@ -59,6 +59,12 @@ class Fibres:
         terms, outputs = (tuple(sp.sympify(e).xreplace(put) for e in es) for es in (self.terms, self.predictor))
         return replace(self, terms=terms, predictor=outputs, logarithm=logarithm)
 
+    def without_idle(self) -> "Fibres":
+        """With the parameters only that R or F depends on."""
+        used = sp.Tuple(self.regularizer, *self.predictor).free_symbols
+        kept = tuple(p for p in self.parameters if p in used)
+        return replace(self, parameters=kept, signs={p: s for p, s in self.signs.items() if p in used})
+
     @property
     def matrix(self) -> sp.ImmutableDenseMatrix | None:
         """F as it was stated, where it is a matrix."""

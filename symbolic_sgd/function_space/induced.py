@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from fractions import Fraction
 from functools import cached_property
 from typing import Any
 
@@ -12,10 +13,10 @@ import sympy as sp
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.function_space.balance import by_balance
-from symbolic_sgd.function_space.closed_form import Attain, Attainment, ClosedForm, NotAttainedHere
+from symbolic_sgd.function_space.closed_form import Attain, Attainment, ClosedForm, NoPointHere, NotAttainedHere
 from symbolic_sgd.function_space.convolution import by_frequencies
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import number_at
+from symbolic_sgd.function_space.matrix_norms import NotANumber, number_at
 from symbolic_sgd.function_space.minimum import FibreMinimum, FibreSearch
 from symbolic_sgd.function_space.of_predictor import by_constancy
 from symbolic_sgd.function_space.one_constraint import by_eigenvalues
@@ -23,6 +24,7 @@ from symbolic_sgd.function_space.points import by_points
 from symbolic_sgd.function_space.power_laws import by_shares
 from symbolic_sgd.function_space.products import by_factorisation
 from symbolic_sgd.function_space.torus import by_scaling
+from symbolic_sgd.numeric.seeds import generator_of
 
 TIERS: tuple[Callable[[Fibres], ClosedForm | None], ...] = (
     by_points,
@@ -39,6 +41,12 @@ VERIFIED = 24
 """β at which a closed form is verified."""
 
 DIGITS = 50
+
+NEAR = 1e-8
+"""Error of F(x) beside β up to which x is on its fibre: entries of β that depend on each other come as floats."""
+
+CHECKED = 20
+"""Digits beside those asked for with which a point is checked to be on its fibre."""
 
 SEED = 2311
 
@@ -148,7 +156,31 @@ class InducedRegularizer:
         """
         if self.expression is None:
             raise BadInput("there is no closed form in β; .numeric(values) minimises R on the fibre")
-        return sp.N(self.expression.subs(dict(zip(self.symbols, self._numbers(values), strict=True))), digits)
+        beta = dict(zip(self.symbols, self._numbers(values), strict=True))
+        value = _evaluated(self.expression, beta, _checked_digits(digits))
+        if value is None:
+            raise BadInput(
+                f"the formula has no finite value at β = {values!r}, and what R̂ is there is not known; .numeric(values) searches for it"
+            )
+        if value != sp.oo and not self.fibres.constants and self._misses(beta):
+            raise BadInput(
+                f"the formula holds for β that some x predicts, and the point of its proof does not predict β = {values!r}: where none "
+                "does, R̂ is ∞"
+            )
+        return value
+
+    def _misses(self, beta: Mapping[sp.Symbol, Any]) -> bool:
+        """Whether the point of the proof is known at β, and is not on its fibre."""
+        if self._attain is None:
+            return False
+        with mp.workdps(2 * CHECKED):
+            try:
+                point = self._attain(_at_precision(beta))
+            except (NotAttainedHere, NotANumber):
+                return False
+            except NoPointHere:
+                return True
+            return not _on_fibre(self.fibres, point, beta)
 
     def numeric(self, values: Sequence[Any], *, starts: int = 8, rng: Any = 0) -> FibreMinimum:
         """R̂ at numbers β by Newton's method on the fibre, from `starts` random points: an upper bound, without the closed form.
@@ -162,14 +194,14 @@ class InducedRegularizer:
             BadInput: the values are not k numbers.
             Undecided: no point of the fibre was found.
         """
-        if isinstance(starts, bool) or not isinstance(starts, int) or starts < 1:
+        if isinstance(starts, bool) or not isinstance(starts, (int, np.integer)) or starts < 1:
             raise BadInput(f"starts is {starts!r}; give a positive integer")
         if self.fibres.constants:
             raise BadInput(
                 f"numeric needs numbers for {', '.join(map(str, self.fibres.constants))}: state the problem with them"
             )
         beta = np.array([float(v) for v in self._numbers(values)])
-        return self._search.minimum(beta, starts, np.random.default_rng(rng))
+        return self._search.minimum(beta, int(starts), generator_of(rng))
 
     @cached_property
     def _search(self) -> FibreSearch:
@@ -182,11 +214,8 @@ class InducedRegularizer:
             raise BadInput(
                 f"{len(flat)} values for the {len(self.symbols)} entries of β: {', '.join(map(str, self.symbols))}"
             )
-        numbers = [
-            sp.nsimplify(v, rational=True) if isinstance(v, float) else sp.sympify(v, strict=True)
-            for v in (e.item() if isinstance(e, np.generic) else e for e in flat)
-        ]
-        if any(not n.is_number or not n.is_finite or n.is_real is False for n in numbers):
+        numbers = [_number(e.item() if isinstance(e, np.generic) else e) for e in flat]
+        if any(n is None for n in numbers):
             raise BadInput(f"β = {values!r} is no list of real numbers")
         return numbers
 
@@ -235,33 +264,77 @@ class Minimizer:
         Raises:
             BadInput: the infimum is not known to be attained, or the values are not k numbers.
         """
-        found = self.found
-        beta = found._numbers(values)
+        found, digits = self.found, _checked_digits(digits)
+        beta = dict(zip(found.symbols, found._numbers(values), strict=True))
         if found._attain is None or found.fibres.constants:
             raise BadInput(f"no minimizer is known in closed form ({self}); .numeric(values) searches for one")
-        try:
-            with mp.workdps(digits + 10):
-                point = found._attain(_at_precision(dict(zip(found.symbols, beta, strict=True))))
-                return {p: sp.Float(mp.nstr(point[p], digits + 5), digits) for p in found.fibres.parameters}
-        except NotAttainedHere as error:
-            raise BadInput(
-                f"the infimum is not attained at β = {values!r}: a term of R vanishes on its fibre, and the others can be made as small"
-            ) from error
+        least = None if found.expression is None else found.value(values, digits=digits)
+        if least == sp.oo:
+            raise BadInput(f"no x predicts β = {values!r}: R̂ is ∞ there")
+        with mp.workdps(2 * digits + CHECKED):
+            try:
+                point = found._attain(_at_precision(beta))
+            except (NotAttainedHere, NotANumber, NoPointHere) as error:
+                raise BadInput(
+                    f"no minimizer is known at β = {values!r}, where the point of the proof is none; .numeric(values) searches for one"
+                ) from error
+            if not _on_fibre(found.fibres, point, beta):
+                raise BadInput(f"the point of the proof does not predict β = {values!r}: where no x does, R̂ is ∞")
+            if found.attainment.kind == "attained" and not all(s * point[p] > 0 for p, s in found.fibres.signs.items()):
+                raise BadInput(
+                    f"the infimum is not known to be attained at β = {values!r}: it is approached on the boundary of the domain"
+                )
+            return {p: sp.Float(mp.nstr(point[p], digits + 5), digits) for p in found.fibres.parameters}
 
 
 def induced(fibres: Fibres, caveats: tuple[str, ...] = ()) -> InducedRegularizer:
     """R̂ of these fibres."""
-    form = closed_form(fibres)
+    _check_real(fibres)
+    own = fibres.without_idle()
+    form = closed_form(own)
     if form is None:
         nothing = Attainment("unknown", "whether the infimum is attained is not known")
         return InducedRegularizer(fibres, None, None, nothing, Evidence("numeric", "", (), 0, 0), caveats)
-    verified = _verified(fibres, form)
+    verified = _verified(own, form)
     expression = form.expression
     if expression is not None and form.condition:
         expression = sp.Piecewise((expression, sp.And(*form.condition)), (sp.oo, True))
     status = "proved" if expression is not None else "along orbits"
     evidence = Evidence(status, form.tier, form.bound, verified, DIGITS if verified else 0)
-    return InducedRegularizer(fibres, expression, form.invariant, form.attainment, evidence, caveats, form.attain)
+    idle = {p: fibres.signs.get(p, 0) for p in fibres.parameters if p not in own.parameters}
+    attain = _Beside(form.attain, idle) if form.attain is not None and idle else form.attain
+    return InducedRegularizer(fibres, expression, form.invariant, form.attainment, evidence, caveats, attain)
+
+
+@dataclass(frozen=True)
+class _Beside:
+    """A point, with values for the parameters that neither R nor F depends on."""
+
+    attain: Attain
+    idle: Mapping[sp.Symbol, int]
+
+    def __call__(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
+        return {p: mp.mpf(value) for p, value in self.idle.items()} | dict(self.attain(beta))
+
+
+def _check_real(fibres: Fibres) -> None:
+    """R and F have to be real where x is; what was looked at are random points.
+
+    Raises:
+        BadInput: they are not at one of them.
+    """
+    rng = np.random.default_rng(SEED)
+    letters = {s: sp.Rational(int(rng.integers(20, 200)), 97) for s in fibres.constants}
+    for _ in range(VERIFIED):
+        x = _fresh(fibres, rng)
+        for name, e in [("R", fibres.regularizer), *(("the predictor", f) for f in fibres.predictor)]:
+            value = sp.N(sp.sympify(e).xreplace(x | letters), 20)
+            imaginary = sp.im(value)
+            if value.is_finite and imaginary.is_number and abs(imaginary) > sp.Float(10) ** -10 * abs(value):
+                raise BadInput(
+                    f"{name} is not real at {x}, and R̂ is the infimum over all x with F(x) = β: give the signs of parameters, such as "
+                    f"domain=[{fibres.parameters[0]} > 0], or write it so that it is real"
+                )
 
 
 def closed_form(fibres: Fibres) -> ClosedForm | None:
@@ -351,6 +424,49 @@ def _verified(fibres: Fibres, form: ClosedForm) -> int:
         with suppress(NotAttainedHere), mp.workdps(DIGITS + 15):
             count += form.attain is not None and _attains(fibres, form.attain, beta, least)
     return count
+
+
+def _on_fibre(fibres: Fibres, point: Mapping[sp.Symbol, Any], beta: Mapping[sp.Symbol, Any]) -> bool:
+    """F(x) = β, as far as β that are floating-point numbers can be on the image of F."""
+    at = {p: sp.Float(mp.nstr(point[p], mp.dps), mp.dps) for p in fibres.parameters}
+    apart = [sp.N(value - beta[s], mp.dps) for s, value in _predicted(fibres, at).items()]
+    scale = max(abs(sp.N(b)) for b in beta.values()) or sp.S.One
+    return all(abs(e) <= scale * NEAR for e in apart)
+
+
+def _evaluated(expression: Any, beta: Mapping[sp.Symbol, Any], digits: int) -> Any:
+    """A formula at numbers: real, ±∞, or None where it is neither."""
+    if expression.has(sp.Piecewise):
+        expression = expression.replace(
+            lambda e: isinstance(e, sp.Piecewise),
+            lambda e: next((value for value, condition in e.args if _holds(condition, beta)), sp.nan),
+        )
+    value = sp.N(expression.subs(dict(beta)), digits)
+    return value if value in (sp.oo, -sp.oo) or value.is_real else None
+
+
+def _holds(condition: Any, beta: Mapping[sp.Symbol, Any]) -> bool:
+    """Whether a condition on β holds; one about a number that is not real does not."""
+    if isinstance(condition, (sp.And, sp.Or)):
+        return (all if isinstance(condition, sp.And) else any)(_holds(c, beta) for c in condition.args)
+    if condition in (sp.true, sp.false):
+        return bool(condition)
+    apart = (condition.lhs - condition.rhs).subs(dict(beta))
+    return bool(apart.is_real and condition.func(apart, 0))
+
+
+def _number(value: Any) -> Any:
+    """A finite real number; None for what is none."""
+    if isinstance(value, bool) or not isinstance(value, (int, float, Fraction, sp.Expr)):
+        return None
+    number = sp.nsimplify(value, rational=True) if isinstance(value, float) else sp.sympify(value)
+    return number if number.is_number and number.is_finite and number.is_real is not False else None
+
+
+def _checked_digits(digits: Any) -> int:
+    if isinstance(digits, bool) or not isinstance(digits, (int, np.integer)) or digits < 1:
+        raise BadInput(f"digits is {digits!r}; give a positive integer")
+    return int(digits)
 
 
 def _fresh(fibres: Fibres, rng: np.random.Generator) -> dict[sp.Symbol, Any]:

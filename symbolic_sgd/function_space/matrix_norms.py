@@ -120,11 +120,22 @@ class SchattenSum(sp.Function):
         return f"‖{inner}‖_*" if self.power == 1 else f"Σσ({inner})^({printer._print(self.power)})"
 
 
+class NotANumber(Exception):
+    """An expression is infinite, undefined or not real."""
+
+
 def number_at(expression: Any, values: Mapping[sp.Symbol, Any] | None = None) -> Any:
-    """The number that an expression is where its symbols are numbers of `mp`, at the precision of `mp`."""
+    """The real number that an expression is where its symbols are numbers of `mp`, at the precision of `mp`.
+
+    Raises:
+        NotANumber: it is none.
+    """
     digits = mp.dps + 10
     at = {s: sp.Float(mp.nstr(mp.mpf(v), digits), digits) for s, v in (values or {}).items()}
-    return mp.mpf(str(sp.N(sp.sympify(expression).xreplace(at), digits)))
+    value = sp.N(sp.sympify(expression).xreplace(at), digits)
+    if not (value.is_real and value.is_finite):
+        raise NotANumber(expression)
+    return mp.mpf(str(value))
 
 
 def matrix_of_numbers(matrix: Any) -> Any:

@@ -134,6 +134,8 @@ class Minimiser:
             if np.abs(apart).max() <= 1e-14 * self.scale:
                 return y
             jacobian = self.landscape.jacobian(y)
+            if not np.isfinite(jacobian).all():
+                return None
             step = np.linalg.lstsq(jacobian, apart, rcond=RANK)[0]
             size, length = float(np.linalg.norm(apart)), 1.0
             while length > 1e-6:

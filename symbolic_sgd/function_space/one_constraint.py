@@ -8,7 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import SymbolicMatrix
-from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
+from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NoPointHere
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.matrix_norms import matrix_of_numbers
 
@@ -44,7 +44,9 @@ def by_eigenvalues(fibres: Fibres) -> ClosedForm | None:
         return None
     (b,) = fibres.symbols
     low, high = sp.radsimp(roots[0]), sp.radsimp(roots[-1])
-    pieces = [(b / high if high > 0 else sp.oo, sp.Ge(b, 0)), (b / low if low < 0 else sp.oo, sp.true)]
+    # 0 is on the side on which there are β.
+    above = (b / high, sp.Ge(b, 0)) if high > 0 else (sp.oo, sp.Gt(b, 0))
+    pieces = [above, (b / low if low < 0 else sp.oo, sp.true)]
     expression = sp.Abs(b) / high if high == -low else sp.Piecewise(*pieces)
     bound = (f"xᵀGx ≤ {high} xᵀQx and xᵀGx ≥ {low} xᵀQx for F = xᵀGx and R = xᵀQx: the extreme eigenvalues of Q⁻¹G",)
     return ClosedForm(
@@ -68,6 +70,10 @@ class _Eigenvector:
         matrix = matrix_of_numbers(self.turned)
         eigenvalues, vectors = mp.eigsy(matrix)
         k = n - 1 if value > 0 else 0
+        if value == 0:
+            return dict.fromkeys(self.fibres.parameters, mp.mpf(0))
+        if value / eigenvalues[k] < 0:
+            raise NoPointHere
         size = mp.sqrt(value / eigenvalues[k])
         point = matrix_of_numbers(self.factor.T) * vectors[:, k] * size
         return {p: point[i] for i, p in enumerate(self.fibres.parameters)}

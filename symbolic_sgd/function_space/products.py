@@ -9,7 +9,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import SymbolicMatrix
-from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm
+from symbolic_sgd.function_space.closed_form import Attainment, ClosedForm, NoPointHere
 from symbolic_sgd.function_space.fibre import Fibres
 from symbolic_sgd.function_space.layers import SignedSquares, factors, signed_squares
 from symbolic_sgd.function_space.matrix_norms import matrix_of_numbers, square_roots, weighted
@@ -82,7 +82,7 @@ def _of_pair(fibres: Fibres, left: SymbolicMatrix, right: SymbolicMatrix) -> Clo
     )
     reach = "" if rank >= min(beta.shape) else f" (β of rank at most {rank}, which F cannot exceed)"
     return ClosedForm(
-        expression,
+        fibres.outside(expression),
         "pair of matrices",
         bound,
         _Pair(fibres, left, right, c, b) if _regular(c, b) else None,
@@ -170,7 +170,7 @@ def _of_chain(fibres: Fibres, chain: tuple[SymbolicMatrix, ...]) -> ClosedForm |
     power = 2 - sp.Rational(2, n)
     expression = n * traces ** sp.Rational(1, n) * weighted(beta, sp.S.One, c, b) ** power
     return ClosedForm(
-        expression,
+        fibres.outside(expression),
         "chain of matrices",
         of_chain(n, _plain(c), _plain(b)),
         _Chain(fibres, chain, c, b) if _regular(c, b) else None,
@@ -220,6 +220,8 @@ class _Chain:
         rank = min(factor.cols for factor in self.chain[:-1])
         p, s, q = _decomposed(c_half * _beta(self.fibres, beta) * b_half, rank)
         size = sum(s, mp.mpf(0))
+        if size == 0:
+            return {e: mp.mpf(0) for factor in self.chain for e in factor}
         trace = lambda m: sum((m[i, i] for i in range(m.rows)), mp.mpf(0))  # noqa: E731
         lengths = [size * trace(b) if k == n - 1 else trace(c) * size if k == 0 else size**2 for k in range(n)]
         mean = mp.mpf(1)
@@ -260,7 +262,7 @@ def _of_squares(fibres: Fibres, squares: SignedSquares) -> ClosedForm | None:
     symmetric = Matrix(beta.rows, beta.rows, lambda i, j: beta[min(i, j), max(i, j)])
     q = Matrix(q)
     return ClosedForm(
-        weighted(symmetric, sp.S.One, q, q),
+        fibres.outside(weighted(symmetric, sp.S.One, q, q)),
         "signed squares",
         of_squares(_plain(q)),
         _Squares(fibres, squares, q) if _regular(q) else None,
@@ -283,7 +285,9 @@ class _Squares:
         for k, value in enumerate(values):
             if abs(value) <= tiny:
                 continue
-            place = next(i for i, (_, sign) in enumerate(free) if sign * value > 0)
+            place = next((i for i, (_, sign) in enumerate(free) if sign * value > 0), None)
+            if place is None:
+                raise NoPointHere
             row, _ = free.pop(place)
             vector = inverse * vectors[:, k] * mp.sqrt(abs(value))
             point.update({p: vector[i] for i, p in enumerate(row)})

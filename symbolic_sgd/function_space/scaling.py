@@ -106,7 +106,7 @@ def homogeneous_parts(
 
 def never_negative(e: Any, parameters: Sequence[sp.Symbol]) -> bool:
     """Whether an expression in real parameters is nowhere negative, where it is defined, by how it is written."""
-    if not e.free_symbols & set(parameters):
+    if e.is_nonnegative or not e.free_symbols & set(parameters):
         return bool(e.is_nonnegative)
     if e.is_Add or e.is_Mul:
         return all(never_negative(part, parameters) for part in e.args)

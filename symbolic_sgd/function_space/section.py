@@ -8,14 +8,17 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.function_space.closed_form import NoPointHere
 from symbolic_sgd.function_space.fibre import Fibres
-from symbolic_sgd.function_space.matrix_norms import number_at
+from symbolic_sgd.function_space.matrix_norms import NotANumber, number_at
 
 CHOICES = 400
 """Sets of parameters that are tried."""
 
 SIGNS = 16
 """Choices of signs that are followed."""
+
+STRICT = (sp.StrictGreaterThan, sp.StrictLessThan)
 
 
 @dataclass(frozen=True)
@@ -24,31 +27,64 @@ class Section:
 
     Args:
         fibres: whose.
-        branches: x, in real stand-ins for β: one for each choice of signs.
+        branches: one for each choice of signs.
         stand_ins: β ↦ its stand-in.
-        condition: what β has to be for the fibre not to be empty, as relations in β.
         generic: which β were left out, in words ("" for none).
         words: the point, in words.
     """
 
     fibres: Fibres
-    branches: tuple[Mapping[sp.Symbol, Any], ...]
+    branches: tuple["Branch", ...]
     stand_ins: Mapping[sp.Symbol, sp.Symbol]
-    condition: tuple[Any, ...]
     generic: str
     words: str
 
+    @property
+    def condition(self) -> tuple[Any, ...]:
+        """What β has to be for the fibre not to be empty, as relations in β: what all branches ask, and what one of them does."""
+        asked = [branch.conditions for branch in self.branches]
+        shared = [c for c in dict.fromkeys(asked[0]) if all(c in own for own in asked)]
+        either = sp.Or(*[sp.And(*[c for c in own if c not in shared]) for own in asked])
+        return tuple(self._named(c) for c in (*shared, either) if c != sp.true)
+
+    def _named(self, expression: Any) -> Any:
+        return expression.xreplace({stand: b for b, stand in self.stand_ins.items()})
+
     def inserted(self, invariant: Any) -> Any:
         """An invariant as a function of β; None where it is not seen to be the same on all branches."""
-        values = [_with_moduli(_factored(sp.simplify(invariant.xreplace(dict(branch))))) for branch in self.branches]
+        values = [_with_moduli(_factored(sp.simplify(invariant.xreplace(dict(branch.at))))) for branch in self.branches]
         if any(value != values[0] and sp.simplify(value - values[0]) != 0 for value in values[1:]):
             return None
-        return values[0].xreplace({stand: b for b, stand in self.stand_ins.items()})
+        return self._named(values[0])
 
     def point(self, beta: Mapping[sp.Symbol, Any]) -> dict[sp.Symbol, Any]:
-        """The point, in numbers."""
-        values = {stand: beta[b] for b, stand in self.stand_ins.items()}
-        return {p: number_at(e, values) for p, e in self.branches[0].items()}
+        """The point, in numbers.
+
+        Raises:
+            NoPointHere: no branch has one for this β. NotANumber: one divides by zero there.
+        """
+        values, undefined = {stand: beta[b] for b, stand in self.stand_ins.items()}, False
+        for branch in self.branches:
+            try:
+                if all(_holds(c, values) for c in branch.conditions):
+                    return {p: number_at(e, values) for p, e in branch.at.items()}
+            except NotANumber:
+                undefined = True
+        raise NotANumber if undefined else NoPointHere
+
+
+@dataclass(frozen=True)
+class Branch:
+    """x as a function of real stand-ins for β, and what β has to be for it to be there."""
+
+    at: Mapping[sp.Symbol, Any]
+    conditions: tuple[Any, ...]
+
+
+def _holds(condition: Any, values: Mapping[sp.Symbol, Any]) -> bool:
+    """Whether an inequality holds for numbers."""
+    above = number_at(condition.gts - condition.lts, values)
+    return bool(above > 0 if condition.is_Relational and isinstance(condition, STRICT) else above >= 0)
 
 
 def section_of(fibres: Fibres, torus: SymbolicMatrix) -> Section | None:
@@ -56,8 +92,7 @@ def section_of(fibres: Fibres, torus: SymbolicMatrix) -> Section | None:
     stand_ins = {b: sp.Dummy(b.name, real=True) for b in fibres.symbols}
     trained = list(fibres.parameters)
     moved = [i for i in range(len(trained)) if any(torus[:, i])]
-    # s^w with s < 0 changes signs of parameters too, and polynomials of weight 0 do not see it.
-    reaches_signs = all(f.is_polynomial(*trained) for f in fibres.predictor)
+    reaches_signs = _sees_no_turns(fibres, torus)
     for chosen in islice(combinations(moved, torus.rows), CHOICES):
         if abs(torus[:, list(chosen)].det()) != 1:
             continue
@@ -77,9 +112,20 @@ def section_of(fibres: Fibres, torus: SymbolicMatrix) -> Section | None:
         divided = dict.fromkeys(d for solution in solutions for d in solution.divided)
         generic = " where " + " and ".join(f"{d.xreplace(back)} ≠ 0" for d in divided) if divided else ""
         branches = tuple(branch for solution in solutions for branch in solution.branches)
-        words = ", ".join(f"{p} = {first.branches[0][p].xreplace(back)}" for p in trained)
-        return Section(fibres, branches, stand_ins, tuple(c.xreplace(back) for c in first.conditions), generic, words)
+        words = ", ".join(f"{p} = {first.branches[0].at[p].xreplace(back)}" for p in trained)
+        return Section(fibres, branches, stand_ins, generic, words)
     return None
+
+
+def _sees_no_turns(fibres: Fibres, torus: SymbolicMatrix) -> bool:
+    """Whether s^w with s < 0, which changes signs of parameters too, leaves F and every term of R as they are."""
+    real = {p: sp.Dummy(p.name, real=True) for p in fibres.parameters}
+    for k in range(torus.rows):
+        turned = {p: (-1) ** int(torus[k, i]) * real[p] for i, p in enumerate(fibres.parameters)}
+        for e in (*fibres.predictor, *fibres.terms):
+            if sp.expand(sp.sympify(e).xreplace(turned) - sp.sympify(e).xreplace(real)) != 0:
+                return False
+    return True
 
 
 class _Solution:
@@ -87,15 +133,13 @@ class _Solution:
 
     Attributes:
         branches: the solutions.
-        conditions: on β, for there to be any.
         divided: functions of β that were divided by.
     """
 
     def __init__(self, fibres: Fibres, stand_ins: Mapping[sp.Symbol, sp.Symbol]):
         self.fibres = fibres
         self.stand_ins = stand_ins
-        self.branches: list[dict[sp.Symbol, Any]] = []
-        self.conditions: list[Any] = []
+        self.branches: list[Branch] = []
         self.divided: list[Any] = []
 
     def solved(self, fixed: Mapping[sp.Symbol, Any]) -> "_Solution | None":
@@ -106,9 +150,15 @@ class _Solution:
             for f, b in zip(self.fibres.predictor, self.fibres.symbols, strict=True)
         ]
         unknown = [p for p in self.fibres.parameters if p not in fixed]
-        return self if self._solve(equations, unknown, fixed) and self.branches else None
+        return self if self._solve(equations, unknown, fixed, ()) and self.branches else None
 
-    def _solve(self, equations: list[tuple[Any, Any]], unknown: list[sp.Symbol], known: dict[sp.Symbol, Any]) -> bool:
+    def _solve(
+        self,
+        equations: list[tuple[Any, Any]],
+        unknown: list[sp.Symbol],
+        known: dict[sp.Symbol, Any],
+        conditions: tuple[Any, ...],
+    ) -> bool:
         if not unknown:
             # What is left over are relations between the entries of F themselves.
             if any(e != 0 and not e.free_symbols for e in (sp.simplify(f - b) for f, b in equations)):
@@ -116,28 +166,30 @@ class _Solution:
             done: dict[sp.Symbol, Any] = {}
             for p in reversed(known):
                 done[p] = sp.simplify(sp.sympify(known[p]).xreplace(done))
-            self.branches.append(done)
+            self.branches.append(Branch(done, conditions))
             return True
         step = _next_step(equations, unknown)
         if step is None:
             return False
-        self._note(step)
+        self.divided.extend(d for d in step.nonzero if d not in self.divided)
+        conditions = tuple(c for c in dict.fromkeys((*conditions, *self._conditions(step))) if c != sp.true)
+        if sp.false in conditions:
+            return True
         for value in self._roots(step):
             put = {step.symbol: value}
             replaced = [(sp.cancel(f.xreplace(put)) if step.power == 1 else f.xreplace(put), b) for f, b in equations]
             remaining = [(f, b) for f, b in replaced if sp.simplify(f - b) != 0]
-            if not self._solve(remaining, [p for p in unknown if p != step.symbol], {**known, **put}):
+            if not self._solve(remaining, [p for p in unknown if p != step.symbol], {**known, **put}, conditions):
                 return False
         return True
 
-    def _note(self, step: "_Step") -> None:
-        self.divided.extend(d for d in step.nonzero if d not in self.divided)
-        if step.power % 2 == 0 and step.value.free_symbols:
-            self.conditions.append(sp.Ge(step.value, 0))
+    def _conditions(self, step: "_Step") -> list[Any]:
+        """What β has to be for this unknown to have a value of its sign."""
         sign = self.fibres.signs.get(step.symbol)
-        if sign is not None and step.power % 2:
-            self.conditions.append(sp.Gt(sign * step.value, 0))
-        self.conditions = list(dict.fromkeys(self.conditions))
+        if step.power % 2 == 0:
+            positive = sp.Ge if sign is None else sp.Gt
+            return [positive(_of_its_sign(step.value), 0)] if step.value.free_symbols else []
+        return [] if sign is None else [sp.Gt(sign * _of_its_sign(step.value), 0)]
 
     def _roots(self, step: "_Step") -> list[Any]:
         n, value = step.power, step.value
@@ -179,6 +231,12 @@ def _next_step(equations: list[tuple[Any, Any]], unknown: list[sp.Symbol]) -> _S
             if f.has(p) and not slope.has(p):
                 return _Step(p, 1, b / slope, (b,))
     return None
+
+
+def _of_its_sign(value: Any) -> Any:
+    """A value without the roots that it is divided by, which are positive."""
+    factors = sp.Mul.make_args(value)
+    return sp.Mul(*[f for f in factors if not (f.is_Pow and f.exp.is_Rational and f.exp < 0 and f.exp.q % 2 == 0)])
 
 
 def _factored(expression: Any) -> Any:

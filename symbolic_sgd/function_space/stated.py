@@ -19,7 +19,7 @@ from symbolic_sgd.function_space.natural import Natural, levels_of, natural_regu
 from symbolic_sgd.function_space.of_predictor import as_function_of_predictor
 from symbolic_sgd.function_space.scaling import never_negative
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.symbols import check_expression, check_no_twins, check_symbols
+from symbolic_sgd.problems.symbols import check_expression, check_no_twins, check_symbols, implied_conditions
 from symbolic_sgd.theorem.derivation import Derivation
 
 RANKS = 6
@@ -48,7 +48,8 @@ def of_derivation(
     """
     problem = derivation.problem
     trained = trained_parameters(derivation)
-    signs = {p: sign for p, sign in _signs(problem.domain, problem.parameters).items() if p in trained}
+    stated = _signs(problem.domain, problem.parameters) | _signs(_assumed(trained), trained)
+    signs = {p: sign for p, sign in stated.items() if p in trained}
     declared = (*trained, *problem.constants)
     outputs, shape = checked_predictor(predictor, declared)
     names = checked_names(symbols, outputs, shape, problem.symbols)
@@ -87,7 +88,7 @@ def induced_regularizer(
     check_no_twins(trained)
     outputs, shape = checked_predictor(predictor, trained)
     own = check_expression(regularizer, trained, where="regularizer")
-    signs = _signs(domain, trained)
+    signs = _signs(domain, trained) | _signs(_assumed(trained), trained)
     names = checked_names(symbols, outputs, shape, trained)
     terms, logarithm = terms_of(own, trained)
     return induced(Fibres(trained, outputs, shape, names, terms, signs, logarithm), ())
@@ -180,6 +181,8 @@ def _signs(domain: Sequence[Any], parameters: Sequence[sp.Symbol]) -> dict[sp.Sy
     Raises:
         BadInput: it says something else.
     """
+    if isinstance(domain, (str, sp.Basic)) or not isinstance(domain, Sequence):
+        raise BadInput(f"domain is a {type(domain).__name__}; give a list of inequalities, e.g. [u > 0]")
     signs: dict[sp.Symbol, int] = {}
     condition: Any
     for condition in domain:
@@ -198,8 +201,15 @@ def _signs(domain: Sequence[Any], parameters: Sequence[sp.Symbol]) -> dict[sp.Sy
                 f"domain holds {condition}: R̂ is found for signs of parameters (u > 0) only; leave the condition out of the problem, and "
                 "R̂ is the infimum over all x"
             )
-        signs[symbol] = 1 if slope > 0 else -1
+        sign = 1 if slope > 0 else -1
+        if signs.setdefault(symbol, sign) != sign:
+            raise BadInput(f"domain gives {symbol} both signs: no x is in it")
     return signs
+
+
+def _assumed(symbols: Sequence[sp.Symbol]) -> list[Any]:
+    """The signs that the assumptions of symbols state."""
+    return [condition for condition in implied_conditions(symbols) if not isinstance(condition, sp.Ne)]
 
 
 def _determines(problem: Problem, natural: Natural, fibres: Fibres) -> list[str]:

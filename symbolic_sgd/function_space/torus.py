@@ -25,6 +25,9 @@ from symbolic_sgd.function_space.section import Section, section_of
 LARGEST = 400
 """Terms that are looked at."""
 
+SMALL = 1e-6
+"""Slopes of an answer of linear programming that are 0."""
+
 
 @dataclass(frozen=True)
 class Orbit:
@@ -178,7 +181,7 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
                 if kept
                 else ("attained", f"attained where {vanishing} = 0 and {_balance(orbit)}")
             )
-            attain = None if section is None else Balanced(orbit, section, tuple(moved))
+            attain = None if section is None or expression is None else Balanced(orbit, section, tuple(moved))
             return ClosedForm(expression, "scalings", bound, attain, Attainment(kind, words), condition, invariant)
         growing = ", ".join(f"{p} → {p}·e^({d * sp.Symbol('s')})" for p, d in moved.items())
         attainment = Attainment(
@@ -188,7 +191,7 @@ def by_scaling(fibres: Fibres) -> ClosedForm | None:
         )
         return ClosedForm(expression, "scalings", bound, None, attainment, condition, invariant)
     attainment = Attainment("attained", f"attained where {_balance(orbit)}")
-    attain = None if section is None else Balanced(orbit, section)
+    attain = None if section is None or expression is None else Balanced(orbit, section)
     return ClosedForm(expression, "scalings", bound, attain, attainment, condition, invariant)
 
 
@@ -233,10 +236,13 @@ class Balanced:
         start = self.section.point(beta)
         parameters = self.orbit.fibres.parameters
         values = {j: number_at(self.orbit.terms[j], start) for j in self.orbit.supported}
-        if any(v == 0 for v in values.values()):
-            raise NotAttainedHere
+        groups = self.orbit.circuits or ()
+        fading = [j for group in groups if any(values[j] == 0 for j in group) for j in group if values[j] != 0]
+        faded = self._faded(start, [j for j in values if values[j] != 0 and j not in fading], fading) if fading else []
         rows, right = [], []
-        for group in self.orbit.circuits or ():
+        for group in groups:
+            if any(values[j] == 0 for j in group):
+                continue
             mean = mp.mpf(1)
             for j, d in group.items():
                 mean *= (values[j] / number_at(d)) ** number_at(d)
@@ -247,7 +253,38 @@ class Balanced:
         moved = {}
         for i, p in enumerate(parameters):
             moved[p] = start[p] * mp.exp(sum(number_at(w) * a for w, a in zip(self.orbit.column(i), t, strict=True)))
-        return moved | dict.fromkeys(self.vanishing, mp.mpf(0))
+        return moved | dict.fromkeys((*self.vanishing, *faded), mp.mpf(0))
+
+    def _faded(self, start: Mapping[sp.Symbol, Any], kept: list[int], fading: list[int]) -> list[sp.Symbol]:
+        """The parameters that are 0 at the end of a scaling that drives some terms to 0, holds others, and lets no parameter grow.
+
+        Where a term of a group vanishes on a fibre, the infimum of the group is 0, and is attained where such a scaling ends.
+
+        Raises:
+            NotAttainedHere: there is none.
+        """
+        columns = {p: [float(w) for w in self.orbit.column(i)] for i, p in enumerate(self.orbit.fibres.parameters)}
+        there = [p for p in columns if start[p] != 0]
+        exponents = [[float(e) for e in row] for row in self.orbit.exponents]
+        n = self.orbit.torus.rows
+        answer = linprog(
+            np.r_[np.zeros(n), np.ones(n)],  # the least change: Σ|t|
+            A_ub=np.block(
+                [
+                    [np.array([exponents[j] for j in fading]), np.zeros((len(fading), n))],
+                    [np.array([columns[p] for p in there]), np.zeros((len(there), n))],
+                    [np.eye(n), -np.eye(n)],
+                    [-np.eye(n), -np.eye(n)],
+                ]
+            ),
+            b_ub=np.r_[-np.ones(len(fading)), np.zeros(len(there) + 2 * n)],
+            A_eq=np.hstack([np.array([exponents[j] for j in kept]), np.zeros((len(kept), n))]) if kept else None,
+            b_eq=np.zeros(len(kept)) if kept else None,
+            bounds=(None, None),
+        )
+        if not answer.success:
+            raise NotAttainedHere
+        return [p for p in there if float(np.dot(columns[p], answer.x[:n])) < -SMALL]
 
 
 def least_squares(rows: list[list[Any]], right: list[Any]) -> list[Any]:
