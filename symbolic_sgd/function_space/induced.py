@@ -271,6 +271,8 @@ class Minimizer:
         least = None if found.expression is None else found.value(values, digits=digits)
         if least == sp.oo:
             raise BadInput(f"no x predicts β = {values!r}: R̂ is ∞ there")
+        if least == -sp.oo:
+            raise BadInput(f"there is no minimizer at β = {values!r}: R falls without bound there")
         with mp.workdps(2 * digits + CHECKED):
             try:
                 point = found._attain(_at_precision(beta))

@@ -132,7 +132,7 @@ class Minimiser:
             if not np.isfinite(apart).all():
                 return None
             if np.abs(apart).max() <= 1e-14 * self.scale:
-                return y
+                return y if self._is_smooth(y) else None
             jacobian = self.landscape.jacobian(y)
             if not np.isfinite(jacobian).all():
                 return None
@@ -148,7 +148,12 @@ class Minimiser:
             else:
                 break
             y = y - length * step
-        return y if np.abs(self.landscape.outputs(y) - self.beta).max() <= 1e-10 * self.scale else None
+        close = np.abs(self.landscape.outputs(y) - self.beta).max() <= 1e-10 * self.scale
+        return y if close and self._is_smooth(y) else None
+
+    def _is_smooth(self, y: np.ndarray) -> bool:
+        """Whether F and R have derivatives."""
+        return all(np.isfinite(e).all() for e in (self.landscape.jacobian(y), self.landscape.slope(y)))
 
     def state(self, y: np.ndarray) -> _State:
         gradient, jacobian = self.landscape.slope(y), self.landscape.jacobian(y)

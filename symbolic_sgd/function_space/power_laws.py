@@ -87,14 +87,44 @@ def by_shares(fibres: Fibres, solve: Callable[[Fibres], ClosedForm | None]) -> C
             Attainment("unknown", "not known to be attained"),
         )
     )
-    idle = any(law and law.factor == sp.oo for sign in sides for law in both[sign])
-    if fibres.signs and attainment.kind == "attained" and idle:
-        attainment = Attainment(
-            "boundary",
-            "not attained: R is least on the boundary of the domain, where the parts that go against β are 0",
-        )
+    if attainment.kind == "attained":
+        attainment = _inside(attainment, parts, sides)
     attain = _Shared(fibres, tuple(parts), tuple(forms), sides) if all(form.attain for form in forms) else None
     return ClosedForm(expression, "shares of separate parts", bound, attain, attainment, ())
+
+
+def _inside(attainment: Attainment, parts: Sequence[Fibres], sides: Mapping[int, Shares]) -> Attainment:
+    """Whether the point is in the domain: a part whose parameters keep a sign is not 0 there."""
+    if not any(part.signs for part in parts):
+        return attainment
+    if any(part.constants for part in parts):
+        return Attainment(
+            "unknown", "attained where each part is, if every part whose parameters keep a sign takes some of β"
+        )
+    ranges = [(sign, here) for sign, shares in sides.items() for here in _inside_pieces(shares)]
+    outside = [
+        any(share == 0 and part.signs for part, share in zip(parts, sides[sign].share(here), strict=True))
+        for sign, here in ranges
+    ]
+    if not any(outside):
+        return attainment
+    if all(outside):
+        return Attainment(
+            "boundary",
+            "not attained: R is least on the boundary of the domain, where the parts that take nothing of β are 0",
+        )
+    return Attainment(
+        "conditional",
+        "attained where each part is, for β of which every part whose parameters keep a sign takes some; for others R is least on the "
+        "boundary of the domain, where those that take nothing are 0",
+    )
+
+
+def _inside_pieces(shares: Shares) -> list[Any]:
+    """A β > 0 in each piece, in numbers."""
+    ends = [number_at(end) for end, _ in shares.pieces if end != sp.oo]
+    edges = [mp.mpf(0), *ends]
+    return [(a + b) / 2 for a, b in zip(edges, ends, strict=False)] + [2 * edges[-1] + 1]
 
 
 def separate_parts(fibres: Fibres) -> list[Fibres] | None:
@@ -187,10 +217,12 @@ def _alike(laws: Sequence[PowerLaw], there: Sequence[int], p: Any, size: sp.Symb
     """Of the parts `there`, all of one power."""
     factors = [laws[j].factor for j in there]
     if p <= 1:
-        cheapest = min(there, key=lambda j: laws[j].factor)
 
         def one(beta: Any) -> list[Any]:
-            return [beta if j == cheapest else mp.mpf(0) for j in range(len(laws))]
+            cheapest = min(there, key=lambda j: number_at(laws[j].factor))
+            # Where parts of power 1 cost the same, all that is shared among them costs the same.
+            taking = [j for j in there if p == 1 and laws[j].factor == laws[cheapest].factor] or [cheapest]
+            return [beta / len(taking) if j in taking else mp.mpf(0) for j in range(len(laws))]
 
         least = factors[0] if len(set(factors)) == 1 else sp.Min(*factors)
         return Shares(

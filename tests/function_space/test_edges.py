@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 
-from symbolic_sgd import SymbolicSGDError, induced_regularizer
+from symbolic_sgd import LabelNoise, Problem, SymbolicSGDError, derive_limiting_sde, induced_regularizer
 
 u, v, w, z, b, b1, b2 = sp.symbols("u v w z b b1 b2")
 
@@ -71,7 +71,7 @@ def test_zero_is_attained_at_zero() -> None:
     W = [matrix_of(name) for name in "xyz"]
     deep = squares(W[0] * W[1]) * 2 + squares(W[1] * W[2]) * 2 + squares(W[0]) * squares(W[2])
     chain = induced_regularizer(W[0] * W[1] * W[2], deep, [e for m in W for e in m])
-    assert all(value == 0 for value in chain.minimizer([0, 0, 0, 0]).values())
+    assert not any(float(value) for value in chain.minimizer([0, 0, 0, 0]).values())
 
 
 def test_a_logarithm_of_matrices() -> None:
@@ -199,3 +199,55 @@ def test_arguments_of_a_wrong_kind() -> None:
     for domain in (u > 0, None, 5, [u > 0, u < 0]):
         with pytest.raises(SymbolicSGDError, match="domain"):
             induced_regularizer([u * v], u**2 + v**2, (u, v), domain=domain)
+
+
+def test_no_minimizer_where_r_falls_without_bound() -> None:
+    """ln(‖U‖² + ‖V‖²) at β = 0 goes to −∞."""
+    found = induced_regularizer(U * V.T, sp.log(squares(U) + squares(V)), (*U, *V))
+    assert found.value([0, 0, 0, 0]) == -sp.oo
+    with pytest.raises(SymbolicSGDError, match="without bound"):
+        found.minimizer([0, 0, 0, 0])
+
+
+def test_a_part_that_takes_nothing_is_on_the_boundary_of_its_domain() -> None:
+    """2wz is cheaper than uv: u, v → 0. With one cost both take a share. Where w and z may be 0, it depends on the sign of β."""
+    inside = [u > 0, v > 0, w > 0, z > 0]
+    total = squares([u, v, w, z])
+    dearer = induced_regularizer([u * v + 2 * w * z], total, (u, v, w, z), domain=inside)
+    assert dearer.attainment.kind == "boundary" and float(dearer.value([3])) == pytest.approx(3)
+    assert_attained(induced_regularizer([u * v + w * z], total, (u, v, w, z), domain=inside), [3], 6)
+    free = induced_regularizer([2 * u * v - w * z], total, (u, v, w, z), domain=[u > 0, v > 0])
+    assert free.attainment.kind == "conditional"
+    assert_attained(free, [3], 3)
+    assert float(free.value([-3])) == pytest.approx(6)
+
+
+def test_numeric_goes_around_kinks_of_f() -> None:
+    """|u|^½ has no derivative at 0."""
+    found = induced_regularizer([sp.sqrt(sp.Abs(u)) * v], u**2 + v**2, (u, v))
+    assert found.numeric([1], starts=8).value == pytest.approx(3 / 2 ** (2 / 3))
+    assert found.numeric([0], starts=8).value >= 0
+
+
+@pytest.mark.parametrize("other", [w * z, w**3])
+def test_constants_in_a_sum_of_parts(other: Any) -> None:
+    """Which part is cheaper depends on a: the formula with a is the one that is found with its number."""
+    a = sp.Symbol("a", positive=True)
+    parameters = (u, v, w, z) if other.has(z) else (u, v, w)
+
+    def found(scale: Any, constants: tuple[Any, ...]) -> Any:
+        output = scale * u * v + other
+        problem = Problem.least_squares(
+            [output - 2],
+            parameters=parameters,
+            constants=constants,
+            noise=LabelNoise(1),
+            near=dict.fromkeys((*parameters, *constants), 1),
+        )
+        return derive_limiting_sde(problem).induced_regularizer([output], symbols=(b,)).expression
+
+    general = found(a, (a,))
+    for number in (sp.Rational(1, 3), sp.Integer(2)):
+        special = found(number, ())
+        for beta in (-3, sp.Rational(1, 100), 5):
+            assert float(general.subs({a: number, b: beta})) == pytest.approx(float(special.subs(b, beta)))
