@@ -95,7 +95,8 @@ class InducedRegularizer:
 
     Args:
         fibres: F and R.
-        expression: R̂ in β (a `Piecewise` where branches meet, ∞ where no x predicts β), or None.
+        expression: R̂ in β (a `Piecewise` where branches meet, ∞ where a condition in β says that no x predicts it), or None; `value`
+            also looks whether the point of the proof predicts β.
         invariant: the same value in x, on whose orbits it is constant; None where R̂ is not found by orbits.
         attainment: whether the infimum is attained, and where.
         evidence: what it rests on.

@@ -235,7 +235,7 @@ def _next_step(equations: list[tuple[Any, Any]], unknown: list[sp.Symbol]) -> _S
 
 def _of_its_sign(value: Any) -> Any:
     """A value without the roots that it is divided by, which are positive."""
-    factors = sp.Mul.make_args(value)
+    factors: Any = sp.Mul.make_args(value)
     return sp.Mul(*[f for f in factors if not (f.is_Pow and f.exp.is_Rational and f.exp < 0 and f.exp.q % 2 == 0)])
 
 
