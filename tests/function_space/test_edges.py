@@ -251,3 +251,10 @@ def test_constants_in_a_sum_of_parts(other: Any) -> None:
         special = found(number, ())
         for beta in (-3, sp.Rational(1, 100), 5):
             assert float(general.subs({a: number, b: beta})) == pytest.approx(float(special.subs(b, beta)))
+
+
+def test_attractors_refuse_a_seed_that_is_none() -> None:
+    problem = Problem.least_squares([u * v - 1], parameters=(u, v), noise=LabelNoise(1))
+    for rng in ("a", -1, 2.5):
+        with pytest.raises(SymbolicSGDError, match="rng"):
+            derive_limiting_sde(problem).attractors(rng=rng)
