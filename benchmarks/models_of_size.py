@@ -4,8 +4,8 @@
 
 `--share 0.1` takes a tenth of every size. Each figure comes from a process of its own: seconds of the first call (with what is derived and
 compiled in it), the median of three more, and the largest memory; then the largest difference of the two drifts beside the largest entry.
-The peer is what its user would write: the n×D matrix of ∇f_i by `jax.vmap(jax.grad(f))`, R = (1/4n) Σ ‖∇f_i‖² differentiated once more, and a
-Cholesky factor of the n×n Gram matrix for ∂Φ.
+The peer is what its user would write: the n×D matrix of ∇f_i by `jax.vmap(jax.grad(f))`, R = (1/4n) Σ ‖∇f_i‖² differentiated once more, and
+a Cholesky factor of the n×n Gram matrix for ∂Φ.
 """
 
 import argparse

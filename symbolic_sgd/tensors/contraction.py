@@ -64,8 +64,11 @@ def _thinned(array: Any, at: Places, others: set[int], wanted: Places, module: A
 def _order(
     places: tuple[Places, ...], wanted: Places, sizes: tuple[tuple[int, int], ...]
 ) -> tuple[tuple[int, int], ...]:
-    """Which two are multiplied next, the product standing last: of all orders in which nothing larger than the operands and the result is
-    held, the one of the fewest multiplications; where there is none, or there are many operands, those two that add least to what is held."""
+    """Which two are multiplied next, the product standing last.
+
+    Of all orders in which nothing larger than the operands and the result is held, it is the one of the fewest multiplications; where there
+    is none, or there are many operands, those two are next that add least to what is held.
+    """
     size, todo = dict(sizes), tuple(frozenset(at) for at in places)
     largest = max(prod(size[i] for i in at) for at in (*todo, wanted))
     fewest = _fewest(todo, frozenset(wanted), size, largest)[1] if len(todo) <= SEARCHED else None
