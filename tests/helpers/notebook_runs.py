@@ -34,13 +34,14 @@ def executed(source: Path, directory: str | Path):
 def printed(notebook) -> list[str]:
     """What each code cell shows, but for pictures; in how many pieces a kernel sends it is chance."""
     return [
-        "".join("".join(o.get("text") or o["data"]["text/plain"]) for o in cell.outputs if not _picture(o))
+        "".join("".join(o.get("text") or o["data"]["text/plain"]) for o in cell.outputs if not is_picture(o))
         for cell in notebook.cells
         if cell.cell_type == "code"
     ]
 
 
-def _picture(output) -> bool:
+def is_picture(output) -> bool:
+    """Whether a cell shows it as a picture."""
     return "image/png" in output.get("data", {})
 
 
