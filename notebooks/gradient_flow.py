@@ -28,7 +28,8 @@ hyperbola.first_integrals
 # $u^2 - v^2$ does not change along the flow, and on $\Gamma$ it has one value on each branch: $\Phi$ is explicit.
 
 # %%
-hyperbola.kind, hyperbola.expression
+print(hyperbola.kind)
+hyperbola.expression
 
 # %%
 hyperbola([3.0, 1.0]).round(6)
@@ -77,6 +78,9 @@ try:
 except SymbolicSGDError as refusal:
     print(type(refusal).__name__ + ":", refusal)
 
+# %% [markdown]
+# The flow from 24 starts, and their $\Phi$ by the formula:
+
 # %%
 import matplotlib.pyplot as plt
 import numpy as np
@@ -88,6 +92,8 @@ starts = rng.uniform(0.1, 3, (24, 2))
 for start in starts:
     flow = solve_ivp(lambda t, x: -(x[0] * x[1] - 1) * x[::-1], (0, 40), start, rtol=1e-8)
     axes.plot(*flow.y, color="0.6", linewidth=0.8)
+on_curve = np.linspace(1 / 3, 3, 200)
+axes.plot(on_curve, 1 / on_curve, "k", linewidth=1.2, label="Γ: uv = 1")
 axes.plot(*hyperbola(starts).T, "C3o", markersize=4, label="Φ(x)")
 axes.set(xlabel="u", ylabel="v", xlim=(0, 3), ylim=(0, 3), aspect="equal")
 axes.legend();

@@ -47,7 +47,7 @@ motion = diffrax.VirtualBrownianTree(0.0, time, tol=time / 2**14, shape=(2,), ke
 
 
 def end(solver):
-    terms = diffrax_terms(sde.derivation, motion, solver)
+    terms = diffrax_terms(sde, motion, solver)
     return diffrax.diffeqsolve(terms, solver, 0.0, time, time / steps, jnp.array([1.25, 0.8])).ys[-1]
 
 
@@ -65,10 +65,24 @@ run = simulate_sde(sde, [1.25, 0.8], time=time, step=time / 64, replicas=1000, r
 print(np.abs(run.final.prod(axis=1) - 1).max() < 1e-14)
 
 # %% [markdown]
+# The thousand ends on the hyperbola:
+
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(figsize=(4.2, 3.6), layout="constrained")
+grid = np.linspace(0.2, 4, 200)
+axes.plot(grid, 1 / grid, "0.6", linewidth=0.8)
+axes.plot(*run.final.T, ".", color="#0072B2", markersize=3, alpha=0.4, label=f"t = {time}")
+axes.plot(1.25, 0.8, "s", color="#D55E00", label="start")
+axes.set(xlabel="u", ylabel="v", xlim=(0, 3.2), ylim=(0, 3.2), aspect="equal")
+axes.legend(frameon=False);
+
+# %% [markdown]
 # What a solver cannot carry is refused:
 
 # %%
 try:
-    diffrax_terms(sde.derivation, motion, diffrax.ItoMilstein())
+    diffrax_terms(sde, motion, diffrax.ItoMilstein())
 except ValueError as refusal:
     print(refusal)

@@ -57,11 +57,26 @@ print(speed.min().round(3), speed.max().round(3))
 print("a turn takes t =", (2 * np.pi * (1 / speed[:-1]).mean()).round(3))
 
 # %% [markdown]
-# Two turns of the limiting flow, and SGD with $\eta = 0.05$ beside it:
+# ## The circle
+#
+# $\Gamma$ in the plane of $x$ and $y$ in the colours of the speed, which is that of the arrows: always the same way round, nowhere at rest.
 
 # %%
 import matplotlib.pyplot as plt
 
+angle = np.linspace(0, 2 * np.pi, 721)
+figure, axes = plt.subplots(figsize=(4.6, 3.8), layout="constrained")
+points = axes.scatter(np.cos(angle), np.sin(angle), c=speed, s=14)
+few = slice(0, 720, 30)
+tangent = np.stack([-np.sin(angle), np.cos(angle)]) * speed
+axes.quiver(np.cos(angle)[few], np.sin(angle)[few], *tangent[:, few], angles="xy", scale=1.2, width=0.006)
+axes.set(xlabel="x", ylabel="y", xlim=(-1.35, 1.35), ylim=(-1.35, 1.35), aspect="equal")
+figure.colorbar(points, label="dθ/dt");
+
+# %% [markdown]
+# Two turns of the limiting flow, and SGD with $\eta = 0.05$ beside it:
+
+# %%
 from symbolic_sgd import simulate_sde, simulate_sgd
 
 start = [1.0, 0, 0, 0, 0]

@@ -30,6 +30,19 @@ print("verified:", verify(sde).passed)
 Path("my_sde.tex").write_text(sde.latex(), encoding="utf-8");
 
 # %% [markdown]
+# ## A picture
+#
+# $\Gamma$, the surface $abc = 1$, in the colours of $R$; one path of SGD, which falls on it and drifts, the path of the limit, and the fixed point $(1, 1, 1)$, where the three
+# layers are balanced.
+
+# %%
+from symbolic_sgd.plots import plot_manifold
+
+plot_manifold(sde, window=[(0.2, 2.5)] * 3, width=4.5);
+
+# %% [markdown]
+# ## Into a paper
+#
 # `my_sde.tex` holds the whole derivation for `\input{my_sde}`, in a document with `\usepackage{amsmath}`. It begins:
 
 # %%

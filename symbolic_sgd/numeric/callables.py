@@ -124,3 +124,15 @@ class NumericFunctions:
     def __reduce__(self) -> tuple[Any, ...]:
         """Only the recipe is pickled; what was compiled is built again."""
         return NumericFunctions, (self.derivation, self.check, self.backend)
+
+
+def derivation_of(sde: Any) -> Derivation:
+    """What a limiting SDE has been derived as; a derivation is its own.
+
+    Raises:
+        BadInput: something else.
+    """
+    found = sde if isinstance(sde, Derivation) else getattr(sde, "derivation", None)
+    if not isinstance(found, Derivation):
+        raise BadInput(f"a limiting SDE is needed (from derive_limiting_sde), not a {type(sde).__name__}")
+    return found

@@ -39,7 +39,7 @@ def test_diffrax_in_ambient_coordinates(name):
     """The same scheme to rounding; and the distance from Γ shrinks with the step, as its order ½ or better says."""
     sde, away = SDES[name](), []
     tree = brownian(sde.tangent_noise.cols)
-    integrate = integrator(diffrax_terms(sde.derivation, tree, diffrax.Euler()), diffrax.Euler(), STARTS[name])
+    integrate = integrator(diffrax_terms(sde, tree, diffrax.Euler()), diffrax.Euler(), STARTS[name])
     for steps in (16, 1024):
         end = integrate(steps)
         np.testing.assert_allclose(end, euler(sde, STARTS[name], increments_of(tree, steps), TIME / steps), rtol=1e-9)
@@ -70,7 +70,7 @@ def test_stratonovich_and_ito_solvers_agree():
     """Heun's scheme with the Stratonovich drift and Euler's with Itô's approach the same path."""
     tree = brownian(2)
     itô, stratonovich = (
-        integrator(diffrax_terms(hyperbola().derivation, tree, solver), solver, STARTS["hyperbola"])
+        integrator(diffrax_terms(hyperbola(), tree, solver), solver, STARTS["hyperbola"])
         for solver in (diffrax.Euler(), diffrax.Heun())
     )
     gaps = [np.abs(itô(steps) - stratonovich(steps)).max() for steps in (64, 4096)]
@@ -84,4 +84,6 @@ def test_what_diffrax_cannot_carry():
             diffrax_terms(quadric().derivation, tree, solver)
     narrow = brownian(3)
     with pytest.raises(BadInput, match=r"shape=\(4,\)"):
-        diffrax_terms(quadric().derivation, narrow, diffrax.Euler())
+        diffrax_terms(quadric(), narrow, diffrax.Euler())
+    with pytest.raises(BadInput, match="a limiting SDE is needed"):
+        diffrax_terms(quadric().problem, narrow, diffrax.Euler())

@@ -17,7 +17,7 @@ from symbolic_sgd import Torch, TorchSDE  # noqa: E402
 @pytest.mark.parametrize("method", ["euler", "heun"])
 def test_torchsde(name, method):
     sde, steps, batch = SDES[name](), 256, 3
-    width, problem = sde.tangent_noise.cols, TorchSDE(sde.derivation, method)
+    width, problem = sde.tangent_noise.cols, TorchSDE(sde, method)
     motion = torchsde.BrownianInterval(0.0, TIME, size=(batch, width), dtype=torch.float64, entropy=5)
     start = torch.tensor([STARTS[name]] * batch, dtype=torch.float64)
     end = torchsde.sdeint(

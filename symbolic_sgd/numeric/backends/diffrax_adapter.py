@@ -6,7 +6,7 @@ import diffrax  # pyright: ignore[reportMissingImports]
 
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.backends.jax_functions import JAX
-from symbolic_sgd.numeric.callables import NumericFunctions
+from symbolic_sgd.numeric.callables import NumericFunctions, derivation_of
 
 ITO = ("Euler",)
 """Itô solvers that converge for noise that is general: neither additive nor commutative."""
@@ -15,14 +15,14 @@ STRATONOVICH = ("EulerHeun", "Heun", "Midpoint", "Ralston", "ReversibleHeun", "S
 """Stratonovich solvers that do."""
 
 
-def diffrax_terms(derivation: Any, control: Any, solver: Any, **constants: Any) -> Any:
+def diffrax_terms(sde: Any, control: Any, solver: Any, **constants: Any) -> Any:
     """`MultiTerm(ODETerm, ControlTerm)` in the sense, Itô's or Stratonovich's, in which the solver reads it.
 
     The state has shape (D,), the control (Ξ,). These solvers take no step back to Γ: in ambient coordinates a path leaves
     Γ as the scheme's order allows.
 
     Args:
-        derivation: the SDE (`sde.derivation`).
+        sde: the limiting SDE.
         control: a Brownian motion of shape (Ξ,), e.g. diffrax.VirtualBrownianTree.
         solver: the solver that will be used.
         constants: the problem's constants.
@@ -40,6 +40,7 @@ def diffrax_terms(derivation: Any, control: Any, solver: Any, **constants: Any) 
     >>> len(diffrax_terms(sde.derivation, motion, diffrax.Euler()).terms)
     2
     """
+    derivation = derivation_of(sde)
     name, width = type(solver).__name__, noise_width(derivation)
     if name not in (*ITO, *STRATONOVICH):
         raise BadInput(

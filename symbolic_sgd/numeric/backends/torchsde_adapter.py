@@ -6,7 +6,7 @@ import torch  # pyright: ignore[reportMissingImports]
 
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.numeric.backends.torch_functions import Torch
-from symbolic_sgd.numeric.callables import NumericFunctions
+from symbolic_sgd.numeric.callables import NumericFunctions, derivation_of
 
 METHODS = {"euler": "ito", "midpoint": "stratonovich", "heun": "stratonovich", "euler_heun": "stratonovich"}
 """Methods of torchsde that carry general noise, and the sense in which they read the drift."""
@@ -18,7 +18,7 @@ class TorchSDE(torch.nn.Module):
     torchsde takes no step back to Γ: a path leaves Γ as the scheme's order allows.
 
     Args:
-        derivation: the SDE (`sde.derivation`).
+        sde: the limiting SDE.
         method: a key of `METHODS`.
         constants: the problem's constants.
 
@@ -35,7 +35,7 @@ class TorchSDE(torch.nn.Module):
 
     noise_type = "general"
 
-    def __init__(self, derivation: Any, method: str = "euler", **constants: Any):
+    def __init__(self, sde: Any, method: str = "euler", **constants: Any):
         super().__init__()
         if method not in METHODS:
             raise BadInput(
@@ -45,7 +45,7 @@ class TorchSDE(torch.nn.Module):
         self.method = method
         self.sde_type = METHODS[method]
         self.constants = constants
-        self._functions = NumericFunctions(derivation, check=False, backend=Torch())
+        self._functions = NumericFunctions(derivation_of(sde), check=False, backend=Torch())
 
     def f(self, t: Any, y: Any) -> Any:
         """The drift in the method's sense, (batch, D)."""
