@@ -82,5 +82,18 @@ for check in refused.checks:
         print(f"{check.name}: error {check.error:.1e}, tolerance {check.tolerance:.0e}")
 
 # %% [markdown]
+# Each check in a picture, its error over its tolerance; right of the line it fails.
+
+# %%
+import matplotlib.pyplot as plt
+
+figure, axes = plt.subplots(figsize=(6, 2.6), layout="constrained")
+for row, (one, color) in enumerate(((refused, "#D55E00"), (certificate, "#0072B2"))):
+    ratios = [check.error / check.tolerance for check in one.checks if check.error and check.tolerance]
+    axes.plot(ratios, [row] * len(ratios), "|", markersize=22, color=color)
+axes.axvline(1, color="k", linewidth=0.8)
+axes.set(xscale="log", xlabel="error / tolerance", yticks=(0, 1), yticklabels=("factor −½", "as derived"), ylim=(-0.6, 1.6));
+
+# %% [markdown]
 # `python benchmarks/mutants.py` does this for 40 wrong formulas and for 37 slips outside them, and
 # prints which check rejects which.
