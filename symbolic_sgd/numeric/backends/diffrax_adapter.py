@@ -37,7 +37,7 @@ def diffrax_terms(sde: Any, control: Any, solver: Any, **constants: Any) -> Any:
     >>> u, v = sp.symbols("u v")
     >>> sde = derive_limiting_sde(Problem(loss=(u*v - 1)**2/2, parameters=(u, v), noise=IsotropicNoise(1)))
     >>> motion = diffrax.VirtualBrownianTree(0.0, 1.0, tol=1e-3, shape=(2,), key=jax.random.PRNGKey(0))
-    >>> len(diffrax_terms(sde.derivation, motion, diffrax.Euler()).terms)
+    >>> len(diffrax_terms(sde, motion, diffrax.Euler()).terms)
     2
     """
     derivation = derivation_of(sde)

@@ -29,7 +29,7 @@ class TorchSDE(torch.nn.Module):
     >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
     >>> u, v = sp.symbols("u v")
     >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
-    >>> TorchSDE(sde.derivation).g(0.0, torch.tensor([[2.0, 0.5]])).shape
+    >>> TorchSDE(sde).g(0.0, torch.tensor([[2.0, 0.5]])).shape
     torch.Size([1, 2, 2])
     """
 
