@@ -30,7 +30,7 @@ myst_enable_extensions = ["dollarmath", "amsmath", "deflist", "colon_fence"]
 myst_heading_anchors = 3
 nb_execution_mode = "off"
 nb_merge_streams = True
-exclude_patterns = ["_build"]
+exclude_patterns = ["_build", "_offline"]
 smartquotes_action = "D"  # quotes stay as messages have them, 'u*v'; dashes are Sphinx's own
 html_theme = "furo"
 html_title = "symbolic_sgd"
@@ -58,14 +58,14 @@ def _as_of_a_method(docstring: GoogleDocstring) -> None:
 
 GoogleDocstring._parse = _as_of_a_method
 
-modules = os.environ.get("MATHJAX_MODULES")
-if modules:  # npm's folder with mathjax4: pages whose formulas need no network
-    address = (HERE.parent / modules).resolve().as_uri()
-    mathjax_path = f"{address}/mathjax4/tex-mml-chtml.js"
-    silent = {"speech": False, "braille": False, "enrich": False}  # the speech engine is a worker, which no browser starts from a file
-    mathjax4_config = {
-        "loader": {"paths": {"fonts": f"{address}/@mathjax"}},
-        "options": {"menuOptions": {"settings": silent}},
-    }
+shutil.rmtree(HERE / "_offline", ignore_errors=True)
+modules = HERE.parent / os.environ.get("MATHJAX_MODULES", "node_modules") / "mathjax3" / "es5"
+if modules.is_dir():  # npm's MathJax goes with the pages, whose formulas need no network then
+    own = HERE / "_offline" / "mathjax"
+    own.mkdir(parents=True)
+    shutil.copy(modules / "tex-mml-chtml.js", own)
+    shutil.copytree(modules / "output" / "chtml" / "fonts", own / "output" / "chtml" / "fonts")
+    html_static_path.append("_offline")
+    mathjax_path = "mathjax/tex-mml-chtml.js"
 
 suppress_warnings = ["mystnb.unknown_mime_type"]

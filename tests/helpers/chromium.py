@@ -45,9 +45,9 @@ class Page:
             self.events.append(answer)
 
     def serve(self, served: Served) -> None:
-        """From now on requests to the network are answered from here."""
+        """From now on requests to the network, and for a MathJax that pages carry with them, are answered from here."""
         self.served = served
-        self.call("Fetch.enable", patterns=[{"urlPattern": "http*"}])
+        self.call("Fetch.enable", patterns=[{"urlPattern": "http*"}, {"urlPattern": "file:*/_static/mathjax/*"}])
 
     def _send(self, method: str, parameters: dict[str, Any]) -> int:
         self.count += 1

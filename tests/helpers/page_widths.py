@@ -1,16 +1,16 @@
-"""How wide pages are: nothing of a block of code is beyond its margin, and no page scrolls sideways.
+"""How wide pages are: nothing of a block of code is beyond its margin, and no page scrolls sideways; and that they need no network.
 
     python tests/helpers/page_widths.py docs/_build/html
 
 opens every page of the built documentation in a real browser, as wide as a desk's screen and as a phone's, and names what is cut.
-MathJax is the installed one, if there is any: a formula that is not typeset has another width.
+MathJax is the one that the pages carry with them: a formula that is not typeset has another width.
 """
 
 import sys
 from pathlib import Path
 
 from chromium import Page, browser
-from mathjax_pages import FOLDERS, SILENT, installed
+from mathjax_pages import FOLDERS, SILENT
 
 WIDTHS = (1280, 390)
 """Of the windows, in pixels of CSS: a desk and a phone."""
@@ -22,10 +22,11 @@ CUT = r"""
   const wide = element => element.scrollWidth > element.clientWidth;
   const blocks = [...document.querySelectorAll("pre")].filter(pre => pre.clientWidth > 0);
   return [blocks.length, blocks.filter(wide).map(pre => pre.textContent.split("\n").reduce((a, b) => a.length < b.length ? b : a)),
-          document.documentElement.scrollWidth - document.documentElement.clientWidth];
+          document.documentElement.scrollWidth - document.documentElement.clientWidth,
+          performance.getEntriesByType("resource").map(entry => entry.name).filter(name => /^https?:/.test(name))];
 })()
 """
-"""How many blocks of code are seen, the longest line of each that is cut, and by how much the page is too wide."""
+"""How many blocks of code are seen, the longest line of each that is cut, by how much the page is too wide, and what it fetches."""
 
 
 def widths(page: Page, path: Path) -> dict[int, tuple[int, list[str]]]:
@@ -34,9 +35,10 @@ def widths(page: Page, path: Path) -> dict[int, tuple[int, list[str]]]:
     page.open(path.resolve(), width=WIDTHS[0], height=900)
     for width in WIDTHS:
         page.resize(width, 900)
-        count, cut, beyond = page.value(CUT)
+        count, cut, beyond, fetched = page.value(CUT)
         said = [f"a block of code is cut, {len(line)} characters wide: {line.strip()[:60]}" for line in cut]
         said += [f"the page scrolls sideways by {beyond} pixels"] if beyond > 0 else []
+        said += [f"the page fetches {address}" for address in fetched if FOLDERS[3].is_dir()]
         found[width] = count, [f"{path.name} at {width}: {what}" for what in said]
     return found
 
@@ -45,8 +47,6 @@ def main(folder: Path) -> int:
     """Every page of a folder at every width."""
     pages = sorted(folder.rglob("*.html"))
     with browser() as page:
-        if FOLDERS[4].is_dir():
-            page.serve(installed(4))
         page.call("Page.addScriptToEvaluateOnNewDocument", source=SILENT)
         found = [widths(page, path) for path in pages]
     lines: list[str] = []
