@@ -59,6 +59,7 @@ from symbolic_sgd.problems.noise import GradientNoise as GradientNoise
 from symbolic_sgd.problems.noise import IsotropicNoise as IsotropicNoise
 from symbolic_sgd.problems.noise import LabelNoise as LabelNoise
 from symbolic_sgd.problems.problem import Problem as Problem
+from symbolic_sgd.progress import ProgressBar as ProgressBar
 from symbolic_sgd.simulate.limit import WeakOrderOne as WeakOrderOne
 from symbolic_sgd.simulate.limit import WeakOrderTwo as WeakOrderTwo
 from symbolic_sgd.simulate.run import Run as Run
