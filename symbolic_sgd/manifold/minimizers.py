@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from symbolic_sgd.algebra.arithmetic import RELATIONS
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.identities import zero_functions
@@ -189,7 +190,7 @@ class MinimizerSearch:
         refusals: list[NoManifold] = []
         for x in self._settled(ends):
             point = self._sharpen(x)
-            if point is None:
+            if point is None or not self._is_inside(point):
                 continue
             try:
                 bases.append((self._level(point), point, self._examine(point)))
@@ -211,6 +212,13 @@ class MinimizerSearch:
         lowest = [dict(zip(symbols, x, strict=True)) for x in self._settled(ends)[:BASES]]
         found = [descend_precisely(self.target, x, admissible) for x in lowest]
         return np.array([[float(x[s]) for s in symbols] for x in found]) if found else ends[:0]
+
+    def _is_inside(self, point: PrecisePoint) -> bool:
+        """Whether a point is in the domain; what is zero to its digits is neither positive nor negative."""
+        conditions = self.problem.condition_nodes(self.landscape.graph)
+        nodes = [node for node, _ in conditions]
+        signs = [0 if zero else mp.sign(a) for zero, a in zip(point.zeros(nodes), point.low(nodes), strict=True)]
+        return all(RELATIONS[relation](sign, 0) for sign, (_, relation) in zip(signs, conditions, strict=True))
 
     def _level(self, point: PrecisePoint) -> float:
         return float(point.low([self.target.loss])[0])

@@ -211,3 +211,28 @@ def test_label_noise_amplitude_scales_the_drift_by_its_square():
         drift(Problem.least_squares([U * V - 1], parameters=(U, V), noise=LabelNoise(delta)))(x) for delta in (1, 3)
     )
     np.testing.assert_allclose(three, 9 * one, rtol=1e-13)
+
+
+# --- minimizers on the edge of the domain --------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("residual", "domain", "expected"),
+    [
+        ("u*v", ["u > 0"], "v"),
+        ("u*v", ["v < 0"], "u"),
+        ("u*(v**2 - 1)", ["u > 0", "v > 0"], "v**2 - 1"),
+        ("u**2*v*w", ["u > 0", "v > 0"], "w"),
+    ],
+)
+def test_minimizers_on_the_edge_of_an_open_domain_are_none(residual, domain, expected):
+    """A descent that goes to u = 0 leaves u > 0; it was taken for a minimizer, whose manifold could not be walked along."""
+    parameters = sp.symbols("u v w")
+    loss = sp.sympify(residual, {str(s): s for s in parameters})
+    problem = Problem.least_squares(
+        [loss], parameters=parameters, noise=LabelNoise(1), domain=[sp.sympify(c) for c in domain]
+    )
+    sde = derive_limiting_sde(problem)
+    for point in sde.derivation.points:
+        assert abs(sp.sympify(expected).subs(point)) < 1e-50
+        assert all(bool(c.subs({s: float(a) for s, a in point.items()})) for c in problem.domain)
