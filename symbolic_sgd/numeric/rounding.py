@@ -20,6 +20,9 @@ UNIT = 2.0**-53
 PROMISED = 1e-12
 """Relative error of every entry that is allowed, where parameters are rounded to float64 and functions are of parameters alone."""
 
+SMALLEST = Fraction(1, 10**100)
+"""Constants are between this and its inverse, far from where float64 has no numbers."""
+
 LARGEST, LEAST = 20, 3
 """κ is at most and at least 2 to these; below, common points would be refused."""
 
@@ -76,7 +79,9 @@ def bounded(program: Program) -> Bounded | None:
 
 def _is_bounded(node: Node) -> bool:
     match node.op:
-        case "symbol" | "constant" | "add" | "sub" | "neg" | "mul" | "div" | "sqrt" | "Abs":
+        case "constant":
+            return node.value == 0 or SMALLEST < abs(node.value) < 1 / SMALLEST
+        case "symbol" | "add" | "sub" | "neg" | "mul" | "div" | "sqrt" | "Abs":
             return True
         case "pow":
             return node.args[1].op == "constant"

@@ -78,6 +78,11 @@ def test_functions_of_what_is_computed_are_not_bounded(e):
     assert bounded(program(e)) is None
 
 
+@pytest.mark.parametrize("constant", [10**400, sp.Rational(1, 10**400), 10**120])
+def test_constants_beyond_float64_are_not_bounded(constant):
+    assert bounded(program(constant * u - v)) is None
+
+
 def test_cancellation_within_cancellation_is_not_bounded():
     nested = u - 1
     for k in range(2, 9):

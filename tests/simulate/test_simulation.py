@@ -182,7 +182,7 @@ def test_a_new_process_is_one_function(tmp_path):
         simulate_decay(HYPERBOLA, [8, 4], rate=0.25, steps=4, paths=True, **wishes)
     with pytest.raises(BadInput, match="keywords of simulate_decay are rate, steps, replicas"):
         simulate_decay(HYPERBOLA, [8, 4], rate=0.25, steps=4, replica=3)
-    assert "replicas: R." in inspect.getdoc(simulate_decay)
+    assert "replicas: R, how many." in inspect.getdoc(simulate_decay)
 
 
 @pytest.mark.parametrize("start", [(0.0, 0.0), (1.0, -1.0)], ids=["saddle", "into the saddle"])
