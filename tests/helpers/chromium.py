@@ -149,7 +149,8 @@ def browser() -> Iterator[Page]:
     assert CHROMIUM is not None
     to_read, commands = os.pipe()
     answers, to_write = os.pipe()
-    with tempfile.TemporaryDirectory() as profile:
+    # Its helpers may still be writing to the profile when it has ended.
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as profile:
         # Chromium reads commands from descriptor 3 and answers on 4.
         script = f'exec "$0" "$@" 3<&{to_read} 4>&{to_write}'
         process = subprocess.Popen(
