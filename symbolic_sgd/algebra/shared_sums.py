@@ -4,10 +4,11 @@ Nothing else is rewritten, so that values change by rounding alone. The fewest a
 Garey & Johnson 1979, PO9); the pair of terms that stands in most sums is shared, again and again.
 """
 
+import itertools
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from itertools import combinations
+from heapq import heappop, heappush
 from math import gcd, lcm
 
 from symbolic_sgd.algebra.graph import Exact, Graph, Node, reachable
@@ -126,18 +127,12 @@ class _Sums:
 
     def share(self) -> None:
         """Make the pair that stands in most sums a term, until none stands in two."""
-        place = ONE - 1
-        while True:
-            counts = Counter(pair for combination in self.kept for pair in _pairs(combination))
-            pair, count = max(counts.items(), key=lambda c: (c[1], c[0]), default=((0, 0, Fraction(0)), 0))
-            if count < 2:
-                return
+        pairs, place = _Pairs(self.kept), ONE - 1
+        while (pair := pairs.most_frequent()) is not None:
             first, second, ratio = pair
-            self.parts[place] = {first: Fraction(1), second: ratio}
-            for combination in self.kept:
-                if pair in _pairs(combination):
-                    combination[place] = combination.pop(first)
-                    del combination[second]
+            self.parts[place] = {first: Fraction(1), second: Fraction(*ratio)}
+            for number in sorted(pairs.holders[pair]):
+                pairs.replace(number, first, second, place)
             place -= 1
 
     def built(self, graph: Graph) -> list[Node]:
@@ -191,10 +186,64 @@ def _primitive(combination: Combination) -> tuple[Fraction, Combination]:
     return size, {place: s / size for place, s in combination.items()}
 
 
-def _pairs(combination: Combination) -> Iterator[tuple[int, int, Fraction]]:
-    """The pairs of terms, with how often there is the second for each of the first."""
-    for first, second in combinations(sorted(combination), 2):
-        yield first, second, combination[second] / combination[first]
+_Pair = tuple[int, int, tuple[int, int]]
+"""Two terms, the smaller place first, with how often there is the second for each of the first, as a reduced fraction."""
+
+
+class _Pairs:
+    """The pairs of terms of some combinations, and which of these hold them.
+
+    Args:
+        combinations: by their numbers; they are changed by `replace`.
+    """
+
+    def __init__(self, combinations: Sequence[Combination]):
+        self.combinations = combinations
+        self.holders: dict[_Pair, set[int]] = {}
+        self._queue: list[tuple[int, int, int, _Pair]] = []
+        for number, combination in enumerate(combinations):
+            for first, second in itertools.combinations(combination, 2):
+                self.holders.setdefault(_pair(combination, first, second), set()).add(number)
+        for pair in self.holders:
+            self._count(pair)
+
+    def most_frequent(self) -> _Pair | None:
+        """The pair that most combinations hold, if more than one does."""
+        while self._queue:
+            count, _, _, pair = heappop(self._queue)
+            if -count == len(self.holders[pair]):
+                return pair
+        return None
+
+    def replace(self, number: int, first: int, second: int, place: int) -> None:
+        """Put a term for two others into a combination."""
+        combination = self.combinations[number]
+        kept = [t for t in combination if t not in (first, second)]
+        lost = [(first, second), *((t, old) for t in kept for old in (first, second))]
+        for one, other in lost:
+            pair = _pair(combination, one, other)
+            self.holders[pair].discard(number)
+            self._count(pair)
+        combination[place] = combination.pop(first)
+        del combination[second]
+        for t in kept:
+            pair = _pair(combination, t, place)
+            self.holders.setdefault(pair, set()).add(number)
+            self._count(pair)
+
+    def _count(self, pair: _Pair) -> None:
+        """Queue a pair by how often there is one now; what was queued of it before is out of date."""
+        count = len(self.holders[pair])
+        if count > 1:
+            heappush(self._queue, (-count, -pair[0], -pair[1], pair))
+
+
+def _pair(combination: Combination, one: int, other: int) -> _Pair:
+    first, second = (one, other) if one < other else (other, one)
+    p, q = combination[first], combination[second]
+    top, bottom = q.numerator * p.denominator, q.denominator * p.numerator
+    common = gcd(top, bottom) if bottom > 0 else -gcd(top, bottom)
+    return first, second, (top // common, bottom // common)
 
 
 def _total(graph: Graph, terms: Mapping[Node, Fraction]) -> Node:
