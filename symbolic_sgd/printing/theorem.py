@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.optimizers.kernel import LYAPUNOV
@@ -268,4 +269,4 @@ def _is_short(symbol: str, matrix: SymbolicMatrix) -> bool:
 
 def size(matrix: SymbolicMatrix) -> int:
     """Operations in all entries."""
-    return sum(int(sp.count_ops(entry)) for entry in matrix.flat())
+    return sum(operations(entry) for entry in matrix.flat())

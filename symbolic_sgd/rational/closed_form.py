@@ -9,6 +9,7 @@ from math import gcd
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 
 Solution = dict[sp.Symbol, Expression]
@@ -33,7 +34,7 @@ def candidates(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol]) -
     if not unknowns:
         yield {}
         return
-    if any(sp.count_ops(e) > LARGEST_EQUATION or _highest_power(e, unknowns) > LARGEST_POWER for e in equations):
+    if any(operations(e) > LARGEST_EQUATION or _highest_power(e, unknowns) > LARGEST_POWER for e in equations):
         return
     joint = _linear_solution(equations, unknowns)
     if joint is not None:
@@ -111,7 +112,7 @@ def contracted(expression: Expression) -> Expression:
     signed = expression.replace(lambda e: e.is_Pow and isinstance(e.base, sp.Abs) and e.exp.is_Integer, _signed_power)
     signed = signed.replace(lambda e: isinstance(e, sp.Abs), lambda e: e.args[0] * sp.sign(e.args[0]))
     products = signed.replace(lambda e: e.is_Mul, _contracted_product)
-    return min(products, sp.factor_terms(products), key=sp.count_ops)
+    return min(products, sp.factor_terms(products), key=operations)
 
 
 def _signed_power(power: sp.Pow) -> Expression:
@@ -133,4 +134,4 @@ def _contracted_product(product: sp.Mul) -> Expression:
 
 def _shorter(product: Expression) -> Expression:
     expanded = sp.expand(product)
-    return expanded if sp.count_ops(expanded) <= sp.count_ops(product) else product
+    return expanded if operations(expanded) <= operations(product) else product

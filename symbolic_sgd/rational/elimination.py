@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 import sympy as sp
 
 from symbolic_sgd.algebra.functions import FUNCTIONS
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.rational.closed_form import LARGEST_EQUATION, LARGEST_POWER, Solution, roots
 
@@ -28,7 +29,7 @@ def eliminations(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol])
     if not unknowns:
         yield {}
         return
-    if any(sp.count_ops(e) > LARGEST_EQUATION for e in equations):
+    if any(operations(e) > LARGEST_EQUATION for e in equations):
         return
     for _, k, unknown in _simplest(equations, unknowns)[:BRANCHES]:
         others = [t for t in unknowns if t != unknown]
@@ -77,9 +78,9 @@ def _simplest(equations: Sequence[Expression], unknowns: Sequence[sp.Symbol]) ->
     for k, equation in enumerate(equations):
         present = [t for t in unknowns if t in equation.free_symbols]
         for t in present:
-            pairs.append(((degree(equation, t), len(present), sp.count_ops(equation)), k, t))
+            pairs.append(((degree(equation, t), len(present), operations(equation)), k, t))
     return sorted(pairs, key=lambda pair: pair[0])
 
 
 def _numerator(equation: Expression) -> Expression:
-    return sp.numer(sp.together(equation)) if sp.count_ops(equation) <= LARGEST_EQUATION else equation
+    return sp.numer(sp.together(equation)) if operations(equation) <= LARGEST_EQUATION else equation

@@ -7,6 +7,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.rational.closed_form import LARGEST_EQUATION, roots
 
@@ -34,7 +35,7 @@ def real_zeros(expression: Expression, variable: sp.Symbol) -> list[Expression] 
     >>> real_zeros(sp.exp(t) - t - 2, t) is None, real_zeros(2*sp.log(1/t) - 1, t)
     (True, [exp(-1/2)])
     """
-    if sp.count_ops(expression) > 4 * LARGEST_EQUATION:
+    if operations(expression) > 4 * LARGEST_EQUATION:
         return None
     numerator = sp.numer(sp.together(expression))
     if variable not in numerator.free_symbols:
@@ -53,7 +54,7 @@ def _factors(numerator: Expression, variable: sp.Symbol) -> Iterator[Expression]
     if _rational_polynomial(numerator, variable):
         yield numerator
         return
-    small = sp.count_ops(numerator) <= LARGEST_FACTORED
+    small = operations(numerator) <= LARGEST_FACTORED
     for factor in sp.Mul.make_args(sp.factor(numerator) if small else numerator):
         base, _ = factor.as_base_exp()
         if isinstance(factor, sp.exp):
@@ -182,7 +183,7 @@ def sign(expression: Expression) -> int | None:
             return None
         return 0 if abs(value) < sp.Float(10) ** (5 - SIGN_DIGITS) else 1 if value > 0 else -1
     forms = [_as_real(expression)]
-    if sp.count_ops(expression) <= LARGEST_FACTORED:
+    if operations(expression) <= LARGEST_FACTORED:
         forms.extend(f(forms[0]) for f in (sp.expand, sp.factor))
     for form in forms:
         for known, value in ((form.is_extended_positive, 1), (form.is_extended_negative, -1), (form.is_zero, 0)):

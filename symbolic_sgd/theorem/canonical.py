@@ -16,6 +16,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
@@ -163,9 +164,9 @@ def hessian_on_manifold(derivation: Derivation) -> SymbolicMatrix | None:
     return program.expand("hessian") if program.expanded_size("hessian") <= COUNTED else None
 
 
-def operations(expressions: Sequence[Expression]) -> int:
+def shared_operations(expressions: Sequence[Expression]) -> int:
     """The operations of some expressions, with common subexpressions counted once."""
-    return sum(int(sp.count_ops(e)) for e in _shared(expressions))
+    return sum(operations(e) for e in _shared(expressions))
 
 
 def _shared(expressions: Sequence[Expression]) -> list[Expression]:
@@ -202,7 +203,7 @@ class _Form:
         entries = tuple(self.matrix.flat())
         if entries not in known:
             parts = _shared(entries)
-            known[entries] = sum(int(sp.count_ops(e)) for e in parts), sum(map(reading_cost, parts))
+            known[entries] = sum(operations(e) for e in parts), sum(map(reading_cost, parts))
         count, shared = known[entries]
         whole = self._in_full if count <= READ else READ
         return Written(self.matrix, self.road, count, self.weight * (shared + whole))

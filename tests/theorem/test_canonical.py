@@ -22,7 +22,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.rational import division, fractions
-from symbolic_sgd.theorem.canonical import composed_programs, operations
+from symbolic_sgd.theorem.canonical import composed_programs, shared_operations
 from symbolic_sgd.theorem.terms import TERMS
 
 u, v, w = sp.symbols("u v w")
@@ -47,7 +47,7 @@ LIBRARIES = [fractions.flint, None] if fractions.flint else [None]
 )
 def test_operations_of_the_drift(problem, most, library, monkeypatch):
     monkeypatch.setattr(fractions, "flint", library)
-    assert operations(derive_limiting_sde(problem).drift) <= most
+    assert shared_operations(derive_limiting_sde(problem).drift) <= most
 
 
 DATA = [(-1, 1), (-1, 0, 1), (-2, -1, 0, 1, 2), (-3, -2, -1, 1, 2, 3)]
@@ -55,7 +55,7 @@ DATA = [(-1, 1), (-1, 0, 1), (-2, -1, 0, 1, 2), (-3, -2, -1, 1, 2, 3)]
 
 def check_that_it_is_printed(n, d, data, seed, most):
     sde = derive_limiting_sde(overparametrised(n, d, LabelNoise(), seed, data))
-    assert operations(sde.drift) <= most
+    assert shared_operations(sde.drift) <= most
     assert len(str(sde.drift)) < 10**6
     assert "as a formula in F = (∇f_i)" in sde.explain()
 
@@ -179,7 +179,7 @@ def test_functions_are_generators():
     projection = sp.eye(2) - normal * normal.T / (normal.T * normal)[0]
     point = {u: sp.log(2), v: a / 2}
     assert (sde.tangent_projection.subs(point) - projection.subs(point)).applyfunc(sp.simplify).is_zero_matrix
-    assert operations(sde.drift) <= 30
+    assert shared_operations(sde.drift) <= 30
 
 
 def test_relations_between_functions_are_used():
@@ -248,4 +248,4 @@ def test_wherever_the_budget_ends_the_program_is_still_written_out(products, mon
     sde = derive_limiting_sde(Problem.least_squares([u * v + w**2 - 1], parameters=(u, v, w), noise=IsotropicNoise()))
     limited = lambda names, whole=fractions.ring: replace(whole(names), budget=fractions.Budget(400, products))  # noqa: E731
     monkeypatch.setattr(fractions, "ring", limited)
-    assert operations(sde.drift) <= operations(sde.program.expand("drift"))
+    assert shared_operations(sde.drift) <= shared_operations(sde.program.expand("drift"))
