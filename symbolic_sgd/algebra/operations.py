@@ -34,7 +34,7 @@ def operations(expression: Expression) -> int:
         if exponent is sp.S.NegativeOne:
             return 1 + operations(base)
         return 1 + (0 if base is sp.E else operations(base)) + operations(exponent)
-    if e.is_Function and all(isinstance(a, sp.Expr) for a in e.args):
+    if e.is_Function and not isinstance(e, (sp.Max, sp.Min)) and all(isinstance(a, sp.Expr) for a in e.args):
         return 1 + sum(map(operations, e.args))
     count: Any = sp.count_ops(e)
     return int(count)

@@ -27,7 +27,7 @@ written = st.recursive(
 )
 
 
-@settings(max_examples=600, deadline=None)
+@settings(max_examples=300, deadline=None)
 @given(written)
 def test_the_count_is_that_of_sympy(expression):
     assert operations(expression) == sp.count_ops(expression)
