@@ -41,14 +41,16 @@ def operations(expression: Expression) -> int:
 
 
 def _of_product(product: Any) -> int:
-    if _leads_with_minus(product):
-        return 1 + operations(-product)
-    above, below = sp.fraction(product)
+    minus = _leads_with_minus(product)
+    positive = -product if minus else product
+    above, below = sp.fraction(positive)
     if above.is_Integer:
-        return 1 + bool(above.is_negative) + operations(below)
+        return minus + 1 + bool(above.is_negative) + operations(below)
     if below is not sp.S.One:
-        return 1 + (0 if below.is_Integer else operations(below)) + operations(above)
-    return len(product.args) - 1 + sum(map(operations, product.args))
+        return minus + 1 + (0 if below.is_Integer else operations(below)) + operations(above)
+    if not positive.is_Mul:
+        return minus + operations(positive)
+    return minus + len(positive.args) - 1 + sum(map(operations, positive.args))
 
 
 def _leads_with_minus(term: Any) -> bool:
