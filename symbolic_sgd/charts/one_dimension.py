@@ -312,14 +312,14 @@ class OneDimension:
         """
         if self.rate.is_zero:
             return True
-        verdicts = {self._loop_vanishes(values_at(point), period) for point in self.chart.points}
+        different = {tuple(self._constants(values_at(point)).items()) for point in self.chart.points}
+        verdicts = {self._loop_vanishes(dict(constants), period) for constants in different}
         if len(verdicts) > 1:
             raise Undecided("whether ∮ 2b/a vanishes depends on the constants: give them values")
         return verdicts.pop()
 
-    def _loop_vanishes(self, values: dict[sp.Symbol, Expression], period: Expression) -> bool:
+    def _loop_vanishes(self, constants: dict[sp.Symbol, Expression], period: Expression) -> bool:
         with mp.workdps(50):
-            constants = self._constants(values)
             function = compiled(self.variable, self.rate.xreplace(constants))
             length = mp.mpf(str(sp.N(period.xreplace(constants), 60)))
             previous, size, count = mp.inf, mp.mpf(0), 32
