@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import sympy as sp
@@ -150,12 +151,23 @@ class MirrorDescent(Optimizer):
                 f"{self.label} is iterated where ψ is a sum of functions of one parameter each, and ∂ψ/∂{s} = {slope} is not one: state "
                 "the step as an IteratedMap"
             )
-        positive = sp.Dummy("x", positive=True)
-        for stand_in in (positive, sp.Dummy("x", real=True)):
-            target = slope.xreplace({s: stand_in})
-            for found in sp.solve(sp.Eq(target, y), stand_in):
-                if sp.simplify(found.subs(y, target) - stand_in) == 0:
-                    return found
-        raise NoClosedForm(
-            f"the solution x of {slope} = y is not found in closed form: state the step as an IteratedMap"
-        )
+        found = _solution(slope, s, _TARGET)
+        if found is None:
+            raise NoClosedForm(
+                f"the solution x of {slope} = y is not found in closed form: state the step as an IteratedMap"
+            )
+        return found.xreplace({_TARGET: y})
+
+
+_TARGET = sp.Dummy("y")
+
+
+@lru_cache(maxsize=256)
+def _solution(slope: Expression, s: sp.Symbol, y: sp.Dummy) -> Expression | None:
+    """s(y) with slope(s) = y, if there is a closed form: SymPy looks for it for seconds, and each iteration asks anew."""
+    for stand_in in (sp.Dummy("x", positive=True), sp.Dummy("x", real=True)):
+        target = slope.xreplace({s: stand_in})
+        for found in sp.solve(sp.Eq(target, y), stand_in):
+            if sp.simplify(found.subs(y, target) - stand_in) == 0:
+                return found
+    return None
