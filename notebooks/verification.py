@@ -61,20 +61,10 @@ for reason in outcome.void:
 # ## A wrong formula
 #
 # The poster prints the mixed term with the factor $-\tfrac12$; both $\Sigma_{\perp\parallel}$ and $\Sigma_{\parallel\perp}$ contribute, so that it is
-# $-1$. Here is a derivation whose program has the poster's factor:
+# $-1$. `with_terms` states a term of the drift by hand, here with the poster's factor:
 
 # %%
-from fractions import Fraction
-
-from symbolic_sgd import LimitingSDE
-from symbolic_sgd.algebra.program import Program
-
-right = sde.derivation.program
-terms = right.on(problem.landscape().graph)
-half = terms["mixed_regularization"].map(lambda entry: entry * Fraction(1, 2))
-terms |= {"mixed_regularization": half, "drift": terms["drift"] - half}
-wrong = LimitingSDE(sde.derivation.with_program(Program.of(terms)))
-
+wrong = sde.with_terms(mixed_regularization=sde.mixed_regularization / 2)
 refused = verify(wrong)
 print(refused.passed)
 for check in refused.checks:

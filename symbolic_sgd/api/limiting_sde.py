@@ -40,6 +40,7 @@ from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
 from symbolic_sgd.problems.problem import Problem, real_number
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
 from symbolic_sgd.theorem.derivation import PLAIN, Derivation, derive
+from symbolic_sgd.theorem.restated import restated
 from symbolic_sgd.theorem.stability import never_at_the_edge
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
 from symbolic_sgd.theorem.structural import StructuralFormulas
@@ -183,6 +184,7 @@ class LimitingSDE(Printable):
             Undecided: another noise, momentum at a learning rate that stays, weight decay, or two-sided Shampoo: no potential is known
                 there.
         """
+        self._check_derived("the joint potential")
         return regularizer.joint_potential.joint_potential(self.derivation)
 
     @cached_property
@@ -196,6 +198,7 @@ class LimitingSDE(Printable):
             Undecided: another noise, a learning rate that stays, weight decay, or two-sided Shampoo: no potential is known there.
             ExpressionTooLarge: ∇²L is too large to be written out.
         """
+        self._check_derived("the quasi-static regularizer")
         return regularizer.joint_potential.quasi_static_regularizer(self.derivation)
 
     @property
@@ -238,6 +241,7 @@ class LimitingSDE(Printable):
         >>> print(structure.terms["normal_regularization"])
         -s² ∂ΦAn/(2N)
         """
+        self._check_derived("the formula in vectors")
         return structural_formulas(self.derivation)
 
     @property
@@ -313,6 +317,38 @@ class LimitingSDE(Printable):
         if name not in names:
             raise BadInput(f"{name!r} is no term of the theorem; they are {', '.join(names)}")
         return self._form(name).matrix
+
+    def with_terms(self, **terms: Any) -> "LimitingSDE":
+        """The same SDE with terms of its drift as you state them, to see whether `verify` passes or rejects them.
+
+        The drift is the sum of its terms, the others as derived. `lambdify`, `verify`, `simulate_sde`, `in_chart` and the search for R
+        take what is stated; nothing is believed of it, and `explain` names it.
+
+        Args:
+            terms: by name (`tangent_noise_compensation`, `mixed_regularization`, `normal_regularization`, and `imposed_drift` or
+                `noise_curvature_drift` where the optimizer has them), D×1 matrices in the symbols of the problem, valid on Γ.
+
+        Raises:
+            BadInput: no such term, or no matrix; a large problem, which is computed by matrices. BadShape: another shape than D×1.
+            InexactNumber, BadSymbol, …: an entry that could not stand in a loss.
+            BadInput: by `structure`, `latex`, `document`, `charges` and joint potentials of the result, which are about what was derived.
+
+        >>> from symbolic_sgd import LabelNoise, Problem, verify
+        >>> u, v = sp.symbols("u v")
+        >>> sde = derive_limiting_sde(Problem.least_squares([u*v - 1], parameters=(u, v), noise=LabelNoise(1)))
+        >>> doubled = sde.with_terms(normal_regularization=2*sde.normal_regularization)
+        >>> verify(sde).passed, verify(doubled).passed
+        (True, False)
+        """
+        return LimitingSDE(restated(self.derivation, terms))
+
+    def _check_derived(self, what: str) -> None:
+        names = [term.name for term in self.derivation.terms if term.name in self.derivation.restated - {"drift"}]
+        if names:
+            raise BadInput(
+                f"{what} is for terms that were derived, and {', '.join(names)} was stated here: use the SDE that derive_limiting_sde "
+                "returns, or what is written entry by entry, such as sde.drift"
+            )
 
     def _form(self, name: str) -> Written:
         return written(self.derivation, name)
@@ -459,6 +495,7 @@ class LimitingSDE(Printable):
         >>> print(*sde.charges)
         u**2 - v**2 decays exactly as exp(-t).
         """
+        self._check_derived("how charges move")
         if not self._charges:
             self._charges.append(charges.charge.find_charges(self.derivation))
         return self._charges[0]

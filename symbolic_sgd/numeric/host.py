@@ -75,7 +75,7 @@ class HostBackend(Backend):
         best = part.derivation.optimizer.follows_hessian and (
             irrational or (kernel is not None and part.program.operations > LONGEST)
         )
-        if best and part.output.name in THEOREM:
+        if best and part.output.name in THEOREM and part.output.name not in part.derivation.restated:
             structured = Structured(part.derivation, part.output.name, self.function)
             return HostFunction(part, structured, self.block, lambda: structured)
         form = running_form(part.derivation, part.output.name) if part.is_as_derived else None

@@ -262,7 +262,8 @@ def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterato
 
 def composed_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:
     """A term by the formulas for Σ h_i(f_i), one program for each way to solve with the Gram matrix."""
-    for words, solve in SOLVERS.items() if name in (*THEOREM, IMPOSED.name, CURVED.name) else ():
+    derived = name in (*THEOREM, IMPOSED.name, CURVED.name) and name not in derivation.restated
+    for words, solve in SOLVERS.items() if derived else ():
         formulas = composed_formulas(derivation, solve)
         if formulas is None:
             return

@@ -149,6 +149,7 @@ class Derivation:
         structure: in words, what was recognised of the noise.
         optimizer: whose limit it is.
         response: how it turns the noise into a stationary covariance.
+        restated: the terms that were not derived, but stated, and what holds them.
     """
 
     stated: Problem
@@ -171,6 +172,7 @@ class Derivation:
     structure: str
     optimizer: Optimizer
     response: Response
+    restated: frozenset[str] = frozenset()
 
     @property
     def program(self) -> Program:

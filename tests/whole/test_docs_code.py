@@ -15,7 +15,7 @@ from symbolic_sgd.command.main import main
 DOCS = Path(__file__).parents[2] / "docs"
 PAGES = sorted(DOCS.glob("*.md"))
 BLOCK = re.compile(r"^```(\w+)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-KINDS = {"python", "console", "toml", "latex"}
+KINDS = {"python", "console", "toml", "latex", "text"}
 
 
 def blocks(page):
@@ -31,32 +31,45 @@ def test_every_block_is_of_a_kind_that_is_run():
 @pytest.mark.parametrize("page", [p for p in PAGES if blocks(p)], ids=lambda p: p.stem)
 def test_the_blocks_of_a_page(page, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
+    found = blocks(page)
     names: dict[str, object] = {}
-    for kind, code, before in blocks(page):
+    shown = ""
+    for number, (kind, code, before) in enumerate(found):
         if kind == "python":
-            run_python(code, names)
+            shown = run_python(code, names)
+            if [kind for kind, _, _ in found[number + 1 : number + 2]] != ["text"]:
+                assert shown.splitlines() == promised(code)
         elif kind == "toml":
             Path(re.findall(r"`([\w.]+\.toml)`", before)[-1]).write_text(code, encoding="utf-8")
         elif kind == "console":
-            for line in code.splitlines():
-                run_command(line.removeprefix("$ "))
+            shown = "".join(run_command(line.removeprefix("$ ")) for line in code.splitlines())
+        elif kind == "text":  # of what the block before it shows
+            assert code in shown
         else:
             compile_latex(code)
 
 
 def run_python(code, names):
-    """Statements up to a print with a comment are one piece; what it prints is what the comment says."""
+    """What a block prints."""
     shown = io.StringIO()
     with contextlib.redirect_stdout(shown):
         exec(compile(code, "<docs>", "exec"), names)
-    promised = [m[1].strip() for m in re.finditer(r"^\s*(?:print|show)\(.*\)\s+# (.*)$", code, re.MULTILINE)]
-    assert shown.getvalue().splitlines() == promised
+    return shown.getvalue()
+
+
+def promised(code):
+    """What the comments beside the prints of a block say that these print."""
+    return [m[1].strip() for m in re.finditer(r"^\s*(?:print|show)\(.*\)\s+# (.*)$", code, re.MULTILINE)]
 
 
 def run_command(line):
+    """What a command shows."""
     command, *arguments = shlex.split(line)
     assert command == "symbolic-sgd"
-    assert main(arguments) == 0, line
+    shown = io.StringIO()
+    with contextlib.redirect_stdout(shown):
+        assert main(arguments) == 0, line
+    return shown.getvalue()
 
 
 @pytest.mark.parametrize(("name", "count"), [("formulas_from_papers", 30), ("optimizers_from_papers", 20)])
