@@ -19,6 +19,8 @@ for kept in (HERE.parent / "derivations").glob("*.md"):  # formulas are $`…`$ 
     page = re.sub(r"\$`(.*?)`\$", r"$\1$", kept.read_text(encoding="utf-8"))
     page = f"---\norphan: true\n---\n\n{page}"  # the gallery leads to it
     (HERE / "derivations" / kept.name).write_text(page, encoding="utf-8")
+for picture in (HERE.parent / "derivations").glob("*.svg"):
+    shutil.copy(picture, HERE / "derivations")
 
 project = "symbolic_sgd"
 copyright = "the symbolic_sgd developers"
@@ -34,8 +36,9 @@ exclude_patterns = ["_build", "_offline"]
 smartquotes_action = "D"  # quotes stay as messages have them, 'u*v'; dashes are Sphinx's own
 html_theme = "furo"
 html_title = "symbolic_sgd"
-html_static_path = ["_static"]
-html_css_files = ["pages.css"]
+served = HERE.parent / "symbolic_sgd" / "serve" / "static"  # cards are the same there
+html_static_path = ["_static", str(served / "cards.css"), str(served / "gallery.js")]
+html_css_files = ["cards.css", "pages.css"]
 html_js_files = ["gallery.js"]
 copybutton_prompt_text = r"\$ |>>> |\.\.\. "
 copybutton_prompt_is_regexp = True

@@ -1,64 +1,24 @@
 """Writes docs/gallery.md, a card for every entry of `symbolic-sgd gallery`, and draws its pictures: `python docs/gallery.py [NAME …]`.
 
-With names only their pictures are drawn anew. What stands on a card is taken from the problem file and from the kept document.
+With names only their pictures are drawn anew, beside their problem files. What stands on a card is taken from these and the documents.
 """
 
-import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
 
 from symbolic_sgd import derive_limiting_sde
 from symbolic_sgd.api.limiting_sde import LimitingSDE
-from symbolic_sgd.command.gallery import Derivation, Entry, entries
-from symbolic_sgd.documents.formulas import in_text
+from symbolic_sgd.command.cards import card_of
+from symbolic_sgd.command.gallery import Derivation, entries
 from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.printing.blocks import Inline
-from symbolic_sgd.printing.prose import in_words
-from symbolic_sgd.problems.noise import Noise
 from symbolic_sgd.problems.problem_file import read_problem_file
+from symbolic_sgd.serve.cards import Card
 
 PAGE = Path(__file__).with_suffix(".md")
-PICTURES = Path(__file__).with_suffix("")
-"""The folder of the thumbnails."""
-
-MODELS = {
-    "attention": "network",
-    "cubic_label": "curve or surface",
-    "depth_three": "network",
-    "factorisation_rank_one": "factorisation",
-    "factorisation_rank_two": "factorisation",
-    "hyperbola_isotropic": "curve or surface",
-    "hyperbola_label": "curve or surface",
-    "interpolating_minibatch": "network",
-    "linear_regression": "regression",
-    "logistic_redrawn": "regression",
-    "monotone_neurons": "network",
-    "motor": "curve or surface",
-    "olm_label": "regression",
-    "olm_one_sample": "regression",
-    "phase_retrieval": "regression",
-    "product_of_three": "curve or surface",
-    "quadric_dense": "curve or surface",
-    "scale_invariant": "curve or surface",
-    "sphere": "curve or surface",
-    "squared_parameters": "regression",
-    "symmetric_factorisation": "factorisation",
-    "two_layer_neuron": "network",
-    "valley_normal_noise": "curve or surface",
-}
-"""What kind of model an entry is; one that is not here is filed under "other"."""
-
-NOISES = {
-    "LabelNoise": "label",
-    "IsotropicNoise": "isotropic",
-    "SamplingNoise": "minibatch",
-    "GradientNoise": "any matrix",
-}
-"""What the menu calls a class of noise; one that is not here goes by the name of its class."""
-
 HEAD = r"""# Gallery
 
 Every card is a problem file with the document that is derived from it, which opens by its title: assumptions checked, $\Gamma$,
@@ -80,60 +40,21 @@ FOOT = "::::\n"
 
 def page() -> str:
     """The page."""
-    return "\n".join([HEAD, *(line for entry in entries() for line in card(entry)), FOOT])
+    return "\n".join([HEAD, *(line for entry in entries() for line in written(card_of(entry))), FOOT])
 
 
-def card(entry: Entry) -> Iterator[str]:
-    """One entry."""
-    document = entry.kept.read_text(encoding="utf-8")
-    sizes = dict(zip("DM", _sizes(document), strict=True)) if isinstance(entry, Derivation) else {}
-    stated = read_problem_file(entry.path) if isinstance(entry, Derivation) else None
-    kind = ["other"] if stated is None else [f"model-{_slug(MODELS.get(entry.name, 'other'))}"]
-    if stated is not None:
-        kind += [f"noise-{_slug(noise_name(stated.problem.noise))}", f"codimension-{sizes['M']}"]
-    yield f":::{{container}} card {' '.join(kind)}"
-    if stated is not None:
-        yield f"![{alternative(sizes['D'])}]({PICTURES.name}/{entry.name}.svg)\n"
-    yield f"**[{entry.title}](derivations/{entry.name}.md)**\n"
-    if stated is not None:
-        problem, optimizer = stated.problem, optimizer_of(stated.optimizer)
-        yield f"$D = {sizes['D']}$, $M = {sizes['M']}$, $L$ = {_markdown(in_text(problem.loss))}\n"
-        yield f"The noise is {_markdown(in_words(optimizer.noise_statement(problem)))}\n"
-    yield _result(document)
+def written(card: Card) -> Iterator[str]:
+    """One card."""
+    yield f":::{{container}} card {' '.join(card.kinds)}"
+    if card.picture is not None:
+        yield f"![{card.alternative}](derivations/{card.picture.name})\n"
+    yield f"**[{card.title}](derivations/{card.name}.md)**\n"
+    yield "\n\n".join(map(_markdown, card.lines))
     yield ":::\n"
 
 
-def noise_name(noise: Noise) -> str:
-    """What the menu calls it."""
-    name = type(noise).__name__
-    return NOISES.get(name, name)
-
-
-def alternative(dimension: int) -> str:
-    """What is said in place of the picture."""
-    return "Γ, with arrows along the drift" if dimension <= 3 else "the parameters over t, on a path of the limit"
-
-
-def _sizes(document: str) -> tuple[int, int]:
-    """D and M, as the document has them."""
-    (parameters,) = re.findall(r"\$`D = (\d+)`\$ parameters", document)
-    (dimension,) = re.findall(r"has dimension \$`D - M = (\d+)`\$", document)
-    return int(parameters), int(parameters) - int(dimension)
-
-
-def _result(document: str) -> str:
-    """The line with the result."""
-    (found,) = re.findall(r"^\*\*Result\.\*\* (.*)$", document, re.MULTILINE)
-    return re.sub(r"\$`(.*?)`\$", r"$\1$", found)
-
-
-def _markdown(parts: list[Inline]) -> str:
+def _markdown(parts: Iterable[Inline]) -> str:
     return "".join(part if isinstance(part, str) else f"${part.tex}$" for part in parts)
-
-
-def _slug(name: str) -> str:
-    """A name as a part of a class."""
-    return name.lower().replace(" ", "-")
 
 
 # --- the pictures -------------------------------------------------------------------------------
@@ -154,7 +75,7 @@ def draw(entry: Derivation) -> None:
     with plt.rc_context({"svg.hashsalt": "symbolic_sgd", "font.size": 8, "path.simplify_threshold": 1.0}):
         figure = plt.figure(figsize=(WIDTH, HEIGHT))
         (_gamma if sde.problem.dimension <= 3 else _path)(figure, sde)
-        figure.savefig(PICTURES / f"{entry.name}.svg", metadata={"Date": None}, transparent=True, dpi=144)
+        figure.savefig(entry.picture, metadata={"Date": None}, transparent=True, dpi=144)
         plt.close(figure)
 
 
@@ -217,7 +138,6 @@ def main(names: list[str]) -> None:
     """Pictures of the entries of these names; without names the page and all of them."""
     if not names:
         PAGE.write_text(page(), encoding="utf-8")
-    PICTURES.mkdir(exist_ok=True)
     for entry in entries():
         if isinstance(entry, Derivation) and (not names or entry.name in names):
             draw(entry)

@@ -70,6 +70,11 @@ class Derivation(Entry):
         return self.kept.with_suffix(".toml")
 
     @property
+    def picture(self) -> Path:
+        """The picture on its card."""
+        return self.kept.with_suffix(".svg")
+
+    @property
     def title(self) -> str:
         return read_problem_file(self.path).title
 

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from symbolic_sgd.command.cards import card_of
 from symbolic_sgd.command.console import complain, progress, say
 from symbolic_sgd.command.exits import DONE
 from symbolic_sgd.command.gallery import Derivation, entries
@@ -85,7 +86,8 @@ def _ended_politely() -> Iterator[None]:
 def _export(options: argparse.Namespace) -> int:
     if options.port or options.open:
         raise BadInput("--export writes files and serves nothing: leave --port and --open out")
-    written = kept_site(options.export, examples(), progress)
+    cards = [card_of(entry) for entry in entries() if isinstance(entry, Derivation)]
+    written = kept_site(options.export, examples(), cards, progress)
     progress("")
     say(f"{written} pages in {options.export}: open {options.export / 'index.html'}")
     return DONE

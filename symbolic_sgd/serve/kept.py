@@ -8,7 +8,8 @@ from pathlib import Path
 from symbolic_sgd import files
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.serve.answers import TASKS, Answers
-from symbolic_sgd.serve.page import FIRST, Example, assets, written_page
+from symbolic_sgd.serve.cards import Card, cards_page
+from symbolic_sgd.serve.page import STATIC, Example, written_page
 
 NAMES = {"latex": "LaTeX", "python": "Python", "c": "C", "check": "Check", "file": "Problem file"}
 """What the other answers are called."""
@@ -19,12 +20,13 @@ FOOTER = (
 )
 
 
-def kept_site(place: Path, examples: Sequence[Example], tell: Callable[[str], None]) -> int:
-    """Write a page for each example, and the first of them once more as `index.html`.
+def kept_site(place: Path, examples: Sequence[Example], cards: Sequence[Card], tell: Callable[[str], None]) -> int:
+    """Write a page for each example, and `index.html` with a card for each.
 
     Args:
         place: a directory; it is made if it is not there.
         examples: what is derived.
+        cards: of these examples.
         tell: told which example is derived.
 
     Returns:
@@ -35,16 +37,16 @@ def kept_site(place: Path, examples: Sequence[Example], tell: Callable[[str], No
         OSError: a file cannot be written.
     """
     place.mkdir(parents=True, exist_ok=True)
-    for address, (_, content) in assets().items():
-        files.write(place / address.removeprefix("/"), content)
+    for name in ("page.js", "page.css", "gallery.js", "cards.css"):
+        files.write(place / name, (STATIC / name).read_bytes())
+    for card in cards:
+        if card.picture is not None:
+            files.write(place / card.picture.name, card.picture.read_bytes())
     answers = Answers(float("inf"))
-    first = FIRST if FIRST in {example.name for example in examples} else examples[0].name
     for example in examples:
         tell(example.name)
-        page = _page(example, examples, answers).encode()
-        files.write(place / f"{example.name}.html", page)
-        if example.name == first:
-            files.write(place / "index.html", page)
+        files.write(place / f"{example.name}.html", _page(example, examples, answers).encode())
+    files.write(place / "index.html", cards_page(cards, FOOTER).encode())
     return len(examples) + 1
 
 
@@ -54,7 +56,7 @@ def _page(example: Example, examples: Sequence[Example], answers: Answers) -> st
     for task in ("derive", "check"):
         if "refusal" in found[task]:
             raise BadInput(f"{example.name}: {found[task]['refusal']}")
-    items = "".join(
+    items = '<li><a href="index.html">all of them, with pictures</a></li>' + "".join(
         f'<li><a href="{escape(e.name)}.html" title="{escape(e.title)}"{" aria-current=page" if e is example else ""}>'
         f"{escape(e.name.replace('_', ' '))}</a></li>"
         for e in examples

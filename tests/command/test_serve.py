@@ -86,13 +86,16 @@ def test_a_site_of_files(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(gallery, "PLACES", (entries,))
     assert main(["serve", "--export", str(place)]) == 0
     assert "2 pages" in capsys.readouterr().out
-    assert sorted(path.name for path in place.iterdir()) == ["index.html", "line.html", "page.css", "page.js"]
+    names = ["cards.css", "gallery.js", "index.html", "line.html", "page.css", "page.js"]
+    assert sorted(path.name for path in place.iterdir()) == names
+    cards = (place / "index.html").read_text(encoding="utf-8")
+    assert "A &lt;b&gt;line&lt;/b&gt;" in cards and "<b>" not in cards and "<img" not in cards
+    assert 'class="card model-other noise-isotropic"' in cards and 'href="line.html"' in cards
     page = (place / "line.html").read_text(encoding="utf-8")
-    assert page == (place / "index.html").read_text(encoding="utf-8")
     assert "A &lt;b&gt;line&lt;/b&gt;" in page and "<b>" not in page
     for words in ("<math", "<svg", "Every check passed", "void sde_drift(", "derive_limiting_sde(problem)", "dY"):
         assert words in page
-    assert not re.search(r'(?:src|href)="(?!page\.|line\.html|data:,|#)', page)
+    assert not re.search(r'(?:src|href)="(?!page\.|line\.html|index\.html|data:,|#)', page)
 
 
 def test_a_site_of_what_is_refused_is_not_written(tmp_path, monkeypatch, capsys):

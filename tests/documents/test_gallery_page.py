@@ -11,7 +11,9 @@ import pytest
 from chromium import CHROMIUM, browser
 from derived import gallery_sde
 
+from symbolic_sgd.command.cards import MODELS, card_of
 from symbolic_sgd.command.gallery import Derivation, entries
+from symbolic_sgd.serve.page import STATIC
 
 SCRIPT = Path(__file__).parents[2] / "docs" / "gallery.py"
 LIMIT = 1_000_000
@@ -31,6 +33,7 @@ def loaded():
 
 
 page = loaded()
+ROOT = SCRIPT.parents[1]
 DERIVATIONS = [entry for entry in entries() if isinstance(entry, Derivation)]
 
 
@@ -41,13 +44,13 @@ def test_the_kept_page_is_what_is_written():
 
 
 def test_there_is_a_picture_for_every_derivation_and_all_are_small():
-    pictures = list(page.PICTURES.iterdir())
+    pictures = list((ROOT / "derivations").glob("*.svg"))
     assert {picture.name for picture in pictures} == {f"{entry.name}.svg" for entry in DERIVATIONS}
     assert sum(picture.stat().st_size for picture in pictures) < LIMIT
 
 
 def test_what_is_filed_is_an_entry():
-    assert set(page.MODELS) <= {entry.name for entry in DERIVATIONS}
+    assert set(MODELS) <= {entry.name for entry in DERIVATIONS}
 
 
 @pytest.mark.parametrize("name", ["hyperbola_label", "sphere", "motor"])
@@ -55,7 +58,7 @@ def test_the_sizes_on_a_card_are_those_that_are_derived(name):
     (entry,) = (entry for entry in DERIVATIONS if entry.name == name)
     manifold = gallery_sde(name).manifold
     assert f"$D = {manifold.dimension + manifold.codimension}$, $M = {manifold.codimension}$" in "".join(
-        page.card(entry)
+        page.written(card_of(entry))
     )
 
 
@@ -63,8 +66,8 @@ def test_the_sizes_on_a_card_are_those_that_are_derived(name):
 def test_a_kept_picture_is_what_is_drawn(name, tmp_path, monkeypatch):
     """By all of its numbers, which other processors round in another way; pixels of surfaces are not among them."""
     pytest.importorskip("matplotlib")
-    kept = (page.PICTURES / f"{name}.svg").read_text(encoding="utf-8")
-    monkeypatch.setattr(page, "PICTURES", tmp_path)
+    kept = (ROOT / "derivations" / f"{name}.svg").read_text(encoding="utf-8")
+    monkeypatch.setattr(Derivation, "picture", property(lambda entry: tmp_path / f"{entry.name}.svg"))
     page.main([name])
     drawn = (tmp_path / f"{name}.svg").read_text(encoding="utf-8")
     np.testing.assert_allclose(*map(numbers, (kept, drawn)), atol=0.05)
@@ -78,7 +81,7 @@ def numbers(picture: str) -> list[float]:
 @needs_chromium
 def test_the_menus_choose_among_the_cards(tmp_path):
     kinds = re.findall(r"\{container\} (card .*)", page.PAGE.read_text(encoding="utf-8"))
-    script = (SCRIPT.parent / "_static" / "gallery.js").read_text(encoding="utf-8")
+    script = (STATIC / "gallery.js").read_text(encoding="utf-8")
     cards = "".join(f'<div class="{kind}">{kind}</div>' for kind in kinds)
     target = tmp_path / "cards.html"
     target.write_text(f'<meta charset="utf-8"><script>{script}</script><div class="cards gallery">{cards}</div>')

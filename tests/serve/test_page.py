@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import time
 from urllib.parse import quote
 
@@ -141,18 +142,40 @@ def test_examples_are_one_click_away(tab, served):
     assert tab.value("document.querySelector('[data-key=sigma]').value") == "s\n0"
 
 
-def test_the_site_of_files_is_shown_from_files(tab, tmp_path, monkeypatch):
+@pytest.fixture
+def site(tmp_path, monkeypatch):
+    """Of two examples with what is kept of them, and one without."""
     (tmp_path / "in").mkdir()
-    text = gallery.entry("sphere").path.read_text(encoding="utf-8")
-    (tmp_path / "in" / "sphere.toml").write_text(text, encoding="utf-8")
+    for name in ("sphere", "linear_regression"):
+        for end in (".toml", ".md", ".svg"):
+            shutil.copy(gallery.entry(name).path.with_suffix(end), tmp_path / "in")
+    text = gallery.entry("hyperbola_label").path.read_text(encoding="utf-8")
+    (tmp_path / "in" / "new.toml").write_text(text, encoding="utf-8")
     monkeypatch.setattr(gallery, "PLACES", (tmp_path / "in",))
     assert main(["serve", "--export", str(tmp_path / "out")]) == 0
-    for width in (1280, 390):
-        tab.open(tmp_path / "out" / "index.html", width=width)
-        assert tab.value(OVERFLOW) == 0 and errors(tab) == []
-        assert tab.value("getComputedStyle(document.querySelector('.live')).display") == "none"
-        assert tab.value("document.querySelectorAll('details pre').length") >= 4
-        assert tab.value("document.querySelector('#formula').value") == "(x**2 + y**2 + z**2 - 1)**2/8"
+    return tmp_path / "out"
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+def test_the_site_of_files_is_shown_from_files(tab, site, width):
+    tab.open(site / "index.html", width=width)
+    assert tab.value(OVERFLOW) == 0 and errors(tab) == []
+    loaded = "[...document.querySelectorAll('.card img')].filter(image => image.naturalWidth > 0 && image.alt).length"
+    assert tab.value(loaded) == 2 and tab.value("document.querySelectorAll('.card math').length") > 6
+    seen = "[...document.querySelectorAll('.card')].filter(card => card.checkVisibility()).length"
+    choose = "(menu => { menu.value = '%s'; menu.dispatchEvent(new Event('change', {bubbles: true})) })"
+    assert tab.value(seen) == 3
+    tab.value(f"{choose % 'isotropic'}(document.querySelectorAll('.filters select')[1])")
+    assert tab.value(seen) == 1
+    tab.value("document.querySelector('.card a[href=\"sphere.html\"]').click()")
+    until = time.monotonic() + 60
+    while not tab.value("document.querySelector('#formula')?.value ?? ''") and time.monotonic() < until:
+        time.sleep(0.05)
+    assert tab.value("document.querySelector('#formula').value") == "(x**2 + y**2 + z**2 - 1)**2/8"
+    assert tab.value(OVERFLOW) == 0 and errors(tab) == []
+    assert tab.value("getComputedStyle(document.querySelector('.live')).display") == "none"
+    assert tab.value("document.querySelectorAll('details pre').length") >= 4
+    assert tab.value("document.querySelector('#examples a[href=\"index.html\"]').innerText")
 
 
 def test_every_word_of_a_formula_that_is_no_name_is_known():
