@@ -11,7 +11,10 @@ from sphinx.ext.napoleon.docstring import GoogleDocstring
 
 HERE = Path(__file__).parent
 shutil.rmtree(HERE / "notebooks", ignore_errors=True)
-shutil.copytree(HERE.parent / "notebooks", HERE / "notebooks", ignore=shutil.ignore_patterns("*.py", ".*"))
+(HERE / "notebooks").mkdir()
+for notebook in (HERE.parent / "notebooks").glob("*.ipynb"):  # beside the pages, to which they lead
+    text = notebook.read_text(encoding="utf-8").replace("](../docs/", "](../")
+    (HERE / "notebooks" / notebook.name).write_text(text, encoding="utf-8")
 
 shutil.rmtree(HERE / "derivations", ignore_errors=True)
 (HERE / "derivations").mkdir()

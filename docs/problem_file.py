@@ -365,7 +365,7 @@ def page() -> str:
             table(
                 ("key", "value", "left out"),
                 [
-                    (f"[`{key.name}`](#{key.name.replace('_', '-')})", key.kind, key.default or "refused")
+                    (f"[`{key.name}`](#{key.name})", key.kind, key.default or "refused")
                     for key in KEYS.values()
                 ],
             ),

@@ -319,6 +319,7 @@ HEAD = """# Refusals
 
 Where a question cannot be answered rightly it is refused, with what is wrong, where, and what to change. This page has a question for
 each kind of error, what is said, and what helps. `e.__class__.__mro__` is the tree; seconds of processor time are left out below.
+[A clinic of refusals](notebooks/refusals.ipynb) takes eight of them, and mends each.
 All questions begin so:"""
 
 

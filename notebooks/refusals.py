@@ -13,6 +13,7 @@
 #
 # The theorem needs a smooth loss, minimizers that form a manifold, and a Hessian that is positive across it. Where that fails, or is not stated, nothing is derived, and the
 # error says what, where, and what to change. Eight patients, each of whom leaves with a regularizer.
+# [Refusals](../docs/refusals.md) has every error, with what helps.
 
 # %%
 import textwrap
