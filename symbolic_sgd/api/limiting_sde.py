@@ -595,8 +595,16 @@ class LimitingSDE(Printable):
         >>> derive_limiting_sde(problem).in_chart(embedding={u: sp.cos(t), v: sp.sin(t)}).diffusion
         Matrix([[-sin(t), cos(t)]])
         """
-        chart = charts.stated.find_chart(self.derivation, coordinates, embedding, near, interval, period)
-        return charts.chart_sde.ChartSDE(chart)
+        stated = (coordinates, embedding, near, interval, period)
+        return self._chosen_chart if stated == (None,) * len(stated) else self._chart(*stated)
+
+    @cached_property
+    def _chosen_chart(self) -> "ChartSDE":
+        """Where nothing is stated: with its fixed points, which take seconds, it is found once."""
+        return self._chart(None, None, None, None, None)
+
+    def _chart(self, *stated: Any) -> "ChartSDE":
+        return charts.chart_sde.ChartSDE(charts.stated.find_chart(self.derivation, *stated))
 
     def attractors(
         self,
@@ -857,7 +865,7 @@ class LimitingSDE(Printable):
             limit=documents.findings.attempt(
                 lambda: _told(tell, "finding Φ", lambda: documents.findings.limit_of(self.derivation))
             ),
-            chart=_told(tell, "the SDE in a chart", lambda: documents.findings.chart_or_reason(self.derivation)),
+            chart=_told(tell, "the SDE in a chart", lambda: documents.findings.attempt(self.in_chart)),
             certificate=certificate,
             figures=tuple(figures),
             wants=predictor

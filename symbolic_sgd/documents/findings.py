@@ -8,7 +8,6 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.charts.chart_sde import ChartSDE
-from symbolic_sgd.charts.stated import find_chart
 from symbolic_sgd.checks.certificate import Certificate
 from symbolic_sgd.documents.document import Figure
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
@@ -92,11 +91,6 @@ def limit_of(derivation: Derivation) -> FlowLimit:
     if derivation.in_matrices is not None:
         raise ExpressionTooLarge("the problem is computed by matrices, and a formula of Φ was not sought")
     return find_limit(derivation.stated)
-
-
-def chart_or_reason(derivation: Derivation) -> ChartSDE | SymbolicSGDError:
-    """The SDE over a choice of the parameters, where one is found."""
-    return attempt(lambda: ChartSDE(find_chart(derivation, None, None, None, None, None)))
 
 
 def attempt(part: Callable[[], Part]) -> Part | SymbolicSGDError:
