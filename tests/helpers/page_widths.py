@@ -1,4 +1,5 @@
-"""How wide pages are: nothing of a block of code is beyond its margin, and no page scrolls sideways; and that they need no network.
+"""How wide pages are: nothing of a block of code or of a formula is beyond its margin, and no page scrolls sideways; and that they need
+no network.
 
     python tests/helpers/page_widths.py docs/_build/html
 
@@ -21,12 +22,19 @@ CUT = r"""
   if (window.MathJax?.startup?.promise) await MathJax.startup.promise;
   const wide = element => element.scrollWidth > element.clientWidth;
   const blocks = [...document.querySelectorAll("pre")].filter(pre => pre.clientWidth > 0);
+  const hasBar = element => ["auto", "scroll"].includes(getComputedStyle(element).overflowX);
+  const scrolls = element => element && (hasBar(element) || scrolls(element.parentElement));
+  const margin = document.querySelector("article")?.getBoundingClientRect().right ?? Infinity;
+  const formulas = [...document.querySelectorAll("article mjx-container")];
+  const beyond = formulas.filter(formula => formula.getBoundingClientRect().right > margin + 2 && !scrolls(formula.parentElement));
   return [blocks.length, blocks.filter(wide).map(pre => pre.textContent.split("\n").reduce((a, b) => a.length < b.length ? b : a)),
           document.documentElement.scrollWidth - document.documentElement.clientWidth,
-          performance.getEntriesByType("resource").map(entry => entry.name).filter(name => /^https?:/.test(name))];
+          performance.getEntriesByType("resource").map(entry => entry.name).filter(name => /^https?:/.test(name)),
+          beyond.map(formula => formula.parentElement.parentElement.textContent.trim())];
 })()
 """
-"""How many blocks of code are seen, the longest line of each that is cut, by how much the page is too wide, and what it fetches."""
+"""How many blocks of code are seen, the longest line of each that is cut, by how much the page is too wide, what it fetches, and the
+text round each formula that is cut."""
 
 
 def widths(page: Page, path: Path) -> dict[int, tuple[int, list[str]]]:
@@ -35,8 +43,9 @@ def widths(page: Page, path: Path) -> dict[int, tuple[int, list[str]]]:
     page.open(path.resolve(), width=WIDTHS[0], height=900)
     for width in WIDTHS:
         page.resize(width, 900)
-        count, cut, beyond, fetched = page.value(CUT)
+        count, cut, beyond, fetched, formulas = page.value(CUT)
         said = [f"a block of code is cut, {len(line)} characters wide: {line.strip()[:60]}" for line in cut]
+        said += [f"a formula is cut: {text[:60]}" for text in formulas]
         said += [f"the page scrolls sideways by {beyond} pixels"] if beyond > 0 else []
         said += [f"the page fetches {address}" for address in fetched if FOLDERS[3].is_dir()]
         found[width] = count, [f"{path.name} at {width}: {what}" for what in said]

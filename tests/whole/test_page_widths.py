@@ -37,3 +37,11 @@ def test_a_page_that_scrolls_sideways_is_found_where_it_does(tmp_path, capsys):
     done, lines = judged(tmp_path, "", '<div style="width: 600px">wide</div>', capsys)
     assert done == 1 and len(lines) == 3
     assert lines[2].startswith("page.html at 390: the page scrolls sideways by 2")
+
+
+def test_a_formula_that_is_cut_is_found_unless_it_scrolls(tmp_path, capsys):
+    wide = '<mjx-container style="display: inline-block; width: 600px">x</mjx-container>'
+    body = f'<article style="overflow: hidden"><p>Text <span>{wide}</span></p></article>'
+    done, lines = judged(tmp_path, "", body, capsys)
+    assert done == 1 and lines[2:] == ["page.html at 390: a formula is cut: Text x"]
+    assert judged(tmp_path, STYLE, body, capsys)[0] == 0
