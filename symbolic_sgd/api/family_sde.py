@@ -26,7 +26,7 @@ class FamilySDE:
     a coordinate. Matrices are SymPy matrix expressions in J = (∇f_1 … ∇f_n)ᵀ, n×D, and σ, D×Ξ.
 
     Args:
-        summand: φ with its derivatives.
+        family: what was stated.
 
     >>> import sympy as sp
     >>> from symbolic_sgd import Family, LabelNoise, derive_limiting_sde
@@ -37,16 +37,14 @@ class FamilySDE:
     Sum(x[j]**2*Sum(z[i, j]**2, (i, 1, n)), (j, 1, d))/n
     """
 
-    summand: Summand
+    family: Family
 
-    @property
-    def family(self) -> Family:
-        """What was stated."""
-        return self.summand.family
+    def __post_init__(self) -> None:
+        _ = self.family.at_zero  # refuses losses that f = 0 does not minimise
 
     @cached_property
     def _terms(self) -> FamilyTerms:
-        return FamilyTerms(self.summand)
+        return FamilyTerms(self.family)
 
     # --- the theorem ------------------------------------------------------------------------
 
@@ -112,8 +110,8 @@ class FamilySDE:
     def lyapunov_solution(self) -> SymbolicMatrix:
         """S = 𝓛⁻¹(Σ_⊥): (c/2)(I − ∂Φ), (s²/2)∇²L†, or JᵀZJ with the n×n solution Z of KGZ + ZGK = G⁻¹JΣJᵀG⁻¹."""
         j = self.jacobian
-        if self.summand.proportion is not None:
-            return self.summand.proportion / 2 * j.T * (j * j.T).inverse() * j
+        if self.family.proportion is not None:
+            return self.family.proportion / 2 * j.T * (j * j.T).inverse() * j
         isotropy = self.family.noise.isotropy
         if isotropy is not None:
             return isotropy / 2 * self.hessian_pinv
@@ -128,8 +126,8 @@ class FamilySDE:
     @property
     def _curvature(self) -> SymbolicMatrix:
         """K: a multiple of I where ℓ″(0) is the same for all samples."""
-        n, kappa = self.family.samples, self.summand.curvature
-        if set(self.summand.data) & kappa.free_symbols:
+        n, kappa = self.family.samples, self.family.curvature
+        if kappa.atoms(sp.Indexed):
             return sp.MatrixSymbol("K", n, n)
         return kappa / n * sp.Identity(n)
 
@@ -141,7 +139,7 @@ class FamilySDE:
         Raises:
             BadInput: and its subclasses: names, shapes, or more samples than parameters.
         """
-        return FamilyArrays(FamilyData(self.summand, data), check)
+        return FamilyArrays(FamilyData(Summand.of(self.family), data), check)
 
     def latex(self) -> str:
         """The theorem for the family, as LaTeX that compiles with amsmath."""
@@ -152,27 +150,22 @@ class FamilySDE:
 
     def explain(self) -> str:
         """What was recognised."""
-        s = self.summand
+        c = self.family.proportion
         lines = [f"Γ is where all {self.family.samples} residuals vanish and their gradients are independent (n ≤ D)."]
-        if s.proportion is not None:
-            lines.append(
-                f"Σ = c∇²L on Γ with c = {s.proportion}: the limit has no noise, and descends R = (c/4) tr ∇²L."
-            )
+        if c is not None:
+            lines.append(f"Σ = c∇²L on Γ with c = {c}: the limit has no noise, and descends R = (c/4) tr ∇²L.")
         elif self.family.noise.isotropy is not None:
             lines.append("Σ = s²I: no mixed term, R = (s²/4) ln|∇²L|₊, and no Lyapunov equation has to be solved.")
         else:
             lines.append(
                 "The Lyapunov equation stays an operator in n dimensions; numeric callables solve it by eigenvectors."
             )
-        if s.split is not None:
-            a, b = (s.indexed(e) for e in s.split)
-            lines.append(f"φ splits into data times parameters, {a} · ({b}): one n×d product a point.")
         return "\n".join(lines)
 
     def __repr__(self) -> str:
         """The SDE, a line for each parameter of a coordinate."""
         i, drift, write = self.family.i, self.drift, ReadersText().written
-        noise = "" if self.summand.proportion is not None else " + ∂Φ σ dW"
+        noise = "" if self.family.proportion is not None else " + ∂Φ σ dW"
         lines = [f"dY = b dt{noise} on Γ = {{f_{i} = 0}}, f_{i} = {write(self.family.residual)}"]
         entries = zip(drift.bases, drift.components, strict=True)
         lines.extend(f"  b_{base[self.family.j]} = {write(entry)}" for base, entry in entries)

@@ -17,7 +17,6 @@ from symbolic_sgd import (
     charges,
     charts,
     documents,
-    families,
     function_space,
     numeric,
     printing,
@@ -1012,7 +1011,7 @@ def derive_limiting_sde(
     if isinstance(problem, Family):
         if optimizer != PLAIN:
             raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")
-        return api.family_sde.FamilySDE(families.summand.Summand.of(problem))
+        return api.family_sde.FamilySDE(problem)
     if isinstance(problem, MatrixFamily):
         if optimizer != PLAIN:
             raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")

@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, BadShape
 from symbolic_sgd.families.gradients import FullGradients, Gradients, SplitGradients, Vector
+from symbolic_sgd.families.loss_at_zero import LossAtZero
 from symbolic_sgd.families.member import sizes_of
 from symbolic_sgd.families.summand import Summand, derivative
 from symbolic_sgd.numeric.points import real_array
@@ -53,9 +54,13 @@ class FamilyData:
             raise BadInput(
                 "the residual is no product of data and parameters: its derivatives are not sparse; give the data dense"
             )
-        for p in self._evaluated([self.summand.plain(p) for p, _ in self.summand.laws or ()]):
+        for p in self._evaluated([self.summand.plain(p) for p, _ in self._loss.laws or ()]):
             if not (np.asarray(p) > 0).all():
                 raise BadInput("noise: a label's probability is not positive for these data")
+
+    @property
+    def _loss(self) -> LossAtZero:
+        return self.summand.family.at_zero
 
     @cached_property
     def shape(self) -> tuple[int, int]:
@@ -65,19 +70,27 @@ class FamilyData:
     @cached_property
     def curvature(self) -> np.ndarray:
         """κ_i, (n)."""
-        return np.broadcast_to(self._evaluated([self.summand.curvature])[0], (self.shape[0], 1)).ravel().astype(float)
+        return (
+            np.broadcast_to(self._evaluated([self.summand.plain(self._loss.curvature)])[0], (self.shape[0], 1))
+            .ravel()
+            .astype(float)
+        )
 
     @cached_property
     def variance(self) -> np.ndarray | None:
         """ν_i, (n), for redrawn labels."""
-        if self.summand.variance is None:
+        if self._loss.variance is None:
             return None
-        return np.broadcast_to(self._evaluated([self.summand.variance])[0], (self.shape[0], 1)).ravel().astype(float)
+        return (
+            np.broadcast_to(self._evaluated([self.summand.plain(self._loss.variance)])[0], (self.shape[0], 1))
+            .ravel()
+            .astype(float)
+        )
 
     @cached_property
     def proportion(self) -> float | None:
         """c."""
-        c = self.summand.proportion
+        c = self._loss.proportion
         return None if c is None else float(self._evaluated([c])[0])
 
     @cached_property

@@ -9,6 +9,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadSymbol, CoupledCoordinates, InexactNumber, NotSmooth
+from symbolic_sgd.families.loss_at_zero import LossAtZero
 from symbolic_sgd.families.member import member
 from symbolic_sgd.families.noise import (
     RESIDUAL,
@@ -18,15 +19,18 @@ from symbolic_sgd.families.noise import (
     family_noise,
     loss_of_residual,
 )
+from symbolic_sgd.families.tensor_model import TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME, check_expression, check_symbols
+from symbolic_sgd.tensors.forms import Form, Index, Tensor
+from symbolic_sgd.tensors.reading import Reader
 
 SQUARES = sp.Lambda(RESIDUAL, RESIDUAL**2 / 2)
 """ℓ(r) = r²/2."""
 
-RESERVED = frozenset({"self", "check", "sigma"})
-"""Names that data cannot have, since keyword arguments beside them do."""
+RESERVED = frozenset({"self", "check", "sigma", "λ", "τ", "ζ", "ω", "G†"})
+"""Names that data cannot have: keyword arguments beside them have some, arrays of the theorem the others."""
 
 UNSMOOTH = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 """Functions with kinks, at which the theorem does not hold."""
@@ -148,6 +152,46 @@ class Family:
         if limits is None:
             raise BadInput("residual holds no Sum over coordinates: write it as Sum(φ, (j, 1, d)) − y[i]")
         return sp.factor_terms(sp.Add(*summands)), limits, offset
+
+    # --- the model --------------------------------------------------------------------------
+
+    @cached_property
+    def tensors(self) -> dict[Array, Tensor]:
+        """Parameters and data, by their `IndexedBase`."""
+        sizes = {self.i: self.samples, self.j: self.coordinates}
+        found = {base: Tensor(str(base.label), (self.coordinates,)) for base in self.parameters}
+        return found | {
+            a.base: Tensor(str(a.base.label), tuple(sizes[t] for t in a.indices), labels=int(self.i in a.indices))
+            for a in self.data
+        }
+
+    @cached_property
+    def model(self) -> TensorModel:
+        """f_i as a form, with its derivatives."""
+        found = self.read(self.residual)
+        return TensorModel(found, tuple(self.tensors[base] for base in self.parameters), self.samples)
+
+    def read(self, expression: Any) -> Form:
+        """What is stated of sample i, as a form."""
+        label = Index(str(self.i), self.samples)
+        reader = Reader(self.tensors, constants=frozenset(self.constants), indices={self.i: label})
+        found = reader.scalar(sp.sympify(expression))
+        return Form.of((label,), ((c, f, ()) for f, c in found.terms.items()))
+
+    @cached_property
+    def at_zero(self) -> LossAtZero:
+        """ℓ and its noise where f = 0."""
+        return LossAtZero(self.loss, self.noise)
+
+    @property
+    def curvature(self) -> Expression:
+        """κ_i = ℓ″(0)."""
+        return self.at_zero.curvature
+
+    @property
+    def proportion(self) -> Expression | None:
+        """c with Σ = c∇²L on Γ, where labels are the only noise and there is one."""
+        return self.at_zero.proportion
 
     def problem(self, *, sigma: Any = None, **data: Any) -> Problem:
         """The member of the family with these data, for the derivation and the verification at a given size.

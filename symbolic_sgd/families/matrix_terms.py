@@ -3,13 +3,13 @@
 A vector E of the parameters is projected by one set of multipliers: ∂ΦE = E + Jᵀλ with Gλ = −JE.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.families.drift_forms import DriftForms, scaled
 from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
 from symbolic_sgd.tensors.forms import Applied, Form, Index, Tensor, added
@@ -160,43 +160,45 @@ class MatrixTerms:
     # --- the theorem ------------------------------------------------------------------------
 
     @cached_property
+    def _forms(self) -> DriftForms:
+        family = self.family
+        return DriftForms(
+            self.model, self._trace, family.proportion, family.noise.isotropy, along=family.proportion is None
+        )
+
+    @cached_property
     def regularizer(self) -> "MatrixFormula | LogarithmOfCurvature | None":
         """R, where there is a formula."""
-        if self.family.proportion is not None:
-            return self._formula(self._trace.scaled(self.family.proportion / 4))
+        if self._forms.regularizer is not None:
+            return self._formula(self._forms.regularizer)
         variance = self.family.noise.isotropy
         return None if variance is None else LogarithmOfCurvature(variance, self.gram, self.family.curvature is None)
 
     @cached_property
     def compensation(self) -> dict[str, MatrixFormula]:
         """−½JᵀG†τ."""
-        if self.family.proportion is not None:
-            return self._blocks(self._zero)
-        weights = self.model.on_labels("τ", 0)
-        back = {
-            p.name: (self.model.gradient[p.name] * weights).summed(*self.model.labels) for p in self.model.parameters
-        }
-        return self._blocks(_scaled(back, -(self.family.noise.isotropy or sp.S.One) / 2))
+        if self._forms.traces is None:
+            return self._blocks(self._forms.zero)
+        labels, others = self.model.labels, tuple(self.model.primed().values())
+        weights = (self.model.on_labels("G†", 0, 1, symmetric=True) * self.model.on_labels("τ", 1)).summed(*others)
+        back = {name: (j * weights).summed(*labels) for name, j in self.model.gradient.items()}
+        return self._blocks(scaled(back, -(self.family.noise.isotropy or sp.S.One) / 2))
 
     @cached_property
     def mixed(self) -> dict[str, MatrixFormula]:
         """−Σ_L(∇²f_L)V_L, whose projection is the mixed term."""
-        return self._blocks(self._mixed)
+        return self._blocks(self._forms.mixed)
 
     @cached_property
     def normal(self) -> dict[str, MatrixFormula]:
         """−∇R, or −N[C], whose projection is the normal term."""
-        return self._blocks(self._normal)
+        return self._blocks(self._forms.normal)
 
     @cached_property
     def drift(self) -> dict[str, MatrixFormula]:
         """mixed + normal + Jᵀλ."""
-        return self._blocks(
-            {
-                p.name: added([self._normal[p.name], self._mixed[p.name], self.model.back[p.name]])
-                for p in self.model.parameters
-            }
-        )
+        parts = (self._forms.normal, self._forms.mixed, self.model.back)
+        return self._blocks({p.name: added([part[p.name] for part in parts]) for p in self.model.parameters})
 
     @cached_property
     def definitions(self) -> tuple[Definition, ...]:
@@ -213,31 +215,6 @@ class MatrixTerms:
         else:
             found = [Definition(name, *lines) for name, lines in GENERAL.items()]
         return (*found, *([Definition("κ", *CLASSES)] if self.family.curvature is None else []))
-
-    @cached_property
-    def _normal(self) -> Blocks:
-        if self.family.proportion is not None:
-            return _scaled(self._trace_gradient, -self.family.proportion / 4)
-        variance = self.family.noise.isotropy
-        if variance is None:
-            return _scaled(self.model.bent, -1)
-        pairs = (self.model.gram * self.model.on_labels("G†", 0, 1, symmetric=True)).summed(
-            *self.model.labels, *self.model.primed().values()
-        )
-        return _scaled(self.model.gradient_of(pairs), -variance / 4)
-
-    @property
-    def _trace_gradient(self) -> Blocks:
-        return self.model.gradient_of(self._trace)
-
-    @property
-    def _mixed(self) -> Blocks:
-        stated = self.family.proportion is not None or self.family.noise.isotropy is not None
-        return self._zero if stated else _scaled(self.model.bent_along, -1)
-
-    @property
-    def _zero(self) -> Blocks:
-        return _scaled(self.model.back, 0)
 
     # --- as formulas --------------------------------------------------------------------------
 
@@ -263,7 +240,3 @@ def _functions_in(form: Form) -> list[Any]:
                     found[head.function.expression] = None
                 found |= dict.fromkeys(_functions_in(head.inner))
     return list(found)
-
-
-def _scaled(blocks: Blocks, factor: Any) -> Mapping[str, Form]:
-    return {name: form.scaled(factor) for name, form in blocks.items()}

@@ -6,12 +6,8 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic_sgd.algebra.graph import Graph
-from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.errors import BadInput, DegenerateMinimum, ExpressionTooLarge, NoMinimum, SymbolicSGDError, Undecided
+from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.families.family import Family
-from symbolic_sgd.problems.noise import LabelLaw, LabelNoise
-from symbolic_sgd.theorem.rational_forms import shortest_forms
 
 
 @dataclass(frozen=True)
@@ -39,9 +35,7 @@ class Summand:
         """
         parameters = tuple(sp.Dummy(str(b.label), real=True, positive=b.is_positive) for b in family.parameters)
         data = tuple(sp.Dummy(str(a.base.label), real=True, positive=a.base.is_positive) for a in family.data)
-        summand = Summand(family, parameters, data)
-        summand._check()
-        return summand
+        return Summand(family, parameters, data)
 
     @cached_property
     def _stand_ins(self) -> dict[Any, sp.Symbol]:
@@ -84,84 +78,6 @@ class Summand:
     def of_samples(self) -> set[sp.Symbol]:
         """The symbols of the data that carry the index of samples."""
         return {s for a, s in zip(self.family.data, self.data, strict=True) if self.family.i in a.indices}
-
-    # --- the loss ---------------------------------------------------------------------------
-
-    @cached_property
-    def curvature(self) -> Expression:
-        """κ_i = ℓ″(0)."""
-        return self._loss_derivative(2)
-
-    def _loss_derivative(self, order: int) -> Expression:
-        (r,) = self.family.loss.variables
-        return reduced(self.plain(sp.diff(self.family.loss.expr, r, order).xreplace({r: sp.S.Zero})))
-
-    @cached_property
-    def proportion(self) -> Expression | None:
-        """c with Σ = c∇²L on Γ, where label noise has one: ν_i = cκ_i for all samples."""
-        if self.variance is None:
-            return None
-        ratio = reduced(self.variance / self.curvature)
-        return None if set(self.data) & ratio.free_symbols else ratio
-
-    @cached_property
-    def laws(self) -> tuple[LabelLaw, ...] | None:
-        """(p_k, ℓ_k) of the labels of a sample, where labels are the only noise."""
-        return self.family.noise.laws_of(self.family.loss)
-
-    @cached_property
-    def variance(self) -> Expression | None:
-        """ν_i = Σ_k p_k ℓ_k′(0)², with Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ, where labels are the only noise."""
-        if self.laws is None:
-            return None
-        (r,) = self.family.loss.variables
-        total: Expression = sp.S.Zero
-        for p, loss in self.laws:
-            slope: Expression = sp.diff(loss(r), r)
-            total += p * slope.xreplace({r: sp.S.Zero}) ** 2
-        return self.plain(total)
-
-    def _check(self) -> None:
-        slope = self._loss_derivative(1)
-        if slope != 0:
-            raise NoMinimum(
-                f"loss: ℓ′(0) = {self.indexed(slope)} is not zero: f_{self.family.i} = 0 does not minimise ℓ"
-            )
-        self._check_probabilities()
-        if self.curvature.is_nonpositive:
-            raise DegenerateMinimum(f"loss: ℓ″(0) = {self.curvature} is not positive")
-        if isinstance(self.family.noise, LabelNoise) and self._loss_order() > 2:
-            raise BadInput(
-                "noise: LabelNoise moves labels by ±δ, which leaves the loss as it is for quadratic ℓ only; state the losses "
-                "of the labels with RedrawnLabels"
-            )
-
-    def _check_probabilities(self) -> None:
-        if self.laws is None:
-            return
-        rest = reduced(sp.Add(*(self.plain(p) for p, _ in self.laws)) - 1)
-        if rest != 0:
-            raise BadInput(f"noise: the probabilities of the labels add up to {self.indexed(rest + 1)} instead of 1")
-
-    def _loss_order(self) -> int:
-        (r,) = self.family.loss.variables
-        expression: Expression = self.family.loss.expr
-        return int(sp.Poly(expression, r).degree()) if expression.is_polynomial(r) else 3
-
-
-def reduced(expression: Expression) -> Expression:
-    """A reduced fraction, functions of one variable being generators; 0 comes out as 0.
-
-    Raises:
-        Undecided: the expression is beyond the exact forms.
-    """
-    try:
-        (form,) = shortest_forms([from_sympy(expression, Graph())])
-    except ExpressionTooLarge as error:
-        raise Undecided(f"{expression} was not reduced exactly: state the loss more simply") from error
-    except (SymbolicSGDError, ZeroDivisionError) as error:
-        raise Undecided(f"{expression} was not reduced exactly: {error}") from error
-    return form
 
 
 def derivative(expression: Expression, symbol: sp.Symbol) -> Expression:

@@ -83,7 +83,7 @@ class Reader:
             (sp.Symbol, self._symbol),
             (sp.Add, lambda e: added([self.scalar(a) for a in e.args])),
             (sp.Mul, lambda e: _product([self.scalar(a) for a in e.args])),
-            (sp.Pow, lambda e: self._power(self.scalar(e.base), e.exp)),
+            (sp.Pow, self._scalar_power),
             (sp.exp, lambda e: applied(Entrywise(sp.exp(X)), self.scalar(e.args[0]))),
             (sp.Trace, lambda e: self._trace(e.arg)),
             (DotProduct, lambda e: self._dot(*e.args)),
@@ -101,6 +101,13 @@ class Reader:
         if symbol in self.indices:
             raise UnsupportedExpression(f"the index {symbol} stands as a number: put what depends on it into the data")
         raise BadSymbol(f"{symbol} was not declared: name it in parameters=, data= or constants=")
+
+    def _scalar_power(self, e: Any) -> Form:
+        """b^e, which is exp(e ln b) where e depends on parameters or data."""
+        if e.exp.is_number or (isinstance(e.exp, sp.Expr) and e.exp.free_symbols <= self.constants):
+            return self._power(self.scalar(e.base), e.exp)
+        logarithm = applied(Entrywise(sp.log(X)), self.scalar(e.base))
+        return applied(Entrywise(sp.exp(X)), self.scalar(e.exp) * logarithm)
 
     def _power(self, base: Form, exponent: Any) -> Form:
         if not exponent.is_number and not exponent.free_symbols <= self.constants:

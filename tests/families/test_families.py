@@ -50,6 +50,7 @@ from symbolic_sgd.errors import (
     OffManifold,
     SingularPoint,
 )
+from symbolic_sgd.families.terms import COLUMNS
 
 TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
 SIZES = [(1, 2), (2, 3), (2, 4), pytest.param((3, 5), marks=pytest.mark.campaign)]
@@ -121,24 +122,19 @@ def in_words(name, member, jacobian):
     gram = jacobian @ jacobian.T
     if name == "G^{-1}":
         return np.linalg.inv(gram)
-    coordinates = member.size[1]
-    labels = [str(b.label) for b in member.family.parameters]
-    projection = np.eye(jacobian.shape[1]) - jacobian.T @ np.linalg.inv(gram) @ jacobian
-    covariance = member.sigma @ member.sigma.T if member.sigma is not None else None
-    kind, _, which = name.partition("^")
-    places = [labels.index(label) for label in which.strip("{}").split(",")]
-    rows = [slice(k * coordinates, (k + 1) * coordinates) for k in places]
-    if kind == "Sigma":
-        return (projection @ covariance @ projection)[rows[0], rows[1]]
-    if kind == "X":
-        return (projection @ covariance @ jacobian.T @ np.linalg.inv(gram))[rows[0]]
+    if name.startswith("X^"):
+        rows = np.split(
+            (np.eye(jacobian.shape[1]) - jacobian.T @ np.linalg.inv(gram) @ jacobian) @ member.sigma, len(member.x)
+        )
+        return rows[[f"X^{{{b.label}}}" for b in member.family.parameters].index(name)]
+    across = None if member.sigma is None else np.linalg.inv(gram) @ jacobian @ member.sigma
+    if name == "omega":
+        return across
+    assert name == "zeta"
     kappa = member.arrays().data.curvature / member.size[0]
-    if covariance is None:
-        covariance = jacobian.T @ np.diag(member.arrays().data.variance / member.size[0]) @ jacobian
-    right = np.linalg.inv(gram) @ jacobian @ covariance @ jacobian.T @ np.linalg.inv(gram)
+    right = np.diag(member.arrays().data.variance / member.size[0]) if across is None else across @ across.T
     left = np.kron(np.diag(kappa) @ gram, np.eye(len(gram))) + np.kron(np.eye(len(gram)), np.diag(kappa) @ gram)
-    solution = np.linalg.solve(left, right.ravel()).reshape(gram.shape)
-    return (jacobian.T @ solution @ gram @ np.diag(kappa))[rows[0]]
+    return np.linalg.solve(left, right.ravel()).reshape(gram.shape) @ gram @ np.diag(kappa)
 
 
 @pytest.mark.parametrize("name", CASES)
@@ -150,7 +146,7 @@ def test_the_printed_formulas_say_what_the_arrays_compute(name):
         d: member.size[1],
         **{str(b.label): x for b, x in zip(member.family.parameters, member.x, strict=True)},
     }
-    base |= member.data | {c: member.constants[c.name] for c in member.family.constants}
+    base |= {COLUMNS: 3} | member.data | {c: member.constants[c.name] for c in member.family.constants}
     for term in TERMS:
         vector = getattr(sde, term)
         environment = definitions(vector, member, dict(base))
@@ -199,16 +195,16 @@ def test_the_poster_prints_this_regularizer():
     """Li, Wang & Arora 2022: R(x) = (4/n) Σ_j (Σ_i z_ij²)(u_j² + v_j²), with the errata: this is ½ tr ∇²L for the printed loss."""
     sde = derive_limiting_sde(family(loss=PRINTED))
     expected = 4 / n * sp.Sum(sp.Sum(z[i, j] ** 2, (i, 1, n)) * (u[j] ** 2 + v[j] ** 2), (j, 1, d))
-    assert sde.summand.proportion == 2
+    assert sde.family.proportion == 2
     assert sde.regularizer == expected
     assert r"\sum_{j=1}^{d}" in sde.latex()
     halved = derive_limiting_sde(family())
-    assert halved.summand.proportion == 1
+    assert halved.family.proportion == 1
     assert sp.simplify(halved.regularizer / expected) == sp.Rational(1, 4)
 
 
 def test_redrawn_logistic_labels_have_the_covariance_of_the_hessian():
-    assert derive_limiting_sde(CASES["logistic redrawn"][0]).summand.proportion == 1
+    assert derive_limiting_sde(CASES["logistic redrawn"][0]).family.proportion == 1
 
 
 # --- sparse data, batches, many coordinates -------------------------------------------------
@@ -355,7 +351,7 @@ def test_a_constant_may_be_called_like_the_variable_of_the_loss():
         for c in (r, p)
     ]
     assert losses[0] == losses[1] and len(set(losses[0])) == 2
-    assert derive_limiting_sde(family(noise=LabelNoise(r), constants=(r,))).summand.proportion == r**2
+    assert derive_limiting_sde(family(noise=LabelNoise(r), constants=(r,))).family.proportion == r**2
 
 
 def test_a_family_holds_the_noise_that_was_stated():
