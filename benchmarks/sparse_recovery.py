@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from symbolic_sgd.experiments.sparse_recovery import Trial, effective, kernel_limit, limit_from, limiting_sde
+from symbolic_sgd.experiments.sparse_recovery import Trial, effective, kernel_limit, limit_from, model
 from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.simulate.deterministic_limit import follow_limit
@@ -26,7 +26,7 @@ def functions_of(trial):
     """Array functions of a trial, its w*, and where the flow without noise ends."""
     z, target = trial.draw()
     y = z @ target
-    return FamilyArrays(FamilyData(limiting_sde(), {"z": z, "y": y}), check=False), target, kernel_limit(z, y)
+    return FamilyArrays(FamilyData(model(), {"z": z, "y": y}), check=False), target, kernel_limit(z, y)
 
 
 def at_large_d(d, n, kappa):

@@ -13,7 +13,6 @@ from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.latex import family_blocks
-from symbolic_sgd.families.summand import Summand
 from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import one_output, snippet
 
@@ -139,7 +138,7 @@ class FamilySDE:
         Raises:
             BadInput: and its subclasses: names, shapes, or more samples than parameters.
         """
-        return FamilyArrays(FamilyData(Summand.of(self.family), data), check)
+        return FamilyArrays(FamilyData(self.family, data), check)
 
     def latex(self) -> str:
         """The theorem for the family, as LaTeX that compiles with amsmath."""

@@ -21,7 +21,6 @@ from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.noise import Array
-from symbolic_sgd.families.summand import Summand
 from symbolic_sgd.files import named, opened, replace
 from symbolic_sgd.problems.noise import LabelNoise
 from symbolic_sgd.simulate.deterministic_limit import LimitFlow, follow_limit
@@ -117,13 +116,13 @@ def _array(name: str) -> Array:
 
 
 @cache
-def limiting_sde() -> Summand:
+def model() -> Family:
     """The OLM as a family, with ½-normalised squares and label noise of amplitude 1."""
     i, j = sp.symbols("i j", integer=True)
     n, d = sp.symbols("n d", integer=True, positive=True)
     u, v, y, z = (_array(name) for name in "uvyz")
     residual = sp.Sum(z[i, j] * (u[j] ** 2 - v[j] ** 2), (j, 1, d)) - y[i]
-    return Summand.of(Family(residual=residual, sample=(i, 1, n), parameters=(u, v), noise=LabelNoise()))
+    return Family(residual=residual, sample=(i, 1, n), parameters=(u, v), noise=LabelNoise())
 
 
 def kernel_limit(z: np.ndarray, y: np.ndarray, scale: float = INITIAL_SCALE) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +182,7 @@ def effective(x: np.ndarray) -> np.ndarray:
 def run_trial(trial: Trial) -> Outcome:
     """The limiting flow from where the gradient flow without noise ends."""
     z, target = trial.draw()
-    functions = FamilyArrays(FamilyData(limiting_sde(), {"z": z, "y": z @ target}), check=False)
+    functions = FamilyArrays(FamilyData(model(), {"z": z, "y": z @ target}), check=False)
     start = kernel_limit(z, z @ target)
     found = limit_from(functions, start, target)
     size = float(np.linalg.norm(target))

@@ -19,7 +19,7 @@ from symbolic_sgd.families.noise import (
     family_noise,
     loss_of_residual,
 )
-from symbolic_sgd.families.tensor_model import TensorModel
+from symbolic_sgd.families.tensor_model import Blocks, TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME, check_expression, check_symbols
@@ -121,7 +121,7 @@ class Family:
         """f_i less the sum."""
         return self._parts[2]
 
-    @property
+    @cached_property
     def data(self) -> tuple[Place, ...]:
         """z_ij, y_i, …: every indexed quantity that is no parameter, as it stands in the residual, the loss or the noise."""
         given = (self.residual, self.loss.expr, *self.noise.stated)
@@ -177,6 +177,17 @@ class Family:
         reader = Reader(self.tensors, constants=frozenset(self.constants), indices={self.i: label})
         found = reader.scalar(sp.sympify(expression))
         return Form.of((label,), ((c, f, ()) for f, c in found.terms.items()))
+
+    @cached_property
+    def trace(self) -> Form:
+        """tr ∇²L = (1/n) Σ_i κ_i‖∇f_i‖² on Γ."""
+        weighted = self.model.squares * self.read(self.curvature)
+        return weighted.summed(*self.model.labels).scaled(1 / self.samples)
+
+    @cached_property
+    def trace_gradient(self) -> Blocks:
+        """∇ tr ∇²L with the curvatures κ_i of Γ."""
+        return self.model.gradient_of(self.trace)
 
     @cached_property
     def at_zero(self) -> LossAtZero:

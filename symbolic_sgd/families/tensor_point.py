@@ -4,26 +4,20 @@ J is held as forms only: Jv, Jᵀλ, G = JJᵀ and Σ ζ_L′L (∇²f_L)∇f_L�
 curvature K = RRᵀ of its own, J and f stand for RᵀJ and Rᵀf.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from symbolic_sgd.errors import SingularPoint
-from symbolic_sgd.families.tensor_model import TensorModel
+from symbolic_sgd.families.gram_inverse import GramInverse, Spectral
+from symbolic_sgd.families.tensor_model import Blocks, TensorModel
 from symbolic_sgd.optimizers.kernel import LYAPUNOV
 from symbolic_sgd.tensors.evaluation import Arrays
 from symbolic_sgd.tensors.forms import COLUMN, Form
 from symbolic_sgd.theorem.drift import DriftLines
 from symbolic_sgd.theorem.levels import Across, Along, LevelGeometry
-
-ROUNDINGS = 16
-"""An eigenvalue of the N×N Gram matrix is zero below so many roundings, N each, of its largest."""
-
-CLEAR = 1000
-"""It is not zero above so many times that; between the two nothing is said."""
 
 
 class Vector(tuple[Any, ...]):
@@ -50,10 +44,13 @@ class TensorPoint:
         model: f.
         arrays: data, and the parameters at the point.
         samples: n.
-        root: R with K = RRᵀ, N×N for N residuals, or a number.
+        root: R with K = RRᵀ, N×N for N residuals, the diagonal of such a matrix, or a number.
         proportion: c, where Σ = cH.
         isotropy: s², where Σ = s²I.
         sigma: else σ, for each parameter an array with the columns as its last axis.
+        variance: or (ν/κ)_L with Σ = (1/n) Σ_L ν_L ∇f_L∇f_Lᵀ.
+        trace_gradient: ∇ tr H where it has a form.
+        inverted: how G† is found.
     """
 
     model: TensorModel
@@ -63,6 +60,9 @@ class TensorPoint:
     proportion: float | None = None
     isotropy: float | None = None
     sigma: Vector | None = None
+    variance: Any = None
+    trace_gradient: Blocks | None = None
+    inverted: Callable[[Any, Any], GramInverse] = Spectral.of
 
     @property
     def x(self) -> Vector:
@@ -104,29 +104,18 @@ class TensorPoint:
     # --- G† ---------------------------------------------------------------------------------
 
     @cached_property
-    def spectrum(self) -> tuple[Any, Any]:
-        """The nonzero eigenvalues of G, and their eigenvectors.
+    def inverse(self) -> GramInverse:
+        """G†.
 
         Raises:
-            SingularPoint: a derivative is not finite, or an eigenvalue is neither zero nor not.
+            SingularPoint: the rank of the gradients cannot be told, or is not what it has to be.
         """
-        module = self.arrays.module
-        if not bool(module.isfinite(self.gram).all()):
-            raise SingularPoint("a derivative of a residual is not a finite real number there")
-        values, axes = module.linalg.eigh(self.gram)
-        sizes = np.asarray(values)
-        top = float(sizes[-1])
-        if top <= 0:
-            raise SingularPoint("the gradients of all residuals vanish there")
-        zero = ROUNDINGS * len(sizes) * np.finfo(float).eps * top
-        unclear = sizes[(np.abs(sizes) > zero) & (sizes < CLEAR * zero)]
-        if len(unclear):
-            raise SingularPoint(
-                "the rank of the gradients of the residuals cannot be told there: JJᵀ has an eigenvalue that is "
-                f"{unclear[0] / top:.1g} of its largest"
-            )
-        zeros = int((sizes < CLEAR * zero).sum())
-        return values[zeros:], axes[:, zeros:]
+        return self.inverted(self.gram, self.arrays.module)
+
+    @property
+    def spectrum(self) -> tuple[Any, Any]:
+        """The nonzero eigenvalues of G, and their eigenvectors."""
+        return self.inverse.spectrum
 
     @property
     def rank(self) -> int:
@@ -135,15 +124,12 @@ class TensorPoint:
 
     def solve(self, right: Any) -> Any:
         """G†b."""
-        values, axes = self.spectrum
-        inner = axes.T @ right
-        return axes @ (inner / (values if len(inner.shape) == 1 else values[:, None]))
+        return self.inverse.solve(right)
 
     @cached_property
-    def gram_inverse(self) -> Any:
-        """G†."""
-        values, axes = self.spectrum
-        return (axes / values) @ axes.T
+    def _inverse_on_pairs(self) -> Any:
+        """G†, one array wherever it stands, so that products with it are formed once."""
+        return self._on_pairs(self.inverse.matrix)
 
     def projected(self, vector: Vector) -> Vector:
         """v − JᵀG†Jv; with columns, each."""
@@ -184,7 +170,7 @@ class TensorPoint:
             return Along(self.rooted(traces.reshape(self.count)))
         assert self.isotropy is not None
         traces = self._with({}, self.model.laplacian)
-        across = self._with({"G†": self._on_pairs(self.gram_inverse)}, self.model.curved_by_gradients)
+        across = self._with({"G†": self._inverse_on_pairs}, self.model.curved_by_gradients)
         return Along(self.isotropy * self.rooted((traces - across).reshape(self.count)))
 
     @property
@@ -201,13 +187,19 @@ class TensorPoint:
         if self.proportion is not None:
             return Across(self._bent_by_all(), self.proportion / self.samples)
         if self.isotropy is not None:
-            return Across(self.bent(self.gram_inverse), self.isotropy)
-        assert self.sigma is not None
+            return Across(self._vector(self.model.bent, {"ζ": self._inverse_on_pairs}), self.isotropy)
         values, axes = self.spectrum
-        across = axes.T @ self.solve(self.along(self.sigma))
         scaled = values / self.samples
-        inner = (across @ across.T) * LYAPUNOV.weight(scaled[:, None], scaled)
+        inner = self._across(axes) * LYAPUNOV.weight(scaled[:, None], scaled)
         return Across(self.bent(axes @ (inner * values) @ axes.T), 2 / self.samples)
+
+    def _across(self, axes: Any) -> Any:
+        """G†JΣJᵀG† in the eigenvectors of G."""
+        if self.variance is not None:
+            return (axes.T * self.variance) @ axes / self.samples
+        assert self.sigma is not None
+        across = axes.T @ self.solve(self.along(self.sigma))
+        return across @ across.T
 
     @cached_property
     def _tangent_noise(self) -> Vector:
@@ -215,7 +207,9 @@ class TensorPoint:
         return self.projected(self.sigma)
 
     def _bent_by_all(self) -> Vector:
-        """N[I], half the gradient of Σ_L ‖∇f_L‖²."""
+        """N[K], half the gradient of Σ_L κ_L‖∇f_L‖²."""
+        if self.trace_gradient is not None:
+            return self.samples / 2 * self._vector(self.trace_gradient, {})
         if len(np.shape(self.root)):
             return self.bent(self.arrays.module.eye(self.count, dtype=self.gram.dtype))
         return self.root**2 / 2 * self._vector(self.model.total_square_gradient, {})
@@ -224,11 +218,11 @@ class TensorPoint:
 
     def rooted(self, values: Any) -> Any:
         """Rᵀ on the first axis."""
-        return self.root.T @ values if len(np.shape(self.root)) else self.root * values
+        return _times(self.root.T if len(np.shape(self.root)) == 2 else self.root, values)
 
     def _back_rooted(self, values: Any) -> Any:
         """R on the first axis."""
-        return self.root @ values if len(np.shape(self.root)) else self.root * values
+        return _times(self.root, values)
 
     def _on_pairs(self, weights: Any) -> Any:
         """RCRᵀ, with the labels as its axes."""
@@ -246,6 +240,14 @@ class TensorPoint:
 
     def _vector(self, forms: Mapping[str, Form], values: Mapping[str, Any]) -> Vector:
         return Vector(self._with(values, forms[p.name]) for p in self.model.parameters)
+
+
+def _times(root: Any, values: Any) -> Any:
+    """A matrix, a diagonal matrix by its diagonal, or a number, times columns."""
+    axes = len(np.shape(root))
+    if axes == 2:
+        return root @ values
+    return (root[:, None] if axes and len(values.shape) > 1 else root) * values
 
 
 @dataclass(frozen=True)

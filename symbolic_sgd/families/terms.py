@@ -110,11 +110,9 @@ class FamilyTerms:
     @cached_property
     def forms(self) -> DriftForms:
         """The theorem's lines."""
-        family, model = self.family, self.family.model
-        trace = (model.squares * family.read(family.at_zero.curvature)).summed(*model.labels).scaled(1 / model.samples)
-        return DriftForms(
-            model, trace, family.at_zero.proportion, family.noise.isotropy, along=family.at_zero.variance is None
-        )
+        family = self.family
+        along = family.at_zero.variance is None
+        return DriftForms(family.model, family.trace, family.proportion, family.noise.isotropy, along=along)
 
     # --- letters ----------------------------------------------------------------------------
 

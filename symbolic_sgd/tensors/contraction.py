@@ -6,6 +6,10 @@ from itertools import combinations
 from math import prod
 from typing import Any
 
+import numpy as np
+
+from symbolic_sgd.tensors.sparse_products import dense, is_sparse, sparse_pair
+
 Places = tuple[int, ...]
 """The index at each axis of an array."""
 
@@ -20,7 +24,8 @@ def contracted(
     """Σ over every index that is not wanted, of the product of the operands.
 
     Args:
-        operands: arrays with the index at each of their axes; an index may stand in any number of them.
+        operands: arrays with the index at each of their axes; an index may stand in any number of them. With NumPy some may be
+            SciPy's sparse matrices.
         wanted: the axes of the result, each an index of some operand.
         module: numpy, jax.numpy or torch.
         known: products of two that are not formed again; new ones are added where they are no larger than their operands.
@@ -30,13 +35,15 @@ def contracted(
     >>> contracted([(a, (0, 1)), (a, (2, 1)), (a, (0, 1))], (2,), np)
     array([ 75., 240.])
     """
-    todo = [_thinned(array, at, others, wanted, module) for array, at, others in _with_others(operands)]
+    todo = _halved(
+        [_thinned(array, at, others, wanted, module) for array, at, others in _with_others(operands)], wanted
+    )
     sizes = tuple(sorted({(i, int(s)) for a, at in todo for i, s in zip(at, a.shape, strict=True)}))
     for left, right in _order(tuple(at for _, at in todo), wanted, sizes):
         b, a = todo.pop(right), todo.pop(left)
         kept = {i for _, at in todo for i in at} | set(wanted)
         todo.append(_pair(a, b, kept, module) if known is None else _known_pair(a, b, kept, module, known))
-    array, at = todo[0]
+    array, at = dense(todo[0][0]), todo[0][1]
     return (
         module.permute(array, tuple(at.index(i) for i in wanted))
         if hasattr(module, "permute")
@@ -57,7 +64,27 @@ def _thinned(array: Any, at: Places, others: set[int], wanted: Places, module: A
     kept = tuple(i for i in letters if i in others or i in wanted)
     if kept == at:
         return array, at
+    array = dense(array)
     return module.einsum("".join(letters[i] for i in at) + "->" + "".join(letters[i] for i in kept), array), kept
+
+
+def _halved(operands: list[tuple[Any, Places]], wanted: Places) -> list[tuple[Any, Places]]:
+    """Σ_j A_ij A_kj w_j as BBᵀ with B = A√w, of which libraries compute half, where w ≥ 0 is all that else stands on j."""
+    if len(operands) != 3 or len(set(wanted)) != 2:
+        return operands
+    for k, (w, at) in enumerate(operands):
+        on = [(m, array, places) for m, (array, places) in enumerate(operands) if m != k and set(at) & set(places)]
+        if len(at) != 1 or len(on) != 2 or not isinstance(w, np.ndarray) or w.dtype.kind != "f":
+            continue
+        (first, array, places), (second, other, others) = on
+        slot = places.index(at[0])
+        gram = array is other and {*places, *others} == {*at, *wanted} and others.index(at[0]) == slot
+        if at[0] in wanted or not gram or not (w >= 0).all():
+            continue
+        root, _ = _pair((array, places), (np.sqrt(w), at), {*places}, np)
+        done = {first: (root, places), second: (root, others)}
+        return [done.get(m, operand) for m, operand in enumerate(operands) if m != k]
+    return operands
 
 
 @lru_cache(maxsize=4096)
@@ -122,29 +149,45 @@ def _greedy(todo: Held, wanted: frozenset[int], size: dict[int, int]) -> tuple[t
 def _known_pair(
     a: tuple[Any, Places], b: tuple[Any, Places], kept: set[int], module: Any, known: Products
 ) -> tuple[Any, Places]:
-    """The product by its pattern of indices, whatever their names are."""
+    """The product by its pattern of indices, whatever their names are, and whichever operand comes first."""
+    for left, right in ((a, b), (b, a)):
+        key, names = _pattern(left, right, kept)
+        if key in known:
+            array, at = known[key][2]
+            return array, tuple(names[k] for k in at)
+    key, names = _pattern(a, b, kept)
+    array, at = _pair(a, b, kept, module)
+    if prod(array.shape) <= max(prod(a[0].shape), prod(b[0].shape)):
+        known[key] = a[0], b[0], (array, tuple(names.index(i) for i in at))
+    return array, at
+
+
+def _pattern(a: tuple[Any, Places], b: tuple[Any, Places], kept: set[int]) -> tuple[Any, list[int]]:
+    """What a product is known by, and its indices in their order."""
     (left, at_left), (right, at_right) = a, b
-    names = {i: k for k, i in enumerate(dict.fromkeys(at_left + at_right))}
-    pattern = tuple(tuple(names[i] for i in at) for at in (at_left, at_right, (i for i in names if i in kept)))
-    key = (id(left), id(right), pattern)
-    if key in known:
-        array, at = known[key][2]
-    else:
-        array, at = _pair(a, b, kept, module)
-        at = tuple(names[i] for i in at)
-        if prod(array.shape) <= max(prod(left.shape), prod(right.shape)):
-            known[key] = left, right, (array, at)
-    back = tuple(names)
-    return array, tuple(back[k] for k in at)
+    names = list(dict.fromkeys(at_left + at_right))
+    pattern = tuple(tuple(names.index(i) for i in at) for at in (at_left, at_right, [i for i in names if i in kept]))
+    return (id(left), id(right), pattern), names
 
 
 def _pair(a: tuple[Any, Places], b: tuple[Any, Places], kept: set[int], module: Any) -> tuple[Any, Places]:
     """The product of two arrays, summed over what is not kept."""
+    if is_sparse(a[0]) or is_sparse(b[0]):
+        found = sparse_pair(a, b, kept)
+        if found is not None:
+            return found
+        a, b = (dense(a[0]), a[1]), (dense(b[0]), b[1])
     (left, at_left), (right, at_right) = a, b
     size = dict(zip(at_left + at_right, (*left.shape, *right.shape), strict=True))
     shared = [i for i in at_left if i in at_right]
     batch, inner = [i for i in shared if i in kept], [i for i in shared if i not in kept]
     rows, columns = [i for i in at_left if i not in at_right], [i for i in at_right if i not in at_left]
+    if not inner and not (rows and columns):
+        return (
+            _spread(left, at_left, right, at_right, module)
+            if not columns
+            else _spread(right, at_right, left, at_left, module)
+        )
     if _leads(at_left, at_right, inner, rows) and size[at_left[0]] * prod(
         size[i] for i in (*batch, *rows, *columns)
     ) <= max(prod(left.shape), prod(right.shape)):
@@ -154,9 +197,16 @@ def _pair(a: tuple[Any, Places], b: tuple[Any, Places], kept: set[int], module: 
         return product.sum(place), (*at[:place], *at[place + 1 :])
     x = _arranged(left, at_left, (batch, rows, inner), size, module)
     y = _arranged(right, at_right, (batch, inner, columns), size, module)
-    product = x * y if not (rows and columns) and not inner else module.matmul(x, y)
+    product = module.matmul(x, y)
     found = (*batch, *rows, *columns)
     return product.reshape(tuple(size[i] for i in found)), found
+
+
+def _spread(large: Any, at: Places, small: Any, places: Places, module: Any) -> tuple[Any, Places]:
+    """The product with an array on some of its axes, in its own order of axes, for which nothing is copied."""
+    order = tuple(places.index(i) for i in at if i in places)
+    turned = module.permute(small, order) if hasattr(module, "permute") else small.transpose(order)
+    return large * turned.reshape(tuple(s if i in places else 1 for i, s in zip(at, large.shape, strict=True))), at
 
 
 def _leads(at_left: Places, at_right: Places, inner: Sequence[int], rows: Sequence[int]) -> bool:

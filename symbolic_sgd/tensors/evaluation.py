@@ -10,7 +10,8 @@ import sympy as sp
 
 from symbolic_sgd.tensors.contraction import Products, contracted
 from symbolic_sgd.tensors.entrywise import Entrywise, X
-from symbolic_sgd.tensors.forms import DELTA, Applied, Form, Head, Index, Tensor
+from symbolic_sgd.tensors.forms import DELTA, Applied, Factors, Form, Head, Index, Tensor, Weights
+from symbolic_sgd.tensors.sparse_products import is_sparse
 
 
 @dataclass(frozen=True)
@@ -39,12 +40,11 @@ class Arrays:
 
     def value(self, form: Form) -> Any:
         """An array with an axis for each free index."""
-        shape = tuple(int(self.number(i.size)) for i in form.free)
         total = None
-        for factors, coefficient in form.terms.items():
-            term = self._term(factors, form.free) * self.number(coefficient)
+        for factors, weights in form.cores:
+            term = self._term(factors, weights, form.free)
             total = term if total is None else total + term
-        return self._ones(shape) * 0 if total is None else total
+        return self._ones(tuple(int(self.number(i.size)) for i in form.free)) * 0 if total is None else total
 
     def number(self, expression: Any) -> float:
         """The value of a size or a coefficient."""
@@ -54,15 +54,29 @@ class Arrays:
         """φ^{(k)} on arrays."""
         return callable_of(function, self.printer, tuple(self.numbers.items()))
 
-    def _term(self, factors: Any, free: tuple[Index, ...]) -> Any:
-        places = {i: k for k, i in enumerate(dict.fromkeys((*free, *(i for f in factors for i in f.at))))}
+    def _term(self, factors: Factors, weights: Weights, free: tuple[Index, ...]) -> Any:
+        """What terms have in common, times the sum of what they have on one index."""
+        on = () if weights.on is None else (weights.on,)
+        places = {i: k for k, i in enumerate(dict.fromkeys((*free, *on, *(i for f in factors for i in f.at))))}
         operands = [(self._factor(head, at), tuple(places[i] for i in at)) for head, at in factors]
-        present = {i for f in factors for i in f.at}
+        if on:
+            operands.append((self._weight(weights), tuple(places[i] for i in on)))
+        present = {i for f in factors for i in f.at} | set(on)
         missing = [i for i in free if i not in present]
         if missing or not operands:
             shape = tuple(int(self.number(i.size)) for i in missing)
             operands.append((self._ones(shape), tuple(places[i] for i in missing)))
-        return contracted(operands, tuple(places[i] for i in free), self.module, self._products)
+        found = contracted(operands, tuple(places[i] for i in free), self.module, self._products)
+        return found if on else found * self.number(weights.terms[0][1])
+
+    def _weight(self, weights: Weights) -> Any:
+        total = None
+        for heads, coefficient in weights.terms:
+            term = self.number(coefficient)
+            for head in heads:
+                term = self._factor(head, (weights.on,)) * term
+            total = term if total is None else total + term
+        return total
 
     def _factor(self, head: Head, at: tuple[Index, ...]) -> Any:
         if isinstance(head, Tensor):
@@ -71,12 +85,35 @@ class Arrays:
             return self._ones(()) * self.module.eye(int(self.number(at[0].size)), dtype=self._ones(()).dtype)
         assert isinstance(head, Applied)
         if head not in self._applied:
-            self._applied[head] = self.function(head.function)(self.value(head.inner))
+            self._applied[head] = self._of_entries(head)
         return self._applied[head]
 
+    def _of_entries(self, head: Applied) -> Any:
+        """φ of every entry."""
+        matrix = self.stays_sparse(head)
+        if matrix is not None:
+            return matrix
+        inside = self.value(head.inner)
+        found = self.function(head.function)(inside)
+        return found if hasattr(found, "shape") else self._ones(tuple(inside.shape)) * found
+
+    def stays_sparse(self, head: Applied) -> Any:
+        """φ of a sparse matrix where φ(0) = 0, else None."""
+        if len(head.inner.terms) != 1:
+            return None
+        ((factors, coefficient),) = head.inner.terms.items()
+        alone = len(factors) == 1 and coefficient == 1 and factors[0].at == head.inner.free
+        if not alone or not isinstance(factors[0].head, Tensor) or not is_sparse(self.tensors[factors[0].head.name]):
+            return None
+        matrix = self.tensors[factors[0].head.name]
+        values = self.function(head.function)(np.append(matrix.data, 0.0))
+        if not np.shape(values) or values[-1] != 0:
+            return None
+        return type(matrix)((values[:-1], matrix.indices, matrix.indptr), shape=matrix.shape)
+
     def _ones(self, shape: tuple[int, ...]) -> Any:
-        like = next(iter(self.tensors.values()))
-        return self.module.ones(shape, dtype=like.dtype)
+        like = next(iter(self.tensors.values()), None)
+        return self.module.ones(shape, dtype=None if like is None else like.dtype)
 
 
 @dataclass(frozen=True)

@@ -161,6 +161,18 @@ Raw = tuple[Any, Iterable[Factor], Iterable[Index]]
 """A term that is not simplified: its coefficient, its factors, and the indices summed over that no factor needs to have."""
 
 
+class Weights(NamedTuple):
+    """What a term has beside its core, or several that have one core: products of vectors on one index, with coefficients.
+
+    Args:
+        on: the index; None where the core is the whole term.
+        terms: the vectors of each term, and its coefficient.
+    """
+
+    on: Index | None
+    terms: list[tuple[tuple[Head, ...], Any]]
+
+
 @dataclass(frozen=True)
 class Form:
     """Σ c·(product of factors), in its normal form: equal forms have equal terms.
@@ -199,6 +211,24 @@ class Form:
         """Equal for equal forms, and ordered."""
         terms = sorted((tuple(f.key for f in factors), sp.srepr(c)) for factors, c in self.terms.items())
         return tuple(i.key for i in self.free), tuple(terms)
+
+    @cached_property
+    def cores(self) -> list[tuple[Factors, Weights]]:
+        """The terms, those in one that differ in the vectors on one index only: z_ij z_kj u_j² and z_ij z_kj v_j² are one product of z."""
+        found: dict[tuple[Factors, Index | None], Weights] = {}
+        for factors, coefficient in self.terms.items():
+            vectors = [f for f in factors if len(f.at) == 1]
+            places = {f.at[0] for f in vectors}
+            if len(places) == 1 and len(vectors) < len(factors):
+                core, on, heads = (
+                    tuple(f for f in factors if len(f.at) != 1),
+                    places.pop(),
+                    tuple(f.head for f in vectors),
+                )
+            else:
+                core, on, heads = factors, None, ()
+            found.setdefault((core, on), Weights(on, [])).terms.append((heads, coefficient))
+        return [(core, weights) for (core, _), weights in found.items()]
 
     @property
     def is_zero(self) -> bool:

@@ -19,7 +19,7 @@ from symbolic_sgd.experiments.sparse_recovery import (
     kernel_limit,
     ladder,
     limit_from,
-    limiting_sde,
+    model,
     read,
     run_all,
 )
@@ -33,7 +33,7 @@ TRIALS = [Trial(20, 2, n, law, repeat) for n in (4, 9, 14) for law in ("signs", 
 
 def functions_of(trial):
     z, target = trial.draw()
-    return FamilyArrays(FamilyData(limiting_sde(), {"z": z, "y": z @ target}), check=False), z, target
+    return FamilyArrays(FamilyData(model(), {"z": z, "y": z @ target}), check=False), z, target
 
 
 def weighted_basis_pursuit(z, y):
