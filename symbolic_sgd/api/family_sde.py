@@ -1,5 +1,6 @@
 """The limiting SDE of a family of losses, for every n and d, as users hold it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -132,13 +133,18 @@ class FamilySDE:
 
     # --- numbers and words ------------------------------------------------------------------
 
-    def lambdify(self, *, check: bool = True, **data: Any) -> FamilyArrays:
+    def lambdify(self, *, check: bool = True, sizes: Mapping[Any, int] | None = None, **data: Any) -> FamilyArrays:
         """Array functions for given data (and constants), each by the name of its `IndexedBase`.
+
+        Args:
+            check: whether points are tested.
+            sizes: what no data tell, by symbol, such as the width of a network.
+            data: arrays; those indexed (i, j) may be SciPy's sparse matrices.
 
         Raises:
             BadInput: and its subclasses: names, shapes, or more samples than parameters.
         """
-        return FamilyArrays(FamilyData(self.family, data), check)
+        return FamilyArrays(FamilyData(self.family, data, sizes or {}), check)
 
     def latex(self) -> str:
         """The theorem for the family, as LaTeX that compiles with amsmath."""

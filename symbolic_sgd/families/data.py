@@ -1,7 +1,7 @@
 """The data of a family as float64 arrays: what is asked of them, and the theorem at a point for them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
@@ -29,6 +29,7 @@ class FamilyData:
     Args:
         family: what was stated.
         values: data and constants by name; data indexed (i, j) are n×d, dense or SciPy sparse.
+        sizes: what no data tell, by symbol.
 
     Raises:
         BadInput: and its subclasses: names, shapes, signs, more samples than parameters, a loss without a minimum.
@@ -36,6 +37,7 @@ class FamilyData:
 
     family: Family
     values: Mapping[str, Any]
+    sizes: Mapping[Any, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", _checked(self.family, self.values))
@@ -56,7 +58,7 @@ class FamilyData:
     @cached_property
     def shape(self) -> tuple[int, int]:
         """(n, d)."""
-        return sizes_of(self.family, {name: value.shape for name, value in self.values.items()})
+        return sizes_of(self.family, {name: value.shape for name, value in self.values.items()}, self.sizes)
 
     @cached_property
     def curvature(self) -> np.ndarray:

@@ -29,8 +29,11 @@ from symbolic_sgd.tensors.reading import Reader
 SQUARES = sp.Lambda(RESIDUAL, RESIDUAL**2 / 2)
 """ℓ(r) = r²/2."""
 
-RESERVED = frozenset({"self", "check", "sigma", "λ", "τ", "ζ", "ω", "G†"})
+RESERVED = frozenset({"self", "check", "sigma", "sizes", "λ", "τ", "ζ", "ω", "G†"})
 """Names that data cannot have: keyword arguments beside them have some, arrays of the theorem the others."""
+
+ELSEWHERE = "state models that couple coordinates as a MatrixFamily, whose residuals are products of matrices or sums in any indices"
+"""What to do where a family of coordinates is none."""
 
 UNSMOOTH = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 """Functions with kinks, at which the theorem does not hold."""
@@ -85,8 +88,8 @@ class Family:
             )
         set_field("noise", family_noise(self.noise))
         set_field("loss", self._loss())
-        self._check_symbols()
         self._check_indices()
+        self._check_symbols()
         self._check_expressions()
 
     # --- the parts of the residual ----------------------------------------------------------
@@ -141,7 +144,7 @@ class Family:
             if not isinstance(inner, sp.Sum) or len(inner.limits) != 1:
                 raise CoupledCoordinates(
                     f"residual: {inner} is not a Sum over the coordinates: families have residuals Σ_j φ(z_ij, x_j) − y_i "
-                    "(a function of such a sum belongs into loss=; otherwise state the problem for given n and d with Problem)"
+                    f"(a function of such a sum belongs into loss=); {ELSEWHERE}"
                 )
             found = _range(inner.limits[0], "residual: the Sum")
             if limits not in (None, found):
@@ -204,10 +207,11 @@ class Family:
         """c with Σ = c∇²L on Γ, where labels are the only noise and there is one."""
         return self.at_zero.proportion
 
-    def problem(self, *, sigma: Any = None, **data: Any) -> Problem:
+    def problem(self, *, sizes: Mapping[Any, int] | None = None, sigma: Any = None, **data: Any) -> Problem:
         """The member of the family with these data, for the derivation and the verification at a given size.
 
         Args:
+            sizes: what no data tell, by symbol.
             sigma: for `AnyNoise`, σ as a D×Ξ SymPy matrix in the parameters u_1 … u_d, v_1 … of the member.
             data: every array by the name of its `IndexedBase`, as exact numbers; constants by their names.
 
@@ -222,7 +226,7 @@ class Family:
         >>> family.problem(z=[[1, 2]], y=[3]).loss
         (v_1**2 + 2*v_2**2 - 3)**2/2
         """
-        return member(self, data, sigma)
+        return member(self, data, sizes or {}, sigma)
 
     # --- checks -----------------------------------------------------------------------------
 
@@ -260,7 +264,7 @@ class Family:
         for place in sorted(self.residual.atoms(sp.Indexed), key=str):
             if place.base in self.parameters and place.indices != (self.j,):
                 raise CoupledCoordinates(
-                    f"residual: {place} couples coordinates: a parameter may stand with the index {self.j} only"
+                    f"residual: {place} couples coordinates: a parameter may stand with the index {self.j} only; {ELSEWHERE}"
                 )
             if place.base not in self.parameters and place.indices not in ((self.i, self.j), (self.i,), (self.j,)):
                 raise BadInput(
@@ -290,7 +294,7 @@ class Family:
     def _check_expression(self, expression: Any, where: str, indices: set[Any], *, trained: bool = False) -> None:
         if expression.atoms(sp.Sum, sp.Product, sp.Integral, sp.Derivative):
             raise CoupledCoordinates(
-                f"{where}: a sum or product stands inside of {expression}: a family has one Sum over {self.j}"
+                f"{where}: a sum or product stands inside of {expression}: a family has one Sum over {self.j}; {ELSEWHERE}"
             )
         counted = {self.i, self.j, *self.samples.free_symbols, *self.coordinates.free_symbols} - set(self.constants)
         plain = {RESIDUAL: sp.Dummy("the residual", real=True)}  # a constant may be called r

@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -73,7 +72,7 @@ class Spectral(GramInverse):
         inner = self.axes.T @ right
         return self.axes @ (inner / (self.values if len(inner.shape) == 1 else self.values[:, None]))
 
-    @cached_property
+    @property
     def matrix(self) -> Any:
         return (self.axes / self.values) @ self.axes.T
 
@@ -110,13 +109,13 @@ class Triangular(GramInverse):
     def solve(self, right: np.ndarray) -> np.ndarray:
         return linalg.cho_solve((self.lower, True), right, check_finite=False)
 
-    @cached_property
+    @property
     def matrix(self) -> np.ndarray:
         """By NumPy, like JJᵀ: SciPy's BLAS has threads of its own, and on two cores a turn between the two costs 8 ms."""
         inverse = np.linalg.inv(self.lower)
         return inverse.T @ inverse
 
-    @cached_property
+    @property
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:
         return np.linalg.eigh(self.gram)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from symbolic_sgd.families.family import Family
 
 
-def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
+def member(family: "Family", data: Mapping[str, Any], sizes: Mapping[Any, int], sigma: Any) -> Problem:
     """See `Family.problem`."""
     try:
         values = {name: np.array(array, dtype=object) for name, array in data.items()}
@@ -25,7 +25,7 @@ def member(family: "Family", data: Mapping[str, Any], sigma: Any) -> Problem:
     expected = {str(a.base.label) for a in family.data} | {s.name for s in family.constants}
     if set(values) != expected:
         raise BadInput(f"the data given are {sorted(values)}; the family has {sorted(expected)}")
-    n, d = sizes_of(family, {name: array.shape for name, array in values.items()})
+    n, d = sizes_of(family, {name: array.shape for name, array in values.items()}, sizes)
     parameters = [
         [sp.Symbol(f"{base.label}_{k + 1}", positive=base.is_positive) for k in range(d)] for base in family.parameters
     ]
@@ -66,14 +66,19 @@ def _number(value: Any, name: str) -> Expression:
         raise BadInput(f"{name} holds {value!r}, which is no exact number") from error
 
 
-def sizes_of(family: "Family", shapes: Mapping[str, tuple[int, ...]]) -> tuple[int, int]:
-    """(n, d) of data of these shapes.
+def sizes_of(family: "Family", shapes: Mapping[str, tuple[int, ...]], known: Mapping[Any, int]) -> tuple[int, int]:
+    """(n, d) of data of these shapes, and of what is known otherwise.
 
     Raises:
         BadShape: they disagree with each other, or with a size that the family states.
         BadInput: they do not tell.
     """
-    sizes: dict[sp.Expr, int] = {}
+    sizes: dict[sp.Expr, int] = {sp.sympify(size): int(k) for size, k in known.items()}
+    wrong = [size for size, k in sizes.items() if size not in (family.samples, family.coordinates) or k < 1]
+    if wrong:
+        raise BadInput(
+            f"sizes: {wrong[0]} is no size of the family, or is not positive; give it {family.samples} or {family.coordinates}"
+        )
     for place in family.data:
         name, shape = str(place.base.label), shapes[str(place.base.label)]
         if len(shape) != len(place.indices):
@@ -87,6 +92,7 @@ def sizes_of(family: "Family", shapes: Mapping[str, tuple[int, ...]]) -> tuple[i
                 raise BadShape(f"the data disagree on {size}, the range of {index}: {expected} and {length} ({name})")
     found = [int(size) if size.is_Integer else sizes.get(size) for size in (family.samples, family.coordinates)]
     if None in found:
-        raise BadInput("no data carry one of the indices, so that its range is not known")
+        unknown = (family.samples, family.coordinates)[found.index(None)]
+        raise BadInput(f"no data tell the size {unknown}: give it as sizes={{{unknown}: …}}")
     n, d = found
     return n or 0, d or 0

@@ -112,7 +112,7 @@ class TensorPoint:
         """
         return self.inverted(self.gram, self.arrays.module)
 
-    @property
+    @cached_property
     def spectrum(self) -> tuple[Any, Any]:
         """The nonzero eigenvalues of G, and their eigenvectors."""
         return self.inverse.spectrum

@@ -60,7 +60,7 @@ class Arrays:
         places = {i: k for k, i in enumerate(dict.fromkeys((*free, *on, *(i for f in factors for i in f.at))))}
         operands = [(self._factor(head, at), tuple(places[i] for i in at)) for head, at in factors]
         if on:
-            operands.append((self._weight(weights), tuple(places[i] for i in on)))
+            operands.append((self._weight(weights, on), tuple(places[i] for i in on)))
         present = {i for f in factors for i in f.at} | set(on)
         missing = [i for i in free if i not in present]
         if missing or not operands:
@@ -69,12 +69,12 @@ class Arrays:
         found = contracted(operands, tuple(places[i] for i in free), self.module, self._products)
         return found if on else found * self.number(weights.terms[0][1])
 
-    def _weight(self, weights: Weights) -> Any:
+    def _weight(self, weights: Weights, on: tuple[Index, ...]) -> Any:
         total = None
         for heads, coefficient in weights.terms:
             term = self.number(coefficient)
             for head in heads:
-                term = self._factor(head, (weights.on,)) * term
+                term = self._factor(head, on) * term
             total = term if total is None else total + term
         return total
 
