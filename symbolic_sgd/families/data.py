@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import sympy as sp
 from scipy import sparse
 
 from symbolic_sgd.algebra.translation import Expression
@@ -15,6 +16,7 @@ from symbolic_sgd.families.gram_inverse import Triangular
 from symbolic_sgd.families.member import sizes_of
 from symbolic_sgd.families.tensor_point import TensorPoint, Vector
 from symbolic_sgd.numeric.points import real_array
+from symbolic_sgd.tensors.entrywise import X
 from symbolic_sgd.tensors.evaluation import Arrays
 from symbolic_sgd.tensors.forms import Applied, Form
 
@@ -112,8 +114,9 @@ class FamilyData:
         for head in _applied_in(self.family.model.f):
             held = names & {t.name for t in head.inner.tensors}
             if held and self._arrays().stays_sparse(head) is None:
+                function = head.function.expression.xreplace({X: sp.Symbol("…")})
                 raise BadInput(
-                    f"{min(held)} is sparse, but zero entries would not stay zero in {head.function.expression} of it; give it dense"
+                    f"{min(held)} is sparse, but zero entries would not stay zero in {function}; give it dense"
                 )
 
 

@@ -102,10 +102,12 @@ class Arrays:
         if len(head.inner.terms) != 1:
             return None
         ((factors, coefficient),) = head.inner.terms.items()
-        alone = len(factors) == 1 and coefficient == 1 and factors[0].at == head.inner.free
+        alone = len(factors) == 1 and coefficient == 1 and set(factors[0].at) == set(head.inner.free)
         if not alone or not isinstance(factors[0].head, Tensor) or not is_sparse(self.tensors[factors[0].head.name]):
             return None
         matrix = self.tensors[factors[0].head.name]
+        if factors[0].at != head.inner.free:
+            matrix = matrix.T.tocsr()
         values = self.function(head.function)(np.append(matrix.data, 0.0))
         if not np.shape(values) or values[-1] != 0:
             return None

@@ -3,7 +3,7 @@
 `Geometry` is the one contract through which the lines of the theorem see the normal space (theorem/drift.py runs them over it):
 with an orthogonal frame or with none (here), for composed losses without third derivatives of L (theorem/composed.py), for
 batches of points in NumPy (numeric/structured.py), and in arrays by the gradients of residuals (theorem/levels.py), for large problems
-(numeric/matrix_terms.py) and for families (families/point.py, families/tensor_point.py).
+(numeric/matrix_terms.py) and for families (families/tensor_point.py).
 """
 
 from abc import ABC, abstractmethod

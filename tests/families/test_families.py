@@ -26,6 +26,7 @@ from family_members import (
     y,
     z,
 )
+from literal_sums import interpreted
 from scipy import sparse
 
 from symbolic_sgd import (
@@ -69,23 +70,6 @@ def test_array_code_and_the_explicit_engine_agree_term_by_term(name, size):
 
 
 # --- the printed formulas -------------------------------------------------------------------
-
-
-def interpreted(expression, environment):
-    """A formula in sums and indexed quantities, read literally."""
-    if isinstance(expression, sp.Sum):
-        *inner, (index, first, last) = expression.limits
-        body = sp.Sum(expression.function, *inner) if inner else expression.function
-        size = int(interpreted(last, environment))
-        return sum(interpreted(body, {**environment, index: k}) for k in range(int(first), size + 1))
-    if isinstance(expression, sp.Indexed):
-        place = tuple(int(interpreted(k, environment)) - 1 for k in expression.indices)
-        return environment[str(expression.base.label)][place]
-    if expression.is_Symbol:
-        return environment[expression]
-    if expression.is_number:
-        return float(expression)
-    return float(expression.func(*(sp.Float(interpreted(a, environment), 17) for a in expression.args)))
 
 
 def definitions(vector, member, environment):
@@ -240,6 +224,80 @@ def test_the_labels_of_the_member_have_the_covariance_of_the_family(name):
     sigma = sp.lambdify(problem.parameters, problem.noise_factor)(*np.concatenate(member.x))
     assert data.variance is not None
     assert np.allclose(sigma @ sigma.T, jacobian.T @ np.diag(data.variance / 2) @ jacobian, rtol=1e-11, atol=1e-13)
+
+
+@pytest.mark.parametrize("noise", [LabelNoise(), IsotropicNoise(HALF), AnyNoise()], ids=["label", "isotropic", "dense"])
+@pytest.mark.parametrize(
+    "phi",
+    [
+        (z[i, j] + q[j]) * (u[j] ** 2 - v[j] ** 2),
+        sp.tanh(z[i, j]) * u[j] ** 3 + z[i, j] ** 2 * v[j] ** 2,
+        sp.atan(z[i, j]) * u[j] ** 2 * v[j],
+    ],
+    ids=["added weights", "functions of data", "coupled parameters"],
+)
+def test_sparse_data_stay_sparse_in_other_formulas(phi, noise):
+    rng = np.random.default_rng(3)
+    data = rng.standard_normal((4, 12)) * (rng.random((4, 12)) < 0.4)
+    x = rng.uniform(0.5, 1.5, (2, 12))
+    more = {"q": rng.standard_normal(12)} if phi.has(q) else {}
+    sde = derive_limiting_sde(family(sp.Sum(phi, (j, 1, d)) - y[i], noise=noise))
+    sigma = {"sigma": rng.standard_normal((2, 12, 3))} if isinstance(noise, AnyNoise) else {}
+    rest = sde.lambdify(z=data, y=np.zeros(4), **more).residuals(*x)
+    dense = sde.lambdify(z=data, y=rest, **more).drift(*x, **sigma)
+    scattered = sde.lambdify(z=sparse.csr_array(data), y=rest, **more).drift(*x, **sigma)
+    assert np.abs(np.array(dense)).max() > 1e-3
+    assert np.allclose(dense, scattered, rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("phi", [sp.cos(z[i, j]) * u[j] ** 2, sp.tanh(z[i, j] * u[j])], ids=["cos 0", "of both"])
+def test_zeros_that_do_not_stay_zero_are_refused(phi):
+    sde = derive_limiting_sde(family(sp.Sum(phi, (j, 1, d)) - y[i], (u,)))
+    with pytest.raises(BadInput, match="z is sparse"):
+        sde.lambdify(z=sparse.csr_array(np.eye(2, 3)), y=np.ones(2))
+
+
+@pytest.mark.parametrize("noise", [LabelNoise(), IsotropicNoise(2)], ids=["label", "isotropic"])
+def test_a_network_of_symbolic_width(noise):
+    """Σ_k a_k tanh(w_k x_i): no data tell m. The drift is that of the explicit problem."""
+    k, m = sp.Symbol("k", integer=True), sp.Symbol("m", integer=True, positive=True)
+    a, w, x = map(sp.IndexedBase, "awx")
+    residual = sp.Sum(a[k] * sp.tanh(w[k] * x[i]), (k, 1, m)) - y[i]
+    network = Family(residual=residual, sample=(i, 1, n), parameters=(a, w), noise=noise)
+    sde, point = derive_limiting_sde(network), ([1.0, 2.0], [0.5, -1.0])
+    target = np.tanh(np.outer([1, 2], point[1])) @ point[0]
+    found = sde.lambdify(x=[1, 2], y=target, sizes={m: 2}, check=False).drift(*point)
+    explicit = derive_limiting_sde(network.problem(x=[1, 2], y=[0, 0], sizes={m: 2})).lambdify(check=False)
+    assert np.allclose(np.concatenate(found), explicit.drift(np.concatenate(point)), rtol=1e-9)
+    for ask in (sde.lambdify, network.problem):
+        with pytest.raises(BadInput, match="tell the size m"):
+            ask(x=[1, 2], y=[1, 1])
+        with pytest.raises(BadInput, match="no size of the family"):
+            ask(x=[1, 2], y=[1, 1], sizes={p: 2})
+        with pytest.raises(BadShape, match="disagree"):
+            ask(x=[1, 2], y=[1, 1], sizes={m: 2, n: 3})
+
+
+def test_what_couples_coordinates_is_sent_elsewhere():
+    k, b = sp.symbols("k b", integer=True)
+    m = sp.Symbol("m", integer=True, positive=True)
+    a, w, x = map(sp.IndexedBase, "awx")
+    inner = sp.Sum(w[k, b] * x[i, b], (b, 1, d))
+    for residual in (sp.Sum(a[k] * sp.tanh(inner), (k, 1, m)) - y[i], sp.Sum(a[k] * a[b], (b, 1, d), (k, 1, m)) - y[i]):
+        with pytest.raises(CoupledCoordinates, match="as a MatrixFamily"):
+            Family(residual=residual, sample=(i, 1, n), parameters=(a, w), noise=LabelNoise())
+
+
+@pytest.mark.parametrize("phi", [2 ** u[j] * z[i, j], up[j] ** v[j] * z[i, j], p ** u[j] * z[i, j]], ids=str)
+def test_exponents_that_are_trained(phi):
+    """b^x by its logarithm, against the drift of the explicit problem."""
+    bases = tuple(b for b in (u, up, v) if phi.has(b))
+    stated = family(sp.Sum(phi, (j, 1, d)) - y[i], bases, constants=(p,) if phi.has(p) else ())
+    constants = {"p": 3} if phi.has(p) else {}
+    point = [np.array([1.0, 2.0, 0.5])] * len(bases)
+    functions = derive_limiting_sde(stated).lambdify(z=[[1, 2, -1]], y=[0], **constants, check=False)
+    explicit = derive_limiting_sde(stated.problem(z=[[1, 2, -1]], y=[2], **constants)).lambdify(check=False)
+    assert np.allclose(np.concatenate(functions.drift(*point)), explicit.drift(np.concatenate(point)), rtol=1e-9)
 
 
 def test_points_come_in_batches():

@@ -1,5 +1,7 @@
 """Families of matrices: known numbers, the explicit engine, mutants, back ends, points and refusals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -221,6 +223,32 @@ def test_other_array_modules(backend):
         here = _flat(sde.lambdify(**member.given).drift(*point))
         there = sde.lambdify(**member.given, backend=getattr(symbolic_sgd, backend)()).drift(*point)
         assert np.abs(_flat([np.asarray(b) for b in there]) - here).max() < 1e-9 * (1 + np.abs(here).max())
+
+
+def test_the_printed_compensation_is_the_computed_one():
+    """−(s²/2) JᵀG†τ with τ_L = tr(∇²f_L ∂Φ) by differences of the gradients."""
+    member = draw("sensing", 5)
+    sde = derive_limiting_sde(models.matrix_sensing(noise=IsotropicNoise(3)))
+    functions, point = sde.lambdify(check=False, **member.given), list(member.parameters.values())
+    at = functions.at(*point)
+    count, sizes = at.count, [a.size for a in point]
+    gradients = lambda x: np.stack([_flat(functions.at(*x).back(row)) for row in np.eye(count)])  # noqa: E731
+    whole, step = _flat(point), 1e-6
+    moved = lambda v: [part.reshape(a.shape) for part, a in zip(np.split(v, [sizes[0]]), point, strict=True)]  # noqa: E731
+    bends = [
+        (gradients(moved(whole + step * e)) - gradients(moved(whole - step * e))) / (2 * step)
+        for e in np.eye(len(whole))
+    ]
+    jacobian = gradients(point)
+    inverse = np.linalg.pinv(jacobian @ jacobian.T)
+    projection = np.eye(len(whole)) - jacobian.T @ inverse @ jacobian
+    traces = np.einsum("kib,kb->i", np.stack(bends), projection)
+    arrays = replace(at.arrays, tensors={**at.arrays.tensors, "G†": inverse, "τ": traces})
+    found = _flat([arrays.value(block.form) for block in sde.tangent_noise_compensation.values()])
+    assert "G†" in str(sde.tangent_noise_compensation[sde.family.parameters[0]])
+    assert np.abs(found).max() > 0.1
+    assert np.allclose(found, -9 / 2 * jacobian.T @ inverse @ traces, rtol=1e-7, atol=1e-8)
+    assert np.allclose(found, _flat(functions.tangent_noise_compensation(*point)), rtol=1e-7, atol=1e-8)
 
 
 def test_batches_are_points():
