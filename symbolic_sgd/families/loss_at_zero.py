@@ -8,6 +8,7 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, DegenerateMinimum, ExpressionTooLarge, NoMinimum, SymbolicSGDError, Undecided
+from symbolic_sgd.families.noise import Place
 from symbolic_sgd.problems.noise import FamilyNoise, LabelLaw, LabelNoise
 from symbolic_sgd.theorem.rational_forms import shortest_forms
 
@@ -34,7 +35,7 @@ class LossAtZero:
         if slope != 0:
             raise NoMinimum(f"loss: ℓ′(0) = {slope} is not zero: f = 0 does not minimise ℓ")
         self._check_probabilities()
-        if self.curvature.is_nonpositive:
+        if self.curvature.xreplace(_stand_ins(self.curvature)).is_nonpositive:
             raise DegenerateMinimum(f"loss: ℓ″(0) = {self.curvature} is not positive")
         if isinstance(self.noise, LabelNoise) and not self._is_quadratic:
             raise BadInput(
@@ -99,10 +100,7 @@ def reduced(expression: Expression) -> Expression:
     Raises:
         Undecided: the expression is beyond the exact forms.
     """
-    plain = {
-        a: sp.Dummy(str(a.base.label), real=True, positive=a.base.is_positive)
-        for a in sorted(expression.atoms(sp.Indexed), key=str)
-    }
+    plain = _stand_ins(expression)
     try:
         (form,) = shortest_forms([from_sympy(expression.xreplace(plain), Graph())])
     except ExpressionTooLarge as error:
@@ -110,3 +108,9 @@ def reduced(expression: Expression) -> Expression:
     except (SymbolicSGDError, ZeroDivisionError) as error:
         raise Undecided(f"{expression} was not reduced exactly: {error}") from error
     return form.xreplace({s: a for a, s in plain.items()})
+
+
+def _stand_ins(expression: Expression) -> dict[Place, sp.Dummy]:
+    """Real symbols for data."""
+    places = sorted(expression.atoms(sp.Indexed), key=str)
+    return {a: sp.Dummy(str(a.base.label), real=True, positive=a.base.is_positive) for a in places}

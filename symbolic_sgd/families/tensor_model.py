@@ -110,6 +110,12 @@ class TensorModel:
         return {p.name: (j * weights).summed(*self.labels) for p, j in self._by_parameter(self.gradient)}
 
     @cached_property
+    def back_columns(self) -> Blocks:
+        """Σ_L λ_Lξ ∇f_L, for weights with columns ξ."""
+        weights = self.on_labels("λ", 0, further=(COLUMN,))
+        return {p.name: (j * weights).summed(*self.labels) for p, j in self._by_parameter(self.gradient)}
+
+    @cached_property
     def bent(self) -> Blocks:
         """N[ζ] = Σ_LL′ ζ_L′L (∇²f_L) ∇f_L′. For a symmetric ζ it is ½∇⟨ζ, G⟩ with ζ frozen."""
         columns = self._combined(self.on_labels("ζ", 1, 0), 1)

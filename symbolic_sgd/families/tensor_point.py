@@ -88,8 +88,9 @@ class TensorPoint:
         return self.rooted(found.reshape((self.count, *found.shape[len(self.label_shape) :])))
 
     def back(self, weights: Any) -> Vector:
-        """Jᵀλ."""
-        return self._vector(self.model.back, {"λ": self._back_rooted(weights).reshape(self.label_shape)})
+        """Jᵀλ, for one column or several."""
+        forms = self.model.back if len(weights.shape) == 1 else self.model.back_columns
+        return self._vector(forms, {"λ": self._back_rooted(weights).reshape((*self.label_shape, *weights.shape[1:]))})
 
     @cached_property
     def gram(self) -> Any:
@@ -133,12 +134,7 @@ class TensorPoint:
 
     def projected(self, vector: Vector) -> Vector:
         """v − JᵀG†Jv; with columns, each."""
-        weights = self.solve(self.along(vector))
-        if len(weights.shape) == 1:
-            return vector - self.back(weights)
-        columns = [self.back(weights[:, k]) for k in range(weights.shape[1])]
-        stack = self.arrays.module.stack
-        return vector - Vector(stack(list(parts), -1) for parts in zip(*columns, strict=True))
+        return vector - self.back(self.solve(self.along(vector)))
 
     # --- the theorem ------------------------------------------------------------------------
 
