@@ -75,10 +75,10 @@ class DriftForms:
 
     def along_gradients(self, blocks: Blocks) -> Form:
         """(JE)_L."""
-        pairs = (
-            (self.model.gradient[name] * e, p) for p in self.model.parameters for name, e in [(p.name, blocks[p.name])]
-        )
-        return added([both.summed(*self.model.slots(p)) for both, p in pairs])
+        parts = [
+            (self.model.gradient[p.name] * blocks[p.name]).summed(*self.model.slots(p)) for p in self.model.parameters
+        ]
+        return added(parts)
 
 
 def scaled(blocks: Blocks, factor: Any) -> Mapping[str, Form]:

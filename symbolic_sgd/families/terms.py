@@ -75,7 +75,7 @@ COLUMN_INDEX, COLUMNS = sp.Symbol("xi", integer=True), sp.Symbol("Xi", integer=T
 
 WORDS = {
     "G†": "the inverse of $G$",
-    "ζ": "$Z G K$, where $K G Z + Z G K = G^{-1} J \\Sigma J^\\top G^{-1}$",
+    "ζ": "$Z G K$, where $K G Z + Z G K = G^{-1} J \\Sigma J^\\top G^{-1}$ and $K = \\mathrm{diag}(\\ell''(0))/n$",
     "ω": "$G^{-1} J \\sigma$",
     "v": "the blocks of $\\partial\\Phi\\, \\sigma$",
 }
@@ -165,11 +165,10 @@ class FamilyTerms:
         (label,) = self.model.labels
         return {label: symbol}
 
-    def _components(self, blocks: Blocks, samples: Sequence[sp.Symbol] = ()) -> tuple[Expression, ...]:
-        return tuple(
-            self.written(blocks[p.name], dict.fromkeys(self.model.slots(p), self.j), samples)
-            for p in self.model.parameters
-        )
+    def _components(self, blocks: Blocks, at: dict[Index, sp.Symbol] | None = None) -> tuple[Expression, ...]:
+        """The entries at coordinate j."""
+        places = {i: self.j for p in self.model.parameters for i in self.model.slots(p)} | (at or {})
+        return tuple(self.written(blocks[p.name], places) for p in self.model.parameters)
 
     def _solved(self, meaning: str, right: Form) -> Definition:
         """G⁻¹b."""
@@ -179,18 +178,13 @@ class FamilyTerms:
 
     def _back(self, weights: Definition) -> tuple[Expression, ...]:
         """Jᵀλ."""
-        i, n = self.i, self.family.samples
-        gradient = self.model.gradient
-        entries = (
-            self.written(gradient[p.name], self._at(i) | dict.fromkeys(self.model.slots(p), self.j))
-            for p in self.model.parameters
-        )
-        return tuple(summed(entry * weights.place, i, n) for entry in entries)
+        entries = self._components(self.model.gradient, self._at(self.i))
+        return tuple(summed(entry * weights.place, self.i, self.family.samples) for entry in entries)
 
     def _projected(self, blocks: Blocks, meaning: str) -> IndexedVector:
         """∂ΦE = E − Jᵀλ."""
         if all(form.is_zero for form in blocks.values()):
-            return self._vector([sp.S.Zero] * len(self.model.parameters))
+            return self._vector(self._components(self.forms.zero))
         weights = self._solved(meaning, self.forms.along_gradients(blocks))
         pairs = zip(self._components(blocks), self._back(weights), strict=True)
         return self._vector([e - back for e, back in pairs], *self._named_in(*blocks.values()), weights)
@@ -238,7 +232,7 @@ class FamilyTerms:
         """−½JᵀG⁻¹τ."""
         traces = self.forms.traces
         if traces is None or traces.is_zero:
-            return self._vector([sp.S.Zero] * len(self.model.parameters))
+            return self._vector(self._components(self.forms.zero))
         weights = self._solved("compensation", traces.scaled(sp.Rational(1, 2)))
         return self._vector([-back for back in self._back(weights)], *self._named_in(traces), weights)
 
