@@ -14,7 +14,7 @@ from symbolic_sgd.charges.on_manifold import proved_zero
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.rational.division import Terms
 from symbolic_sgd.rational.fractions import run_exactly
-from symbolic_sgd.symmetries.linear_algebra import field_of, null_space
+from symbolic_sgd.rational.linear_algebra import field_of, null_space
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.rational_forms import rules_of
 

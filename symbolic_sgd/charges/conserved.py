@@ -30,7 +30,7 @@ from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.symmetries.linear_algebra import independent, primitive
+from symbolic_sgd.rational.linear_algebra import independent, primitive
 from symbolic_sgd.symmetries.symmetries import find_symmetries
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.response import KernelResponse

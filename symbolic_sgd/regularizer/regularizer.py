@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import combinations, islice
 from typing import Any
 
@@ -25,7 +25,9 @@ from symbolic_sgd.regularizer.one_form import RegularizationForm
 from symbolic_sgd.regularizer.potential import Potential, PotentialSearch
 from symbolic_sgd.regularizer.scatter import FloatManifold
 from symbolic_sgd.regularizer.spectral import Spectrum, sharpness_potential, spectral_potential
+from symbolic_sgd.regularizer.up_to_constant import up_to_constant
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.orbit_formulas import vanishing
 from symbolic_sgd.theorem.response import ReshuffledResponse
 
 SEED = 20221
@@ -111,7 +113,7 @@ VANISHING = Regularizer(sp.S.Zero, "the regularization vanishes on Γ")
 
 
 def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Regularizer:
-    """R by the structure of the noise or by an ansatz that is proved, or None where there is none.
+    """R, without what only adds a constant, by the structure of the noise or by an ansatz that is proved, or None where there is none.
 
     Σ_⊥ = cH gives R = (c/4) tr ∇²L, Σ_⊥ = s²Q gives R = (s²/4) ln|∇²L|₊ (the product of the nonzero eigenvalues), and for other
     optimizers a sum over the curvatures (regularizer/spectral.py), where the mixed regularization vanishes (from −½∂Φ∂²(∇L)[S],
@@ -133,9 +135,16 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
             "sde.joint_potential is one of both, where it is known"
         )
     effort = effort or Effort(REGULARIZER)
+    found = _found(derivation, effort)
+    if found.expression is None:
+        return found
+    return replace(found, expression=up_to_constant(found.expression, derivation.problem.parameters))
+
+
+def _found(derivation: Derivation, effort: Effort) -> Regularizer:
     try:
         effort.begin("R by the structure of the noise")
-        if derivation.zeros.issuperset(derivation.regularizing):
+        if vanishing(derivation).issuperset(derivation.regularizing):
             return VANISHING
         by_structure = _by_structure(derivation)
         if by_structure is not None:

@@ -4,9 +4,11 @@ With S = c·g(∇²L)(I − ∂Φ), T[S] = c∇tr G(∇²L) for G′ = g: first 
 kernel. So the normal regularization is −∂Φ∇R with R = (c/2)Σ_i G(λ_i) over the curvatures λ_i > 0.
 """
 
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations
 from typing import Any
 
 import sympy as sp
@@ -24,14 +26,25 @@ from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.rational.squares import with_complete_squares
+from symbolic_sgd.theorem.canonical import written_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
+from symbolic_sgd.theorem.orbit import Orbit, orbit_of
 
 MUCH = 2
 """How many times less to read another form of tr ∇²L has to be than the one that comes first."""
 
+LONG = 40
+"""What is to be read of an R that a person would try to shorten."""
+
+LARGEST_FACTORED = 120
+"""Terms of a polynomial that is factored."""
+
 LARGEST_SUM = 500
 """Terms of a sum that is multiplied out: nobody reads a larger one, and it takes seconds."""
+
+LARGEST_MINOR = 6
+"""Rows of a minor of ∇²L that is reduced on Γ."""
 
 LARGEST_DETERMINANT = 4
 """Rows of a determinant that is written out."""
@@ -57,18 +70,65 @@ class Spectrum:
         written = []
         if isinstance(space, ComposedFrame):
             with suppress(ExpressionTooLarge):
-                frame = space.frame.expand("frame")
-                written.append((space.curvature.expand("curvature") * frame.T * frame).trace())
+                frame, curvature = space.frame.expand("frame"), space.curvature.expand("curvature")
+                written.append((curvature * frame.T * frame).trace())
+                if curvature.is_diagonal():
+                    frame = written_on_manifold(self.derivation, space.frame).matrix
+                    written.append((curvature * frame.T * frame).trace())
         for program in (self.derivation.guard, self.derivation.blocks):
             hessian = program.select("hessian").on(Graph())["hessian"]
             written.append(Program.of({"trace": Matrix.column([hessian.trace])}).expand("trace")[0, 0])
+        return self._shortest(written)
+
+    def _shortest(self, written: Sequence[Expression]) -> Expression:
+        """The first of some expressions for one function on Γ, unless another is much less to read, or the first is long."""
         shortest = [short(e) for e in written]
+        first = reading_cost(shortest[0])
+        if first > LONG:
+            with suppress(ExpressionTooLarge):
+                shortest.append(self._reduced(written[0]))
         least = min(shortest, key=reading_cost)
-        return shortest[0] if reading_cost(shortest[0]) <= MUCH * reading_cost(least) else least
+        return shortest[0] if first <= (MUCH if first <= LONG else 1) * reading_cost(least) else least
+
+    def _reduced(self, expression: Expression) -> Expression:
+        """A function on Γ in the form that is least to read, modulo the equations of Γ."""
+        column = Matrix.column([from_sympy(expression, Graph())])
+        return written_on_manifold(self.derivation, Program.of({"function": column})).matrix[0, 0]
 
     def volume(self) -> Expression:
         """|∇²L|₊, up to a factor that is constant on Γ: det K det FᵀF where ∇²L = F K Fᵀ is known, else det(Fᵀ∇²L F)/det FᵀF, or
         e_M without a frame."""
+        orbit, written = orbit_of(self.derivation), self._by_determinants
+        if orbit is None:
+            return written()
+        of_orbit = self._by_generators(orbit)
+        try:
+            volume = written()
+        except ExpressionTooLarge:
+            if of_orbit is None:
+                raise
+            return of_orbit
+        return volume if of_orbit is None else min(volume, of_orbit, key=reading_cost)
+
+    def _by_generators(self, orbit: Orbit) -> Expression | None:
+        """|∇²L|₊ = κ det TᵀT where Γ is an orbit, with det H_II = κ (det T_J)² for rows I of H and the other rows J of T, for both
+        are ranges of complementary dimension; None where κ is not seen to be a polynomial."""
+        moved = sp.Matrix.hstack(*(x * sp.Matrix(self.derivation.problem.parameters) for x in orbit.generators))
+        d = range(moved.rows)
+        rows = next(rows for rows in combinations(d, moved.cols) if _minor(moved.extract(rows, range(moved.cols))) != 0)
+        others = [i for i in d if i not in rows]
+        if len(others) > LARGEST_MINOR:
+            return None
+        hessian = self.derivation.blocks.expand("hessian").extract(others, others)
+        below = _minor(moved.extract(rows, range(moved.cols)))
+        try:
+            ratio = self._reduced(_minor(hessian) / below**2)
+            gram = self._reduced(_minor(moved.T * moved))
+        except ExpressionTooLarge:
+            return None
+        return ratio * gram if ratio.is_polynomial(*self.derivation.problem.parameters) else None
+
+    def _by_determinants(self) -> Expression:
         space = self.derivation.normal_space
         if isinstance(space, Frameless):
             return space.symmetric.expand("symmetric")[-1, 0]
@@ -166,11 +226,22 @@ class MetricSpectrum(Spectrum):
 
 
 def short(expression: Expression) -> Expression:
-    """What is shortest to read of a sum that is multiplied out: squares of sums, or common factors taken out."""
+    """What is shortest to read: as it is, or multiplied out and then with squares of sums, with common factors taken out, or factored."""
+    return min(_forms(expression), key=reading_cost)
+
+
+def _forms(expression: Expression) -> Iterator[Expression]:
+    yield sp.factor_terms(expression)
     expanded = multiplied_out(expression, LARGEST_SUM)
-    if len(sp.Add.make_args(expanded)) > LARGEST_SUM or sp.count_ops(expanded) > 10 * LARGEST_SUM:
-        return expanded
-    return min(sp.factor_terms(expanded), with_complete_squares(expanded), key=reading_cost)
+    count = len(sp.Add.make_args(expanded))
+    if count > LARGEST_SUM or sp.count_ops(expanded) > 10 * LARGEST_SUM:
+        yield expanded
+        return
+    yield sp.factor_terms(expanded)
+    yield with_complete_squares(expanded)
+    if count <= LARGEST_FACTORED and expanded.is_polynomial(*expanded.free_symbols):
+        factors = (factor.as_base_exp() for factor in sp.Mul.make_args(sp.factor(expanded)))
+        yield sp.Mul(*(with_complete_squares(base) ** exponent for base, exponent in factors))
 
 
 def _minor(matrix: SymbolicMatrix) -> Expression:

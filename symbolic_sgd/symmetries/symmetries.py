@@ -18,8 +18,8 @@ from symbolic_sgd.manifold.inner_functions import inner_functions
 from symbolic_sgd.printing.blocks import aligned, one_output
 from symbolic_sgd.printing.displays import expression_latex, matrix_latex
 from symbolic_sgd.problems.noise import SamplingNoise
-from symbolic_sgd.symmetries.by_coefficients import symmetries_of_polynomials
-from symbolic_sgd.symmetries.linear_algebra import independent, symmetric_part
+from symbolic_sgd.rational.linear_algebra import in_order, symmetric_part
+from symbolic_sgd.rational.linear_symmetries import symmetries_of_polynomials
 from symbolic_sgd.theorem.canonical import written_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
 
@@ -154,9 +154,7 @@ def find_symmetries(derivation: Derivation) -> Symmetries:
     exact = symmetries_of_polynomials(functions, parameters)
     found, complete = (exact, True) if exact is not None else _by_values(functions, parameters)
     symmetric, skew = symmetric_part(found), symmetric_part(found, -1)
-    ordered = [*symmetric, *skew, *found]
-    generators = tuple(ordered[k] for k in independent([list(x) for x in ordered]))
-    return Symmetries(derivation, functions, generators, tuple(symmetric), tuple(skew), complete)
+    return Symmetries(derivation, functions, in_order(found), tuple(symmetric), tuple(skew), complete)
 
 
 def invariant_functions(derivation: Derivation) -> tuple[Expression, ...]:

@@ -1,7 +1,7 @@
 """The shortest way to write a term of the limiting SDE.
 
 On Γ a formula is defined only up to multiples of the equations of Γ, and no single form is the shortest for all losses.
-So several are made: rational forms, cancelled and reduced by the equations of Γ, and the formulas for composed losses.
+So several are made: rational forms, cancelled and reduced by the equations of Γ, and the formulas for composed losses and for orbits.
 Each is compared with the straight-line program at points of Γ to 40 digits, and the one that is least to read is
 kept. None of them has a pole that the program has not.
 """
@@ -27,6 +27,7 @@ from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.theorem.composed import composed_formulas
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
+from symbolic_sgd.theorem.orbit_formulas import orbit_programs, vanishing
 from symbolic_sgd.theorem.rational_forms import AS_DERIVED, FORMS, on_manifold
 from symbolic_sgd.theorem.terms import CURVED, IMPOSED, THEOREM
 
@@ -84,6 +85,8 @@ def _written(derivation: Derivation, name: str) -> Written:
     part = derivation.program.select(name)
     if not part.operations:
         return _Form(part.expand(name), "constants").measured()
+    if name in vanishing(derivation):
+        return _Form(sp.ImmutableDenseMatrix.zeros(*part.outputs[0].shape), "constants").measured()
     return _shortest(derivation, part, name, _candidates(derivation, part, name))
 
 
@@ -132,17 +135,17 @@ def shortest_program(derivation: Derivation, name: str) -> Program:
     Outputs beside the term are parts of it that have names in the theory.
     """
     part = derivation.program.select(name)
-    shorter = [p for _, p in composed_programs(derivation, name) if p.operations < part.operations]
+    shorter = [p for _, p in formula_programs(derivation, name) if p.operations < part.operations]
     return min((p for p in shorter if _same(derivation, part, p, name)), key=lambda p: p.operations, default=part)
 
 
 def agreeing_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:
-    """A term by the formulas for composed losses and as it is written, each the program of that one output, and in words.
+    """A term by the formulas for composed losses and for orbits, and as it is written, each the program of that one output, and in words.
 
     Each agrees with the program as derived at the derivation's points of Γ to 40 digits.
     """
     part = derivation.program.select(name)
-    for road, program in composed_programs(derivation, name):
+    for road, program in formula_programs(derivation, name):
         if _same(derivation, part, program, name):
             yield road, program.select(name)
     with suppress(ExpressionTooLarge):
@@ -241,7 +244,9 @@ def _agrees_at(point: PrecisePoint, form: Sequence[Node], reference: Sequence[No
 
 def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[_Form]:
     yield from _rational_forms(derivation, part, name)
-    for road, program in composed_programs(derivation, name):
+    for _, program in orbit_programs(derivation, name):
+        yield from _rational_forms(derivation, program.select(name), name)
+    for road, program in formula_programs(derivation, name):
         if program.expanded_size(name) <= LARGEST_WRITTEN:
             yield _Form(program.expand(name, budget=LARGEST_WRITTEN, operation=bracketed_operation), road)
 
@@ -258,6 +263,12 @@ def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterato
     for road, weight, form in FORMS:
         with suppress(ExpressionTooLarge):
             yield _Form(sp.ImmutableDenseMatrix(*output.shape, form(writer, ratios)), road, weight)
+
+
+def formula_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:
+    """A term by every formula that has a name for its parts, and in words which."""
+    yield from composed_programs(derivation, name)
+    yield from orbit_programs(derivation, name)
 
 
 def composed_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, Program]]:

@@ -147,7 +147,7 @@ class ComposedFormulas:
     def tangent_noise(self) -> Matrix:
         """√τ Pσ."""
         tau = self.tangent_factor
-        return self.noise_along if tau.op == "constant" and tau.value == 1 else self.noise_along.scaled(_root(tau))
+        return self.noise_along if tau.op == "constant" and tau.value == 1 else self.noise_along.scaled(root(tau))
 
     @cached_property
     def noise_along(self) -> Matrix:
@@ -157,7 +157,7 @@ class ComposedFormulas:
     @cached_property
     def tangent_covariance(self) -> Matrix:
         """τΣ_∥, which is τs²P where Σ = s²I."""
-        scale, tau = self._scale, self.tangent_factor
+        scale, tau = isotropic_scale(self.noise), self.tangent_factor
         if scale is None:
             return (self.noise_along @ self.noise_along.T).scaled(tau)
         return self.tangent_projection.scaled(tau * scale)
@@ -280,14 +280,6 @@ class ComposedFormulas:
     @property
     def _zero(self) -> Node:
         return self.variables[0].graph.constant(0)
-
-    @property
-    def _scale(self) -> Node | None:
-        """s² where Σ = s²I, identically."""
-        covariance, d = self.noise @ self.noise.T, range(len(self.variables))
-        scale = covariance[0, 0]
-        fits = all(covariance[i, j] is scale if i == j else covariance[i, j].is_zero for i in d for j in d)
-        return scale if fits else None
 
     @property
     def _identity(self) -> Matrix:
@@ -438,6 +430,14 @@ def composed_formulas(derivation: Derivation, solve: Solver) -> ComposedFormulas
     )
 
 
+def isotropic_scale(noise: Matrix) -> Node | None:
+    """s² where Σ = s²I, identically."""
+    covariance, d = noise @ noise.T, range(noise.shape[0])
+    scale = covariance[0, 0]
+    fits = all(covariance[i, j] is scale if i == j else covariance[i, j].is_zero for i in d for j in d)
+    return scale if fits else None
+
+
 def slow_fields(derivation: Derivation, graph: Graph, zero: Mapping[Node, Node] | None = None) -> dict[str, Matrix]:
     """g of every drift −∂Φg of the optimizer's own, with what is known to vanish on Γ left out, by the name of its term."""
     fields = derivation.optimizer.drift_fields(derivation.problem)
@@ -447,5 +447,6 @@ def slow_fields(derivation: Derivation, graph: Graph, zero: Mapping[Node, Node] 
     }
 
 
-def _root(node: Node) -> Node:
+def root(node: Node) -> Node:
+    """√ of a node."""
     return node.graph.power(node, node.graph.constant(HALF))

@@ -1,7 +1,8 @@
 """The limiting SDE in the vectors and matrices of a person: n = ∇f, A = ∇²f, and everything else a line in them.
 
 For L = h(f_1, …, f_M), or Σ h_i(f_i, x), these are the formulas of theorem/composed.py, with F = (∇f_1 … ∇f_M), G = FᵀF,
-U = FG⁻¹, K = ∂²h(f), A_i = ∇²f_i; one f needs no matrices beside n and A. For other losses they are the theorem's
+U = FG⁻¹, K = ∂²h(f), A_i = ∇²f_i; one f needs no matrices beside n and A. Where Γ is an orbit of linear symmetries, and M > D − M,
+they are those of theorem/orbit_formulas.py in ξ = Xx, or T = (X_1x … X_dx). For other losses they are the theorem's
 own lines in H = ∇²L and its third derivative.
 """
 
@@ -55,6 +56,8 @@ CURVATURE, CURVATURES, SLOPES = Name("k", "k", number=True), Name("K", "K"), Nam
 SIGMA, COVARIANCE = Name("σ", r"\sigma"), Name("Σ", r"\Sigma")
 TANGENT = Name("∂Φ", r"\partial\Phi")
 TANGENT_COVARIANCE = Name("Σ_∥", r"\Sigma_{\parallel}")
+GENERATOR, MOVED, MOVES = Name("X", "X"), Name("ξ", r"\xi"), Name("T", "T")
+NORMAL_PROJECTION = Name("Q", "Q")
 HESSIAN, PSEUDO_INVERSE = Name("∇²L", r"\nabla^2 L"), Name("∇²L†", r"\nabla^2 L^{\dagger}")
 STATIONARY = Name("S", "S")
 RANK = Name("M", "M", number=True)
@@ -141,7 +144,7 @@ class StructuralFormulas:
         rank: M, of H on Γ.
         entries: the program of the vectors and matrices that all else is made of, on Γ, by name.
         third: the program of ∂²(∇L)[B] in the parameters and in symbols B_ij, where a line holds it.
-        bends: how many matrices A_1 … A_M stand one below the other in the entries of A; 0 where A is one matrix.
+        bends: how many matrices A_1 … A_M (X_1 … X_d) stand one below the other in the entries of A (X); 0 where it is one matrix.
         lines: the equations, in an order in which they can be computed.
         response: how the optimizer turns Σ_⊥ into S.
         moments: the slow second moments, if there are any.
@@ -201,9 +204,10 @@ class StructuralFormulas:
         for output, entries in zip(self.entries.outputs, self.entries.run(PRECISE, point).values(), strict=True):
             matrix = _matrix(entries, output.shape[1])
             values[output.name] = matrix[0, 0] if output.shape == (1, 1) else matrix
-        if self.bends and BEND.name in values:
-            stacked = values[BEND.name]
-            values[BEND.name] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
+        for family in (BEND.name, GENERATOR.name) if self.bends else ():
+            if family in values:
+                stacked = values[family]
+                values[family] = tuple(stacked[i * d : (i + 1) * d, :] for i in range(self.bends))
         if self.moments is not None:
             values[MOMENTS.name] = self._remembered
         if self.mirror is not None:
@@ -294,6 +298,7 @@ class StructuralFormulas:
         used = frozenset(name for line in self.lines for name in line.value.names)
         kinds = (SEVERAL if self.bends else ONE).items()
         meant = [words.with_letters(self._letters) for name, words in kinds if name.name in used]
+        meant.extend(self._moves(used))
         if CURVATURES.name in used:
             meant.extend(self._numbers(CURVATURES))
         meant.extend(self._of_optimizer(used))
@@ -368,6 +373,25 @@ class StructuralFormulas:
                 text = str(value.tolist()) if name is PRECONDITIONER else text
                 letter = letters.get(name.name, name)
                 yield Given(letter.name, letter.tex, text, sp.latex(value[0, 0] if single else value))
+
+    def _moves(self, used: Collection[str]) -> Iterable[Given]:
+        """X_a x, from which X_a can be read."""
+        for name in (MOVED, MOVES):
+            if name.name not in used:
+                continue
+            columns = self.entries.expand(name.name)
+            letter, generator = (self._letters.get(n.name, n) for n in (name, GENERATOR))
+            for i in range(columns.cols):
+                entries = columns.col(i).flat()
+                text, tex = ", ".join(map(str, entries)), r",\ ".join(map(sp.latex, entries))
+                at, at_tex = ("", "") if name is MOVED else (f" e{_below(i + 1)}", f" e_{{{i + 1}}}")
+                which, which_tex = ("", "") if name is MOVED else (_below(i + 1), f"_{{{i + 1}}}")
+                yield Given(
+                    f"{letter.name}{at}",
+                    f"{letter.tex}{at_tex}",
+                    f"{generator.name}{which}x = ({text})",
+                    rf"{generator.tex}{which_tex}x = ({tex})",
+                )
 
     def _numbers(self, name: Name) -> list[Given]:
         """The entries of a matrix that is one of numbers, if it is small."""
@@ -449,12 +473,14 @@ SEVERAL = {
 LETTERS = (
     *(LEVEL, NORMAL, SQUARE, FRAME, GRAM, DUAL, BEND, CURVATURE, CURVATURES, SLOPES, SIGMA, COVARIANCE),
     *(TANGENT_COVARIANCE, STATIONARY, PROPORTION, VARIANCE, NOISE, COMPENSATION, MIXED, ACROSS, DRIFT, REGULARIZER),
-    *(FIELD, OWN, TANGENT_FACTOR, KERNEL),
+    *(FIELD, OWN, TANGENT_FACTOR, KERNEL, GENERATOR, MOVED, MOVES, NORMAL_PROJECTION),
 )
 """Names that a symbol of the problem may have as well."""
 
+SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
+
 BOLD = {ord(a): chr(0x1D400 + i) for i, a in enumerate("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz")}
-BOLD |= {ord("σ"): "𝛔", ord("Σ"): "𝚺"}
+BOLD |= {ord("σ"): "𝛔", ord("Σ"): "𝚺", ord("ξ"): "𝛏"}
 
 
 def _letter(name: Name) -> str:
@@ -466,6 +492,10 @@ def _bold(name: Name) -> Name:
     letter = _letter(name)
     command = r"\boldsymbol" if letter.startswith("\\") else r"\mathbf"
     return Name(name.name.translate(BOLD), name.tex.replace(letter, f"{command}{{{letter}}}", 1), name.number)
+
+
+def _below(index: int) -> str:
+    return str(index).translate(SUBSCRIPTS)
 
 
 def _led(count: int, step: PreciseMatrix, right: PreciseMatrix) -> PreciseMatrix:

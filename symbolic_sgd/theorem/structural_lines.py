@@ -1,10 +1,8 @@
-"""The lines of a derivation in vectors: by f_i where L = Σ h_i(f_i), else the theorem's own; and their comparison with the program."""
+"""The lines of a derivation in vectors, by what is known of it: generators of an orbit, f_i with L = Σ h_i(f_i), or ∇²L alone."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
-
-import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
@@ -12,10 +10,9 @@ from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.solvers import SOLVERS
-from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.algebra.vector_expressions import (
     IDENTITY,
-    SUPERSCRIPTS,
     Name,
     Product,
     VectorExpression,
@@ -25,6 +22,7 @@ from symbolic_sgd.manifold.precise import HIGH, LOW, PrecisePoint
 from symbolic_sgd.regular_point import is_rounding
 from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, slow_fields
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.orbit_formulas import orbit_formulas
 from symbolic_sgd.theorem.response import LeadingResponse, ReshuffledResponse
 from symbolic_sgd.theorem.structural import (
     ACROSS,
@@ -38,41 +36,31 @@ from symbolic_sgd.theorem.structural import (
     GRAM,
     HALF,
     HESSIAN,
-    KERNEL,
     LEVEL,
     MIXED,
     NOISE,
     NORMAL,
     PROJECTION,
-    PROPORTION,
     PSEUDO_INVERSE,
     RANK,
-    REGULARIZER,
-    SAMPLES,
     SIGMA,
     SLOPES,
-    SLOW,
     SQUARE,
     STATIONARY,
     TANGENT,
-    TANGENT_COVARIANCE,
-    TANGENT_FACTOR,
     THIRD,
-    VARIANCE,
     WEIGHT,
     ZERO,
     Line,
     StructuralFormulas,
     ThirdDerivative,
-    needed,
-    own_drifts,
     totalled,
     used,
 )
 from symbolic_sgd.theorem.structural_epochs import of_epochs
 from symbolic_sgd.theorem.structural_metric import of_metric
-
-QUARTER = Fraction(1, 4)
+from symbolic_sgd.theorem.structural_orbit import of_orbit
+from symbolic_sgd.theorem.structural_parts import QUARTER, NoiseScalars, Parts, lines_of, of_optimizer
 
 SAME = mp.mpf("1e-50")
 """What an entry of a term may differ, beside the largest."""
@@ -82,7 +70,7 @@ POINTS = 2
 
 
 def structural_formulas(derivation: Derivation) -> StructuralFormulas:
-    """The formulas of a derivation: by f_i where they agree with the program at its points, else the theorem's own lines."""
+    """By generators or by f_i, where these agree with the program at points of the derivation; else the theorem's own lines."""
     if derivation.optimizer.in_metric:
         return of_metric(derivation)
     if isinstance(derivation.response, LeadingResponse):
@@ -91,9 +79,14 @@ def structural_formulas(derivation: Derivation) -> StructuralFormulas:
         return of_epochs(derivation, derivation.response)
     if not derivation.response.in_parameters:
         return _of_map(derivation)
-    composed = composed_formulas(derivation, next(iter(SOLVERS.values())))
-    found = None if composed is None else _composed(derivation, composed)
-    return found if found is not None and agrees(derivation, found) else _general(derivation)
+    solve = next(iter(SOLVERS.values()))
+    orbit, composed = orbit_formulas(derivation, solve), composed_formulas(derivation, solve)
+    kinds = (
+        None if orbit is None else of_orbit(derivation, orbit),
+        None if composed is None else _composed(derivation, composed),
+    )
+    agreeing = (found for found in kinds if found is not None and agrees(derivation, found))
+    return next(agreeing, None) or _general(derivation)
 
 
 def agrees(derivation: Derivation, formulas: StructuralFormulas) -> bool:
@@ -132,121 +125,13 @@ def _differences(
     return _Differences({name: max(map(abs, entries)) for name, entries in true.items()}, differences)
 
 
-# --- the lines --------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Parts:
-    """The ways in which one kind of loss writes what the theorem needs of it.
-
-    Args:
-        start: the lines that define its letters, ∂Φ and H† among them.
-        across: I − ∂Φ, as it is shortest.
-        compensation: Σ_∥ ↦ −½H†T[Σ_∥].
-        mixed: b_⊥∥ from Σ.
-        mixed_by: h ↦ b_⊥∥ from h(H)Σ, for the function h of another optimizer.
-        normal: b_⊥ from Σ, with S written out where that is short.
-        pushed: b_⊥ from S.
-        label: −(1/4)∂Φ∇tr H.
-        isotropic: −(1/4)∂Φ∇ln|H|₊.
-        trace, logarithm: tr H and ln|H|₊.
-        solution: 𝓛_H⁻¹(Σ_⊥).
-    """
-
-    start: tuple[Line, ...]
-    across: VectorExpression
-    compensation: Callable[[VectorExpression], VectorExpression]
-    mixed: VectorExpression
-    mixed_by: Callable[[Callable[[VectorExpression], VectorExpression]], VectorExpression]
-    normal: VectorExpression
-    pushed: VectorExpression
-    label: VectorExpression
-    isotropic: VectorExpression
-    trace: VectorExpression
-    logarithm: VectorExpression
-    solution: VectorExpression
-
-
-@dataclass(frozen=True)
-class _NoiseScalars:
-    """c with Σ_⊥ = cH and s² with Σ_⊥ = s²(I − ∂Φ), or None; and the entries of their names, where they are no rationals."""
-
-    proportion: VectorExpression | None
-    isotropy: VectorExpression | None
-    entries: Mapping[str, Matrix]
-
-    @staticmethod
-    def of(derivation: Derivation, graph: Graph) -> "_NoiseScalars":
-        """Those of a derivation."""
-        both = {PROPORTION: derivation.proportion, VARIANCE: derivation.isotropy}
-        stated = {name: e for name, e in both.items() if e is not None}
-        written = {name: _written_scalar(name, e) for name, e in stated.items()}
-        named = {
-            name.name: Matrix.column([from_sympy(stated[kind], graph)])
-            for kind, name in written.items()
-            if isinstance(name, Name)
-        }
-        return _NoiseScalars(written.get(PROPORTION), written.get(VARIANCE), named)
-
-
-def _written_scalar(name: Name, value: Expression) -> Name | Product:
-    """A rational or a power of a constant as it is, anything else by name."""
-    if value.is_Rational:
-        return Product(Fraction(int(value.p), int(value.q)))
-    base, exponent = value.as_base_exp()
-    if base.is_Symbol and exponent.is_Integer and exponent > 0:
-        power = "" if exponent == 1 else str(exponent).translate(SUPERSCRIPTS)
-        return Name(base.name + power, sp.latex(value), number=True)
-    return name
-
-
-def _lines(derivation: Derivation, parts: _Parts, noise: _NoiseScalars) -> tuple[Line, ...]:
-    """All equations, from what the kind of loss and the structure of the noise make of them."""
-    zero = derivation.zeros
-    c, s = noise.proportion, noise.isotropy
-    regularizer: VectorExpression | None = None
-    mixed, response = parts.mixed, derivation.response
-    if not response.is_lyapunov:
-        kind, operator = ("by_samples", SAMPLES) if response.kernel is None else ("by_pairs", KERNEL)
-        stationary = apply(kind, HESSIAN, RANK, operator, parts.across @ COVARIANCE @ parts.across)
-        normal = parts.pushed
-        if response.mixed != 1:
-            mixed = parts.mixed_by(lambda right: apply("function", HESSIAN, RANK, KERNEL, right))
-    elif c is not None:
-        stationary, normal, regularizer = HALF * (c @ parts.across), c @ parts.label, QUARTER * (c @ parts.trace)
-    elif s is not None:
-        stationary, normal, regularizer = (
-            HALF * (s @ PSEUDO_INVERSE),
-            s @ parts.isotropic,
-            QUARTER * (s @ parts.logarithm),
-        )
-    else:
-        stationary, normal = parts.solution, parts.normal
-    along, moving = TANGENT @ COVARIANCE @ TANGENT, TANGENT @ SIGMA
-    if derivation.optimizer.tangent_factor != 1:
-        along, moving = TANGENT_FACTOR @ along, apply("root", TANGENT_FACTOR) @ moving
-    lines = [*parts.start, Line(COVARIANCE, SIGMA @ SIGMA.T), Line(TANGENT_COVARIANCE, along)]
-    values = {
-        "lyapunov_solution": (STATIONARY, stationary),
-        "tangent_noise": (NOISE, moving),
-        "tangent_noise_compensation": (COMPENSATION, parts.compensation(TANGENT_COVARIANCE)),
-        "mixed_regularization": (MIXED, mixed),
-        "normal_regularization": (ACROSS, normal),
-        **own_drifts(derivation),
-    }
-    lines = list(totalled(lines, values, zero))
-    if regularizer is not None and "mixed_regularization" in zero and "normal_regularization" not in zero:
-        lines.append(Line(REGULARIZER, regularizer))
-    return needed(lines)
-
-
 # --- one f ------------------------------------------------------------------------------------
 
 
 def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralFormulas:
     graph = formulas.variables[0].graph
     contents, m = formulas.contents, len(formulas.levels)
-    noise = _NoiseScalars.of(derivation, graph)
+    noise = NoiseScalars.of(derivation, graph)
     # The formulas may be those of f_i/c_i; what is printed for Γ are the f_i.
     frame = Matrix.of([c * a for c, a in zip(contents, row, strict=True)] for row in formulas.normal.rows)
     bends = [bend.scaled(c) for c, bend in zip(contents, formulas.bends, strict=True)]
@@ -255,7 +140,7 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         for row, c in zip(formulas.curvature.rows, contents, strict=True)
     )
     entries = {LEVEL.name: Matrix.column(formulas.levels), SIGMA.name: formulas.noise, **noise.entries}
-    entries |= _of_optimizer(formulas.samples, formulas.tangent_factor, formulas.slow)
+    entries |= of_optimizer(formulas.samples, formulas.tangent_factor, formulas.slow)
     slopes = [gradient(k, formulas.variables) for k in known.diagonal_entries]
     bent = not formulas.rigid and any(not slope.is_zero for row in slopes for slope in row)
     if bent:
@@ -268,7 +153,7 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         stacked = Matrix(tuple(row for bend in bends for row in bend.rows))
         entries |= {FRAME.name: frame, BEND.name: stacked}
         parts, hessian = _many_levels(curvature, bent), _weighted(curvature, FRAME) @ FRAME.T
-    lines = _lines(derivation, parts, noise)
+    lines = lines_of(derivation, parts, noise)
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
         rank=derivation.codimension,
@@ -280,13 +165,6 @@ def _composed(derivation: Derivation, formulas: ComposedFormulas) -> StructuralF
         hessian=hessian,
         mean=derivation.optimizer.mean_potential,
     )
-
-
-def _of_optimizer(samples: Matrix | None, tangent_factor: Node, slow: Mapping[str, Matrix]) -> dict[str, Matrix]:
-    """What an optimizer brings: a_1 … a_n, τ, g."""
-    brought = {SAMPLES.name: samples, TANGENT_FACTOR.name: Matrix.column([tangent_factor])}
-    brought |= {SLOW[term][1].name: field for term, field in slow.items()}
-    return {name: matrix for name, matrix in brought.items() if matrix is not None}
 
 
 def _curvature(known: Matrix, entries: dict[str, Matrix], *, alone: bool) -> VectorExpression:
@@ -301,7 +179,7 @@ def _curvature(known: Matrix, entries: dict[str, Matrix], *, alone: bool) -> Vec
     return CURVATURES
 
 
-def _one_level(k: VectorExpression, bent: bool) -> _Parts:
+def _one_level(k: VectorExpression, bent: bool) -> Parts:
     """In n = ∇f, A = ∇²f, N = |n|²."""
     outer, pushed = NORMAL @ NORMAL.T, TANGENT @ BEND @ NORMAL
     across = apply("number", NORMAL.T @ COVARIANCE @ NORMAL)
@@ -313,7 +191,7 @@ def _one_level(k: VectorExpression, bent: bool) -> _Parts:
         normal = normal - QUARTER * (across @ slope / (k @ SQUARE))
         by_solution = by_solution - HALF * (apply("number", NORMAL.T @ STATIONARY @ NORMAL) @ slope)
         label, isotropic = label - QUARTER * (SQUARE @ slope), isotropic - QUARTER * (slope / k)
-    return _Parts(
+    return Parts(
         start=(
             Line(SQUARE, apply("number", NORMAL.T @ NORMAL)),
             Line(TANGENT, IDENTITY - outer / SQUARE, "tangent_projection"),
@@ -334,7 +212,7 @@ def _one_level(k: VectorExpression, bent: bool) -> _Parts:
     )
 
 
-def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
+def _many_levels(k: VectorExpression, bent: bool) -> Parts:
     """In F = (∇f_1 … ∇f_M), G = FᵀF, U = FG⁻¹, A_i = ∇²f_i."""
     bend = lambda w: apply("bent", BEND, w)  # noqa: E731
     weighted = lambda w: _weighted(k, w)  # noqa: E731
@@ -346,7 +224,7 @@ def _many_levels(k: VectorExpression, bent: bool) -> _Parts:
         label = label - QUARTER * slope(GRAM)
         isotropic = isotropic - QUARTER * slope(apply("inverse", k))
     pseudo_inverse = DUAL @ DUAL.T / k if k.scalar else DUAL @ apply("inverse", k) @ DUAL.T
-    return _Parts(
+    return Parts(
         start=(
             Line(GRAM, FRAME.T @ FRAME),
             Line(DUAL, FRAME @ apply("inverse", GRAM)),
@@ -413,16 +291,16 @@ def _general(derivation: Derivation) -> StructuralFormulas:
     """The theorem's own lines, in H and T."""
     graph = Graph()
     blocks = derivation.blocks.on(graph)
-    noise = _NoiseScalars.of(derivation, graph)
+    noise = NoiseScalars.of(derivation, graph)
     entries = {SIGMA.name: blocks["noise_factor"], HESSIAN.name: blocks["hessian"], **noise.entries}
-    entries |= _of_optimizer(
+    entries |= of_optimizer(
         blocks.get("samples"),
         from_sympy(derivation.optimizer.tangent_factor, graph),
         slow_fields(derivation, graph),
     )
     third = lambda b: apply("third", THIRD, b)  # noqa: E731
     across = IDENTITY - TANGENT
-    parts = _Parts(
+    parts = Parts(
         start=PROJECTION,
         across=HESSIAN @ PSEUDO_INVERSE,
         compensation=lambda covariance: -HALF * (PSEUDO_INVERSE @ third(covariance)),
@@ -436,7 +314,7 @@ def _general(derivation: Derivation) -> StructuralFormulas:
         logarithm=apply("logarithm", apply("product", HESSIAN, RANK)),
         solution=apply("lyapunov", HESSIAN, RANK, across @ COVARIANCE @ across),
     )
-    lines = _lines(derivation, parts, noise)
+    lines = lines_of(derivation, parts, noise)
     return StructuralFormulas(
         parameters=derivation.problem.parameters,
         rank=derivation.codimension,

@@ -31,7 +31,7 @@ from symbolic_sgd.charges.laws import START, TIME, Constant, Decay, Linear, Mart
 from symbolic_sgd.charts.chart import coefficients
 from symbolic_sgd.checks.by_sympy import precise
 from symbolic_sgd.errors import BadInput, BadSymbol, NoCharges, NoClosedForm, ProblemTooLarge, SymbolicSGDError
-from symbolic_sgd.symmetries import by_coefficients
+from symbolic_sgd.rational import linear_symmetries
 
 u, v, w, s = sp.symbols("u v w s")
 half = sp.Rational(1, 2)
@@ -353,7 +353,7 @@ def test_a_large_problem_has_the_charges_of_its_symmetries(monkeypatch):
     products = {sp.Symbol(f"u{j}") * sp.Symbol(f"v{j}") for j in range(1, 17)}
     assert products <= set(found)  # columns of z that are alike up to a sign have products with each other, too
     assert set(found.values()) == {Decay(4 * half**2, sp.S.Zero, True)}
-    monkeypatch.setattr(by_coefficients, "LARGEST_SYSTEM", 0)
+    monkeypatch.setattr(linear_symmetries, "LARGEST_SYSTEM", 0)
     with pytest.raises(ProblemTooLarge, match="state fewer parameters"):
         _ = overparametrised(15, 5).charges
 

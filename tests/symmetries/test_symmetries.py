@@ -10,9 +10,9 @@ from symbolic_sgd.algebra.combinations import rank_of, vanishing_combinations
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, ProblemTooLarge
+from symbolic_sgd.rational.linear_algebra import independent, primitive, spanned, symmetric_part
+from symbolic_sgd.rational.linear_symmetries import symmetries_of_polynomials
 from symbolic_sgd.symmetries import symmetries as search
-from symbolic_sgd.symmetries.by_coefficients import symmetries_of_polynomials
-from symbolic_sgd.symmetries.linear_algebra import independent, primitive, spanned, symmetric_part
 
 u, v, w, x = sp.symbols("u v w x")
 

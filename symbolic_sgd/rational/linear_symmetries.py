@@ -7,7 +7,7 @@ import sympy as sp
 from sympy.polys.polyerrors import CoercionFailed, PolynomialError
 
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.symmetries.linear_algebra import field_of, null_space
+from symbolic_sgd.rational.linear_algebra import field_of, null_space
 
 LARGEST_SYSTEM = 2_000_000
 """Coefficients of the equations up to which they are solved (seconds)."""

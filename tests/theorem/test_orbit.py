@@ -1,0 +1,129 @@
+"""Γ as an orbit of linear symmetries: when it is seen, that the formulas in T are the theorem's, and how they are written."""
+
+import pytest
+import sympy as sp
+from comparison import compare
+
+from symbolic_sgd import HeavyBall, IsotropicNoise, LabelNoise, Problem, derive_limiting_sde, verify
+from symbolic_sgd.theorem.canonical import agreeing_programs, operations
+from symbolic_sgd.theorem.orbit import orbit_of
+from symbolic_sgd.theorem.structural_lines import agrees
+
+u1, u2, v1, v2, v3 = names = sp.symbols("u1 u2 v1 v2 v3")
+u, v, w = sp.symbols("u v w")
+
+DENSE = sp.Matrix(5, 2, lambda i, j: sp.Rational((3 * i + 2 * j) % 7 - 3, 2) + int(i == j) * u1)
+
+
+def rank_one(noise):
+    """u vᵀ = (1, 2)(1, 2, 3)ᵀ: six residuals, M = 4, dim Γ = 1."""
+    residuals = [a * b - (i + 1) * (j + 1) for i, a in enumerate((u1, u2)) for j, b in enumerate((v1, v2, v3))]
+    return Problem.least_squares(residuals, parameters=names, noise=noise)
+
+
+def orthogonal(noise):
+    """WWᵀ = I for a 2×2 matrix."""
+    a, b, c, d = parameters = sp.symbols("a b c d")
+    residuals = [a**2 + b**2 - 1, a * c + b * d, c**2 + d**2 - 1]
+    return Problem.least_squares(residuals, parameters=parameters, noise=noise)
+
+
+@pytest.mark.parametrize("noise", [IsotropicNoise(1), LabelNoise(1), DENSE], ids=["isotropic", "label", "dense"])
+def test_rank_one_factorisation(noise):
+    problem = rank_one(noise)
+    sde = derive_limiting_sde(problem)
+    orbit = orbit_of(sde.derivation)
+    assert orbit is not None and orbit.generators == (sp.ImmutableMatrix.diag(1, 1, -1, -1, -1),)
+    points = [[t, 2 * t, 1 / t, 2 / t, 3 / t] for t in (sp.Integer(2), sp.Rational(-2, 3))]
+    assert compare(problem, problem.noise_factor, points, written=("drift",)).precise < 1e-30
+    assert agrees(sde.derivation, sde.structure)
+
+
+def test_its_drift_by_hand():
+    """With x = (u, v), ξ = (u, −v): b = ((I − P)x + (m − n − ξᵀx/|ξ|²)ξ)/(2|ξ|²), for Xξ = x; a few operations where there were 786."""
+    sde = derive_limiting_sde(rank_one(IsotropicNoise(1)))
+    x, moved = sp.Matrix(names), sp.Matrix([u1, u2, -v1, -v2, -v3])
+    length = moved.dot(moved)
+    by_hand = (x - moved * moved.dot(x) / length + (2 - 3 - moved.dot(x) / length) * moved) / (2 * length)
+    at = dict(zip(names, (sp.Rational(1, 3), sp.Rational(2, 3), 3, 6, 9), strict=True))
+    assert sde.drift.subs(at) == by_hand.subs(at)
+    assert operations(list(sde.drift)) < 40
+
+
+def test_it_agrees_with_the_iteration_of_the_map():
+    assert verify(derive_limiting_sde(rank_one(IsotropicNoise(1)))).passed
+
+
+@pytest.mark.parametrize(
+    "noise", [IsotropicNoise(1), sp.Matrix(4, 2, lambda i, j: 1 + i - 2 * j)], ids=["isotropic", "dense"]
+)
+def test_an_orbit_of_isometries(noise):
+    problem = orthogonal(noise)
+    sde = derive_limiting_sde(problem)
+    (generator,) = orbit_of(sde.derivation).generators
+    assert -generator == generator.T
+    points = [[sp.Rational(3, 5), sp.Rational(4, 5), sp.Rational(-4, 5), sp.Rational(3, 5)]]
+    assert compare(problem, problem.noise_factor, points, written=("drift",)).precise < 1e-30
+    assert agrees(sde.derivation, sde.structure)
+    if isinstance(noise, IsotropicNoise):
+        assert sde.regularizer == 0 and sde.normal_regularization == sp.zeros(4, 1)
+
+
+def test_the_minors_of_both_frames():
+    derivation = derive_limiting_sde(orthogonal(LabelNoise(1))).derivation
+    orbit, parameters = orbit_of(derivation), derivation.problem.parameters
+    normal = derivation.equations.expand("levels").jacobian(parameters)
+    moved = orbit.generators[0] * sp.Matrix(parameters)
+    assert sp.expand((normal * normal.T).det() - orbit.ratio**2 * moved.dot(moved)) == 0
+
+
+def test_several_generators():
+    """u v = (1, 1)ᵀ(1, 1) twice, with a generator each: d = 2 < M."""
+    pairs = sp.symbols("a1 a2 b1 b2"), sp.symbols("p1 p2 q1 q2")
+    residuals = [x * y - 1 for x1, x2, y1, y2 in pairs for x in (x1, x2) for y in (y1, y2)]
+    parameters = (*pairs[0], *pairs[1])
+    noise = sp.Matrix(8, 1, lambda i, j: 1 + i % 3)
+    sde = derive_limiting_sde(Problem.least_squares(residuals, parameters=parameters, noise=noise))
+    assert len(orbit_of(sde.derivation).generators) == 2
+    points = [[2, 2, sp.Rational(1, 2), sp.Rational(1, 2), -1, -1, -1, -1]]
+    assert compare(sde.problem, noise, points).precise < 1e-30
+    assert "b_∥ = ½ Q ∑ᵢ Xᵢ Σ_∥U eᵢ" in str(sde.structure) and agrees(sde.derivation, sde.structure)
+
+
+def test_heavy_ball_has_the_same_orbit():
+    """Another tangent factor τ and another response."""
+    sde = derive_limiting_sde(rank_one(IsotropicNoise(1)), optimizer=HeavyBall(momentum=sp.Rational(1, 2)))
+    roads = [road for road, _ in agreeing_programs(sde.derivation, "drift")]
+    assert sum(road.startswith("a formula in T = (X_1x, …)") for road in roads) == 2
+    assert agrees(sde.derivation, sde.structure)
+
+
+@pytest.mark.parametrize(
+    ("loss", "why"),
+    [
+        ((1 + u**2) * (u * v - 1) ** 2 + (u * w - 2) ** 2, "the f_i are invariant, and L is not"),
+        ((u**2 + w**2) / 2, "every Xx vanishes somewhere on Γ, where M = 2 all the same"),
+        ((u * v - 1) ** 2 + (w - u**2 - u) ** 2, "there is no symmetry"),
+    ],
+)
+def test_what_is_no_orbit(loss, why):
+    noise = sp.Matrix([1, u, v])
+    assert orbit_of(derive_limiting_sde(Problem(loss=loss, parameters=(u, v, w), noise=noise)).derivation) is None, why
+
+
+def test_how_it_is_written():
+    assert str(derive_limiting_sde(rank_one(IsotropicNoise(1))).structure).splitlines() == [
+        "ξ = Xx = (u1, u2, -v1, -v2, -v3)",
+        "N = ξᵀξ",
+        "∂Φ = ξξᵀ/N",
+        "Q = I - ∂Φ",
+        "Σ = σσᵀ",
+        "Σ_∥ = ∂ΦΣ∂Φ",
+        "S = ½ ∇²L†",
+        "σ_∥ = ∂Φσ",
+        "b_∥ = QXΣ_∥ξ/(2N)",
+        "b_⊥∥ = 0",
+        "b_⊥ = tr(XQ) ξ/(2N)",
+        "b = b_∥ + b_⊥",
+        "R = ¼ ln |∇²L|₊",
+    ]
