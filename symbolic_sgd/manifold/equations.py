@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.manifold.critical_equations import CriticalEquations, critical_equations, stationary_equations
 from symbolic_sgd.manifold.inner_functions import FunctionLevels, equations_by_functions, levels_of_functions
+from symbolic_sgd.manifold.level_curvature import constant_curvature, curvature_of_square
 from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
@@ -43,7 +44,7 @@ class Equations:
         levels: M nodes that are constant on every part of Γ, with independent gradients at every point found (these are normal
             to Γ); empty where there are not enough.
         curvature: K, M×M, with H = F K Fᵀ on Γ for F = (∇g_1 … ∇g_M) and exactly the M levels g, so that F has rank M wherever
-            rank H = M: diagonal where L = Σ h_i(g_i), ∂²h(g) where L = h(g_1, …, g_M); None where L is not known to be such.
+            rank H = M: diagonal where L = Σ h_i(g_i), ∂²h(g) where L = h(g_1, …, g_M), numbers where these are proved to do; else None.
         rigid: whether K is constant along Γ even where it is written with parameters; else it is diagonal.
         squares: whether L = ½ Σ k_i g_i² and a constant, everywhere.
         independent: whether the gradients of the levels are proved to be independent wherever rank H = M.
@@ -179,7 +180,7 @@ def _by_stationarity(
     shared = interpolated if all_vanish else _proved(interpolated, critical.defining)
     known = tuple(dict.fromkeys([*stated, *shared]))
     if critical.divides:
-        return _of_divisor(critical, known)
+        return _of_divisor(problem, landscape, points, critical, known)
     levels = _chosen_levels([*known, *_inner_expressions(landscape)], landscape, points, rank.rank)
     fixed = {level: _known_value(level, points[0], critical.defining) for level in levels if level not in known}
     by_levels = bool(levels) and set(levels) <= set(known)
@@ -189,34 +190,46 @@ def _by_stationarity(
     if not printed:
         shown = levels if by_levels else critical.shown
         printed = residuals or stationary_equations(landscape, points)
+    steady = None not in fixed.values()
+    written = tuple(fixed.get(level) or level for level in levels)
+    curvature = constant_curvature(landscape, written, points) if levels and steady else None
     return Equations(
         vanishing=tuple(dict.fromkeys([*known, *(node for node in fixed.values() if node is not None)])),
-        levels=tuple(fixed.get(level) or level for level in levels),
-        curvature=None,
-        rigid=False,
+        levels=written,
+        curvature=curvature,
+        rigid=curvature is not None,
         squares=False,
-        independent=False,
+        independent=curvature is not None,
         everywhere=True,
-        steady=None not in fixed.values(),
+        steady=steady,
         defining=levels if by_levels else critical.defining,
         shown=shown,
         printed=printed,
     )
 
 
-def _of_divisor(critical: CriticalEquations, known: tuple[Node, ...]) -> Equations:
+def _of_divisor(
+    problem: Problem,
+    landscape: Landscape,
+    points: Sequence[PrecisePoint],
+    critical: CriticalEquations,
+    known: tuple[Node, ...],
+) -> Equations:
     """∇L = g w, so that ∇²L = ∇g wᵀ where g = 0: its rank is 1 only where ∇g is not zero."""
     levels = critical.kept
+    complete = critical.complete or (bool(known) and all(zero_on(known, levels)))
+    constant = constant_curvature(landscape, levels, points) if complete else None
+    curvature = curvature_of_square(problem, levels[0]) if complete and constant is None else constant
     return Equations(
-        vanishing=tuple(dict.fromkeys([*known, *levels])) if critical.complete else known,
+        vanishing=tuple(dict.fromkeys([*known, *levels])) if complete else known,
         levels=levels,
-        curvature=None,
-        rigid=False,
+        curvature=curvature,
+        rigid=constant is not None,
         squares=False,
         independent=True,
         everywhere=True,
-        steady=critical.complete,
-        defining=levels if critical.complete else critical.defining,
+        steady=complete,
+        defining=levels if complete else critical.defining,
         shown=critical.shown,
         printed=critical.shown,
     )

@@ -7,6 +7,7 @@ kernel. So the normal regularization is −∂Φ∇R with R = (c/2)Σ_i G(λ_i) 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
 from typing import Any
@@ -31,7 +32,7 @@ from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
 from symbolic_sgd.theorem.orbit import Orbit, orbit_of
 
-MUCH = 2
+MUCH = Fraction(5, 4)
 """How many times less to read another form of tr ∇²L has to be than the one that comes first."""
 
 LONG = 40

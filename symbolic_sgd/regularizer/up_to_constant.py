@@ -33,7 +33,8 @@ def up_to_constant(expression: Expression, parameters: Collection[sp.Symbol]) ->
 def _logarithm(argument: Any) -> Expression:
     if isinstance(argument, sp.Abs):
         return sp.log(sp.Abs(_without_number(argument.args[0])))
-    return sp.log(_without_number(argument))
+    above, below = sp.fraction(_without_number(argument))
+    return -sp.log(below) if above == 1 else sp.log(above / below)
 
 
 def _without_number(argument: Any) -> Expression:

@@ -24,7 +24,7 @@ from symbolic_sgd.algebra.solvers import SOLVERS
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, bracketed_operation, from_sympy
 from symbolic_sgd.errors import ComplexValue, ExpressionTooLarge, NotSmooth
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
-from symbolic_sgd.theorem.composed import composed_formulas
+from symbolic_sgd.theorem.composed import composed_formulas, shortest_hessian
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
 from symbolic_sgd.theorem.orbit_formulas import orbit_programs, vanishing
@@ -158,12 +158,8 @@ def agreeing_programs(derivation: Derivation, name: str) -> Iterator[tuple[str, 
 
 
 def hessian_on_manifold(derivation: Derivation) -> SymbolicMatrix | None:
-    """∇²L on Γ: FKFᵀ where L is composed of M functions, else as it stands; None where that is too large."""
-    formulas = composed_formulas(derivation, next(iter(SOLVERS.values())))
-    program = derivation.blocks
-    if formulas is not None:
-        frame = formulas.normal
-        program = Program.of({"hessian": frame @ formulas.curvature @ frame.T})
+    """∇²L on Γ, as FKFᵀ or as it stands, whichever is less to compute; None where that is too large."""
+    program = Program.of({"hessian": shortest_hessian(derivation, Graph())})
     return program.expand("hessian") if program.expanded_size("hessian") <= COUNTED else None
 
 

@@ -26,7 +26,7 @@ from symbolic_sgd.algebra.lyapunov import (
 )
 from symbolic_sgd.algebra.matrices import Matrix, dot
 from symbolic_sgd.algebra.program import Program
-from symbolic_sgd.algebra.solvers import Solution, Solver
+from symbolic_sgd.algebra.solvers import SOLVERS, Solution, Solver
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.theorem.derivation import Derivation
@@ -436,6 +436,16 @@ def isotropic_scale(noise: Matrix) -> Node | None:
     scale = covariance[0, 0]
     fits = all(covariance[i, j] is scale if i == j else covariance[i, j].is_zero for i in d for j in d)
     return scale if fits else None
+
+
+def shortest_hessian(derivation: Derivation, graph: Graph) -> Matrix:
+    """∇²L on Γ on a graph: FKFᵀ where L is composed of M functions, unless it has fewer operations as it stands."""
+    formulas = composed_formulas(derivation, next(iter(SOLVERS.values())))
+    whole = derivation.blocks.select("hessian")
+    if formulas is not None:
+        framed = Program.of({"hessian": formulas.normal @ formulas.curvature @ formulas.normal.T})
+        whole = min(framed, whole, key=lambda program: program.expanded_size("hessian"))
+    return whole.on(graph)["hessian"]
 
 
 def slow_fields(derivation: Derivation, graph: Graph, zero: Mapping[Node, Node] | None = None) -> dict[str, Matrix]:

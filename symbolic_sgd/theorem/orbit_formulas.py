@@ -23,7 +23,14 @@ from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.precise import PrecisePoint
 from symbolic_sgd.rational.recognition import rational
-from symbolic_sgd.theorem.composed import ComposedFormulas, composed_formulas, isotropic_scale, root, slow_fields
+from symbolic_sgd.theorem.composed import (
+    ComposedFormulas,
+    composed_formulas,
+    isotropic_scale,
+    root,
+    shortest_hessian,
+    slow_fields,
+)
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.geometry import symmetrised
 from symbolic_sgd.theorem.orbit import Orbit, orbit_of
@@ -230,7 +237,7 @@ def orbit_formulas(derivation: Derivation, solve: Solver) -> OrbitFormulas | Non
         variables=tuple(graph.symbol(s) for s in derivation.problem.parameters),
         equations=derivation.equations.on(graph)["defining"].entries,
         noise=blocks["noise_factor"],
-        hessian=blocks["hessian"] if composed is None else composed.normal @ composed.curvature @ composed.normal.T,
+        hessian=shortest_hessian(derivation, graph),
         solution=solution @ blocks["hessian"],
         composed=composed,
         slow=slow_fields(derivation, graph),

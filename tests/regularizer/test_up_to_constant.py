@@ -18,6 +18,7 @@ s = sp.Symbol("s", positive=True)
         (s**2 * sp.log(u**2 / 2 + v / 2) / 4, s**2 * sp.log(u**2 + v) / 4),
         (sp.log(9 * (u**2 / 4 + v) * u**2), sp.log((u**2 + 4 * v) * u**2)),
         (sp.log(-3 * u), sp.log(-u)),
+        (sp.log(10 / (u**2 + v**2)), -sp.log(u**2 + v**2)),
         (sp.log(sp.Abs(2 * u - 4 * v)) + sp.log(7), sp.log(sp.Abs(u - 2 * v))),
         (3 * (sp.log(2 * u) + 1 + v), 3 * (sp.log(u) + v)),
         (u * sp.log(2 * v), u * sp.log(2 * v)),
