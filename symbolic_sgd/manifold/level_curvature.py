@@ -52,7 +52,7 @@ def constant_curvature(landscape: Landscape, levels: Sequence[Node], points: Seq
 def curvature_of_square(problem: Problem, level: Node) -> Matrix | None:
     """k, 1×1, with L = kf²/2 and a constant, identically, for polynomials in the parameters over ℚ(constants); else None."""
     parameters = problem.parameters
-    f = Program.of({"level": Matrix.column([level])}).expand("level")[0, 0]
+    (f,) = Program.of({"level": Matrix.column([level])}).expand("level").flat()
     quotient: Any
     rest: Any
     try:
