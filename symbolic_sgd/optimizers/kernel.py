@@ -4,7 +4,7 @@ Plain SGD's is the inverse of the Lyapunov operator, k(a, b) = 1/(a + b). A rati
 polynomial in H on both sides of Σ (algebra/lyapunov.py); any other needs the curvatures themselves.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -85,7 +85,11 @@ class Kernel:
     @cached_property
     def shown(self) -> sp.Lambda:
         """k in letters to be read."""
-        taken = {s.name for s in self.symbols}
+        return self.shown_beside(())
+
+    def shown_beside(self, symbols: Iterable[sp.Symbol]) -> sp.Lambda:
+        """k in letters that are none of some symbols."""
+        taken = {s.name for s in (*self.symbols, *symbols)}
         names = next((pair for pair in NAMES if not taken & set(pair)), None)
         if names is None:
             return self.function

@@ -160,6 +160,23 @@ def _normal(tex: str) -> str:
     return re.sub(r"([_^])\{([A-Za-z0-9]|\\[A-Za-z]+)\}", r"\1\2", tex.replace(" ", ""))
 
 
+def renamed(tex: str) -> str:
+    r"""LaTeX that was written without this layout, with its names of symbols; letters inside \mathbf{…} and other commands stay.
+
+    >>> s = sp.Symbol("s")
+    >>> with laid_out(Layout({"s": r"\hat{s}"}, symbols=(s,))):
+    ...     renamed(r"\frac{s^{2}}{2}\,\mathbf{s} S_{s}")
+    '\\frac{\\hat{s}^{2}}{2}\\,\\mathbf{s} S_{s}'
+    """
+    names = layout().names
+    if not names:
+        return tex
+    known = {sp.latex(sp.Symbol(name)): given for name, given in names.items()}
+    letters = "|".join(re.escape(letter) for letter in sorted(known, key=len, reverse=True))
+    pattern = re.compile(rf"\\[A-Za-z]+\{{[A-Za-z ]+\}}|_\{{[^{{}}]*\}}|(?<![A-Za-z\\_])({letters})(?![A-Za-z_])")
+    return pattern.sub(lambda found: known[found[1]] if found[1] else found[0], tex)
+
+
 def symbol_latex(name: str) -> str:
     """A symbol's name in LaTeX: a letter or Greek letter with its index, any other word upright.
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from symbolic_sgd.algebra.vector_expressions import Sum, VectorExpression
 from symbolic_sgd.printing.blocks import Block, Formula, Math, paragraph
 from symbolic_sgd.printing.displays import LINES, equation, equation_lines, filled, height, room
+from symbolic_sgd.printing.layout import renamed
 from symbolic_sgd.theorem.structural import StructuralFormulas
 
 WRITTEN = 400
@@ -18,7 +19,7 @@ def structural(formulas: StructuralFormulas, most: float = LINES) -> Iterator[Bl
         formulas: the equations.
         most: lines of a display.
     """
-    given = [(equation_lines(g.left_tex, [g.right_tex]), "") for g in formulas.given]
+    given = [(equation_lines(renamed(g.left_tex), [renamed(g.right_tex)]), "") for g in formulas.given]
     lines = [(vector_lines(line.name.latex(), line.value), line.term or "") for line in formulas.written]
     units = (", with the unit vectors ", Math("e_i", "eᵢ")) if formulas.bends else ()
     yield paragraph("In vectors and matrices, on ", Math(r"\Gamma", "Γ"), *units, ":")
@@ -33,8 +34,8 @@ def vector_lines(left: str, value: VectorExpression) -> list[str]:
 def vector_pieces(value: VectorExpression) -> list[str]:
     """The terms of an expression in vectors with their signs."""
     if not isinstance(value, Sum):
-        return [value.latex()]
-    first, *others = (term.latex() for term in value.terms)
+        return [renamed(value.latex())]
+    first, *others = (renamed(term.latex()) for term in value.terms)
     return [first, *(f"- {term[1:]}" if term.startswith("-") else f"+ {term}" for term in others)]
 
 

@@ -26,7 +26,7 @@ from symbolic_sgd.printing.displays import (
     zeros,
 )
 from symbolic_sgd.printing.fitting import fitted
-from symbolic_sgd.printing.layout import layout, on_trial
+from symbolic_sgd.printing.layout import layout, on_trial, renamed
 from symbolic_sgd.printing.named_parts import named_parts
 from symbolic_sgd.printing.prose import in_words, sentence
 from symbolic_sgd.printing.structural import WRITTEN, structural
@@ -88,7 +88,9 @@ def _statement(derivation: Derivation) -> Iterator[Block]:
         stated[r"\Sigma_{\perp}"] = solution
     lines = [line for left, pieces in stated.items() for line in equation_lines(left, filled(pieces, room()))]
     if optimizer != PLAIN:
-        lines[:0] = [f"& {piece}" for piece in filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())]
+        lines[:0] = [
+            f"& {piece}" for piece in filled(re.split(r"(?=\\quad )", renamed(optimizer.stated_equation)), room())
+        ]
     yield aligned(lines)
     noise = derivation.stated.noise
     if isinstance(noise, LossPerturbation):

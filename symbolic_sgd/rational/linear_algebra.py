@@ -93,7 +93,7 @@ def in_order(matrices: Sequence[SymbolicMatrix]) -> tuple[SymbolicMatrix, ...]:
     """A basis of the span of some matrices: the symmetric ones, then the skew ones, then others.
 
     >>> [x.tolist() for x in in_order([sp.Matrix([[1, 1], [0, 0]]), sp.Matrix([[0, 1], [-1, 0]])])]
-    [[[0, 1], [-1, 0]], [[1, 1], [0, 0]]]
+    [[[2, 1], [1, 0]], [[0, 1], [-1, 0]]]
     """
     ordered = [*symmetric_part(matrices), *symmetric_part(matrices, -1), *matrices]
     return tuple(ordered[k] for k in independent([list(x) for x in ordered]))

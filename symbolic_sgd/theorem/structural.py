@@ -312,9 +312,10 @@ class StructuralFormulas:
         """What the optimizer brings: κ, h, the map of second moments, τ, g."""
         kernel, letters = self.response.kernel, self._letters
         if KERNEL.name in used and kernel is not None:
-            letter, arguments, k = letters.get(KERNEL.name, KERNEL), kernel.shown.variables, kernel.shown.expr
-            names = ", ".join(map(str, arguments))
-            yield Given(f"{letter.name}({names})", rf"{letter.tex}({names})", str(k), sp.latex(k), k)
+            letter, shown = letters.get(KERNEL.name, KERNEL), kernel.shown_beside(self._symbols)
+            k = shown.expr
+            names, tex = (", ".join(map(write, shown.variables)) for write in (str, sp.latex))
+            yield Given(f"{letter.name}({names})", rf"{letter.tex}({tex})", str(k), sp.latex(k), k)
             if any(
                 isinstance(e, Function) and e.kind in OF_SPECTRUM for line in self.lines for e in parts_of(line.value)
             ):
@@ -374,6 +375,11 @@ class StructuralFormulas:
                 letter = letters.get(name.name, name)
                 yield Given(letter.name, letter.tex, text, sp.latex(value[0, 0] if single else value))
 
+    @property
+    def _symbols(self) -> set[sp.Symbol]:
+        """Those of the problem."""
+        return {*self.parameters, *self.entries.symbols}
+
     def _moves(self, used: Collection[str]) -> Iterable[Given]:
         """X_a x, from which X_a can be read."""
         for name in (MOVED, MOVES):
@@ -426,7 +432,7 @@ class StructuralFormulas:
     @cached_property
     def _letters(self) -> dict[str, Name]:
         """Bold letters for those that the problem uses itself."""
-        taken = {sp.latex(s) for s in {*self.parameters, *self.entries.symbols}}
+        taken = set(map(sp.latex, self._symbols))
         return {name.name: _bold(name) for name in LETTERS if _letter(name) in taken and not self._is_itself(name)}
 
     def _is_itself(self, name: Name) -> bool:

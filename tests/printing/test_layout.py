@@ -6,7 +6,7 @@ import pytest
 import sympy as sp
 from latex_document import compiled_document, needs_tex
 
-from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde, gradient_flow_limit
+from symbolic_sgd import SGD, IsotropicNoise, LabelNoise, Problem, derive_limiting_sde, gradient_flow_limit
 from symbolic_sgd.command.main import main
 from symbolic_sgd.documents.writers import WRITERS
 from symbolic_sgd.errors import BadInput
@@ -139,3 +139,17 @@ def test_the_flow_has_the_same_names(tmp_path, capsys):
     target = tmp_path / "out.md"
     assert main(["derive", str(source), "--document", str(target), "--latex", "-", "--symbols", "zz=a"]) == 2
     assert not target.exists(), "names are refused before anything is written"
+
+
+def test_names_reach_what_is_written_in_vectors():
+    """s² of the noise, ξ = Xx, κ and the step; κ has letters that are none of the problem's."""
+    a, s, d, w = sp.symbols("a s delta w", positive=True)
+    named = {s: r"\hat{s}", a: r"\alpha", d: r"\epsilon", u: r"\theta_1"}
+    one = Problem(loss=(u * v - a) ** 2 / 2, parameters=(u, v), noise=IsotropicNoise(s), constants=(s, a))
+    text = derive_limiting_sde(one).latex(names={key: named[key] for key in (s, a, u)})
+    assert r"S &= \frac{\hat{s}^{2}}{2}\,\nabla^2 L^{\dagger}" in text and "s^{2}" not in text.replace(r"\hat{s}", "")
+    loss = (a * (u * v - 1) ** 2 + (w - u) ** 2) / 2
+    two = Problem(loss=loss, parameters=(u, v, w), noise=IsotropicNoise(s + 1), constants=(s, a))
+    text = derive_limiting_sde(two, optimizer=SGD(learning_rate=d)).latex(names=named)
+    assert r"\xi &= Xx = (\theta_1,\ - v,\ \theta_1)" in text and r"\eta = \epsilon" in text and r"\delta" not in text
+    assert r"\kappa(l, m) &=" in text and r"\kappa(a" not in text
