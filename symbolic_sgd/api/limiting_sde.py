@@ -183,7 +183,6 @@ class LimitingSDE(Printable):
             Undecided: another noise, momentum at a learning rate that stays, weight decay, or two-sided Shampoo: no potential is known
                 there.
         """
-        self._check_derived("the joint potential")
         return regularizer.joint_potential.joint_potential(self.derivation)
 
     @cached_property
@@ -197,7 +196,6 @@ class LimitingSDE(Printable):
             Undecided: another noise, a learning rate that stays, weight decay, or two-sided Shampoo: no potential is known there.
             ExpressionTooLarge: ∇²L is too large to be written out.
         """
-        self._check_derived("the quasi-static regularizer")
         return regularizer.joint_potential.quasi_static_regularizer(self.derivation)
 
     @property
@@ -330,7 +328,7 @@ class LimitingSDE(Printable):
         Raises:
             BadInput: no such term, or no matrix; a large problem, which is computed by matrices. BadShape: another shape than D×1.
             InexactNumber, BadSymbol, …: an entry that could not stand in a loss.
-            BadInput: by `structure`, `latex`, `document`, `charges` and joint potentials of the result, which are about what was derived.
+            BadInput: by `structure`, `latex`, `document` and `charges` of the result, which are about what was derived.
 
         >>> from symbolic_sgd import LabelNoise, Problem, verify
         >>> u, v = sp.symbols("u v")

@@ -63,6 +63,7 @@ def quasi_static_regularizer(derivation: Derivation) -> Expression | None:
 
 def _check(derivation: Derivation, optimizer: SlowSecondMoments, what: str, own: tuple[bool, str]) -> None:
     reasons = [
+        (bool(derivation.restated), "terms of the drift were stated here, and not derived"),
         (derivation.proportion is None, "the noise is not seen to be a multiple of ∇²L on Γ"),
         own,
         (optimizer.weight_decay != 0, "weight decay beside the scaled step is no gradient in the metric of S"),

@@ -10,12 +10,13 @@ from symbolic_sgd import (
     LabelNoise,
     LocalSGD,
     Problem,
+    RMSprop,
     derive_limiting_sde,
     recheck,
     simulate_sde,
     verify,
 )
-from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber, Undecided
 
 u, v, w = x = sp.symbols("u v w")
 SIGMA = sp.Matrix([[1, u, 0], [v, 1, w], [0, 1, 2]])
@@ -119,14 +120,32 @@ def test_a_certificate_of_stated_terms_does_not_hold_of_the_problem():
         lambda sde: sde.document(),
         lambda sde: sde.charges,
         lambda sde: sde.in_charges(),
-        lambda sde: sde.joint_potential,
-        lambda sde: sde.quasi_static_regularizer,
     ],
 )
 def test_what_tells_of_the_derivation_is_refused(question):
     stated = hyperbola().with_terms(normal_regularization=sp.zeros(2, 1))
     with pytest.raises(BadInput, match=r"derived, and normal_regularization was stated here"):
         question(stated)
+
+
+def test_second_moments_beside_stated_terms_have_no_known_potential():
+    sde = hyperbola(optimizer=RMSprop(second_moment_rate=1))
+    stated = sde.with_terms(normal_regularization=2 * sde.normal_regularization)
+    for question in (
+        lambda: stated.joint_potential,
+        lambda: stated.quasi_static_regularizer,
+        lambda: stated.induced_regularizer([u * v]),
+    ):
+        with pytest.raises(Undecided, match="stated here, and not derived"):
+            question()
+
+
+def test_a_chart_and_r_in_function_space_are_of_what_is_stated():
+    sde = hyperbola()
+    doubled = sde.with_terms(normal_regularization=2 * sde.normal_regularization)
+    assert (doubled.in_chart().drift - 2 * sde.in_chart().drift).applyfunc(sp.simplify).is_zero_matrix
+    expressions = [one.induced_regularizer([u * v], symbols=(w,)).expression for one in (doubled, sde)]
+    assert sp.simplify(expressions[0] - 2 * expressions[1]) == 0
 
 
 @pytest.mark.parametrize(
