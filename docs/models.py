@@ -1,6 +1,6 @@
 """Writes docs/models.md: the named models with their residuals, R, and what it means, `python docs/models.py`.
 
-A further model is a further row of `MEANINGS`. Every formula is printed by the derived SDE.
+A further model is a further row of `symbolic_sgd.models.meanings`. Every formula is printed by the derived SDE.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,36 +12,10 @@ from sympy.matrices.expressions.diagonal import DiagMatrix
 
 from symbolic_sgd import derive_limiting_sde, models
 from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
+from symbolic_sgd.models.meanings import MEANINGS
 from symbolic_sgd.tensors.formula import MatrixFormula
 
 PAGE = Path(__file__).with_suffix(".md")
-
-MEANINGS = {
-    "matrix_sensing": "Factors are weighed by what the measurements see of them.",
-    "matrix_completion": "Each row of a factor counts as often as its entries are seen.",
-    "full_factorization": "Weight decay, with a weight for each factor: at rest it is a multiple of the nuclear norm.",
-    "symmetric_sensing": "The same with one factor on both sides.",
-    "low_rank_adaptation": "The factor $B$ is decayed, and $A$ along the inputs only.",
-    "entrywise_square_sensing": "The product $UV^\\top$ stands inside of each measurement.",
-    "tied_linear_network": "One matrix in three places: the places interfere.",
-    "deep_linear_network": "Each layer is weighed by what is before and behind it.",
-    "two_layer_network": "Activations, and outer weights where the units are not saturated.",
-    "network_with_biases": "The same with outputs; the constant is of the last bias, which nothing can make smaller.",
-    "gated_network": "A ReLU network in one cell of its activations.",
-    "three_layer_network": "Activations of both layers, and what is passed back through them.",
-    "quadratic_network": "Fourth moments of the inputs, seen through the units.",
-    "bilinear_attention": "Queries and keys, each along the inputs of the other.",
-    "softmax_attention": "The softmax is a quotient of exponentials: printed as such.",
-    "cp_decomposition": "Products of the column norms of two factors at a time.",
-    "tucker_sensing": "The core, and each factor, seen through the other two.",
-    "circular_convolution": "With the matrices of a convolution it is $\\frac14(\\lVert u\\rVert^2 + \\lVert v\\rVert^2)$.",
-    "difference_of_squares": "Weight decay with a weight for each coordinate.",
-    "diagonal_network": "With three layers at rest a weighted sum of $|\\beta_j|^{4/3}$ over the entries of their product $\\beta$.",
-    "group_network": "At rest a weighted sum of norms of the rows of $\\mathrm{diag}(u)V$: groups.",
-    "weight_normalization": "The scale $g$ is weighed by what the direction $w/\\lVert w\\rVert$ does not see of the inputs.",
-    "softmax_regression": "Curvatures $\\kappa_i$ of the classes weigh both layers.",
-}
-"""What R says, by the name of the model."""
 
 
 def _product(*factors: Any) -> Any:
@@ -101,8 +75,8 @@ What label noise regularizes in models as papers write them, for any number of s
 model for classes that are drawn anew). The limit is $\\dot\\theta = -\\nabla R + \\sum_i\\lambda_i\\nabla f_i$, with the multipliers
 that keep it on $\\Gamma$.
 
-All formulas are printed by `python docs/models.py`. The tests read them back, compare them with array code, and that with the theorem
-by automatic differentiation.
+`symbolic-sgd gallery --models` prints the same on a terminal. All formulas are printed by `python docs/models.py`. The tests read
+them back, compare them with array code, and that with the theorem by automatic differentiation.
 
 ```python
 import numpy as np
@@ -142,7 +116,26 @@ print(found.attainment.kind)            # conditional
 print(found.value(left @ right.T, A=data).n(6))   # 45.1144
 ```
 
-Where an index of a parameter is summed with one of another parameter only, differences such as $U^\\top U - V^\\top V$ are conserved by the gradient flow;
+Other optimizers have other limits: `optimizer=` takes SGD, HeavyBall, Nesterov, LocalSGD and ColouredNoise, with weight decay, batches,
+and at a learning rate that stays where each step takes the full gradient. RMSprop and Adam are there with second moments that have
+settled. `simulate_family_sgd` runs SGD itself on the same arrays.
+
+```python
+from symbolic_sgd import SGD, HeavyBall, RMSprop, simulate_family_sgd
+
+ball = derive_limiting_sde(family, optimizer=HeavyBall(momentum=0.5, weight_decay=2))
+print(ball.time_unit)                   # 4*eta**2
+print(ball.drift[U])                    # Σ_i λ_i A_i V − 1/(2 n) Σ_i A_i A_iᵀ U − 2 U
+full = MatrixFamily(residual=family.residual, parameters=(U, V), data=(A, y), samples=n, noise=LabelNoise(1, batch_size=n))
+stays = derive_limiting_sde(full, optimizer=SGD(learning_rate=sp.Rational(1, 4)))
+print(stays.where[1])                   # ζ = (1/n)K h(GK), h(μ) = 4/(8 - μ) for the eigenvalues μ > 0, K = 1/n
+print(sde.settled_moments(RMSprop(second_moment_rate=1)).drift[U])   # Σ_i λ_i S_U ∘ A_i V − 1/(2 n) Σ_i S_U ∘ A_i (S_V ∘ A_iᵀ U)
+run = simulate_family_sgd(functions, (left, right), learning_rate=0.001, steps=200, replicas=5, rng=0)
+print(run.final[0].shape)               # (5, 3, 1)
+```
+
+Where an index of a parameter is summed with one of another parameter only, differences such as $U^\\top U - V^\\top V$ are conserved
+by the gradient flow;
 `sde.charges` has their laws in the limit:
 
 ```python

@@ -1,6 +1,7 @@
 """The public names, each from the module that holds it: `import symbolic_sgd` loads that module when the name is asked for."""
 
 from symbolic_sgd.api.family_sde import FamilySDE as FamilySDE
+from symbolic_sgd.api.family_simulation import simulate_family_sgd as simulate_family_sgd
 from symbolic_sgd.api.gradient_flow_limit import GradientFlowLimit as GradientFlowLimit
 from symbolic_sgd.api.gradient_flow_limit import gradient_flow_limit as gradient_flow_limit
 from symbolic_sgd.api.iteration_limit import IterationLimit as IterationLimit

@@ -13,12 +13,14 @@ from symbolic_sgd.families.array_shapes import solved_sizes
 from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.matrix_member import exact_array, filled, matrix_member
 from symbolic_sgd.families.matrix_terms import MatrixTerms
+from symbolic_sgd.families.slow_motion import PLAIN
 from symbolic_sgd.function_space.closed_form import Attainment
 from symbolic_sgd.function_space.every_size.covering import is_function_of
 from symbolic_sgd.function_space.every_size.fibres import FamilyFibres, FamilyForm, Quantity
 from symbolic_sgd.function_space.every_size.recognised import family_form
 from symbolic_sgd.function_space.induced import Evidence, InducedRegularizer
 from symbolic_sgd.function_space.natural import ON_FIBRES
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.problems.symbols import NAME
 from symbolic_sgd.tensors.evaluation import ExactArrays
 from symbolic_sgd.tensors.forms import Form, Index
@@ -36,6 +38,7 @@ class InducedFamilyRegularizer:
         fibres: F and R as forms, a part for each.
         form: the closed form, or None.
         caveats: what has to be said with it.
+        optimizer: whose limit R is of.
 
     >>> from symbolic_sgd import derive_limiting_sde, models
     >>> family = models.matrix_sensing()
@@ -54,6 +57,7 @@ class InducedFamilyRegularizer:
     fibres: tuple[FamilyFibres, ...]
     form: FamilyForm | None
     caveats: tuple[str, ...]
+    optimizer: Optimizer = PLAIN
 
     @property
     def expression(self) -> Any:
@@ -119,7 +123,8 @@ class InducedFamilyRegularizer:
             predictor: Any = sp.Matrix(values[0].tolist())
         else:
             predictor = [sp.sympify(e) for value in values for e in np.ravel(value)]
-        return api.limiting_sde.derive_limiting_sde(problem).induced_regularizer(predictor)
+        sde = api.limiting_sde.derive_limiting_sde(problem, optimizer=self.optimizer)
+        return sde.induced_regularizer(predictor)
 
     def latex(self) -> str:
         """LaTeX, in math mode: R̂ and its letters."""
@@ -181,7 +186,7 @@ def induced_by_family(terms: MatrixTerms, predictor: Any, name: str) -> InducedF
     )
     form = family_form(known) if apart else None
     caveats = (ON_FIBRES, *((CURVATURES,) if family.curvature is None else ()))
-    return InducedFamilyRegularizer(family, given, tuple(known if apart else whole), form, caveats)
+    return InducedFamilyRegularizer(family, given, tuple(known if apart else whole), form, caveats, terms.optimizer)
 
 
 def _regularizer(terms: MatrixTerms) -> Form:
@@ -191,7 +196,17 @@ def _regularizer(terms: MatrixTerms) -> Form:
         Undecided: R is none such.
         BadInput: the sign of c is not known.
     """
-    family = terms.family
+    family, motion = terms.family, terms.motion
+    if motion.slow is not None:
+        raise Undecided(
+            f"{motion.optimizer.label} has a drift of its own beside that of the noise, so that the least R on a fibre says nothing of "
+            "where the limit ends: leave weight_decay= and slow_potential= out"
+        )
+    if motion.share is None:
+        raise Undecided(
+            f"for every size R̂ is known where R is a multiple of tr ∇²L, which it is not for {motion.optimizer.label}; use "
+            "derive_limiting_sde(family.problem(…), optimizer=…).induced_regularizer(…)"
+        )
     if family.proportion is None:
         raise Undecided(
             "for every size R̂ is known for Σ = c∇²L only, where R is a sum of squares; for other noise use "

@@ -17,6 +17,7 @@ from symbolic_sgd import (
     charges,
     charts,
     documents,
+    families,
     function_space,
     numeric,
     printing,
@@ -973,7 +974,9 @@ def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) ->
 
 
 @overload
-def derive_limiting_sde(problem: MatrixFamily, *, progress: Progress | None = None) -> "MatrixFamilySDE": ...
+def derive_limiting_sde(
+    problem: MatrixFamily, *, optimizer: Optimizer = PLAIN, progress: Progress | None = None
+) -> "MatrixFamilySDE": ...
 
 
 def derive_limiting_sde(
@@ -987,7 +990,8 @@ def derive_limiting_sde(
         problem: a loss and the noise of SGD, or a `Family` or `MatrixFamily` of them.
         optimizer: SGD() at a learning rate η → 0 (default), or SGD(learning_rate=η), HeavyBall(…), Nesterov(…), LocalSGD(…),
             ColouredNoise(…), RandomReshuffling(…), Preconditioned(…), RMSprop(…), Adam(…), Shampoo(…), IteratedMap(…);
-            its symbols become constants of the problem.
+            its symbols become constants of the problem. Of a `MatrixFamily` one whose slow motion follows from a kernel: SGD, HeavyBall,
+            Nesterov, LocalSGD, ColouredNoise.
         progress: told in words what is being done, for large problems.
 
     Raises:
@@ -1011,9 +1015,8 @@ def derive_limiting_sde(
             raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")
         return api.family_sde.FamilySDE(problem)
     if isinstance(problem, MatrixFamily):
-        if optimizer != PLAIN:
-            raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")
-        return api.matrix_family_sde.MatrixFamilySDE(problem)
+        motion = families.slow_motion.SlowMotion.of(problem, optimizer)
+        return api.matrix_family_sde.MatrixFamilySDE(motion.family, optimizer)
     if not isinstance(problem, Problem):
         raise BadInput(
             f"derive_limiting_sde takes a Problem, a Family or a MatrixFamily, not a {type(problem).__name__}"

@@ -5,17 +5,27 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import sympy as sp
+
+from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.api.induced_family import InducedFamilyRegularizer, induced_by_family
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.array_modules import array_module
-from symbolic_sgd.families.codimension import Codimension, measured_codimension
+from symbolic_sgd.families.codimension import Codimension, codimension_of
 from symbolic_sgd.families.matrix_charges import MatrixCharge, matrix_charges
+from symbolic_sgd.families.matrix_definitions import Definition
 from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.matrix_latex import matrix_family_blocks
 from symbolic_sgd.families.matrix_member import matrix_member
-from symbolic_sgd.families.matrix_terms import Definition, LogarithmOfCurvature, MatrixTerms
+from symbolic_sgd.families.matrix_potentials import LogarithmOfCurvature, SpectralRegularizer
+from symbolic_sgd.families.matrix_terms import MatrixTerms
+from symbolic_sgd.families.orbit_point import MatrixPair
+from symbolic_sgd.families.settled_moments import SettledMoments
+from symbolic_sgd.families.slow_motion import PLAIN, SlowMotion
 from symbolic_sgd.families.tensor_arrays import MatrixArrays, family_arrays
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.printing.blocks import one_output, snippet
+from symbolic_sgd.printing.layout import laid_out, layout_of
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.tensors.formula import MatrixFormula
 
@@ -28,7 +38,8 @@ class MatrixFamilySDE:
     of the drift is a mapping from each parameter to its block.
 
     Args:
-        family: what was stated.
+        family: what was stated, with the optimizer's symbols among its constants.
+        optimizer: whose limit it is.
 
     >>> from symbolic_sgd import derive_limiting_sde, models
     >>> sde = derive_limiting_sde(models.matrix_sensing())
@@ -38,10 +49,32 @@ class MatrixFamilySDE:
     """
 
     family: MatrixFamily
+    optimizer: Optimizer = PLAIN
 
     @cached_property
     def _terms(self) -> MatrixTerms:
-        return MatrixTerms(self.family)
+        return MatrixTerms(self.family, self.optimizer)
+
+    @property
+    def _motion(self) -> SlowMotion:
+        return self._terms.motion
+
+    # --- the optimizer ----------------------------------------------------------------------
+
+    @property
+    def time_unit(self) -> Expression:
+        """What one step adds to t.
+
+        >>> from symbolic_sgd import HeavyBall, derive_limiting_sde, models
+        >>> derive_limiting_sde(models.matrix_sensing(), optimizer=HeavyBall(momentum=0.5)).time_unit
+        4*eta**2
+        """
+        return self.optimizer.time_unit
+
+    @property
+    def covariance_kernel(self) -> sp.Lambda:
+        """k(a, b) with the stationary covariance Σ∘k in the eigenvectors of ∇²L."""
+        return self._motion.kernel.shown
 
     # --- the model --------------------------------------------------------------------------
 
@@ -67,14 +100,21 @@ class MatrixFamilySDE:
 
     @cached_property
     def codimension(self) -> Codimension:
-        """How many of the gradients are independent, as it was measured at random points of several sizes."""
-        return measured_codimension(self.family)
+        """How many of the gradients are independent: by a count of the orbit that Γ is, with the condition under which that is proved, and
+        as it was measured at random points of several sizes.
+
+        >>> from symbolic_sgd import derive_limiting_sde, models
+        >>> derive_limiting_sde(models.cp_decomposition()).codimension.expression
+        r*(d1 + d2 + d3 - 2)
+        """
+        return codimension_of(self.family)
 
     # --- the theorem ------------------------------------------------------------------------
 
     @property
-    def regularizer(self) -> MatrixFormula | LogarithmOfCurvature:
-        """R with mixed + normal = −∂Φ∇R on Γ, up to a constant: (c/4) tr ∇²L for Σ = c∇²L, (s²/4) ln|∇²L|₊ for Σ = s²I.
+    def regularizer(self) -> MatrixFormula | LogarithmOfCurvature | SpectralRegularizer:
+        """R with mixed + normal = −∂Φ∇R on Γ, up to a constant: (c/4) tr ∇²L for Σ = c∇²L, (s²/4) ln|∇²L|₊ for Σ = s²I, for SGD at
+        η → 0 and what is a multiple of it; else half of c or s² times Σ F(λ) over the curvatures.
 
         Raises:
             Undecided: the noise has neither structure.
@@ -130,9 +170,26 @@ class MatrixFamilySDE:
         return self._by_symbol(self._terms.normal)
 
     @property
+    def imposed_drift(self) -> Mapping[Any, MatrixFormula]:
+        """−g for the optimizer's weight decay and slow potential, g = wx + ∇R, before the projection ∂Φ; it is part of the drift."""
+        return self._by_symbol(self._terms.imposed)
+
+    @property
     def definitions(self) -> tuple[Definition, ...]:
         """What the formulas name: the multipliers λ, and matrices of the size of G, each with its equation."""
         return self._terms.definitions
+
+    @property
+    def tangent_projection(self) -> Definition | None:
+        """∂Φ by a Sylvester equation of the size of r, where Γ is locally an orbit of GL(r), with the condition; None where it is not
+        known to be: ∂ΦE = E + Jᵀλ with λ = −G†JE.
+
+        >>> from symbolic_sgd import derive_limiting_sde, models
+        >>> print(derive_limiting_sde(models.full_factorization()).tangent_projection)
+        ∂Φ(A, B) = (U S, −V Sᵀ), Uᵀ U S + S Vᵀ V = Uᵀ A − Bᵀ V, where U and V have rank r
+        """
+        pair = MatrixPair.of(self.family)
+        return None if pair is None else pair.projection
 
     @property
     def where(self) -> tuple[Definition, ...]:
@@ -142,8 +199,34 @@ class MatrixFamilySDE:
     @cached_property
     def charges(self) -> tuple[MatrixCharge, ...]:
         """The matrices UᵀU − VᵀV that the gradient flow conserves because f does not change under U ↦ Ug, V ↦ Vg^{−⊤}, and
-        their drift in the limit, for label noise and for isotropic noise. They are read off the indices: there may be others."""
-        return matrix_charges(self.family)
+        their drift in the limit, for label noise and for isotropic noise. They are read off the indices: there may be others.
+
+        Raises:
+            NoCharges: an optimizer whose limit is not that of SGD in another time, or a slow potential.
+        """
+        return matrix_charges(self._motion)
+
+    def settled_moments(self, optimizer: Optimizer) -> SettledMoments:
+        """The limit of RMSprop or Adam where second moments have settled, for label noise: R = (√c/2) tr Diag(∇²L)^{1/2}.
+
+        Args:
+            optimizer: RMSprop(second_moment_rate=c) or Adam(…), whose learning rate tends to 0.
+
+        Returns:
+            `.regularizer`, `.moments`, `.drift`, `.definitions`, and `.on(sde.lambdify(…))`: the same on arrays.
+
+        Raises:
+            BadInput: another optimizer.
+            Undecided: other noise, a learning rate that stays, or weight decay.
+
+        Source: the quasi-static limit of Li, Wen and Lyu (2025).
+
+        >>> from symbolic_sgd import RMSprop, derive_limiting_sde, models
+        >>> settled = derive_limiting_sde(models.full_factorization()).settled_moments(RMSprop(second_moment_rate=1))
+        >>> print(settled.moments[settled.family.parameters[0]])
+        1/(d1 d2) 𝟏 diag(Vᵀ V)ᵀ
+        """
+        return SettledMoments(self.family, optimizer)
 
     # --- numbers and words ------------------------------------------------------------------
 
@@ -161,7 +244,7 @@ class MatrixFamilySDE:
         Raises:
             BadInput: and its subclasses: names, shapes, or sizes that disagree.
         """
-        return family_arrays(self.family, data, check=check, sizes=sizes or {}, home=array_module(backend))
+        return family_arrays(self._motion, data, check=check, sizes=sizes or {}, home=array_module(backend))
 
     def problem(self, *, sizes: Mapping[Any, int] | None = None, sigma: Any = None, **data: Any) -> Problem:
         """The explicit problem with these data: see `MatrixFamily.problem`.
@@ -173,38 +256,64 @@ class MatrixFamilySDE:
         """
         return matrix_member(self.family, data, sizes or {}, sigma)
 
-    def latex(self) -> str:
-        """The theorem for the family, as LaTeX that compiles with amsmath."""
-        return snippet(matrix_family_blocks(self._terms))
+    def latex(self, *, line: int | None = None) -> str:
+        """The theorem for the family, as LaTeX that compiles with amsmath; what is wider than a line is broken.
+
+        Args:
+            line: characters of a line; 75 by default, as in an article in one column, and 45 for one in two.
+
+        Raises:
+            BadInput: a length out of range.
+        """
+        with laid_out(layout_of(None, line, ())):
+            return snippet(matrix_family_blocks(self._terms))
 
     def _repr_latex_(self) -> str:
         return one_output(matrix_family_blocks(self._terms))
 
     def explain(self) -> str:
         """What was recognised."""
-        family = self.family
+        family, plain, projection = self.family, self._motion.is_plain, self.tangent_projection
+        equation = "Lyapunov equation" if self._motion.response.is_lyapunov else "map Σ_⊥ ↦ Σ_⊥∘k"
         lines = [f"Γ is where all residuals vanish; {self.codimension}."]
         if family.proportion is not None:
-            lines.append(
-                f"Σ = c∇²L on Γ with c = {family.proportion}: the limit has no noise, and descends R = (c/4) tr ∇²L."
-            )
+            r = "descends R = (c/4) tr ∇²L" if plain else f"its drift by the noise is −∂Φ∇R, R = {self._regularizer}"
+            lines.append(f"Σ = c∇²L on Γ with c = {family.proportion}: the limit has no noise, and {r}.")
         elif family.noise.isotropy is not None:
-            lines.append("Σ = s²I: no mixed term, R = (s²/4) ln|∇²L|₊, and no Lyapunov equation has to be solved.")
+            r = "R = (s²/4) ln|∇²L|₊" if plain else f"R = {self._regularizer}"
+            lines.append(f"Σ = s²I: no mixed term, {r}, and no Lyapunov equation has to be solved.")
         else:
             lines.append(
-                "The Lyapunov equation stays an operator on matrices of the size of G; array code solves it by eigenvectors."
+                f"The {equation} stays an operator on matrices of the size of G; array code solves it by eigenvectors."
             )
-        return "\n".join(lines)
+        if projection is not None:
+            lines.append(f"{projection}; array code uses it.")
+        return "\n".join([*lines, *self._motion.words])
+
+    @property
+    def _regularizer(self) -> str:
+        """R, in letters."""
+        share, label = self._motion.share, self.family.proportion is not None
+        if share is None:
+            return "(c/2) Σ F(λ), F′(λ) = λk(λ, λ)" if label else "(s²/2) Σ F(λ), F′(λ) = k(λ, λ)"
+        scale = "" if share == 1 else f"({share}) "
+        return scale + ("(c/4) tr ∇²L" if label else "(s²/4) ln|∇²L|₊")
 
     def __repr__(self) -> str:
         """The SDE, a line for each parameter."""
-        noise = "" if self.family.proportion is not None else " + ∂Φ σ dW"
+        noise = "" if self.family.proportion is not None else f" + {self._noise_factor}∂Φ σ dW"
         lines = [f"dY = b dt{noise} on Γ = {{f = 0}}, f{self._terms.subscript} = {self._terms.residual}"]
         lines += [f"  b_{name} = {block}" for name, block in self._terms.drift.items()]
         if self._terms.regularizer is not None:
             lines.append(f"  R = {self._terms.regularizer}")
         lines += [f"  {definition}" for definition in self.definitions]
         return "\n".join(lines)
+
+    @property
+    def _noise_factor(self) -> str:
+        """√τ."""
+        factor = sp.sqrt(self.optimizer.tangent_factor)
+        return "" if factor == 1 else f"({factor}) "
 
     def _by_symbol(self, blocks: Mapping[str, MatrixFormula]) -> dict[Any, MatrixFormula]:
         return dict(zip(self.family.parameters, blocks.values(), strict=True))

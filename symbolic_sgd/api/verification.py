@@ -55,7 +55,7 @@ def verify(
         if checks is not QUICK:
             raise BadInput("checks: a family of matrices has one check; leave checks= out, or verify family.problem(…)")
         (progress or (lambda _: None))("entries at small sizes")
-        return family_certificate(sde.family, _seed(rng))
+        return family_certificate(sde.family, _seed(rng), sde.optimizer)
     if not isinstance(sde, LimitingSDE):
         raise BadInput(f"verify takes a LimitingSDE (from derive_limiting_sde), not a {type(sde).__name__}")
     if isinstance(checks, str) or not isinstance(checks, Sequence) or not checks or not all(map(callable, checks)):

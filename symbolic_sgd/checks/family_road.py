@@ -16,8 +16,10 @@ from symbolic_sgd.checks.certificate import Certificate, Check, not_run, undecid
 from symbolic_sgd.errors import SingularPoint
 from symbolic_sgd.families.matrix_family import RESIDUAL, MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise
+from symbolic_sgd.families.slow_motion import PLAIN
 from symbolic_sgd.families.tensor_arrays import MatrixArrays
 from symbolic_sgd.families.tensor_point import Vector
+from symbolic_sgd.optimizers.optimizer import Optimizer
 
 SIZES = ((2, 3), (2, 2), (3, 2))
 """Of samples and of everything else, at each point."""
@@ -30,6 +32,9 @@ DIFFERENCE = 1e-6
 
 STEP, IMAGINARY = 1e-5, 1e-60
 """Of differences, and along the imaginary axis."""
+
+SMALL = 0.01
+"""About what symbols of an optimizer are: far inside of what any of them may be."""
 
 COLUMNS = 3
 """Of σ where none is stated."""
@@ -50,22 +55,30 @@ class Entries:
         sizes: the number that each size is.
         arrays: data and parameters by name; the residuals are shifted so that the point is on Γ.
         numbers: values of the constants.
+        optimizer: whose limit is meant.
     """
 
     family: MatrixFamily
     sizes: dict[sp.Symbol, int]
     arrays: dict[str, np.ndarray]
     numbers: dict[sp.Symbol, float]
+    optimizer: Optimizer = PLAIN
 
     @staticmethod
-    def random(family: MatrixFamily, sizes: tuple[int, int], rng: np.random.Generator) -> "Entries":
+    def random(
+        family: MatrixFamily, sizes: tuple[int, int], rng: np.random.Generator, optimizer: Optimizer = PLAIN
+    ) -> "Entries":
         """At sizes for samples and for all else."""
         carried = {s for i in family.labels for s in sp.sympify(i.size).free_symbols} if family.tensors else set()
         found = {s: sizes[0] if s in carried else sizes[1] for s in family.sizes}
         tensors = [*family.tensors.values(), *family.model.parameters]
         shapes = {t.name: [int(sp.sympify(s).subs(found)) for s in t.shape] for t in tensors}
         values = {name: rng.standard_normal(shape) + 0.25 for name, shape in shapes.items()}
-        return Entries(family, found, values, {s: 1 + float(rng.random()) for s in family.numbers})
+        numbers = {
+            s: SMALL * (1 + float(rng.random())) if s in optimizer.symbols else 1 + float(rng.random())
+            for s in sorted(family.numbers, key=str)
+        }
+        return Entries(family, found, values, numbers, optimizer)
 
     @property
     def _exact_sizes(self) -> dict[Any, Any]:
@@ -90,9 +103,7 @@ class Entries:
     def residuals(self) -> list[Any]:
         """Every residual, in these symbols: what was stated, at these sizes, multiplied out by SymPy."""
         stated = self.family.residual if self.family.outputs is None else self.family.outputs
-        sized = sp.sympify(stated).xreplace(
-            {**self._exact_sizes, **{s: sp.Float(v, 17) for s, v in self.numbers.items()}}
-        )
+        sized = self._sized(stated)
         ranges = [range(int(sp.sympify(i.size).subs(self.sizes))) for i in self.family.labels]
         return [e for place in product(*ranges) for e in self._at(sized, place)]
 
@@ -173,7 +184,7 @@ class Entries:
         return (j.T @ (second @ traces + cubic) + bent) / self.samples
 
     def terms(self, sigma: np.ndarray) -> dict[str, np.ndarray]:
-        """The three terms of the drift, word for word.
+        """The terms of the drift, word for word, with the kernel of the optimizer in H's eigenvectors.
 
         Raises:
             SingularPoint: a curvature is neither zero nor not.
@@ -183,15 +194,45 @@ class Entries:
         if (np.abs(values[kept]) < 1e4 * ZERO * values[-1]).any() or kept.all() or not kept.any():
             raise SingularPoint("the rank of the Hessian cannot be told at the point, or leaves nothing that moves")
         tangent, inverse = axes[:, ~kept] @ axes[:, ~kept].T, (axes[:, kept] / values[kept]) @ axes[:, kept].T
-        covariance = sigma @ sigma.T
-        across = axes[:, kept].T @ covariance @ axes[:, kept] / (values[kept][:, None] + values[kept])
-        return {
-            "tangent_noise_compensation": -0.5 * inverse @ self.applied(tangent @ covariance @ tangent),
-            "mixed_regularization": -tangent @ self.applied(inverse @ covariance @ tangent),
-            "normal_regularization": -0.5 * tangent @ self.applied(axes[:, kept] @ across @ axes[:, kept].T),
+        covariance, steep = sigma @ sigma.T, axes[:, kept]
+        pairs = self._pairs(values[kept])
+        across = steep.T @ covariance @ steep * pairs[:, :-1]
+        level = (steep * pairs[:, -1]) @ steep.T
+        factor = float(sp.sympify(self.optimizer.tangent_factor).subs(self.numbers))
+        found = {
+            "tangent_noise_compensation": -0.5 * factor * inverse @ self.applied(tangent @ covariance @ tangent),
+            "mixed_regularization": -tangent @ self.applied(level @ covariance @ tangent),
+            "normal_regularization": -0.5 * tangent @ self.applied(steep @ across @ steep.T),
         }
+        return found | ({"imposed_drift": -tangent @ self._field} if self.optimizer.has_slow_field else {})
+
+    def _pairs(self, curvatures: np.ndarray) -> np.ndarray:
+        """k(λ_i, λ_j), and k(λ_i, 0) as a last column."""
+        kernel = self.optimizer.kernel
+        assert kernel is not None
+        known: Any = self.numbers
+        function: Any = kernel.function
+        k = lambda a, b: float(function(sp.Float(a, 30), sp.Float(b, 30) if b else 0).subs(known))  # noqa: E731
+        return np.array([[k(a, b) for b in (*curvatures, 0)] for a in curvatures])
+
+    @cached_property
+    def _field(self) -> np.ndarray:
+        """g, entry by entry."""
+        decay, pace = (float(sp.sympify(e).subs(self.numbers)) for e in (self.optimizer.decay, self.optimizer.pace))
+        if self.optimizer.slow_potential == 0:
+            return pace * decay * self.values
+        (potential,) = self._at(self._sized(self.optimizer.slow_potential), (0,) * len(self.family.labels))
+        at: Any = dict(zip(self.symbols, self.values, strict=True))
+        slopes = [float(sp.diff(potential, s).subs(at)) for s in self.symbols]
+        return pace * (decay * self.values + np.array(slopes))
 
     # --- pieces -----------------------------------------------------------------------------
+
+    def _sized(self, stated: Any) -> Any:
+        """An expression with numbers for sizes and constants."""
+        return sp.sympify(stated).xreplace(
+            {**self._exact_sizes, **{s: sp.Float(v, 17) for s, v in self.numbers.items()}}
+        )
 
     def _at(self, stated: Any, place: tuple[int, ...]) -> list[Any]:
         """The residuals of one sample."""
@@ -245,10 +286,10 @@ def _written_out(matrix: Any) -> Any:
     return matrix.as_explicit() if hasattr(matrix, "as_explicit") else matrix
 
 
-def family_certificate(family: MatrixFamily, seed: int) -> Certificate:
+def family_certificate(family: MatrixFamily, seed: int, optimizer: Optimizer = PLAIN) -> Certificate:
     """The gradients and each term of the drift, at three random points of small sizes."""
     rng = np.random.default_rng(seed)
-    done = [check for sizes in SIZES for check in _checks(Entries.random(family, sizes, rng), rng)]
+    done = [check for sizes in SIZES for check in _checks(Entries.random(family, sizes, rng, optimizer), rng)]
     if not any(check.name == TANGENT for check in done):
         done.append(
             undecided(
@@ -275,6 +316,7 @@ def _checks(member: Entries, rng: np.random.Generator) -> Iterator[Check]:
         {name: member.arrays[name] for name in member.family.tensors},
         {**member.sizes, **member.numbers},
         check=False,
+        optimizer=member.optimizer,
     )
     sigma = rng.standard_normal((len(member.values), COLUMNS))
     point = functions.at(*member.parameters)
@@ -304,7 +346,7 @@ def _noise(member: Entries, sigma: np.ndarray) -> np.ndarray:
     family = member.family
     if family.proportion is not None:
         values, axes = np.linalg.eigh(member.hessian)
-        c = float(sp.sympify(family.proportion).subs(member.numbers))
+        c = float(sp.sympify(family.proportion).subs({**member.numbers, **member.sizes}))
         return axes * np.sqrt(c * np.maximum(values, 0))
     if family.noise.isotropy is not None:
         return np.sqrt(float(sp.sympify(family.noise.isotropy).subs(member.numbers))) * np.eye(len(member.values))

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 
+from symbolic_sgd import models
 from symbolic_sgd.api.limiting_sde import derive_limiting_sde
 from symbolic_sgd.command.console import progress, say
 from symbolic_sgd.command.derive import Wanted, derived
@@ -20,6 +21,7 @@ from symbolic_sgd.documents.document import Document
 from symbolic_sgd.documents.markdown import markdown
 from symbolic_sgd.documents.theorem_document import TITLE, checked_theorem
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.models.meanings import MEANINGS
 from symbolic_sgd.optimizers.stated import optimizer_of
 from symbolic_sgd.problems.problem_file import read_problem_file
 
@@ -145,6 +147,7 @@ EXAMPLES = (
     "symbolic-sgd gallery hyperbola_label",
     "symbolic-sgd gallery motor --document motor.html --plots",
     "symbolic-sgd gallery theorem",
+    "symbolic-sgd gallery --models matrix_sensing",
 )
 
 
@@ -152,12 +155,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     """What the command takes."""
     parser.add_argument("file", nargs="?", metavar="NAME", help="the entry to run (default: list all)")
     add_document(parser, "its derivation")
+    parser.add_argument(
+        "--models",
+        action="store_true",
+        help="the named models, for every size: f, R, and what it means (NAME: its drift, too)",
+    )
     parser.add_argument("--regenerate", action="store_true", help="derive the kept documents anew (NAME, or all)")
 
 
 def run(options: argparse.Namespace) -> int:
     """List the entries, derive one, or derive the kept documents anew."""
     name, options.file = options.file, options.file or "gallery"  # what messages name
+    if options.models:
+        return _models(name, options)
     if (options.plots or options.checks) and (options.regenerate or name in (None, "theorem")):
         raise BadInput("--plots and --checks are for one entry that is a derivation: name it")
     if options.document is not None and (options.regenerate or name is None):
@@ -172,6 +182,22 @@ def run(options: argparse.Namespace) -> int:
     width = max(len(one.name) for one in chosen)
     progress("")
     say("\n".join(f"{one.name:<{width}}  {one.result}" for one in chosen))
+    return DONE
+
+
+def _models(name: str | None, options: argparse.Namespace) -> int:
+    """The named models: all of them in a few lines each, or one with its drift."""
+    if options.plots or options.checks or options.regenerate or options.document is not None:
+        raise BadInput("--models prints formulas: leave --document, --plots, --checks and --regenerate out")
+    if name is not None and name not in MEANINGS:
+        near = get_close_matches(name[:40], MEANINGS, n=3) or list(MEANINGS)
+        raise BadInput(f"there is no model {name[:40]!r}: {', '.join(near)}")
+    for one in MEANINGS if name is None else (name,):
+        progress(one)
+        sde = derive_limiting_sde(getattr(models, one)())
+        lines = str(sde).splitlines() if name is not None else [f"  f = {sde.residual}", f"  R = {sde.regularizer}"]
+        progress("")
+        say("\n".join([one, *lines, f"  {MEANINGS[one]}"]))
     return DONE
 
 

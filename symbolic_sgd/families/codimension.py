@@ -1,4 +1,4 @@
-"""How many of the gradients of a family are independent: the rank of G at random points of several sizes."""
+"""How many of the gradients of a family are independent: a count that is proved, and the rank of G at random points of several sizes."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -8,6 +8,7 @@ import sympy as sp
 
 from symbolic_sgd.errors import SingularPoint
 from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.orbit_count import OrbitCount, orbit_count
 from symbolic_sgd.families.tensor_arrays import MatrixArrays
 
 SIZES = (((2, 3), 3), ((3, 4), 4), ((2, 4), 5))
@@ -37,26 +38,42 @@ class Measured:
 
 @dataclass(frozen=True)
 class Codimension:
-    """The codimension of Γ where it was measured.
+    """The codimension of Γ where it was counted or measured.
 
     Args:
-        expression: N, where the gradients were independent at all sizes that were looked at; else None.
+        expression: what was counted; else N, where the gradients were independent at all sizes that were looked at; else None.
         measured: the measurements.
+        count: the count, where Γ is known to be an orbit, with the condition for it; else None.
+
+    >>> from symbolic_sgd import derive_limiting_sde, models
+    >>> found = derive_limiting_sde(models.matrix_sensing()).codimension
+    >>> found.expression, found.count
+    (n, None)
     """
 
     expression: Any
     measured: tuple[Measured, ...]
+    count: OrbitCount | None = None
 
     def __str__(self) -> str:
+        looked = "; ".join(map(str, self.measured))
+        if self.count is not None:
+            return f"{self.count} (measured at random points: {looked})"
+        return self._measured
+
+    @property
+    def _measured(self) -> str:
         looked = "; ".join(map(str, self.measured))
         if self.expression is None:
             return f"the gradients are dependent, as measured at random points ({looked})"
         return f"the gradients are independent, so that the codimension is {self.expression}, as measured at random points ({looked})"
 
 
-def measured_codimension(family: MatrixFamily) -> Codimension:
-    """At three sizes, with normal data and parameters."""
-    found = tuple(m for k in range(len(SIZES)) for m in _measure(family, k))
+def codimension_of(family: MatrixFamily) -> Codimension:
+    """As it is counted, and as it is at three sizes, with normal data and parameters."""
+    found, count = tuple(m for k in range(len(SIZES)) for m in _measure(family, k)), orbit_count(family)
+    if count is not None:
+        return Codimension(count.expression, found, count)
     independent = bool(found) and all(m.rank == m.residuals for m in found)
     sizes = [i.size for i in family.model.labels]
     if family.curvature is None:

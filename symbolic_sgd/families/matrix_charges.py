@@ -8,7 +8,9 @@ projection stands before it (I∘Φ = I, differentiated twice).
 from dataclasses import dataclass
 from itertools import combinations
 
+from symbolic_sgd.errors import NoCharges
 from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.tensors.forms import Applied, Form, Index, Tensor, added, delta
 from symbolic_sgd.tensors.formula import MatrixFormula
 
@@ -66,8 +68,18 @@ def _always_joined(form: Form, one: Axis, other: Axis) -> bool:
     return True
 
 
-def matrix_charges(family: MatrixFamily) -> tuple[MatrixCharge, ...]:
-    """Those of label noise and of isotropic noise; none is given for other noise, the law of which holds σ."""
+def matrix_charges(motion: SlowMotion) -> tuple[MatrixCharge, ...]:
+    """Those of label noise and of isotropic noise; none is given for other noise, the law of which holds σ.
+
+    Raises:
+        NoCharges: the limit is not that of SGD in another time, so that it conserves others, or the optimizer has a slow potential.
+    """
+    family, optimizer = motion.family, motion.optimizer
+    if not motion.conserves or optimizer.slow_potential != 0:
+        raise NoCharges(
+            f"what the noiseless iteration of {optimizer.label} conserves is not known here: charges are given for optimizers whose "
+            "learning rate tends to 0, whose limit is that of SGD in another time, without a slow potential"
+        )
     if family.curvature is None or (family.proportion is None and family.noise.isotropy is None):
         return ()
     found = []
@@ -75,7 +87,8 @@ def matrix_charges(family: MatrixFamily) -> tuple[MatrixCharge, ...]:
         size = one[0].shape[one[1]]
         sides = (Index("k", size), Index("l", size))
         q = _squares(*one, sides) - _squares(*other, sides)
-        drift = _drift(family, *one, sides) - _drift(family, *other, sides)
+        of_noise = _drift(family, *one, sides) - _drift(family, *other, sides)
+        drift = of_noise.scaled(motion.share) - q.scaled(2 * optimizer.pace * optimizer.decay)
         found.append(MatrixCharge(MatrixFormula(q, sides), MatrixFormula(drift, sides)))
     return tuple(found)
 

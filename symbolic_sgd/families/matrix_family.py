@@ -10,6 +10,7 @@ import sympy as sp
 from symbolic_sgd import families
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, DegenerateMinimum
+from symbolic_sgd.families.batches import batch_of, of_one_sample
 from symbolic_sgd.families.cross_entropy import CrossEntropy, RedrawnClasses
 from symbolic_sgd.families.noise import RESIDUAL, AnyNoise, RedrawnLabels, family_noise, loss_of_residual
 from symbolic_sgd.families.tensor_model import TensorModel
@@ -48,7 +49,8 @@ class MatrixFamily:
         samples: n; or ((i, 1, n), (a, 1, d), …), the indices of a residual that is written with `Indexed` quantities; or None
             where the residual alone is the whole of the data, such as U*V.T − Y: n is then the number of its entries.
         noise: LabelNoise(δ), IsotropicNoise(s), RedrawnLabels(…), RedrawnClasses(), or AnyNoise(). With label noise a step
-            draws one sample, and a sign for each of its outputs.
+            draws one sample, or batch_size of them (a number, or a size; with batch_size=n it takes the full gradient), and a sign
+            for each of their outputs.
         loss: ℓ as a `Lambda` with ℓ′(0) = 0 < ℓ″(0), r²/2 if it is not given; or CrossEntropy() with outputs.
         constants: further symbols, and matrices that all samples have in common.
 
@@ -202,10 +204,16 @@ class MatrixFamily:
         """c with Σ = c∇²L on Γ, where labels are the only noise."""
         if isinstance(self.noise, RedrawnClasses):
             return sp.S.One
-        laws = self.noise.laws_of(self.loss) if isinstance(self.loss, sp.Lambda) else None
+        laws = of_one_sample(self.noise).laws_of(self.loss) if isinstance(self.loss, sp.Lambda) else None
         if laws is None:
             return None
-        return sp.simplify(sp.Add(*(p * self._slope(loss, 1) ** 2 for p, loss in laws)) / self.curvature)
+        of_one = sp.Add(*(p * self._slope(loss, 1) ** 2 for p, loss in laws)) / self.curvature
+        return sp.simplify(of_one / batch_of(self.noise))
+
+    @property
+    def draws_samples(self) -> bool:
+        """Whether a step draws some of the samples, in place of the full gradient."""
+        return self.proportion is not None and batch_of(self.noise) != self.model.samples
 
     def problem(self, *, sizes: Mapping[Any, int] | None = None, sigma: Any = None, **data: Any) -> Problem:
         """The member of the family with these data, in the symbols U_1_1, U_1_2, … of the entries of U.
@@ -242,7 +250,7 @@ class MatrixFamily:
         else:
             self._check_loss()
         numbers = [e for e in (self.curvature, self.proportion, self.noise.isotropy) if e is not None]
-        unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers
+        unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers - self.sizes
         if unknown:
             raise BadSymbol(
                 f"loss or noise hold {min(map(str, unknown))}, which was not declared: name it in constants= (data of single samples "

@@ -1,22 +1,59 @@
 """The limiting SDE of a family of matrices as paragraphs and displays."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Iterable, Iterator
+
+import sympy as sp
 
 from symbolic_sgd.families.matrix_terms import MatrixTerms
-from symbolic_sgd.printing.blocks import Block, aligned, display, paragraph
+from symbolic_sgd.printing.blocks import Block, Formula, aligned, paragraph
+from symbolic_sgd.printing.broken import broken
+from symbolic_sgd.printing.displays import LINES, equation_lines, filled, height, room
 
 
 def matrix_family_blocks(terms: MatrixTerms) -> Iterator[Block]:
     """The residual, R, the drift of each parameter, and what it names."""
     family = terms.family
     labels = ",".join(str(i.name) for i in terms.model.labels)
-    noise = "" if family.proportion is not None else r" + \partial\Phi\,\sigma\,dW"
-    yield aligned([
-        rf"f_{{{labels}}} &= {terms.residual.latex()}",
-        rf"dY &= b\,dt{noise}\qquad\text{{on }}\Gamma = \{{f = 0\}}",
+    factor = sp.sqrt(terms.optimizer.tangent_factor)
+    times = "" if factor == 1 else sp.latex(factor) + r"\,"
+    noise = "" if family.proportion is not None else rf" + {times}\partial\Phi\,\sigma\,dW"
+    if not terms.motion.is_plain:
+        yield from _step(terms)
+    yield from displayed([
+        (rf"f_{{{labels}}}", terms.residual.latex()),
+        ("dY", rf"b\,dt{noise}\qquad\text{{on }}\Gamma = \{{f = 0\}}"),
     ])  # fmt: skip
     if terms.regularizer is not None:
-        yield display(rf"R = {terms.regularizer.latex()}")
-    yield aligned([rf"b_{{{name}}} &= {block.latex()}" for name, block in terms.drift.items()])
+        yield from displayed([("R", terms.regularizer.latex())])
+    yield from displayed((rf"b_{{{name}}}", block.latex()) for name, block in terms.drift.items())
     yield paragraph("where")
-    yield aligned([f"{d.latex}".replace("=", "&=", 1) for d in terms.definitions])
+    yield from displayed(_sides(d.latex) for d in terms.definitions)
+
+
+def displayed(equations: Iterable[tuple[str, str]]) -> Iterator[Formula]:
+    """Equations as left and right sides in LaTeX, on lines that fit, in displays between which, and in no other place, a page may end."""
+    lines: list[str] = []
+    for left, right in equations:
+        for line in equation_lines(left, broken(right, room(left))):
+            if lines and height([*lines, line]) > LINES:
+                yield aligned(lines)
+                lines = []
+            lines.append(line)
+    if lines:
+        yield aligned(lines)
+
+
+def _sides(tex: str) -> tuple[str, str]:
+    """Of an equation, or of a definition by :=."""
+    left, _, right = tex.partition(" = ")
+    return left, right
+
+
+def _step(terms: MatrixTerms) -> Iterator[Block]:
+    """The optimizer, and what a step of it adds to t."""
+    optimizer = terms.optimizer
+    pieces = filled(re.split(r"(?=\\quad )", optimizer.stated_equation), room())
+    yield aligned([f"& {piece}" for piece in pieces] + [rf"& t_{{k+1}} = t_k + {sp.latex(optimizer.map_unit)}"])
+    if terms.motion.slow is not None:
+        yield from displayed((rf"g_{{{name}}}", block.latex()) for name, block in terms.slow_field.items())

@@ -1,7 +1,7 @@
 """One member of a family of matrices: the problem with all sizes given and the data filled in."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import product
 from typing import Any
 
@@ -10,6 +10,7 @@ import sympy as sp
 
 from symbolic_sgd.errors import BadInput, BadShape
 from symbolic_sgd.families.array_shapes import number_of, solved_sizes
+from symbolic_sgd.families.batches import batch_of
 from symbolic_sgd.families.matrix_family import TARGETS, MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise, RedrawnLabels
 from symbolic_sgd.problems.noise import IsotropicNoise, LabelNoise
@@ -76,29 +77,46 @@ def matrix_member(
     member = filled(family, data, sizes)
     found = np.asarray(member.arrays.value(family.model.f), dtype=object)
     residuals = [sp.sympify(e) for e in np.ravel(found if member.targets is None else found - member.targets)]
-    count = sp.sympify(family.model.samples).subs(member.sizes)
-    return _stated(family, residuals, list(member.parameters), count, sigma)
+    count, batch = (int(sp.sympify(e).subs(member.sizes)) for e in (family.model.samples, batch_of(family.noise)))
+    if batch > count:
+        raise BadInput(f"noise: batch_size is {batch}, and there are {count} samples")
+    return _stated(family, residuals, list(member.parameters), (count, batch), sigma)
 
 
-def _stated(family: MatrixFamily, residuals: list[Any], parameters: list[Any], count: Any, sigma: Any) -> Problem:
-    noise = family.noise
+def _stated(
+    family: MatrixFamily, residuals: list[Any], parameters: list[Any], drawn: tuple[int, int], sigma: Any
+) -> Problem:
+    noise, (count, batch) = family.noise, drawn
     if isinstance(noise, AnyNoise) == (sigma is None):
         raise BadInput(
             "sigma= belongs to AnyNoise, and only to it: σ as a matrix with a row for each entry of the parameters"
         )
     if isinstance(noise, LabelNoise) and sp.expand(family.loss(sp.Symbol("r")) - sp.Symbol("r") ** 2 / 2) == 0:
         scale = sp.sqrt(sp.Integer(len(residuals)) / count)
-        return Problem.least_squares([scale * r for r in residuals], parameters=parameters, noise=noise)
+        labels = _labels(noise, len(residuals), count, batch)
+        return Problem.least_squares([scale * r for r in residuals], parameters=parameters, noise=labels)
     loss = sp.Add(*(family.loss(r) for r in residuals)) / count
     if isinstance(noise, (LabelNoise, RedrawnLabels)):
         if len(residuals) != count:
             raise BadInput("noise: the explicit problem of drawn labels needs one residual a sample")
+        if batch != 1:
+            raise BadInput("noise: the explicit problem of batches has the loss r²/2; leave batch_size= or loss= out")
         laws = [(p / count, law(r)) for r in residuals for p, law in noise.laws_of(family.loss)]
         return Problem.from_sample_losses(
             [law for _, law in laws], parameters=parameters, weights=[p for p, _ in laws], manifold=residuals
         )
     assert isinstance(noise, (IsotropicNoise, AnyNoise))
     return Problem(loss=loss, parameters=tuple(parameters), noise=noise if isinstance(noise, IsotropicNoise) else sigma)
+
+
+def _labels(noise: LabelNoise, residuals: int, count: int, batch: int) -> LabelNoise:
+    """The label noise with Σ = (δ²/b)∇²L on Γ, on residuals of which each sample has one; or several, which are drawn one by one then
+    where a step does not take them all."""
+    if residuals == count:
+        return replace(noise, batch_size=None if batch == 1 else batch)
+    if batch == count:
+        return LabelNoise(sp.sqrt(sp.Rational(residuals, count)) * noise.stated[0], batch_size=residuals)
+    return LabelNoise(noise.stated[0] / sp.sqrt(batch))
 
 
 def exact_array(value: Any, name: str) -> np.ndarray:

@@ -10,89 +10,15 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.families.drift_forms import DriftForms, scaled
+from symbolic_sgd.families.matrix_definitions import Definition, definitions_of
 from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.matrix_potentials import LogarithmOfCurvature, SpectralRegularizer
+from symbolic_sgd.families.slow_motion import PLAIN, SlowMotion
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.tensors.forms import Applied, Form, Index, Tensor, added
 from symbolic_sgd.tensors.formula import MatrixFormula
 from symbolic_sgd.tensors.layout import shown_label
-
-
-@dataclass(frozen=True)
-class Definition:
-    """A name in a formula.
-
-    Args:
-        name: what is named.
-        text: its equation, for a terminal.
-        latex: the same, in math mode.
-    """
-
-    name: str
-    text: str
-    latex: str
-
-    def __str__(self) -> str:
-        return self.text
-
-
-MULTIPLIERS = r"λ = G†J∇R, G = JJᵀ", r"\lambda = G^{\dagger}J\,\nabla R,\qquad G = J J^{\top}"
-"""Text and LaTeX of the multipliers where Σ = c∇²L."""
-
-TRACES = "τ_L = tr(∇²f_L ∂Φ), for the residual L", r"\tau_L = \mathrm{tr}(\nabla^2 f_L\,\partial\Phi)"
-"""Of what curvature brings, where Σ = s²I."""
-
-CLASSES = (
-    "κ_i = diag(p_i) − p_ip_iᵀ with p_i = softmax(z_i), constant on Γ; G† is κ^½(κ^½Gκ^½)†κ^½",
-    r"\kappa_i = \mathrm{diag}(p_i) - p_i p_i^{\top},\quad p_i = \mathrm{softmax}(z_i),\quad "
-    r"G^{\dagger} := \kappa^{1/2}(\kappa^{1/2}G\kappa^{1/2})^{\dagger}\kappa^{1/2}",
-)
-"""Of the curvature of a cross-entropy."""
-
-GENERAL = {
-    "λ": (
-        "λ = −G†(JE + τ/2), where E is the drift without λ",
-        r"\lambda = -G^{\dagger}\left(J E + \tfrac12\tau\right)",
-    ),
-    "τ": (
-        "τ_L = Σ_ξ v_ξᵀ(∇²f_L)v_ξ, v = ∂Φσ",
-        r"\tau_L = \sum_\xi v_\xi^{\top}(\nabla^2 f_L)v_\xi,\qquad v = \partial\Phi\,\sigma",
-    ),
-    "ω": ("ω = G†Jσ", r"\omega = G^{\dagger}J\sigma"),
-    "ζ": (
-        "ζ = ZGK where KGZ + ZGK = ωωᵀ, K = ℓ″(0)/n",
-        r"\zeta = ZGK,\qquad KGZ + ZGK = \omega\omega^{\top},\qquad K = \ell''(0)/n",
-    ),
-}
-"""Of a σ that is not stated."""
-
-
-@dataclass(frozen=True)
-class LogarithmOfCurvature:
-    """(s²/4) ln|∇²L|₊, the logarithm of the product of the nonzero eigenvalues, up to a constant: they are those of G, or of κ^½Gκ^½ for
-    classes, times a constant.
-
-    Args:
-        variance: s².
-        gram: G.
-        classes: whether the loss has curvatures κ of its own.
-    """
-
-    variance: Any
-    gram: MatrixFormula
-    classes: bool = False
-
-    def latex(self) -> str:
-        """LaTeX, in math mode."""
-        scale = "" if self.variance == 4 else sp.latex(self.variance / 4)
-        inside = r"\kappa^{1/2}G\kappa^{1/2}" if self.classes else "G"
-        return rf"{scale}\ln \lvert {inside} \rvert_{{+}},\qquad G = {self.gram.latex()}"
-
-    def __str__(self) -> str:
-        inside = "κ^½Gκ^½" if self.classes else "G"
-        return f"({self.variance / 4}) ln|{inside}|₊, G = {self.gram}"
-
-    def _repr_latex_(self) -> str:
-        return rf"$\displaystyle {self.latex()}$"
 
 
 @dataclass(frozen=True)
@@ -101,9 +27,16 @@ class MatrixTerms:
 
     Args:
         family: what was stated.
+        optimizer: whose limit it is.
     """
 
     family: MatrixFamily
+    optimizer: Optimizer = PLAIN
+
+    @cached_property
+    def motion(self) -> SlowMotion:
+        """What the optimizer makes of the noise."""
+        return SlowMotion(self.family, self.optimizer)
 
     @property
     def model(self) -> TensorModel:
@@ -161,28 +94,36 @@ class MatrixTerms:
 
     @cached_property
     def _forms(self) -> DriftForms:
-        family = self.family
-        return DriftForms(
-            self.model, self._trace, family.proportion, family.noise.isotropy, along=family.proportion is None
-        )
+        c: Any = self.family.proportion
+        variance: Any = self.family.noise.isotropy
+        share = self.motion.share
+        if share is None:  # S is a function of ∇²L, in ζ
+            return DriftForms(self.model, self._trace, along=False)
+        size = lambda e: None if e is None else e * share  # noqa: E731
+        return DriftForms(self.model, self._trace, size(c), size(variance), along=c is None)
 
     @cached_property
-    def regularizer(self) -> "MatrixFormula | LogarithmOfCurvature | None":
+    def regularizer(self) -> "MatrixFormula | LogarithmOfCurvature | SpectralRegularizer | None":
         """R, where there is a formula."""
+        motion, variance = self.motion, self.family.noise.isotropy
+        if motion.own is None:
+            return None
+        if motion.share is None:
+            return SpectralRegularizer(motion, self.gram)
         if self._forms.regularizer is not None:
             return self._formula(self._forms.regularizer)
-        variance = self.family.noise.isotropy
-        return None if variance is None else LogarithmOfCurvature(variance, self.gram, self.family.curvature is None)
+        return LogarithmOfCurvature(variance * motion.share, self.gram, self.family.curvature is None)
 
     @cached_property
     def compensation(self) -> dict[str, MatrixFormula]:
         """−½JᵀG†τ."""
-        if self._forms.traces is None:
+        if self.family.proportion is not None:
             return self._blocks(self._forms.zero)
         labels, others = self.model.labels, tuple(self.model.primed().values())
         weights = (self.model.on_labels("G†", 0, 1, symmetric=True) * self.model.on_labels("τ", 1)).summed(*others)
         back = {name: (j * weights).summed(*labels) for name, j in self.model.gradient.items()}
-        return self._blocks(scaled(back, -(self.family.noise.isotropy or sp.S.One) / 2))
+        factor = (self.family.noise.isotropy or sp.S.One) * self.optimizer.tangent_factor
+        return self._blocks(scaled(back, -factor / 2))
 
     @cached_property
     def mixed(self) -> dict[str, MatrixFormula]:
@@ -195,26 +136,29 @@ class MatrixTerms:
         return self._blocks(self._forms.normal)
 
     @cached_property
+    def imposed(self) -> dict[str, MatrixFormula]:
+        """−g, whose projection is the optimizer's own drift."""
+        return self._blocks(self._imposed)
+
+    @cached_property
+    def slow_field(self) -> dict[str, MatrixFormula]:
+        """g."""
+        return self._blocks(scaled(self._imposed, -1))
+
+    @cached_property
     def drift(self) -> dict[str, MatrixFormula]:
-        """mixed + normal + Jᵀλ."""
-        parts = (self._forms.normal, self._forms.mixed, self.model.back)
+        """mixed + normal + imposed + Jᵀλ."""
+        parts = (self._forms.normal, self._forms.mixed, self._imposed, self.model.back)
         return self._blocks({p.name: added([part[p.name] for part in parts]) for p in self.model.parameters})
 
     @cached_property
     def definitions(self) -> tuple[Definition, ...]:
         """λ, and what it and the other letters are made of."""
-        if self.family.proportion is not None:
-            found = [Definition("λ", *MULTIPLIERS)]
-        elif self.family.noise.isotropy is not None:
-            s = self.family.noise.isotropy / 2
-            drawn = rf"\lambda = -G^{{\dagger}}\left(J E + {'' if s == 1 else sp.latex(s)}\tau\right)"
-            found = [
-                Definition("λ", f"λ = −G†(JE + ({s})τ), where E is the drift without λ", drawn),
-                Definition("τ", *TRACES),
-            ]
-        else:
-            found = [Definition(name, *lines) for name, lines in GENERAL.items()]
-        return (*found, *([Definition("κ", *CLASSES)] if self.family.curvature is None else []))
+        return definitions_of(self.motion)
+
+    @property
+    def _imposed(self) -> Blocks:
+        return self._forms.zero if self.motion.slow is None else scaled(self.motion.slow, -1)
 
     # --- as formulas --------------------------------------------------------------------------
 

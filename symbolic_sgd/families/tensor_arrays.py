@@ -2,24 +2,32 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.errors import BadInput, BadPoint, BadShape, IsolatedMinimum, OffManifold, SingularPoint
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, IsolatedMinimum, OffManifold, SingularPoint, Unstable
 from symbolic_sgd.families.array_modules import NUMPY, ArrayModule
 from symbolic_sgd.families.array_shapes import is_column, number_of, shaped, solved_sizes
+from symbolic_sgd.families.batches import batch_of
 from symbolic_sgd.families.matrix_family import TARGETS, MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise
+from symbolic_sgd.families.orbit_point import MatrixPair, OrbitPoint
+from symbolic_sgd.families.slow_motion import PLAIN, SlowMotion
 from symbolic_sgd.families.tensor_point import TensorPoint, Vector
 from symbolic_sgd.numeric.guard import ON_MANIFOLD
 from symbolic_sgd.numeric.points import real_array
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.tensors.evaluation import Arrays
+from symbolic_sgd.tensors.forms import Tensor
 
 ROUNDING = 1e-10
 """By how much probabilities may miss their sum."""
+
+SIGMA_WANTED = "AnyNoise: give sigma=, for each parameter an array with the columns of σ as its last axis"
+"""Where σ is not stated by the family, and not given."""
 
 NEARBY = 3
 """At how many random points nearby the rank of dependent gradients is compared."""
@@ -38,8 +46,10 @@ class MatrixArrays:
         numbers: values of constants, and of sizes that no array tells.
         check: whether points are tested: on Γ where the data tell it, and with gradients of a constant rank below D.
         home: NumPy, JAX or PyTorch.
+        optimizer: whose limit it is.
 
     Raises:
+        Unstable: the learning rate stays, and the point is beyond the edge of stability.
         BadPoint: wrong shapes, not real or not finite.
         OffManifold: a point off Γ.
         SingularPoint: the rank of the gradients is lower there than at random points nearby.
@@ -58,12 +68,13 @@ class MatrixArrays:
     numbers: Mapping[sp.Symbol, Any] = field(default_factory=dict)
     check: bool = True
     home: ArrayModule = NUMPY
+    optimizer: Optimizer = PLAIN
 
     # --- the terms --------------------------------------------------------------------------
 
     def drift(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
-        """½∂²Φ[Σ], the sum of the three."""
-        return self._batched(x, sigma, lambda p: p.compensation() + p.mixed() + p.normal())
+        """½∂²Φ[Σ], the sum of the three, and the optimizer's own drift."""
+        return self._batched(x, sigma, lambda p: p.compensation() + p.mixed() + p.normal() + p.imposed())
 
     def tangent_noise_compensation(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """−½ ∇²L† T[Σ_∥]."""
@@ -77,6 +88,36 @@ class MatrixArrays:
         """−½ ∂Φ T[𝓛⁻¹(Σ_⊥)]."""
         return self._batched(x, sigma, TensorPoint.normal)
 
+    def imposed_drift(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
+        """−∂Φg of weight decay and a slow potential; it is part of the drift."""
+        return self._batched(x, sigma, TensorPoint.imposed)
+
+    def tangent_noise(self, *x: Any, increments: Any, sigma: Any = None) -> tuple[Any, ...]:
+        """√τ ∂Φσ dW at a single point, τ of the optimizer.
+
+        Args:
+            x: an array for each parameter, of its shape.
+            increments: dW: an array for each parameter, of its shape, where Σ = s²I; with `AnyNoise` one number for each column of σ.
+            sigma: σ, for `AnyNoise`.
+        """
+        point = self._checked(self.at(*x, sigma=sigma))
+        factor = float(np.sqrt(point.motion.tangent))
+        if point.proportion is not None:
+            return tuple(0 * point.x)
+        if point.isotropy is not None:
+            drawn = Vector(
+                self._array(shaped(a, p, BadPoint)) for a, p in zip(increments, self._parameters, strict=True)
+            )
+            return tuple(factor * float(np.sqrt(point.isotropy)) * point.projected(drawn))
+        if point.sigma is None:
+            raise BadInput(SIGMA_WANTED)
+        weights = self._array(increments)
+        return tuple(factor * Vector(a @ weights for a in point.tangent_noise))
+
+    @property
+    def _parameters(self) -> tuple[Tensor, ...]:
+        return self.family.model.parameters
+
     def tangent_projection(self, *x: Any, vectors: Any) -> tuple[Any, ...]:
         """∂Φ applied to vectors, an array for each parameter, with or without columns, at a single point."""
         point = self._checked(self.at(*x))
@@ -85,16 +126,24 @@ class MatrixArrays:
         return tuple(point.projected(Vector(map(self._array, vectors))))
 
     def regularizer(self, *x: Any) -> float:
-        """R: (c/4) tr ∇²L where Σ = c∇²L, (s²/4) ln|∇²L|₊ where Σ = s²I, at a single point.
+        """R: (c/4) tr ∇²L where Σ = c∇²L, (s²/4) ln|∇²L|₊ where Σ = s²I, or Σ F(λ) times c/2 or s²/2 by the optimizer's kernel, at a
+        single point.
 
         Raises:
-            BadInput: other noise, for which no R is known.
+            BadInput: other noise, for which no R is known, or a kernel whose F is not written out.
         """
         point = self._checked(self.at(*x))
+        share: Any = point.motion.share
+        size = point.proportion if point.proportion is not None else point.isotropy
+        if size is not None and share is None:
+            primitive = self._motion.primitive_at({**self.numbers, **point.arrays.numbers})
+            if primitive is None:
+                raise BadInput(f"the integral of {self._motion.own} over a curvature is not written out: no R is known")
+            return size / 2 * float(primitive(np.asarray(point.curvatures)).sum())
         if point.proportion is not None:
-            return point.proportion / (4 * point.samples) * float(point.gram.trace())
+            return share * point.proportion / (4 * point.samples) * float(point.trace)
         if point.isotropy is not None:
-            return point.isotropy / 4 * float(np.log(np.asarray(point.spectrum[0]) / point.samples).sum())
+            return share * point.isotropy / 4 * float(np.log(np.asarray(point.curvatures)).sum())
         raise BadInput("for a σ that is given as numbers no regularizer is known")
 
     def residuals(self, *x: Any) -> Any:
@@ -127,18 +176,32 @@ class MatrixArrays:
         numbers = solved_sizes(tensors, shapes, self.numbers, family.sizes)
         arrays = Arrays({**self._data, **values}, numbers, self.home.module, self.home.printer)
         value = lambda e: None if e is None else arrays.number(sp.sympify(e))  # noqa: E731 (numbers of one kind)
-        point = TensorPoint(
+        made = TensorPoint if self._pair is None else partial(OrbitPoint, pair=self._pair)
+        point = made(
             family.model,
             arrays,
             arrays.number(sp.sympify(family.model.samples)),
             proportion=value(family.proportion),
             isotropy=value(family.noise.isotropy),
             sigma=self._sigma(sigma, values),
+            motion=self._motion.at(arrays.number, numbers, self.home.printer),
         )
         curvature = value(family.curvature)
         return replace(point, root=self._root_of_classes(point) if curvature is None else float(np.sqrt(curvature)))
 
+    def checked(self, *x: Any) -> TensorPoint:
+        """What the theorem says at a single point, which is tested where points are."""
+        return self._checked(self.at(*x))
+
     # --- what is given ----------------------------------------------------------------------
+
+    @cached_property
+    def _pair(self) -> MatrixPair | None:
+        return MatrixPair.of(self.family)
+
+    @cached_property
+    def _motion(self) -> SlowMotion:
+        return SlowMotion(self.family, self.optimizer)
 
     @cached_property
     def _data(self) -> dict[str, Any]:
@@ -147,7 +210,7 @@ class MatrixArrays:
     def _batched(self, x: Any, sigma: Any, term: Callable[[TensorPoint], Vector]) -> tuple[Any, ...]:
         parameters = self.family.model.parameters
         if sigma is None and isinstance(self.family.noise, AnyNoise):
-            raise BadInput("AnyNoise: give sigma=, for each parameter an array with the columns of σ as its last axis")
+            raise BadInput(SIGMA_WANTED)
         if len(x) == len(parameters):
             x = [
                 np.squeeze(a, -1) if is_column(a, p) and len(p.shape) == 1 else a
@@ -174,6 +237,8 @@ class MatrixArrays:
             )
         if point.rank < point.count:
             self._compare_ranks(point)
+        if point.motion.edge is not None:
+            self._check_edge(point, point.motion.edge)
         if self.data.get(TARGETS) is not None or self.family.outputs is None:
             away = _norm(self._newton_step(point)) / (1 + _norm(point.x))
             if not away <= ON_MANIFOLD:
@@ -182,6 +247,14 @@ class MatrixArrays:
                     "take corrected(…) steps first, or give data that the point fits"
                 )
         return point
+
+    def _check_edge(self, point: TensorPoint, edge: float) -> None:
+        largest = float(np.asarray(point.curvatures).max())
+        if not largest < edge:
+            raise Unstable(
+                f"{self.optimizer.label} does not stay near Γ there, beyond its edge of stability: the largest curvature is {largest:.6g}, "
+                f"and it has to be smaller than {edge:.6g}; make the learning rate smaller"
+            )
 
     def _compare_ranks(self, point: TensorPoint) -> None:
         rng = np.random.default_rng(0)
@@ -258,13 +331,14 @@ class MatrixArrays:
 
 
 def family_arrays(
-    family: MatrixFamily, data: Mapping[str, Any], *, check: bool, sizes: Mapping[Any, int], home: ArrayModule
+    motion: SlowMotion, data: Mapping[str, Any], *, check: bool, sizes: Mapping[Any, int], home: ArrayModule
 ) -> MatrixArrays:
-    """The array code for data that are given by name.
+    """The array code of an optimizer on a family, for data that are given by name.
 
     Raises:
         BadInput: and its subclasses: names, shapes, or sizes that disagree.
     """
+    family = motion.family
     numbers = {s: number_of(data[s.name], s.name) for s in family.numbers if s.name in data}
     given = {name: value for name, value in data.items() if name not in {s.name for s in family.numbers}}
     optional = {TARGETS} if family.outputs is not None else set()
@@ -276,10 +350,16 @@ def family_arrays(
         if family.curvature is None:
             _check_probabilities(given[TARGETS])
     arrays = {name: value if name == TARGETS else shaped(value, family.tensors[name]) for name, value in given.items()}
-    solved_sizes(
-        family.tensors, {n: a.shape for n, a in arrays.items() if n != TARGETS}, {**numbers, **sizes}, frozenset()
-    )
-    return MatrixArrays(family, arrays, {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}, check, home)
+    shapes = {n: a.shape for n, a in arrays.items() if n != TARGETS}
+    _check_batch(family, solved_sizes(family.tensors, shapes, {**numbers, **sizes}, frozenset()))
+    known = {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}
+    return MatrixArrays(family, arrays, known, check, home, motion.optimizer)
+
+
+def _check_batch(family: MatrixFamily, known: Mapping[Any, Any]) -> None:
+    batch, count = (sp.sympify(e).subs(known) for e in (batch_of(family.noise), family.model.samples))
+    if batch.is_number and count.is_number and batch > count:
+        raise BadInput(f"noise: batch_size is {batch}, and there are {count} samples")
 
 
 def _check_probabilities(targets: np.ndarray) -> None:

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from symbolic_sgd.families.gram_inverse import GramInverse, Spectral
+from symbolic_sgd.families.slow_motion import PLAIN_NUMBERS, MotionNumbers
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
-from symbolic_sgd.optimizers.kernel import LYAPUNOV
 from symbolic_sgd.tensors.evaluation import Arrays
 from symbolic_sgd.tensors.forms import COLUMN, Form
 from symbolic_sgd.theorem.drift import DriftLines
@@ -51,6 +51,7 @@ class TensorPoint:
         variance: or (ν/κ)_L with Σ = (1/n) Σ_L ν_L ∇f_L∇f_Lᵀ.
         trace_gradient: ∇ tr H where it has a form.
         inverted: how G† is found.
+        motion: what the optimizer makes of the noise.
     """
 
     model: TensorModel
@@ -63,6 +64,7 @@ class TensorPoint:
     variance: Any = None
     trace_gradient: Blocks | None = None
     inverted: Callable[[Any, Any], GramInverse] = Spectral.of
+    motion: MotionNumbers = PLAIN_NUMBERS
 
     @property
     def x(self) -> Vector:
@@ -97,6 +99,13 @@ class TensorPoint:
         """G, N×N."""
         found = self.arrays.value(self.model.gram).reshape((self.count, self.count))
         return self.rooted(self.rooted(found).T)
+
+    @property
+    def trace(self) -> Any:
+        """tr G."""
+        if len(np.shape(self.root)):
+            return self.gram.trace()
+        return self.root**2 * self.arrays.value(self.model.total_square)
 
     def bent(self, weights: Any) -> Vector:
         """Σ_LL′ ζ_L′L (∇²f_L)∇f_L′, ζ with the rows L′."""
@@ -156,37 +165,54 @@ class TensorPoint:
         """b_⊥."""
         return self.lines.normal_regularization
 
+    def imposed(self) -> Vector:
+        """−∂Φg."""
+        return 0 * self.x if self.motion.slow is None else -self.projected(self._vector(self.motion.slow, {}))
+
+    @property
+    def curvatures(self) -> Any:
+        """The eigenvalues λ > 0 of H."""
+        return self.spectrum[0] / self.samples
+
     # --- the blocks of Σ, as the theorem's lines ask for them --------------------------------
 
     @property
     def tangent_covariance(self) -> Along:
-        """Σ_∥ = σ_∥σ_∥ᵀ, or s²∂Φ."""
+        """τΣ_∥, Σ_∥ = σ_∥σ_∥ᵀ or s²∂Φ."""
         if self.sigma is not None:
-            traces = self._with(self._named(self._tangent_noise), self.model.curved)
-            return Along(self.rooted(traces.reshape(self.count)))
+            traces = self._with(self._named(self.tangent_noise), self.model.curved)
+            return Along(self.motion.tangent * self.rooted(traces.reshape(self.count)))
         assert self.isotropy is not None
         traces = self._with({}, self.model.laplacian)
         across = self._with({"G†": self._inverse_on_pairs}, self.model.curved_by_gradients)
-        return Along(self.isotropy * self.rooted((traces - across).reshape(self.count)))
+        return Along(self.motion.tangent * self.isotropy * self.rooted((traces - across).reshape(self.count)))
 
     @property
     def cross(self) -> Across:
-        """N[∂Φ Σ JᵀG†]."""
+        """N[∂Φ Σ JᵀG† m(GK)], m(λ) = λk(λ, 0)."""
         assert self.sigma is not None
-        weights = self._back_rooted(self.solve(self.along(self.sigma)))
-        values = {**self._named(self._tangent_noise), "ω": weights.reshape((*self.label_shape, weights.shape[1]))}
+        slopes = self.solve(self.along(self.sigma))
+        if self.motion.mixed is not None:
+            axes = self.spectrum[1]
+            slopes = axes @ (self.motion.mixed(self.curvatures)[:, None] * (axes.T @ slopes))
+        weights = self._back_rooted(slopes)
+        values = {**self._named(self.tangent_noise), "ω": weights.reshape((*self.label_shape, weights.shape[1]))}
         return Across(self._vector(self.model.bent_along, values), 1.0)
 
     @property
     def stationary(self) -> Across:
         """T[S] = (2/n) N[ZG] for S = JᵀZJ, by the eigenvectors of G."""
+        motion, size = self.motion, self.proportion if self.proportion is not None else self.isotropy
+        if size is not None and motion.own is not None:
+            axes = self.spectrum[1]
+            return Across(self.bent((axes * motion.own(self.curvatures)) @ axes.T), 2 * size / self.samples)
         if self.proportion is not None:
-            return Across(self._bent_by_all(), self.proportion / self.samples)
+            return Across(self._bent_by_all(), self._share * self.proportion / self.samples)
         if self.isotropy is not None:
-            return Across(self._vector(self.model.bent, {"ζ": self._inverse_on_pairs}), self.isotropy)
+            return Across(self._vector(self.model.bent, {"ζ": self._inverse_on_pairs}), self._share * self.isotropy)
         values, axes = self.spectrum
-        scaled = values / self.samples
-        inner = self._across(axes) * LYAPUNOV.weight(scaled[:, None], scaled)
+        scaled = self.curvatures
+        inner = self._across(axes) * motion.pairs(scaled[:, None], scaled)
         return Across(self.bent(axes @ (inner * values) @ axes.T), 2 / self.samples)
 
     def _across(self, axes: Any) -> Any:
@@ -197,8 +223,14 @@ class TensorPoint:
         across = axes.T @ self.solve(self.along(self.sigma))
         return across @ across.T
 
+    @property
+    def _share(self) -> float:
+        assert self.motion.share is not None
+        return self.motion.share
+
     @cached_property
-    def _tangent_noise(self) -> Vector:
+    def tangent_noise(self) -> Vector:
+        """∂Φσ."""
         assert self.sigma is not None
         return self.projected(self.sigma)
 

@@ -399,11 +399,7 @@ def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool 
     """
     problem = optimizer.extended(problem)
     own = optimizer.own_symbols if iterated else optimizer.symbols
-    reserved = optimizer.scale_symbol if optimizer.is_finite else optimizer.rate
-    if reserved in optimizer.own_symbols:
-        raise BadSymbol(
-            f"{reserved} is a symbol of the optimizer's numbers and one of the unit of time, {optimizer.time_unit}: give yours another name"
-        )
+    check_unit_of_time(optimizer)
     for s in own:
         if s in problem.parameters:
             raise BadSymbol(
@@ -415,6 +411,19 @@ def with_symbols_of(optimizer: Optimizer, problem: "Problem", *, iterated: bool 
     stated = replace(problem, constants=(*problem.constants, *further)) if further else problem
     check_expression(optimizer.slow_potential, stated.symbols, where="optimizer: slow_potential")
     return stated
+
+
+def check_unit_of_time(optimizer: Optimizer) -> None:
+    """Refuse numbers of an optimizer that hold what tends to 0.
+
+    Raises:
+        BadSymbol: one of its symbols is that of the unit of time.
+    """
+    reserved = optimizer.scale_symbol if optimizer.is_finite else optimizer.rate
+    if reserved in optimizer.own_symbols:
+        raise BadSymbol(
+            f"{reserved} is a symbol of the optimizer's numbers and one of the unit of time, {optimizer.time_unit}: give yours another name"
+        )
 
 
 def _check_takes_perturbations(optimizer: Optimizer, problem: "Problem") -> None:

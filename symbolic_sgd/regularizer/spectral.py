@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
-from typing import Any
+from typing import Any, Protocol
 
 import sympy as sp
 
@@ -49,6 +49,42 @@ LARGEST_MINOR = 6
 
 LARGEST_DETERMINANT = 4
 """Rows of a determinant that is written out."""
+
+
+class SumsOverCurvatures(Protocol):
+    """What a sum of integrals over the curvatures λ_1 … λ_M > 0 is written in."""
+
+    def volume(self) -> Expression:
+        """Πλ_i, up to a factor that is constant on Γ."""
+        ...
+
+    def shifted(self, t: Expression) -> Expression:
+        """Π(1 + tλ_i)."""
+        ...
+
+    def power_sum(self, k: int) -> Expression:
+        """Σλ_iᵏ."""
+        ...
+
+    def curvatures(self) -> list[Expression]:
+        """λ_1 … λ_M, for M ≤ 2."""
+        ...
+
+
+class OneCurvature:
+    """The letter `A` as the only curvature: a sum of integrals is then one integral of λ, up to a constant."""
+
+    def volume(self) -> Expression:
+        return A
+
+    def shifted(self, t: Expression) -> Expression:
+        return 1 + t * A
+
+    def power_sum(self, k: int) -> Expression:
+        return A**k
+
+    def curvatures(self) -> list[Expression]:
+        return [A]
 
 
 @dataclass(frozen=True)
@@ -294,7 +330,7 @@ def _is_half_trace(derivation: Derivation, mean: Expression) -> bool:
     return zero_functions([apart])[0]
 
 
-def _sum_of_damped_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
+def _sum_of_damped_integrals(g: Expression, spectrum: SumsOverCurvatures) -> Expression | None:
     """The same for a sum of terms cλᵖ and cλᵖe^{qλ} with q < 0, by parts; None where another term is there."""
     total = sp.S.Zero
     if not g.has(sp.exp):
@@ -334,7 +370,7 @@ def sharpness_potential(derivation: Derivation, optimizer: SharpnessDescent) -> 
     return optimizer.potential.subs(A, Program.of({"steepest": Matrix.column([steepest])}).expand("steepest")[0, 0])
 
 
-def sum_of_integrals(g: Expression, spectrum: Spectrum) -> Expression | None:
+def sum_of_integrals(g: Expression, spectrum: SumsOverCurvatures) -> Expression | None:
     """Σ_i G(λ_i), up to a constant, by partial fractions with linear denominators."""
     if not by_polynomials(g, A):
         return _sum_of_damped_integrals(g, spectrum)

@@ -104,7 +104,8 @@ class Indexed:
         parts = [] if size == 1 and factors else [self.writer.coefficient(size)]
         if bound:
             parts.append(rf"\sum_{{{over}}}" if self.writer.tex else f"Σ_{over}")
-        return " ".join([*parts, *(self._factor(head, at, inside) for head, at in factors)])
+        between = r"\, " if self.writer.tex else " "
+        return between.join([*parts, *(self._factor(head, at, inside) for head, at in factors)])
 
     def _factor(self, head: Any, at: tuple[Index, ...], names: dict[Index, str]) -> str:
         if isinstance(head, Tensor) or head is DELTA:

@@ -111,7 +111,7 @@ class Graph:
                 continue
             self.edges.remove(edge)
             if vertex in self.free or self.ends(vertex) or (self.on.get(vertex) and not _root(self.on[vertex])):
-                self.on.setdefault(vertex, []).append(Wrapped("diag", (matrix,)))
+                self.on.setdefault(vertex, []).append(Wrapped("diagonal", (matrix,)))
             else:
                 self.scalars.append(trace(product(*_diagonals(self.on.pop(vertex, [])), matrix)))
             return True

@@ -21,6 +21,10 @@ GREEK = {
     "ζ": r"\zeta",
     "ω": r"\omega",
     "κ": r"\kappa",
+    "φ": r"\varphi",
+    "ψ": r"\psi",
+    "χ": r"\chi",
+    "ϑ": r"\vartheta",
     "G†": r"G^{\dagger}",
 }
 """Letters that are not those of the user, in LaTeX."""
@@ -58,10 +62,10 @@ class Hadamard:
 
 @dataclass(frozen=True)
 class Wrapped:
-    """diag(u), tr(M), ‖u‖² or ⟨u, v⟩.
+    """diag(u), diag(M), tr(M), ‖u‖² or ⟨u, v⟩.
 
     Args:
-        kind: "diag", "tr", "norm" or "inner".
+        kind: "diag" of a vector, "diagonal" of a matrix, "tr", "norm" or "inner".
         parts: what stands within.
     """
 
@@ -109,7 +113,7 @@ def transposed(node: Node) -> Node:
         return Product(tuple(transposed(f) for f in reversed(node.factors)))
     if isinstance(node, Hadamard) and not node.vectors:
         return Hadamard(tuple(map(transposed, node.factors)), vectors=False)
-    if isinstance(node, Wrapped) or node == IDENTITY:
+    if (isinstance(node, Wrapped) and node.kind != "diagonal") or node == IDENTITY:
         return node
     return Transposed(node)
 
@@ -165,7 +169,10 @@ class Writer:
         if isinstance(node, Name):
             return self._name(node), ATOM
         if isinstance(node, Transposed):
-            return self.written(node.inner, ATOM) + (r"^{\top}" if self.tex else "ᵀ"), ATOM
+            inner = self.written(node.inner, ATOM)
+            if self.tex and isinstance(node.inner, Function) and node.inner.function.power is not None:
+                inner = f"{{{inner}}}"  # it has an exponent already
+            return inner + (r"^{\top}" if self.tex else "ᵀ"), ATOM
         if isinstance(node, Product):
             return (r"\," if self.tex else " ").join(self.written(f, PRODUCT) for f in node.factors), PRODUCT
         if isinstance(node, Hadamard):
@@ -191,7 +198,7 @@ class Writer:
             inside = ",".join([*block, *map(self._index, node.subscripts)])
             return name + (f"_{inside}" if inside else "")
         letters = GREEK.get(letters, letters)
-        if len(letters) > 1 and not letters.startswith("\\"):
+        if len(letters) > 1 and letters.isalnum():
             letters = rf"\mathrm{{{letters}}}"
         parts = [*([digits] if digits else []), *block, *map(self._index, node.subscripts)]
         return letters + ("_{" + ",".join(parts) + "}" if parts else "")
@@ -205,7 +212,8 @@ class Writer:
             return self._norm(node.parts[0], sp.Integer(2))
         if node.kind == "inner":
             return rf"\langle {inside[0]}, {inside[1]} \rangle" if self.tex else f"⟨{inside[0]}, {inside[1]}⟩"
-        name = rf"\mathrm{{{node.kind}}}" if self.tex else node.kind
+        kind = "diag" if node.kind == "diagonal" else node.kind
+        name = rf"\mathrm{{{kind}}}" if self.tex else kind
         return name + self._bracket(inside[0])
 
     def _norm(self, inner: Node, power: Any) -> str:
@@ -234,6 +242,8 @@ class Writer:
 
     def _called(self, function: Entrywise) -> str:
         named = dict(self.functions).get(function.expression)
+        if named is not None and self.tex:
+            named = GREEK.get(named, named)
         if named is None:
             class_ = function.expression.func
             plain = str(class_)

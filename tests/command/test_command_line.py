@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from symbolic_sgd import models
 from symbolic_sgd.command import recovery
 from symbolic_sgd.command import verify as verify_command
 from symbolic_sgd.command.main import COMMANDS, main
@@ -27,6 +28,7 @@ from symbolic_sgd.command.main import _parsed as parsed
 from symbolic_sgd.errors import BadInput
 from symbolic_sgd.experiments.sparse_recovery import Trial, ladder, read, run_all
 from symbolic_sgd.experiments.thresholds import Threshold, fit
+from symbolic_sgd.models.meanings import MEANINGS
 
 HYPERBOLA = str(Path(__file__).parents[2] / "derivations" / "hyperbola_label.toml")
 FULL = "/dev/full"
@@ -282,6 +284,24 @@ def test_a_target_that_nobody_reads(tmp_path, capsys):
         assert main(["derive", HYPERBOLA, "--latex", str(tmp_path / "pipe")]) == 2
     out, err = capsys.readouterr()
     assert "entry by entry" in out and str(tmp_path / "pipe") in err
+
+
+def test_the_named_models(capsys):
+    assert main(["gallery", "--models", "matrix_sensing"]) == 0
+    shown = capsys.readouterr().out
+    assert "b_U = Σ_i λ_i A_i V − 1/(2 n) Σ_i A_i A_iᵀ U" in shown and MEANINGS["matrix_sensing"] in shown
+    assert main(["gallery", "--models"]) == 0
+    shown = capsys.readouterr().out
+    assert all(f"{name}\n  f = " in shown and meaning in shown for name, meaning in MEANINGS.items())
+    assert set(MEANINGS) == set(models.__all__)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"), [(["matrix_sensng"], "matrix_sensing"), (["--document", "m.md"], "leave --document")]
+)
+def test_models_that_are_refused(arguments, message, capsys):
+    assert main(["gallery", "--models", *arguments]) == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", ["stdout", "stderr"])

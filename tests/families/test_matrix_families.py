@@ -198,7 +198,7 @@ def test_definitions_and_words():
     assert str(sde.drift[U]) == "Σ_i λ_i A_i V − 1/(2 n) Σ_i A_i A_iᵀ U"
     assert [w.name for w in sde.where] == ["λ"] and sde.where == sde.definitions
     assert sde.codimension.expression == n and "rank 3 of 3" in sde.explain()
-    assert derive_limiting_sde(models.full_factorization()).codimension.expression is None
+    assert derive_limiting_sde(models.circular_convolution()).codimension.count is None
     assert derive_limiting_sde(models.softmax_regression()).codimension.expression == n * (models.letters.C - 1)
     assert "ln|G|₊" in str(derive_limiting_sde(models.matrix_sensing(IsotropicNoise(1))).regularizer)
     with pytest.raises(Undecided, match="known regularizer"):

@@ -3,10 +3,13 @@
 import numpy as np
 import pytest
 from known_models import MODELS, draw
-from latex_document import compiled_snippet, needs_tex
+from latex_document import SNIPPET, TWO_COLUMNS, compiled_snippet, needs_tex, overfull
 from read_formulas import Reader
 
-from symbolic_sgd import AnyNoise, IsotropicNoise, derive_limiting_sde, models
+from symbolic_sgd import AnyNoise, HeavyBall, IsotropicNoise, LabelNoise, derive_limiting_sde, models
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.printing.broken import broken
+from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.tensors.formula import MatrixFormula
 
 
@@ -85,6 +88,45 @@ def test_every_model_prints_in_both_writings():
         assert str(sde).startswith("dY = b dt on Γ")
         assert latex.count("{") == latex.count("}") and "align" in latex
         assert all(block.einsum() and block.indices() for block in sde.drift.values())
+
+
+WIDEST = [
+    derive_limiting_sde(model(noise))
+    for model in (models.softmax_attention, models.three_layer_network, models.network_with_biases)
+    for noise in (LabelNoise(1), AnyNoise())
+]
+
+
+@needs_tex
+@pytest.mark.parametrize(("line", "article"), [(75, SNIPPET), (45, TWO_COLUMNS)])
+def test_no_line_is_wider_than_the_column(tmp_path, line, article):
+    optimizer = HeavyBall(momentum=0.5, learning_rate=0.1, weight_decay=1)
+    spectral = derive_limiting_sde(models.three_layer_network(IsotropicNoise(2)), optimizer=optimizer)
+    done = compiled_snippet("\n".join(sde.latex(line=line) for sde in [*WIDEST, spectral]), tmp_path, article)
+    assert done.returncode == 0, done.stdout[-2000:]
+    assert overfull(done) == []
+    assert "Overfull \\vbox" not in done.stdout
+
+
+def test_what_is_broken_says_the_same():
+    for sde in WIDEST:
+        for block in sde.drift.values():
+            lines = broken(block.latex(), 60)
+            assert len(lines) > (visible_length(block.latex()) > 60)
+            assert all(visible_length(line) <= 60 for line in lines)
+            assert _plain(" ".join(lines)) == _plain(block.latex())
+
+
+def _plain(tex):
+    """Without what lines add: {}, \\quad, spaces, and how large brackets are."""
+    for mark in (r"\quad", r"\qquad", "{}", r"\,", r"\left", r"\right", r"\bigl", r"\bigr", " "):
+        tex = tex.replace(mark, "")
+    return tex
+
+
+def test_a_length_of_lines_that_makes_no_sense():
+    with pytest.raises(BadInput, match="line is 3"):
+        derive_limiting_sde(models.matrix_sensing()).latex(line=3)
 
 
 @needs_tex

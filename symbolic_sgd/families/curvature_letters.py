@@ -1,0 +1,55 @@
+"""What eigenvalues of GK are called in print, beside the letters of a family and of an optimizer."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import sympy as sp
+
+from symbolic_sgd.algebra.as_read import ReadersLatex, ReadersText
+from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.optimizers.kernel import A, B
+
+PAIRS = (("mu", "nu"), ("a", "b"), ("p", "q"), ("s", "t"), ("mu1", "nu1"))
+"""Names of two eigenvalues: the first pair of them that is free is taken."""
+
+GREEK = {"mu": "μ", "nu": "ν", "mu1": "μ1", "nu1": "ν1"}
+"""How they are written on a terminal."""
+
+
+@dataclass(frozen=True)
+class CurvatureLetters:
+    """The names of two eigenvalues.
+
+    Args:
+        names: as SymPy prints them in LaTeX.
+
+    >>> letters = CurvatureLetters(("mu", "nu"))
+    >>> letters.text(1 / (A + B)), letters.latex(A / 2)
+    ('1/(μ + ν)', '\\\\frac{\\\\mu}{2}')
+    """
+
+    names: tuple[str, str]
+
+    @staticmethod
+    def of(family: MatrixFamily) -> "CurvatureLetters":
+        """Those that the family leaves free."""
+        tensors = {t.name for t in (*family.tensors.values(), *family.model.parameters)}
+        taken = tensors | {str(s) for s in (*family.sizes, *family.numbers)}
+        return CurvatureLetters(next((pair for pair in PAIRS if not taken & set(pair)), PAIRS[0]))
+
+    @property
+    def first(self) -> tuple[str, str]:
+        """The first one, as text and as LaTeX."""
+        return self.text(A), self.latex(A)
+
+    def text(self, expression: Any) -> str:
+        """A function of `A` and `B` for a terminal."""
+        return ReadersText().written(self._in(expression, [GREEK.get(name, name) for name in self.names]))
+
+    def latex(self, expression: Any) -> str:
+        """The same in LaTeX."""
+        return ReadersLatex({"ln_notation": True}).written(self._in(expression, self.names))
+
+    def _in(self, expression: Any, names: Any) -> Any:
+        letters = (sp.Symbol(name, positive=True) for name in names)
+        return sp.sympify(expression).xreplace(dict(zip((A, B), letters, strict=True)))
