@@ -6,7 +6,7 @@ from symbolic_sgd.algebra.vector_expressions import Sum, VectorExpression
 from symbolic_sgd.printing.blocks import Block, Formula, Math, paragraph
 from symbolic_sgd.printing.displays import LINES, equation, equation_lines, filled, height, room
 from symbolic_sgd.printing.layout import renamed
-from symbolic_sgd.theorem.structural import StructuralFormulas
+from symbolic_sgd.theorem.structural import BETWEEN, StructuralFormulas
 
 WRITTEN = 400
 """Operations of the f_i together up to which they are written out; the equations of Γ are these anyway."""
@@ -19,11 +19,17 @@ def structural(formulas: StructuralFormulas, most: float = LINES) -> Iterator[Bl
         formulas: the equations.
         most: lines of a display.
     """
-    given = [(equation_lines(renamed(g.left_tex), [renamed(g.right_tex)]), "") for g in formulas.given]
+    given = [(_given_lines(renamed(g.left_tex), renamed(g.right_tex)), "") for g in formulas.given]
     lines = [(vector_lines(line.name.latex(), line.value), line.term or "") for line in formulas.written]
     units = (", with the unit vectors ", Math("e_i", "eᵢ")) if formulas.bends else ()
     yield paragraph("In vectors and matrices, on ", Math(r"\Gamma", "Γ"), *units, ":")
     yield from _named_displays([*((level, "") for level in _levels(formulas)), *given, *lines], most)
+
+
+def _given_lines(left: str, right: str) -> list[str]:
+    """left = right, a long list of entries broken between them."""
+    *first, last = right.split(BETWEEN)
+    return equation_lines(left, filled([*(entry + BETWEEN for entry in first), last], room(left)))
 
 
 def vector_lines(left: str, value: VectorExpression) -> list[str]:

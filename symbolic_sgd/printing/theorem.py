@@ -34,7 +34,7 @@ from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.problems.perturbation import LossPerturbation
 from symbolic_sgd.theorem.derivation import PLAIN, Derivation
 from symbolic_sgd.theorem.response import MapResponse
-from symbolic_sgd.theorem.structural import SIGMA, StructuralFormulas
+from symbolic_sgd.theorem.structural import LARGEST_SHOWN, SIGMA, StructuralFormulas
 from symbolic_sgd.theorem.terms import Term, own_terms
 
 PRINTED = 1500
@@ -155,6 +155,10 @@ def _noise(derivation: Derivation, structure: StructuralFormulas) -> Iterator[Bl
     noise = derivation.noise_factor
     if noise.expanded_size("noise_factor") <= SHORT:
         factor = noise.expand("noise_factor")
+        if factor.rows > LARGEST_SHOWN and factor == factor[0, 0] * sp.eye(*factor.shape):
+            scale = "" if factor[0, 0] == 1 else rf"{expression_latex(factor[0, 0])}\,"
+            yield display(rf"\sigma = {scale}I")
+            return
         if _is_short(r"\sigma", factor):
             yield from matrix_displays(r"\sigma", [], factor)
             return

@@ -389,7 +389,7 @@ class StructuralFormulas:
             letter, generator = (self._letters.get(n.name, n) for n in (name, GENERATOR))
             for i in range(columns.cols):
                 entries = columns.col(i).flat()
-                text, tex = ", ".join(map(str, entries)), r",\ ".join(map(sp.latex, entries))
+                text, tex = ", ".join(map(str, entries)), BETWEEN.join(map(sp.latex, entries))
                 at, at_tex = ("", "") if name is MOVED else (f" e{_below(i + 1)}", f" e_{{{i + 1}}}")
                 which, which_tex = ("", "") if name is MOVED else (_below(i + 1), f"_{{{i + 1}}}")
                 yield Given(
@@ -482,6 +482,9 @@ LETTERS = (
     *(FIELD, OWN, TANGENT_FACTOR, KERNEL, GENERATOR, MOVED, MOVES, NORMAL_PROJECTION),
 )
 """Names that a symbol of the problem may have as well."""
+
+BETWEEN = r",\ "
+"""LaTeX between the entries of a list, at which a line may be broken."""
 
 SUBSCRIPTS = str.maketrans("0123456789", "₀₁₂₃₄₅₆₇₈₉")
 
