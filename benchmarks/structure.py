@@ -227,7 +227,7 @@ def size_by_entries(sde: LimitingSDE) -> str:
 def size_in_vectors(sde: LimitingSDE) -> tuple[int, int]:
     """Operations of the vectors and matrices that the lines are made of, and the lines."""
     entries = [e for name in sde.structure.entries.names for e in sde.structure.entries.expand(name)]
-    return operations(entries), len(sde.structure.lines)
+    return operations(tuple(entries)), len(sde.structure.lines)
 
 
 def regularizer_of(sde: LimitingSDE) -> tuple[str, str]:
@@ -239,7 +239,7 @@ def regularizer_of(sde: LimitingSDE) -> tuple[str, str]:
     if found.expression is None:
         return "none", "-"
     text = ReadersText().written(found.expression)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …", str(operations([found.expression]))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …", str(operations((found.expression,)))
 
 
 def sizes(only: str) -> None:
@@ -303,7 +303,7 @@ def shown(problem: Problem) -> tuple[dict[str, Any], int]:
     except (Undecided, ExpressionTooLarge) as error:
         matrices["R"] = type(error).__name__
     matrices["lines"] = str(sde.structure).splitlines()[-3:]
-    return matrices, operations([e for m in matrices.values() if isinstance(m, sp.MatrixBase) for e in m])
+    return matrices, operations(tuple(e for m in matrices.values() if isinstance(m, sp.MatrixBase) for e in m))
 
 
 def expanded() -> None:

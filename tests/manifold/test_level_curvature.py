@@ -40,7 +40,7 @@ def test_stated_equations_make_the_formula_short():
     loss = sp.expand(f**2 + f * g + g**2 + u * g**3)
     problem = Problem(loss=loss, parameters=(u, v, w), noise=NOISE, manifold=[f, g])
     sde = derive_limiting_sde(problem)
-    assert operations(list(sde.drift)) < 400
+    assert operations(tuple(sde.drift)) < 400
     assert "A₁" not in str(sde.structure) and "F eᵢ = ∇fᵢ" in str(sde.structure)
 
 
