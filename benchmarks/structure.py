@@ -34,7 +34,7 @@ from symbolic_sgd.api.limiting_sde import LimitingSDE  # noqa: E402
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError, Undecided  # noqa: E402
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint  # noqa: E402
 from symbolic_sgd.problems.problem_file import read_problem  # noqa: E402
-from symbolic_sgd.theorem.canonical import operations, shortest_program, written  # noqa: E402
+from symbolic_sgd.theorem.canonical import shared_operations, shortest_program, written  # noqa: E402
 
 SECONDS = 5.0
 """Processor seconds within which R is asked for."""
@@ -227,7 +227,7 @@ def size_by_entries(sde: LimitingSDE) -> str:
 def size_in_vectors(sde: LimitingSDE) -> tuple[int, int]:
     """Operations of the vectors and matrices that the lines are made of, and the lines."""
     entries = [e for name in sde.structure.entries.names for e in sde.structure.entries.expand(name)]
-    return operations(tuple(entries)), len(sde.structure.lines)
+    return shared_operations(entries), len(sde.structure.lines)
 
 
 def regularizer_of(sde: LimitingSDE) -> tuple[str, str]:
@@ -239,7 +239,7 @@ def regularizer_of(sde: LimitingSDE) -> tuple[str, str]:
     if found.expression is None:
         return "none", "-"
     text = ReadersText().written(found.expression)
-    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …", str(operations((found.expression,)))
+    return text if len(text) <= SHOWN else f"{text[:SHOWN]} …", str(shared_operations([found.expression]))
 
 
 def sizes(only: str) -> None:
@@ -303,7 +303,7 @@ def shown(problem: Problem) -> tuple[dict[str, Any], int]:
     except (Undecided, ExpressionTooLarge) as error:
         matrices["R"] = type(error).__name__
     matrices["lines"] = str(sde.structure).splitlines()[-3:]
-    return matrices, operations(tuple(e for m in matrices.values() if isinstance(m, sp.MatrixBase) for e in m))
+    return matrices, shared_operations([e for m in matrices.values() if isinstance(m, sp.MatrixBase) for e in m])
 
 
 def expanded() -> None:

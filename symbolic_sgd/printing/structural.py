@@ -6,6 +6,7 @@ from symbolic_sgd.algebra.vector_expressions import Sum, VectorExpression
 from symbolic_sgd.printing.blocks import Block, Formula, Math, paragraph
 from symbolic_sgd.printing.displays import LINES, equation, equation_lines, filled, height, room
 from symbolic_sgd.printing.layout import renamed
+from symbolic_sgd.printing.width import visible_length
 from symbolic_sgd.theorem.structural import BETWEEN, StructuralFormulas
 
 WRITTEN = 400
@@ -29,6 +30,8 @@ def structural(formulas: StructuralFormulas, most: float = LINES) -> Iterator[Bl
 def _given_lines(left: str, right: str) -> list[str]:
     """left = right, a long list of entries broken between them."""
     *first, last = right.split(BETWEEN)
+    if not first or visible_length(right) <= room(left):
+        return equation_lines(left, [right])
     return equation_lines(left, filled([*(entry + BETWEEN for entry in first), last], room(left)))
 
 
