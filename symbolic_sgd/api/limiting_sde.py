@@ -25,6 +25,7 @@ from symbolic_sgd import (
     symmetries,
 )
 from symbolic_sgd.algebra.as_read import reading
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program, evaluate
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.api.term_sizes import TermSize
@@ -97,7 +98,7 @@ class ManifoldSummary:
     codimension: int
 
     def __repr__(self) -> str:
-        size = sum(int(sp.count_ops(e)) for e in self.equations)
+        size = sum(operations(e) for e in self.equations)
         equations = ", ".join(map(str, self.equations)) if size <= SHOWN_EQUATIONS else f"{size} operations"
         return f"ManifoldSummary({equations}; dimension={self.dimension}, codimension={self.codimension})"
 

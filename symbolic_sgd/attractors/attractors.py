@@ -9,6 +9,7 @@ import sympy as sp
 
 from symbolic_sgd import attractors
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.attractors.exact_points import Elimination, drift_zeros, lagrange_points
@@ -151,7 +152,7 @@ class Attractors:
 
 def short(value: Expression) -> str:
     """As it is where that is short and exact, else to six digits."""
-    brief = value.is_Rational or (sp.count_ops(value) <= 2 * SHOWN and not value.has(sp.CRootOf, sp.Float))
+    brief = value.is_Rational or (operations(value) <= 2 * SHOWN and not value.has(sp.CRootOf, sp.Float))
     return str(value) if brief else str(sp.N(value, SHOWN))
 
 

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.printing.blocks import Math
 from symbolic_sgd.printing.displays import expression_latex
@@ -46,5 +47,5 @@ def _row(point: "Attractor") -> tuple[Math | str, ...]:
 
 
 def _shown(value: Expression) -> str:
-    short = not value.has(sp.CRootOf, sp.Float) and sp.count_ops(value) <= 12
+    short = not value.has(sp.CRootOf, sp.Float) and operations(value) <= 12
     return expression_latex(value if short else sp.N(value, 6))

@@ -9,6 +9,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import contracted_hessian, gradient
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.charges.closure import linear_drift
@@ -87,7 +88,7 @@ class Charge:
         shown = (
             text
             if len(text) <= SHOWN
-            else f"{sp.count_ops(self.expression)} operations, {type(self.law).__name__.lower()}"
+            else f"{operations(self.expression)} operations, {type(self.law).__name__.lower()}"
         )
         return f"Charge({shown})"
 

@@ -12,6 +12,7 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -137,8 +138,8 @@ def _solved(derivation: Derivation, chosen: Sequence[Charge], symbols: tuple[sp.
         if covered:
             moduli = sum(len(e.atoms(sp.Abs, sp.sign)) for e in expressions)
             share = round(2 * len(covered) / len(placed))  # coarse: branches that are alike are told by their form
-            operations = sum(int(sp.count_ops(e)) for e in expressions)
-            ranked.append((-share, moduli, operations, str(expressions), candidate, covered))
+            size = sum(operations(e) for e in expressions)
+            ranked.append((-share, moduli, size, str(expressions), candidate, covered))
     for *_, candidate, covered in sorted(ranked, key=lambda row: row[:4]):
         try:
             found = replace(candidate, points=tested(candidate, iter([*covered, *_beside(symbols, covered)])))

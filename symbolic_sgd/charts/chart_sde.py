@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.charts.chart import Chart, derivative, tidied
 from symbolic_sgd.charts.fixed_points import FixedPoints, find_fixed_points
@@ -235,7 +236,7 @@ class ChartSDE:
     def __repr__(self) -> str:
         names = ", ".join(map(str, self.coordinates))
         try:
-            small = sum(int(sp.count_ops(m)) for m in (self.drift, self.diffusion)) <= 60
+            small = sum(operations(e) for m in (self.drift, self.diffusion) for e in m.flat()) <= 60
         except ExpressionTooLarge:
             small = False
         shown = f", drift={self.drift.flat()}, diffusion={self.diffusion.tolist()}" if small else ""

@@ -13,6 +13,7 @@ import sympy as sp
 from symbolic_sgd import charts
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.charts.chart import Chart, coefficients, vanish
@@ -375,7 +376,7 @@ def _common_factor(chart: Chart, rest: Rest) -> Expression | None:
     except SymbolicSGDError:
         return None
     coordinates = chart.embedding.coordinates
-    if not all(n.is_polynomial(*coordinates) and sp.count_ops(n) < LARGEST_NUMERATOR for n in numerators):
+    if not all(n.is_polynomial(*coordinates) and operations(n) < LARGEST_NUMERATOR for n in numerators):
         return None
     point = PrecisePoint(dict(zip(coordinates, theta, strict=True)))
     graph = Graph()

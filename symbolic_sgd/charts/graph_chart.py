@@ -9,6 +9,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.charts.embedding import Embedding, tested
@@ -159,7 +160,7 @@ def _length(expressions: Sequence[Expression]) -> tuple[int, int, int]:
     powers = [p for e in expressions for p in e.atoms(sp.Pow)]
     radicals = sum(not p.exp.is_Integer for p in powers) + sum(len(e.atoms(sp.Function)) for e in expressions)
     poles = sum(bool(p.exp.is_negative and p.base.free_symbols) for p in powers)
-    return radicals, poles, sum(int(sp.count_ops(e)) for e in expressions)
+    return radicals, poles, sum(operations(e) for e in expressions)
 
 
 def _tested(embedding: Embedding, points: Sequence[Point], near: Mapping[sp.Symbol, float] | None) -> Embedding:

@@ -6,6 +6,7 @@ from functools import cached_property
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import compiled, mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -295,7 +296,7 @@ class OneDimension:
             *forms_of_product(expression),
             *([] if expression.has(sp.Integral) else [tidied(expression, self.chart.points)]),
         ]
-        for form in sorted(forms, key=sp.count_ops):
+        for form in sorted(forms, key=operations):
             try:
                 gap = from_sympy(form, graph) - from_sympy(expression, graph)
                 if vanish([gap], self.chart.points):

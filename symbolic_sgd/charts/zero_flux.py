@@ -8,6 +8,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient, jacobian
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.charts.chart import Chart, derivative, tidied, vanish, written
@@ -106,7 +107,7 @@ def _volume_density(chart: Chart) -> Expression:
 def _root(square: Expression) -> Expression:
     """√ of a product, with |q| for √q²."""
     root = sp.S.One
-    for factor in sp.Mul.make_args(sp.factor(square) if sp.count_ops(square) < 100 else square):
+    for factor in sp.Mul.make_args(sp.factor(square) if operations(square) < 100 else square):
         base, exponent = factor.as_base_exp()
         half, odd = divmod(exponent, 2) if exponent.is_Integer else (sp.S.Zero, exponent)
         root *= (base if half % 2 == 0 or base.is_positive else sp.Abs(base)) ** half * sp.sqrt(base**odd)

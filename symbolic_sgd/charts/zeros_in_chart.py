@@ -13,6 +13,7 @@ from symbolic_sgd.algebra.arithmetic import FLOAT64, RELATIONS
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import determinant, mp, solved
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.charts.chart import Assignment, Chart, derivative
@@ -205,7 +206,7 @@ def _slope(chart: Chart, point: PrecisePoint) -> Any:
 def _symbolic_slope(chart: Chart, place: dict[sp.Symbol, Expression]) -> Expression:
     (variable,) = chart.embedding.coordinates
     slope = derivative(chart.written("drift")[0, 0], variable).xreplace(place)
-    return sp.factor(sp.cancel(slope)) if sp.count_ops(slope) < 100 else slope
+    return sp.factor(sp.cancel(slope)) if operations(slope) < 100 else slope
 
 
 def _sign(value: Expression) -> str:

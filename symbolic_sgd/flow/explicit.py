@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import sympy as sp
 
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
 from symbolic_sgd.flow.affine_equations import straightened
@@ -108,7 +109,7 @@ def _on_orbits(
     for solution in candidates(system, unknowns):
         image = dual.position(forms, [shift.xreplace(solution) for shift in shifts])
         written = [contracted(e.xreplace(back)) for e in image]
-        yield sp.ImmutableDenseMatrix([min(e, sp.expand(e), key=sp.count_ops) for e in written]), road
+        yield sp.ImmutableDenseMatrix([min(e, sp.expand(e), key=operations) for e in written]), road
 
 
 def _by_elimination(

@@ -7,6 +7,7 @@ from functools import cached_property
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.flow.links import stated_expressions
 from symbolic_sgd.problems.problem import Problem
@@ -151,7 +152,7 @@ def _short(row: SymbolicMatrix) -> SymbolicMatrix:
         scaled = (row / lead).applyfunc(lambda e: sp.radsimp(sp.expand(e)))
         whole = sp.ilcm(1, *[c.q for entry in scaled for c in entry.atoms(sp.Rational)])
         multiples.append((whole * scaled).applyfunc(sp.expand))
-    return min(multiples, key=lambda m: sum(sp.count_ops(entry) for entry in m))
+    return min(multiples, key=lambda m: sum(operations(entry) for entry in m))
 
 
 def _eigenvalues(f: SymbolicMatrix, s: SymbolicMatrix) -> list[Expression] | None:

@@ -7,6 +7,7 @@ from typing import Any
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression
 
 LARGEST_EXPANDED = 500
@@ -74,5 +75,5 @@ def _constant(e: Any, trained: set[sp.Symbol]) -> Any:
 
 
 def _terms(e: Any, trained: set[sp.Symbol]) -> tuple[Any, ...]:
-    small = e.is_polynomial(*trained) and e.count_ops() <= LARGEST_EXPANDED
+    small = e.is_polynomial(*trained) and operations(e) <= LARGEST_EXPANDED
     return sp.Add.make_args(sp.expand(e) if small else e)

@@ -16,6 +16,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import ExpressionTooLarge
@@ -114,7 +115,7 @@ def _over_an_exponential(equation: Expression) -> Expression:
     if len(terms) < 2 or not all(exponent for _, exponent in terms):
         return equation
     divided = (sp.Add(*(c * sp.exp(sp.expand(e - f)) for c, e in terms)) for _, f in terms)
-    return min(divided, key=sp.count_ops)
+    return min(divided, key=operations)
 
 
 def _split(term: Expression) -> tuple[Expression, Expression]:

@@ -10,6 +10,7 @@ import sympy as sp
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node, reachable, replace_nodes, symbols_of
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -304,11 +305,11 @@ def _compositions(term: Expression, trained: set[sp.Symbol], landscape: Landscap
     """(h(t, x), t, f) with term = h(f, x), for sums f in it, and for products whose squares SymPy has taken apart: f²g² is (fg)²."""
     graph = landscape.graph
     node = from_sympy(term, graph)
-    sums = sorted((e for e in term.atoms(sp.Add) if e.free_symbols & trained), key=sp.count_ops)
+    sums = sorted((e for e in term.atoms(sp.Add) if e.free_symbols & trained), key=operations)
     for e in sums[:CANDIDATES]:
         t, inner = graph.symbol(sp.Dummy("t")), from_sympy(e, graph)
         yield replace_nodes([node], {inner: t})[0], t, inner
-    for product in sorted(term.atoms(sp.Mul), key=sp.count_ops)[:CANDIDATES]:
+    for product in sorted(term.atoms(sp.Mul), key=operations)[:CANDIDATES]:
         squares = [
             e for e in product.args if e.is_Pow and e.args[1].is_Integer and e.args[1] % 2 == 0 and e.args[1] > 0
         ]

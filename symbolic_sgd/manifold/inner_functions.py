@@ -15,6 +15,7 @@ import sympy as sp
 from symbolic_sgd.algebra.convexity import is_convex
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import UnsupportedExpression
@@ -223,7 +224,7 @@ def _at_depth(
     known = {part for inner in sums.values() for e in inner or () for part in parts(e, trained)}
     linear = [term for term in terms if set(parts(term, trained)) <= known]
     others = [term for term in terms if term not in linear]
-    functions = sorted({e for term in others for e in sums[term] or ()}, key=lambda e: (e.count_ops(), str(e)))
+    functions = sorted({e for term in others for e in sums[term] or ()}, key=lambda e: (operations(e), str(e)))
     if any(sums[term] is None for term in others) or len(functions) < count:
         return None
     rest = sp.Add(*linear)

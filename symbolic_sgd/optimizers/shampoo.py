@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import BadInput, Undecided
 from symbolic_sgd.optimizers.optimizer import stated_number
@@ -266,7 +267,7 @@ def trace_of_power(matrix: SymbolicMatrix, exponent: Expression) -> Expression:
 def _base(matrix: SymbolicMatrix, exponent: Expression) -> tuple[SymbolicMatrix, Expression, Expression]:
     """X with Xⁿ = Vᵠ for ‖q‖ = n/2ᵏ, two rows, with its trace and its determinant: V^{1/2ᵏ}, or the inverse of that where q < 0."""
     determinant = matrix.det()
-    trace, determinant = matrix.trace(), sp.factor(determinant) if sp.count_ops(determinant) < FACTORED else determinant
+    trace, determinant = matrix.trace(), sp.factor(determinant) if operations(determinant) < FACTORED else determinant
     for _ in range(int(exponent.q).bit_length() - 1):
         area = sp.sqrt(determinant)
         length = sp.sqrt(trace + 2 * area)

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.reading import is_negative, over_one_denominator, with_common_factors
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
@@ -43,7 +44,7 @@ def equation(matrices: Matrices) -> Expression:
 
 def fits(matrix: SymbolicMatrix | None) -> bool:
     """Whether a matrix is small enough to be printed as it is."""
-    return matrix is not None and sum(int(sp.count_ops(entry)) for entry in matrix.flat()) <= PRINTED
+    return matrix is not None and sum(operations(entry) for entry in matrix.flat()) <= PRINTED
 
 
 def display_latex(

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression
 
 if TYPE_CHECKING:
@@ -26,11 +27,6 @@ def problem_latex(problem: "Problem") -> str:
 def shown(expression: Any) -> str | None:
     """LaTeX of an expression, or None where it is too large to be looked at."""
     return sp.latex(expression) if operations(expression) <= LARGEST else None
-
-
-def operations(expression: Any) -> int:
-    """How large an expression is."""
-    return int(sp.count_ops(expression))
 
 
 def _loss(problem: "Problem") -> Iterator[str]:

@@ -7,6 +7,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.identities import zero_functions
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression, from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol
 from symbolic_sgd.problems.symbols import check_expression
@@ -34,7 +35,7 @@ def covariance_factor(covariance: Any) -> Any:
         zero = dict(zip(left, map(_vanishes, (rest[k, k] for k in left)), strict=True))
         if all(zero.values()):
             break
-        k = min((k for k in left if not zero[k]), key=lambda k: sp.count_ops(rest[k, k]))
+        k = min((k for k in left if not zero[k]), key=lambda k: operations(rest[k, k]))
         pivot, column = rest[k, k], rest[:, k]
         if pivot.is_negative:
             raise BadInput(f"noise: the covariance is not positive semidefinite: its pivot {pivot} is negative")

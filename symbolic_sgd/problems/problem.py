@@ -9,10 +9,11 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.graph import Graph, Node
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import from_sympy
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber
-from symbolic_sgd.problems.as_latex import LARGEST, operations, problem_latex
+from symbolic_sgd.problems.as_latex import LARGEST, problem_latex
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.noise import GradientNoise, Noise, SamplingNoise
 from symbolic_sgd.problems.perturbation import LossPerturbation

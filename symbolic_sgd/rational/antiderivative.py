@@ -7,6 +7,7 @@ import sympy as sp
 from sympy.integrals.rationaltools import ratint
 from sympy.simplify.fu import TR8
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression
 
 LARGEST = 300
@@ -26,7 +27,7 @@ def antiderivative(integrand: Expression, variable: sp.Symbol) -> Expression | N
     >>> antiderivative(sp.sin(t)/(2 + sp.cos(t)), t), antiderivative(sp.exp(t**2), t)
     (-log(cos(t) + 2), None)
     """
-    if sp.count_ops(integrand) > LARGEST:
+    if operations(integrand) > LARGEST:
         return None
     if integrand.is_Add and not sp.together(integrand).is_Add:
         parts: list[Any] = [antiderivative(term, variable) for term in integrand.args]
@@ -49,7 +50,7 @@ def antiderivative(integrand: Expression, variable: sp.Symbol) -> Expression | N
 def _power(integrand: Expression, variable: sp.Symbol) -> Expression | None:
     """c θ^k, however it is written, by its constant k = θf'/f ≠ −1."""
     exponent = (
-        sp.cancel(variable * sp.diff(integrand, variable) / integrand) if sp.count_ops(integrand) < 40 else variable
+        sp.cancel(variable * sp.diff(integrand, variable) / integrand) if operations(integrand) < 40 else variable
     )
     return None if variable in exponent.free_symbols or exponent == -1 else variable * integrand / (exponent + 1)
 

@@ -4,6 +4,7 @@ from typing import Any
 
 import sympy as sp
 
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.translation import Expression
 
@@ -35,9 +36,9 @@ def exponential(exponent: Expression) -> Expression:
 
 def forms_of_product(expression: Expression) -> list[Expression]:
     forms = [expression]
-    if sp.count_ops(expression) < 200:
+    if operations(expression) < 200:
         forms.append(sp.powsimp(expression))
-    if sp.count_ops(expression) < 100 and not expression.has(sp.Integral):
+    if operations(expression) < 100 and not expression.has(sp.Integral):
         forms.append(same_bases(expression))
         forms.extend([sp.cancel(expression)] if expression.is_rational_function() else [])
     return forms
@@ -57,7 +58,7 @@ def definite_integral(
     primitive: Expression | None, variable: sp.Symbol, lower: Expression, upper: Expression
 ) -> Expression | None:
     """F(upper) − F(lower) by limits of a short closed F; None where one is not found."""
-    if primitive is None or sp.count_ops(primitive) > 40:
+    if primitive is None or operations(primitive) > 40:
         return None
     high, low = _limit(primitive, variable, upper, "-"), _limit(primitive, variable, lower, "+")
     if high is None or low is None:

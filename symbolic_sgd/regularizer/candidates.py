@@ -15,6 +15,7 @@ import sympy as sp
 from symbolic_sgd.algebra.graph import Node, reachable
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.multiplied_out import multiplied_out
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.regularizer.one_form import RegularizationForm
@@ -67,7 +68,7 @@ class Ingredients:
         stated = sp.Tuple(problem.loss, *problem.noise.expressions)
         found = {f for f in stated.atoms(sp.Function, sp.Pow) if _is_letter(f, set(problem.parameters))}
         partners = {g(f.args[0]) for f in found for g in _PARTNERS.get(type(f), ())}
-        functions = sorted(found | partners, key=lambda f: (sp.count_ops(f), sp.default_sort_key(f)))
+        functions = sorted(found | partners, key=lambda f: (operations(f), sp.default_sort_key(f)))
         return (*problem.parameters, *functions[:MOST_FUNCTIONS])
 
     @cached_property
@@ -112,7 +113,7 @@ class Ingredients:
         across = frame.T * factor
         top = multiplied_out((gram.adjugate() * across * across.T).trace())
         bottom = multiplied_out(gram.det(method="berkowitz"))
-        size = sp.count_ops(top) + sp.count_ops(bottom)
+        size = operations(top) + operations(bottom)
         if size > 8 * SHORT:
             return ()
         return (sp.cancel(top / bottom),) if size <= 2 * SHORT else (_factored(top) / _factored(bottom),)
@@ -125,10 +126,10 @@ class Ingredients:
 
     def _distinct(self, expressions: Sequence[Expression]) -> tuple[Expression, ...]:
         """Those that are short and depend on the parameters, without numeric factors, the shortest first."""
-        short = [_factored(multiplied_out(e)) for e in map(sp.sympify, expressions) if sp.count_ops(e) <= 3 * SHORT]
-        primitive = dict.fromkeys(e.as_coeff_Mul()[1] for e in short if sp.count_ops(e) <= SHORT)
+        short = [_factored(multiplied_out(e)) for e in map(sp.sympify, expressions) if operations(e) <= 3 * SHORT]
+        primitive = dict.fromkeys(e.as_coeff_Mul()[1] for e in short if operations(e) <= SHORT)
         trained = set(self.derivation.problem.parameters)
-        return tuple(sorted((e for e in primitive if e.free_symbols & trained), key=sp.count_ops))
+        return tuple(sorted((e for e in primitive if e.free_symbols & trained), key=operations))
 
     def monomials(self, degree: int, *, room: int = LARGEST_FAMILY) -> list[Expression]:
         """The monomials of the letters up to a degree, the lower degrees first, as far as there is room."""
@@ -145,8 +146,8 @@ def _factored(expression: Expression) -> Expression:
     """Without repeated factors: (x + 2y)² for x² + 4xy + 4y²; of what is not short only the content is taken out."""
     symbols = sorted(expression.free_symbols, key=str)
     if not symbols or not expression.is_polynomial(*symbols):
-        return sp.factor_terms(expression) if sp.count_ops(expression) <= SHORT else expression
-    if sp.count_ops(expression) > SHORT:
+        return sp.factor_terms(expression) if operations(expression) <= SHORT else expression
+    if operations(expression) > SHORT:
         content, primitive = sp.Poly(expression, *symbols).primitive()
         return content * primitive.as_expr()
     coefficient, factors = sp.Poly(expression, *symbols).sqf_list()
@@ -160,7 +161,7 @@ _PARTNERS = {sp.sin: (sp.cos,), sp.cos: (sp.sin,), sp.sinh: (sp.cosh,), sp.cosh:
 
 
 def _is_letter(f: sp.Basic, trained: set[sp.Symbol]) -> bool:
-    if not f.free_symbols & trained or f.has(*NOT_ANALYTIC) or sp.count_ops(f) > SHORT:
+    if not f.free_symbols & trained or f.has(*NOT_ANALYTIC) or operations(f) > SHORT:
         return False
     if isinstance(f, sp.Pow):
         return not f.args[1].is_Integer

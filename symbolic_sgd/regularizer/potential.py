@@ -16,6 +16,7 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
 from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program, evaluate
 from symbolic_sgd.algebra.translation import Expression, from_sympy
@@ -122,14 +123,14 @@ class PotentialSearch:
 
     def _shorter(self, found: Potential) -> Potential:
         """A long R as a quadratic form in the parameters, if it is one on Γ."""
-        if sp.count_ops(found.expression) <= SHORT:
+        if operations(found.expression) <= SHORT:
             return found
         pairs = combinations_with_replacement(self.form.derivation.problem.parameters, 2)
         quadratic = [a * b for a, b in pairs][:LARGEST_FAMILY]
         points = self._points(self._one_draw(self._near()), len(quadratic), vary=False)
         for support in islice(self._proposals(quadratic, points), 1):
             other = self._with_constants(support)
-            if other is not None and sp.count_ops(other.expression) < sp.count_ops(found.expression):
+            if other is not None and operations(other.expression) < operations(found.expression):
                 return other
         return found
 

@@ -19,6 +19,7 @@ from symbolic_sgd.algebra.identities import zero_functions
 from symbolic_sgd.algebra.lyapunov import elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix
 from symbolic_sgd.algebra.multiplied_out import multiplied_out
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.spectral import roots
@@ -271,7 +272,7 @@ def _forms(expression: Expression) -> Iterator[Expression]:
     yield sp.factor_terms(expression)
     expanded = multiplied_out(expression, LARGEST_SUM)
     count = len(sp.Add.make_args(expanded))
-    if count > LARGEST_SUM or sp.count_ops(expanded) > 10 * LARGEST_SUM:
+    if count > LARGEST_SUM or operations(expanded) > 10 * LARGEST_SUM:
         yield expanded
         return
     yield sp.factor_terms(expanded)

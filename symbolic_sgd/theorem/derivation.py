@@ -13,6 +13,7 @@ from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Node, kinks
 from symbolic_sgd.algebra.lyapunov import elementary_symmetric
 from symbolic_sgd.algebra.matrices import Matrix, PositiveDefinite
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
@@ -579,7 +580,7 @@ def _independent(expressions: Sequence[Expression], problem: Problem) -> list[Ex
     known: set[Expression] = set()
     found: list[Expression] = []
     for expression in expressions:
-        factored: Any = sp.factor(sp.together(expression)) if sp.count_ops(expression) <= FACTORED else expression
+        factored: Any = sp.factor(sp.together(expression)) if operations(expression) <= FACTORED else expression
         factors = sp.Mul.make_args(factored)
         left = [f for f in factors if f.as_base_exp()[0] not in known and f.xreplace(real).is_positive is not True]
         # What is never negative has to differ from 0 by itself.
