@@ -233,7 +233,7 @@ class Family:
     def _loss(self) -> sp.Lambda:
         implied = self.noise.loss if isinstance(self.noise, RedrawnLabels) else None
         if implied is not None:
-            if self.loss is not SQUARES:
+            if self.loss not in (SQUARES, implied):
                 raise BadInput("loss: RedrawnLabels states the loss already; leave loss= out")
             return implied
         return loss_of_residual(self.loss, "loss")

@@ -15,7 +15,7 @@ from symbolic_sgd.theorem.rational_forms import shortest_forms
 
 @dataclass(frozen=True)
 class LossAtZero:
-    """ℓ near f_i = 0, in data of the sample i.
+    """ℓ near f = 0; where residuals have indices, in data of the sample i.
 
     Args:
         loss: ℓ.

@@ -12,9 +12,10 @@ from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, DegenerateMinimum
 from symbolic_sgd.families.batches import batch_of, of_one_sample
 from symbolic_sgd.families.cross_entropy import CrossEntropy, RedrawnClasses
+from symbolic_sgd.families.loss_at_zero import LossAtZero
 from symbolic_sgd.families.noise import RESIDUAL, AnyNoise, RedrawnLabels, family_noise, loss_of_residual
 from symbolic_sgd.families.tensor_model import TensorModel
-from symbolic_sgd.problems.noise import FamilyNoise, IsotropicNoise, LabelNoise
+from symbolic_sgd.problems.noise import FamilyNoise, IsotropicNoise
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME
 from symbolic_sgd.tensors.forms import Form, Index, Tensor
@@ -193,22 +194,22 @@ class MatrixFamily:
     # --- loss and noise -----------------------------------------------------------------------
 
     @cached_property
+    def at_zero(self) -> LossAtZero | None:
+        """ℓ and the noise of one sample where f = 0; None for the cross-entropy."""
+        return None if isinstance(self.loss, CrossEntropy) else LossAtZero(self.loss, of_one_sample(self.noise))
+
+    @property
     def curvature(self) -> Expression | None:
         """κ = ℓ″(0); None for the cross-entropy, whose curvature is a matrix."""
-        if isinstance(self.loss, CrossEntropy):
-            return None
-        return self._slope(self.loss, 2)
+        return None if self.at_zero is None else self.at_zero.curvature
 
     @cached_property
     def proportion(self) -> Expression | None:
         """c with Σ = c∇²L on Γ, where labels are the only noise."""
-        if isinstance(self.noise, RedrawnClasses):
-            return sp.S.One
-        laws = of_one_sample(self.noise).laws_of(self.loss) if isinstance(self.loss, sp.Lambda) else None
-        if laws is None:
-            return None
-        of_one = sp.Add(*(p * self._slope(loss, 1) ** 2 for p, loss in laws)) / self.curvature
-        return sp.simplify(of_one / batch_of(self.noise))
+        if self.at_zero is None:
+            return sp.S.One if isinstance(self.noise, RedrawnClasses) else None
+        of_one = self.at_zero.proportion
+        return None if of_one is None else of_one / batch_of(self.noise)
 
     @property
     def draws_samples(self) -> bool:
@@ -228,12 +229,9 @@ class MatrixFamily:
         """
         return families.matrix_member.matrix_member(self, data, sizes or {}, sigma)
 
-    def _slope(self, loss: sp.Lambda, order: int) -> Expression:
-        return sp.diff(loss(RESIDUAL), RESIDUAL, order).xreplace({RESIDUAL: sp.S.Zero})
-
     def _loss(self) -> Any:
         if isinstance(self.noise, RedrawnLabels):
-            if self.loss is not None:
+            if self.loss not in (None, self.noise.loss):
                 raise BadInput("loss: RedrawnLabels states the loss already; leave loss= out")
             return self.noise.loss
         if isinstance(self.loss, CrossEntropy):
@@ -247,9 +245,10 @@ class MatrixFamily:
             self._check_classes()
         elif isinstance(self.noise, RedrawnClasses):
             raise BadInput("noise: RedrawnClasses() goes with loss=CrossEntropy()")
-        else:
-            self._check_loss()
-        numbers = [e for e in (self.curvature, self.proportion, self.noise.isotropy) if e is not None]
+        elif not self.at_zero.curvature.is_positive:
+            raise DegenerateMinimum(f"loss: ℓ″(0) = {self.curvature} is not known to be positive")
+        stated = () if self.at_zero is None else (self.at_zero.curvature, self.at_zero.variance)
+        numbers = [e for e in (*stated, self.proportion, self.noise.isotropy) if e is not None]
         unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers - self.sizes
         if unknown:
             raise BadSymbol(
@@ -262,18 +261,6 @@ class MatrixFamily:
             raise BadInput("noise: with CrossEntropy() give RedrawnClasses(), IsotropicNoise(s) or AnyNoise()")
         if len(self.model.labels) != len(self.labels) + 1:
             raise BadShape("outputs: CrossEntropy() takes a column of outputs, one for each class")
-
-    def _check_loss(self) -> None:
-        if self._slope(self.loss, 1) != 0:
-            raise BadInput("loss: ℓ′(0) is not 0, so that f = 0 is no minimum; shift the residual")
-        curvature = self.curvature
-        assert curvature is not None
-        if not curvature.is_positive:
-            raise DegenerateMinimum(f"loss: ℓ″(0) = {curvature} is not known to be positive")
-        if isinstance(self.noise, LabelNoise) and sp.diff(self.loss(RESIDUAL), RESIDUAL, 3) != 0:
-            raise BadInput(
-                "noise: LabelNoise moves labels by ±δ, which leaves the loss as it is for quadratic ℓ only; use RedrawnLabels"
-            )
 
     def _check_names(self) -> None:
         names = [_name(s) for s in (*self.parameters, *self.data, *self.constants)] + sorted(map(str, self.sizes))

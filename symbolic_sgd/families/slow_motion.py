@@ -18,6 +18,7 @@ from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.tensor_model import Blocks
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import Optimizer, check_unit_of_time
+from symbolic_sgd.optimizers.second_moments import EachByItself
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.regularizer.spectral import OneCurvature, sum_of_integrals
 from symbolic_sgd.tensors.forms import Form, added
@@ -222,6 +223,12 @@ def _function(expression: Expression, letters: tuple[sp.Symbol, ...], printer: A
 
 
 def _check(family: MatrixFamily, optimizer: Optimizer) -> None:
+    if isinstance(optimizer, EachByItself):
+        raise BadInput(
+            f"{optimizer.label} is not derived for a family of matrices: its slow motion is no function of the curvatures alone. Where "
+            "second moments have settled its limit is derive_limiting_sde(family).settled_moments(optimizer); else derive one member of "
+            "the family, derive_limiting_sde(family.problem(sizes={…}, …), optimizer=…)"
+        )
     other = optimizer.reshuffles or optimizer.cycles or optimizer.in_metric or not optimizer.uses_noise
     if other or optimizer.kernel is None:
         raise BadInput(

@@ -20,6 +20,8 @@ from symbolic_sgd import (
     Nesterov,
     RandomReshuffling,
     RedrawnClasses,
+    RedrawnLabels,
+    RMSprop,
     derive_limiting_sde,
     models,
     verify,
@@ -259,7 +261,12 @@ def test_letters_of_curvatures_are_free_ones():
         (models.matrix_sensing(LabelNoise(1, batch_size=2)), SGD(learning_rate=0.1), "draws a sample"),
         (models.softmax_regression(RedrawnClasses()), SGD(learning_rate=0.1), "draws a sample"),
         (models.matrix_sensing(), RandomReshuffling(), "not derived for a family"),
-        (models.matrix_sensing(), Adam(beta1=0.5, second_moment_rate=1), "family.problem"),
+        (
+            models.matrix_sensing(),
+            Adam(beta1=0.5, second_moment_rate=1),
+            r"\.settled_moments\(optimizer\).*family\.problem",
+        ),
+        (models.matrix_sensing(), RMSprop(second_moment_rate=1), r"\.settled_moments\(optimizer\)"),
         (models.matrix_sensing(), SAM(learning_rate=0.1), "not derived for a family"),
         (
             models.matrix_sensing(),
@@ -271,6 +278,17 @@ def test_letters_of_curvatures_are_free_ones():
 def test_refused(family, optimizer, message):
     with pytest.raises(BadInput, match=message):
         derive_limiting_sde(family, optimizer=optimizer)
+
+
+def test_redrawn_labels_and_a_symbol_of_an_optimizer():
+    letter, half = sp.Symbol("r"), sp.Rational(1, 2)
+    laws = tuple((half, sp.Lambda(letter, (letter - s) ** 2 / 2)) for s in (1, -1))
+    decay = SGD(weight_decay=w)
+    redrawn, label = (
+        derive_limiting_sde(models.matrix_sensing(noise), optimizer=decay)
+        for noise in (RedrawnLabels(laws), LabelNoise(1))
+    )
+    assert str(redrawn.drift) == str(label.drift)
 
 
 def test_names_of_an_optimizer_are_its_own():
