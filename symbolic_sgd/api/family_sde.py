@@ -8,13 +8,15 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.as_read import ReadersText
-from symbolic_sgd.algebra.translation import SymbolicMatrix
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.data import FamilyData
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.latex import family_blocks
+from symbolic_sgd.families.slow_motion import PLAIN, SlowMotion
 from symbolic_sgd.families.terms import FamilyTerms, IndexedVector
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.printing.blocks import one_output, snippet
 
 
@@ -26,7 +28,8 @@ class FamilySDE:
     a coordinate. Matrices are SymPy matrix expressions in J = (∇f_1 … ∇f_n)ᵀ, n×D, and σ, D×Ξ.
 
     Args:
-        family: what was stated.
+        family: what was stated, with the optimizer's symbols among its constants.
+        optimizer: whose limit it is.
 
     >>> import sympy as sp
     >>> from symbolic_sgd import Family, LabelNoise, derive_limiting_sde
@@ -38,13 +41,30 @@ class FamilySDE:
     """
 
     family: Family
+    optimizer: Optimizer = PLAIN
 
     def __post_init__(self) -> None:
         _ = self.family.at_zero  # refuses losses that f = 0 does not minimise
 
     @cached_property
     def _terms(self) -> FamilyTerms:
-        return FamilyTerms(self.family)
+        return FamilyTerms(self._motion)
+
+    @cached_property
+    def _motion(self) -> SlowMotion[Family]:
+        return SlowMotion(self.family, self.optimizer)
+
+    # --- the optimizer ----------------------------------------------------------------------
+
+    @property
+    def time_unit(self) -> Expression:
+        """What one step adds to t."""
+        return self.optimizer.time_unit
+
+    @property
+    def covariance_kernel(self) -> sp.Lambda:
+        """k(a, b) with the stationary covariance Σ∘k in the eigenvectors of ∇²L."""
+        return self._motion.kernel.shown
 
     # --- the theorem ------------------------------------------------------------------------
 
@@ -64,17 +84,28 @@ class FamilySDE:
         return self._terms.terms["normal_regularization"]
 
     @property
+    def imposed_drift(self) -> IndexedVector:
+        """−∂Φg for the optimizer's weight decay and slow potential, g = wx + ∇R; it is part of the drift."""
+        return self._terms.terms["imposed_drift"]
+
+    @property
     def drift(self) -> IndexedVector:
-        """½∂²Φ[Σ], their sum."""
+        """½∂²Φ[Σ], their sum, and the optimizer's own drift."""
         return self._terms.terms["drift"]
 
     @property
     def regularizer(self) -> sp.Expr:
-        """R with mixed + normal = −∂Φ∇R on Γ, up to a constant: (c/4) tr ∇²L for Σ = c∇²L, (s²/4) ln det JJᵀ for Σ = s²I.
+        """R with mixed + normal = −∂Φ∇R on Γ, up to a constant: (c/4) tr ∇²L for Σ = c∇²L, (s²/4) ln det JJᵀ for Σ = s²I; for an
+        optimizer that makes a multiple of it, that.
 
         Raises:
-            Undecided: the noise has neither structure.
+            Undecided: the noise has neither structure, or the optimizer makes a function of the curvatures of it.
         """
+        if self._motion.share is None:
+            raise Undecided(
+                f"{self.optimizer.label} makes a function of the curvatures of the noise, and a family of coordinates has no R of that; "
+                "state the model as a MatrixFamily, or the problem for given n and d: family.problem(…)"
+            )
         if self._terms.regularizer is None:
             raise Undecided(
                 "a family has a known regularizer for Σ = c∇²L and Σ = s²I on Γ; for other noise state the problem for given n and d"
@@ -108,20 +139,27 @@ class FamilySDE:
 
     @property
     def lyapunov_solution(self) -> SymbolicMatrix:
-        """S = 𝓛⁻¹(Σ_⊥): (c/2)(I − ∂Φ), (s²/2)∇²L†, or JᵀZJ with the n×n solution Z of KGZ + ZGK = G⁻¹JΣJᵀG⁻¹."""
-        j = self.jacobian
+        """S = Σ_⊥∘k: share times (c/2)(I − ∂Φ) or (s²/2)∇²L†; else JᵀZJ with an n×n matrix Z, for plain SGD the solution of
+        KGZ + ZGK = G⁻¹JΣJᵀG⁻¹."""
+        j, share = self.jacobian, self._motion.share
+        if share is None:
+            return j.T * sp.MatrixSymbol("Z", self.family.samples, self.family.samples) * j
         if self.family.proportion is not None:
-            return self.family.proportion / 2 * j.T * (j * j.T).inverse() * j
+            return share * self.family.proportion / 2 * j.T * (j * j.T).inverse() * j
         isotropy = self.family.noise.isotropy
         if isotropy is not None:
-            return isotropy / 2 * self.hessian_pinv
+            return share * isotropy / 2 * self.hessian_pinv
         return j.T * sp.MatrixSymbol("Z", self.family.samples, self.family.samples) * j
 
     @property
     def diffusion(self) -> SymbolicMatrix:
-        """∂Φ σ."""
+        """√τ ∂Φ σ, τ of the optimizer."""
         width = sp.Symbol("Xi", integer=True, positive=True)
-        return self.tangent_projection * sp.MatrixSymbol("sigma", self.jacobian.cols, width)
+        return (
+            sp.sqrt(self.optimizer.tangent_factor)
+            * self.tangent_projection
+            * sp.MatrixSymbol("sigma", self.jacobian.cols, width)
+        )
 
     @property
     def _curvature(self) -> SymbolicMatrix:
@@ -144,7 +182,7 @@ class FamilySDE:
         Raises:
             BadInput: and its subclasses: names, shapes, or more samples than parameters.
         """
-        return FamilyArrays(FamilyData(self.family, data, sizes or {}), check)
+        return FamilyArrays(FamilyData(self.family, data, sizes or {}, self.optimizer), check)
 
     def latex(self) -> str:
         """The theorem for the family, as LaTeX that compiles with amsmath."""
@@ -155,22 +193,27 @@ class FamilySDE:
 
     def explain(self) -> str:
         """What was recognised."""
-        c = self.family.proportion
+        c, plain = self.family.proportion, self._motion.is_plain
+        equation = "Lyapunov equation" if self._motion.response.is_lyapunov else "map Σ_⊥ ↦ Σ_⊥∘k"
         lines = [f"Γ is where all {self.family.samples} residuals vanish and their gradients are independent (n ≤ D)."]
         if c is not None:
-            lines.append(f"Σ = c∇²L on Γ with c = {c}: the limit has no noise, and descends R = (c/4) tr ∇²L.")
+            lines.append(
+                f"Σ = c∇²L on Γ with c = {c}: the limit has no noise{', and descends R = (c/4) tr ∇²L' if plain else ''}."
+            )
         elif self.family.noise.isotropy is not None:
-            lines.append("Σ = s²I: no mixed term, R = (s²/4) ln|∇²L|₊, and no Lyapunov equation has to be solved.")
+            r = ", R = (s²/4) ln|∇²L|₊" if plain else ""
+            lines.append(f"Σ = s²I: no mixed term{r}, and no Lyapunov equation has to be solved.")
         else:
             lines.append(
-                "The Lyapunov equation stays an operator in n dimensions; numeric callables solve it by eigenvectors."
+                f"The {equation} stays an operator in n dimensions; numeric callables solve it by eigenvectors."
             )
-        return "\n".join(lines)
+        return "\n".join([*lines, *self._motion.words])
 
     def __repr__(self) -> str:
         """The SDE, a line for each parameter of a coordinate."""
         i, drift, write = self.family.i, self.drift, ReadersText().written
-        noise = "" if self.family.proportion is not None else " + ∂Φ σ dW"
+        factor = sp.sqrt(self.optimizer.tangent_factor)
+        noise = "" if self.family.proportion is not None else f" + {'' if factor == 1 else f'({factor}) '}∂Φ σ dW"
         lines = [f"dY = b dt{noise} on Γ = {{f_{i} = 0}}, f_{i} = {write(self.family.residual)}"]
         entries = zip(drift.bases, drift.components, strict=True)
         lines.extend(f"  b_{base[self.family.j]} = {write(entry)}" for base, entry in entries)

@@ -971,7 +971,9 @@ def derive_limiting_sde(
 
 
 @overload
-def derive_limiting_sde(problem: Family, *, progress: Progress | None = None) -> "FamilySDE": ...
+def derive_limiting_sde(
+    problem: Family, *, optimizer: Optimizer = PLAIN, progress: Progress | None = None
+) -> "FamilySDE": ...
 
 
 @overload
@@ -991,7 +993,7 @@ def derive_limiting_sde(
         problem: a loss and the noise of SGD, or a `Family` or `MatrixFamily` of them.
         optimizer: SGD() at a learning rate η → 0 (default), or SGD(learning_rate=η), HeavyBall(…), Nesterov(…), LocalSGD(…),
             ColouredNoise(…), RandomReshuffling(…), Preconditioned(…), RMSprop(…), Adam(…), Shampoo(…), IteratedMap(…);
-            its symbols become constants of the problem. Of a `MatrixFamily` one whose slow motion follows from a kernel: SGD, HeavyBall,
+            its symbols become constants of the problem. Of a family one whose slow motion follows from a kernel: SGD, HeavyBall,
             Nesterov, LocalSGD, ColouredNoise.
         progress: told in words what is being done, for large problems.
 
@@ -1011,13 +1013,11 @@ def derive_limiting_sde(
     tell = checked_progress(progress)
     if not isinstance(optimizer, Optimizer):
         raise BadInput(f"optimizer is {optimizer!r}; give one such as SGD(learning_rate=…) or HeavyBall(momentum=…)")
-    if isinstance(problem, Family):
-        if optimizer != PLAIN:
-            raise BadInput("families are derived for SGD at a learning rate that tends to 0: leave optimizer= out")
-        return api.family_sde.FamilySDE(problem)
-    if isinstance(problem, MatrixFamily):
-        motion = families.slow_motion.SlowMotion.of(problem, optimizer)
-        return api.matrix_family_sde.MatrixFamilySDE(motion.family, optimizer)
+    if isinstance(problem, (Family, MatrixFamily)):
+        family = families.slow_motion.SlowMotion.of(problem, optimizer).family
+        if isinstance(family, Family):
+            return api.family_sde.FamilySDE(family, optimizer)
+        return api.matrix_family_sde.MatrixFamilySDE(family, optimizer)
     if not isinstance(problem, Problem):
         raise BadInput(
             f"derive_limiting_sde takes a Problem, a Family or a MatrixFamily, not a {type(problem).__name__}"

@@ -56,7 +56,7 @@ class MatrixFamilySDE:
         return MatrixTerms(self.family, self.optimizer)
 
     @property
-    def _motion(self) -> SlowMotion:
+    def _motion(self) -> SlowMotion[MatrixFamily]:
         return self._terms.motion
 
     # --- the optimizer ----------------------------------------------------------------------

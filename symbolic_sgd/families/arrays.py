@@ -30,6 +30,7 @@ class FamilyArrays:
         BadPoint: wrong shapes, not real or not finite.
         OffManifold: a point off Γ.
         SingularPoint: the gradients of the residuals are dependent.
+        Unstable: the learning rate stays, and the point is beyond the edge of stability.
     """
 
     data: FamilyData
@@ -47,8 +48,8 @@ class FamilyArrays:
     # --- the terms --------------------------------------------------------------------------
 
     def drift(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
-        """½∂²Φ[Σ]."""
-        return self._batched(x, sigma, lambda p: p.compensation() + p.mixed() + p.normal())
+        """½∂²Φ[Σ], the sum of the three, and the optimizer's own drift."""
+        return self._batched(x, sigma, TensorPoint.total_drift)
 
     def tangent_noise_compensation(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
         """−½ ∇²L† T[Σ_∥]."""
@@ -61,6 +62,10 @@ class FamilyArrays:
     def normal_regularization(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
         """−½ ∂Φ T[𝓛⁻¹(Σ_⊥)]."""
         return self._batched(x, sigma, TensorPoint.normal)
+
+    def imposed_drift(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+        """−∂Φg of weight decay and a slow potential; it is part of the drift."""
+        return self._batched(x, sigma, TensorPoint.imposed)
 
     def tangent_projection(self, *x: Any, vectors: Any) -> tuple[np.ndarray, ...]:
         """∂Φ applied to vectors, one array (d) or (d, k) for each parameter, at a single point."""
@@ -119,6 +124,7 @@ class FamilyArrays:
                 f"the point is not on Γ: the step JᵀG⁻¹f to it is {away:.3g} of 1 + |x|, and at most {ON_MANIFOLD:g} is "
                 "allowed; take corrected(…) steps first"
             )
+        point.check_edge(self.data.optimizer.label)
         return point
 
     def _newton_step(self, point: TensorPoint) -> Vector:

@@ -34,7 +34,11 @@ class CurvatureLetters:
     def of(family: MatrixFamily) -> "CurvatureLetters":
         """Those that the family leaves free."""
         tensors = {t.name for t in (*family.tensors.values(), *family.model.parameters)}
-        taken = tensors | {str(s) for s in (*family.sizes, *family.numbers)}
+        return CurvatureLetters.beside(tensors | {str(s) for s in (*family.sizes, *family.numbers)})
+
+    @staticmethod
+    def beside(taken: set[str]) -> "CurvatureLetters":
+        """Those that are free beside names that are taken."""
         return CurvatureLetters(next((pair for pair in PAIRS if not taken & set(pair)), PAIRS[0]))
 
     @property

@@ -11,11 +11,14 @@ from scipy import sparse
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadShape
+from symbolic_sgd.families.array_modules import NUMPY
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.gram_inverse import Triangular
 from symbolic_sgd.families.member import sizes_of
+from symbolic_sgd.families.slow_motion import PLAIN, SlowMotion
 from symbolic_sgd.families.tensor_point import TensorPoint, Vector
 from symbolic_sgd.numeric.points import real_array
+from symbolic_sgd.optimizers.optimizer import Optimizer
 from symbolic_sgd.tensors.entrywise import X
 from symbolic_sgd.tensors.evaluation import Arrays
 from symbolic_sgd.tensors.forms import Applied, Form
@@ -32,6 +35,7 @@ class FamilyData:
         family: what was stated.
         values: data and constants by name; data indexed (i, j) are n×d, dense or SciPy sparse.
         sizes: what no data tell, by symbol.
+        optimizer: whose limit it is; its symbols are constants of the family.
 
     Raises:
         BadInput: and its subclasses: names, shapes, signs, more samples than parameters, a loss without a minimum.
@@ -40,6 +44,7 @@ class FamilyData:
     family: Family
     values: Mapping[str, Any]
     sizes: Mapping[Any, int] = field(default_factory=dict)
+    optimizer: Optimizer = PLAIN
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "values", _checked(self.family, self.values))
@@ -61,6 +66,11 @@ class FamilyData:
     def shape(self) -> tuple[int, int]:
         """(n, d)."""
         return sizes_of(self.family, {name: value.shape for name, value in self.values.items()}, self.sizes)
+
+    @cached_property
+    def motion(self) -> SlowMotion[Family]:
+        """What the optimizer makes of the noise."""
+        return SlowMotion(self.family, self.optimizer)
 
     @cached_property
     def curvature(self) -> np.ndarray:
@@ -91,6 +101,7 @@ class FamilyData:
             variance=None if self.variance is None or proportion is not None else self.variance / self.curvature,
             trace_gradient=family.trace_gradient,
             inverted=Triangular.of,
+            motion=self.motion.at(arrays.number, arrays.numbers, NUMPY.printer),
         )
 
     def residuals(self, x: Vector) -> np.ndarray:

@@ -181,6 +181,20 @@ class Family:
         found = reader.scalar(sp.sympify(expression))
         return Form.of((label,), ((c, f, ()) for f, c in found.terms.items()))
 
+    def common(self, expression: Any) -> Form:
+        """A scalar that all samples have in common, as a form.
+
+        Raises:
+            BadInput: and its subclasses: it is none.
+        """
+        form = Reader(self.tensors, constants=frozenset(self.constants)).scalar(sp.sympify(expression))
+        if form.free:
+            raise BadInput(
+                f"{expression} is no scalar that all samples have in common: give a function of the parameters, such as "
+                f"Sum({self.parameters[0].label}[{self.j}]**2, ({self.j}, 1, {self.coordinates})), and of constants"
+            )
+        return form
+
     @cached_property
     def trace(self) -> Form:
         """tr ∇²L = (1/n) Σ_i κ_i‖∇f_i‖² on Γ."""
@@ -206,6 +220,11 @@ class Family:
     def proportion(self) -> Expression | None:
         """c with Σ = c∇²L on Γ, where labels are the only noise and there is one."""
         return self.at_zero.proportion
+
+    @property
+    def draws_samples(self) -> bool:
+        """Whether a step draws a sample, in place of the full gradient."""
+        return self.at_zero.variance is not None
 
     def problem(self, *, sizes: Mapping[Any, int] | None = None, sigma: Any = None, **data: Any) -> Problem:
         """The member of the family with these data, for the derivation and the verification at a given size.

@@ -14,6 +14,7 @@ TITLES = (
     ("tangent_noise_compensation", r"b^{\parallel}"),
     ("mixed_regularization", r"b^{\perp\parallel}"),
     ("normal_regularization", r"b^{\perp}"),
+    ("imposed_drift", r"b^{g}"),
 )
 """The terms, as `FamilyTerms.terms` names them, and their symbols."""
 
@@ -22,18 +23,22 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
     """Loss, projection, regularizer, and each term that is not zero by its entries, then the arrays that they name."""
     family = terms.family
     (r,) = family.loss.variables
+    factor, imposed = sp.sqrt(terms.motion.optimizer.tangent_factor), terms.motion.slow is not None
+    noise = rf"{'' if factor == 1 else written(factor)} \partial\Phi\,\sigma\,dW"
     index = written(family.i)
     lines = [
         rf"L &= \frac{{1}}{{{written(family.samples)}}} \sum_{{{index}=1}}^{{{written(family.samples)}}} \ell(f_{{{index}}}),"
         rf"\qquad \ell({written(r)}) = {written(family.loss.expr)}",
         *equation_lines(f"f_{{{index}}}", broken_sum(family.residual, written)),
         r"\partial\Phi &= I - J^{\top} G^{-1} J,\qquad J = (\nabla f_1, \dots, \nabla f_n)^{\top},\qquad G = J J^{\top}",
-        r"dY &= (b^{\parallel} + b^{\perp\parallel} + b^{\perp})\,dt + \partial\Phi\,\sigma\,dW",
+        rf"dY &= (b^{{\parallel}} + b^{{\perp\parallel}} + b^{{\perp}}{' + b^{g}' if imposed else ''})\,dt +{noise}",
     ]
+    if not terms.motion.is_plain:
+        lines.append(rf"t_{{k+1}} &= t_k + {written(terms.motion.optimizer.map_unit)}")
     yield aligned(lines)
     if terms.regularizer is not None:
         yield display(rf"b^{{\perp}} = -\partial\Phi\,\nabla R,\qquad R = {written(terms.regularizer)}")
-    shown = [(symbol, terms.terms[name]) for name, symbol in TITLES]
+    shown = [(symbol, terms.terms[name]) for name, symbol in TITLES if imposed or name != "imposed_drift"]
     zero = [symbol for symbol, vector in shown if vector.is_zero]
     if zero:
         yield display(" = ".join([*zero, "0"]))

@@ -68,7 +68,7 @@ def _always_joined(form: Form, one: Axis, other: Axis) -> bool:
     return True
 
 
-def matrix_charges(motion: SlowMotion) -> tuple[MatrixCharge, ...]:
+def matrix_charges(motion: SlowMotion[MatrixFamily]) -> tuple[MatrixCharge, ...]:
     """Those of label noise and of isotropic noise; none is given for other noise, the law of which holds σ.
 
     Raises:

@@ -7,6 +7,7 @@ from functools import cached_property
 import sympy as sp
 
 from symbolic_sgd.families.curvature_letters import CurvatureLetters
+from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.optimizers.kernel import A, B
 
@@ -61,14 +62,14 @@ ACROSS = (
 """Of a σ that is not stated, for plain SGD."""
 
 
-def definitions_of(motion: SlowMotion) -> tuple[Definition, ...]:
+def definitions_of(motion: SlowMotion[MatrixFamily]) -> tuple[Definition, ...]:
     """Every name in the drift, in the order in which they are needed."""
     return tuple(_Named(motion).all())
 
 
 @dataclass(frozen=True)
 class _Named:
-    motion: SlowMotion
+    motion: SlowMotion[MatrixFamily]
 
     @cached_property
     def letters(self) -> CurvatureLetters:

@@ -138,6 +138,20 @@ class MatrixFamily:
             return self._reader.matrix(written, *sides), ends
         return self._reader.matrix(written, *ends), ends
 
+    def common(self, expression: Any) -> Form:
+        """A scalar that all samples have in common, as a form.
+
+        Raises:
+            BadInput: and its subclasses: it is none.
+        """
+        form, ends = self.read(expression, ("a", "b"))
+        if ends or form.free:
+            raise BadInput(
+                f"{expression} is no scalar that all samples have in common: give a function of the parameters, such as Trace(U.T*U), and "
+                "of matrices that are named in constants="
+            )
+        return form
+
     @property
     def labels(self) -> tuple[Index, ...]:
         """The indices of a sample."""
@@ -245,9 +259,10 @@ class MatrixFamily:
             self._check_classes()
         elif isinstance(self.noise, RedrawnClasses):
             raise BadInput("noise: RedrawnClasses() goes with loss=CrossEntropy()")
-        elif not self.at_zero.curvature.is_positive:
-            raise DegenerateMinimum(f"loss: ℓ″(0) = {self.curvature} is not known to be positive")
-        stated = () if self.at_zero is None else (self.at_zero.curvature, self.at_zero.variance)
+        known = self.at_zero
+        if known is not None and not known.curvature.is_positive:
+            raise DegenerateMinimum(f"loss: ℓ″(0) = {known.curvature} is not known to be positive")
+        stated = () if known is None else (known.curvature, known.variance)
         numbers = [e for e in (*stated, self.proportion, self.noise.isotropy) if e is not None]
         unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers - self.sizes
         if unknown:

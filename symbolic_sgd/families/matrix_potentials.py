@@ -6,6 +6,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.families.curvature_letters import CurvatureLetters
+from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.tensors.formula import MatrixFormula
 
@@ -58,7 +59,7 @@ class SpectralRegularizer:
     '(1/2) Σ_μ F(μ), F(μ) = (log(μ) - log(1 - μ/2))/2, over the eigenvalues μ > 0 of (1/n) G'
     """
 
-    motion: SlowMotion
+    motion: SlowMotion[MatrixFamily]
     gram: MatrixFormula
 
     @property

@@ -34,7 +34,7 @@ class MatrixTerms:
     optimizer: Optimizer = PLAIN
 
     @cached_property
-    def motion(self) -> SlowMotion:
+    def motion(self) -> SlowMotion[MatrixFamily]:
         """What the optimizer makes of the noise."""
         return SlowMotion(self.family, self.optimizer)
 
@@ -94,13 +94,7 @@ class MatrixTerms:
 
     @cached_property
     def _forms(self) -> DriftForms:
-        c: Any = self.family.proportion
-        variance: Any = self.family.noise.isotropy
-        share = self.motion.share
-        if share is None:  # S is a function of ∇²L, in ζ
-            return DriftForms(self.model, self._trace, along=False)
-        size = lambda e: None if e is None else e * share  # noqa: E731
-        return DriftForms(self.model, self._trace, size(c), size(variance), along=c is None)
+        return DriftForms(self.motion, self._trace)
 
     @cached_property
     def regularizer(self) -> "MatrixFormula | LogarithmOfCurvature | SpectralRegularizer | None":
@@ -138,27 +132,23 @@ class MatrixTerms:
     @cached_property
     def imposed(self) -> dict[str, MatrixFormula]:
         """−g, whose projection is the optimizer's own drift."""
-        return self._blocks(self._imposed)
+        return self._blocks(self._forms.imposed)
 
     @cached_property
     def slow_field(self) -> dict[str, MatrixFormula]:
         """g."""
-        return self._blocks(scaled(self._imposed, -1))
+        return self._blocks(scaled(self._forms.imposed, -1))
 
     @cached_property
     def drift(self) -> dict[str, MatrixFormula]:
         """mixed + normal + imposed + Jᵀλ."""
-        parts = (self._forms.normal, self._forms.mixed, self._imposed, self.model.back)
+        parts = (self._forms.normal, self._forms.mixed, self._forms.imposed, self.model.back)
         return self._blocks({p.name: added([part[p.name] for part in parts]) for p in self.model.parameters})
 
     @cached_property
     def definitions(self) -> tuple[Definition, ...]:
         """λ, and what it and the other letters are made of."""
         return definitions_of(self.motion)
-
-    @property
-    def _imposed(self) -> Blocks:
-        return self._forms.zero if self.motion.slow is None else scaled(self.motion.slow, -1)
 
     # --- as formulas --------------------------------------------------------------------------
 

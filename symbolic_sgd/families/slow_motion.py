@@ -1,4 +1,4 @@
-"""What an optimizer makes of the noise of a family of matrices: functions of the curvatures, and slow fields of its own.
+"""What an optimizer makes of the noise of a family: functions of the curvatures, and slow fields of its own.
 
 The curvatures λ > 0 are the eigenvalues of GK, for H = JᵀKJ. With a kernel k of pairs of them the stationary covariance across Γ is
 S = Σ_⊥∘k: c·h(H)(I − ∂Φ) with h(λ) = λk(λ, λ) where Σ = cH, and s²h(H)(I − ∂Φ) with h(λ) = k(λ, λ) where Σ = s²I. Plain SGD at a
@@ -8,12 +8,13 @@ learning rate that tends to 0 has h = ½ and h(λ) = 1/(2λ); what is a constant
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.tensor_model import Blocks
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
@@ -21,11 +22,17 @@ from symbolic_sgd.optimizers.optimizer import Optimizer, check_unit_of_time
 from symbolic_sgd.optimizers.second_moments import EachByItself
 from symbolic_sgd.optimizers.sgd import SGD
 from symbolic_sgd.regularizer.spectral import OneCurvature, sum_of_integrals
-from symbolic_sgd.tensors.forms import Form, added
+from symbolic_sgd.tensors.forms import added
 from symbolic_sgd.theorem.response import KernelResponse
 
 PLAIN = SGD()
 """SGD at a learning rate that tends to 0."""
+
+AnyFamily = TypeVar("AnyFamily", bound=Family | MatrixFamily)
+"""A family of either kind."""
+
+Stated = TypeVar("Stated", bound=Family | MatrixFamily)
+"""The same, where one is given."""
 
 Number = Callable[[Any], float]
 """The value of a size, a constant or an expression in them."""
@@ -59,7 +66,7 @@ PLAIN_NUMBERS = MotionNumbers()
 
 
 @dataclass(frozen=True)
-class SlowMotion:
+class SlowMotion(Generic[AnyFamily]):
     """An optimizer on a family.
 
     Args:
@@ -73,11 +80,11 @@ class SlowMotion:
     True
     """
 
-    family: MatrixFamily
+    family: AnyFamily
     optimizer: Optimizer = PLAIN
 
     @staticmethod
-    def of(family: MatrixFamily, optimizer: Optimizer) -> "SlowMotion":
+    def of(family: Stated, optimizer: Optimizer) -> "SlowMotion[Stated]":
         """What was stated, checked.
 
         Raises:
@@ -94,6 +101,12 @@ class SlowMotion:
     def is_plain(self) -> bool:
         """Whether it is plain SGD at a learning rate that tends to 0, with nothing of its own."""
         return self.optimizer == PLAIN
+
+    @property
+    def along(self) -> bool:
+        """Whether Σ has other blocks than that across Γ: where labels are the only noise it has none."""
+        known = self.family.at_zero
+        return self.family.proportion is None and (known is None or known.variance is None)
 
     @property
     def kernel(self) -> Kernel:
@@ -154,19 +167,9 @@ class SlowMotion:
             return None
         fields = {p.name: [p.entry(*model.slots(p)).scaled(optimizer.decay)] for p in model.parameters}
         if optimizer.slow_potential != 0:
-            for name, slope in model.gradient_of(self._potential).items():
+            for name, slope in model.gradient_of(self.family.common(optimizer.slow_potential)).items():
                 fields[name].append(slope)
         return {name: added(parts).scaled(optimizer.pace) for name, parts in fields.items()}
-
-    @property
-    def _potential(self) -> Form:
-        form, ends = self.family.read(self.optimizer.slow_potential, ("a", "b"))
-        if ends or form.free:
-            raise BadInput(
-                "slow_potential is no scalar that all samples have in common: give a function of the parameters, such as Trace(U.T*U), and "
-                "of matrices that are named in constants="
-            )
-        return form
 
     # --- words and numbers ------------------------------------------------------------------
 
@@ -184,7 +187,7 @@ class SlowMotion:
             lines.append(
                 f"The stationary covariance across Γ is by {self.kernel.name}, k(a, b) = {self.kernel.shown.expr}."
             )
-        if optimizer.tangent_factor != 1 and self.family.proportion is None:
+        if optimizer.tangent_factor != 1 and self.along:
             lines.append(f"The covariance along Γ is {optimizer.tangent_factor} times that of SGD.")
         if optimizer.edge is not None:
             lines.append(f"Γ attracts where every curvature is smaller than {optimizer.edge}.")
@@ -222,17 +225,17 @@ def _function(expression: Expression, letters: tuple[sp.Symbol, ...], printer: A
     return lambda *values: found(*values) + 0 * values[0]  # of their shape where the expression is constant
 
 
-def _check(family: MatrixFamily, optimizer: Optimizer) -> None:
+def _check(family: Family | MatrixFamily, optimizer: Optimizer) -> None:
     if isinstance(optimizer, EachByItself):
         raise BadInput(
-            f"{optimizer.label} is not derived for a family of matrices: its slow motion is no function of the curvatures alone. Where "
+            f"{optimizer.label} is not derived for a family: its slow motion is no function of the curvatures alone. Where "
             "second moments have settled its limit is derive_limiting_sde(family).settled_moments(optimizer); else derive one member of "
             "the family, derive_limiting_sde(family.problem(sizes={…}, …), optimizer=…)"
         )
     other = optimizer.reshuffles or optimizer.cycles or optimizer.in_metric or not optimizer.uses_noise
     if other or optimizer.kernel is None:
         raise BadInput(
-            f"{optimizer.label} is not derived for a family of matrices: its slow motion is no function of the curvatures alone. Use SGD, "
+            f"{optimizer.label} is not derived for a family: its slow motion is no function of the curvatures alone. Use SGD, "
             "HeavyBall, Nesterov, LocalSGD or ColouredNoise, or derive one member of the family: "
             "derive_limiting_sde(family.problem(sizes={…}, …), optimizer=…)"
         )

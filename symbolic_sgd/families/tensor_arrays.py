@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.errors import BadInput, BadPoint, BadShape, IsolatedMinimum, OffManifold, SingularPoint, Unstable
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, IsolatedMinimum, OffManifold, SingularPoint
 from symbolic_sgd.families.array_modules import NUMPY, ArrayModule
 from symbolic_sgd.families.array_shapes import is_column, number_of, shaped, solved_sizes
 from symbolic_sgd.families.batches import batch_of
@@ -74,7 +74,7 @@ class MatrixArrays:
 
     def drift(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """½∂²Φ[Σ], the sum of the three, and the optimizer's own drift."""
-        return self._batched(x, sigma, lambda p: p.compensation() + p.mixed() + p.normal() + p.imposed())
+        return self._batched(x, sigma, TensorPoint.total_drift)
 
     def tangent_noise_compensation(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """−½ ∇²L† T[Σ_∥]."""
@@ -200,7 +200,7 @@ class MatrixArrays:
         return MatrixPair.of(self.family)
 
     @cached_property
-    def _motion(self) -> SlowMotion:
+    def _motion(self) -> SlowMotion[MatrixFamily]:
         return SlowMotion(self.family, self.optimizer)
 
     @cached_property
@@ -237,8 +237,7 @@ class MatrixArrays:
             )
         if point.rank < point.count:
             self._compare_ranks(point)
-        if point.motion.edge is not None:
-            self._check_edge(point, point.motion.edge)
+        point.check_edge(self.optimizer.label)
         if self.data.get(TARGETS) is not None or self.family.outputs is None:
             away = _norm(self._newton_step(point)) / (1 + _norm(point.x))
             if not away <= ON_MANIFOLD:
@@ -247,14 +246,6 @@ class MatrixArrays:
                     "take corrected(…) steps first, or give data that the point fits"
                 )
         return point
-
-    def _check_edge(self, point: TensorPoint, edge: float) -> None:
-        largest = float(np.asarray(point.curvatures).max())
-        if not largest < edge:
-            raise Unstable(
-                f"{self.optimizer.label} does not stay near Γ there, beyond its edge of stability: the largest curvature is {largest:.6g}, "
-                f"and it has to be smaller than {edge:.6g}; make the learning rate smaller"
-            )
 
     def _compare_ranks(self, point: TensorPoint) -> None:
         rng = np.random.default_rng(0)
@@ -331,7 +322,12 @@ class MatrixArrays:
 
 
 def family_arrays(
-    motion: SlowMotion, data: Mapping[str, Any], *, check: bool, sizes: Mapping[Any, int], home: ArrayModule
+    motion: SlowMotion[MatrixFamily],
+    data: Mapping[str, Any],
+    *,
+    check: bool,
+    sizes: Mapping[Any, int],
+    home: ArrayModule,
 ) -> MatrixArrays:
     """The array code of an optimizer on a family, for data that are given by name.
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from symbolic_sgd.errors import Unstable
 from symbolic_sgd.families.gram_inverse import GramInverse, Spectral
 from symbolic_sgd.families.slow_motion import PLAIN_NUMBERS, MotionNumbers
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
@@ -168,6 +169,26 @@ class TensorPoint:
     def imposed(self) -> Vector:
         """−∂Φg."""
         return 0 * self.x if self.motion.slow is None else -self.projected(self._vector(self.motion.slow, {}))
+
+    def total_drift(self) -> Vector:
+        """b_∥ + b_⊥∥ + b_⊥ − ∂Φg."""
+        return self.compensation() + self.mixed() + self.normal() + self.imposed()
+
+    def check_edge(self, label: str) -> None:
+        """Of the optimizer with this name.
+
+        Raises:
+            Unstable: a curvature is too large for its learning rate.
+        """
+        edge = self.motion.edge
+        if edge is None:
+            return
+        largest = float(np.asarray(self.curvatures).max())
+        if not largest < edge:
+            raise Unstable(
+                f"{label} does not stay near Γ there, beyond its edge of stability: the largest curvature is {largest:.6g}, "
+                f"and it has to be smaller than {edge:.6g}; make the learning rate smaller"
+            )
 
     @property
     def curvatures(self) -> Any:

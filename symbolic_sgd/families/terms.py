@@ -11,10 +11,13 @@ import sympy as sp
 
 from symbolic_sgd import families
 from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.families.curvature_letters import CurvatureLetters
 from symbolic_sgd.families.drift_forms import DriftForms
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.noise import Array, Place
+from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
+from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.printing.blocks import one_output
 from symbolic_sgd.tensors.forms import COLUMN, Form, Index, Tensor
 from symbolic_sgd.tensors.sums import Sums, summed
@@ -64,6 +67,7 @@ LETTERS = {
     "normal": "lambda",
     "mixed": "mu",
     "compensation": "rho",
+    "imposed": "pi",
     "ζ": "zeta",
     "ω": "omega",
     "v": "X",
@@ -73,13 +77,8 @@ LETTERS = {
 COLUMN_INDEX, COLUMNS = sp.Symbol("xi", integer=True), sp.Symbol("Xi", integer=True, positive=True)
 """ξ and Ξ, of the columns of σ."""
 
-WORDS = {
-    "G†": "the inverse of $G$",
-    "ζ": "$Z G K$, where $K G Z + Z G K = G^{-1} J \\Sigma J^\\top G^{-1}$ and $K = \\mathrm{diag}(\\ell''(0))/n$",
-    "ω": "$G^{-1} J \\sigma$",
-    "v": "the blocks of $\\partial\\Phi\\, \\sigma$",
-}
-"""Of named arrays that no sum defines."""
+CURVATURE = "$K = \\mathrm{diag}(\\ell''(0))/n$"
+"""The curvature of the loss."""
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,15 @@ class FamilyTerms:
     """The terms of the limiting SDE of a family.
 
     Args:
-        family: what was stated.
+        motion: what was stated, and the optimizer.
     """
 
-    family: Family
+    motion: SlowMotion[Family]
+
+    @property
+    def family(self) -> Family:
+        """What was stated."""
+        return self.motion.family
 
     @property
     def i(self) -> sp.Symbol:
@@ -110,9 +114,7 @@ class FamilyTerms:
     @cached_property
     def forms(self) -> DriftForms:
         """The theorem's lines."""
-        family = self.family
-        along = family.at_zero.variance is None
-        return DriftForms(family.model, family.trace, family.proportion, family.noise.isotropy, along=along)
+        return DriftForms(self.motion, self.family.trace)
 
     # --- letters ----------------------------------------------------------------------------
 
@@ -199,10 +201,51 @@ class FamilyTerms:
         ours = {t.name for t in self.family.tensors.values()}
         return [self._in_words(name) for name in names if name not in ours]
 
+    @cached_property
+    def _words(self) -> dict[str, str]:
+        """Of named arrays that no sum defines."""
+        return {
+            "G†": "the inverse of $G$",
+            "ζ": self._zeta,
+            "ω": self._omega,
+            "v": "the blocks of $\\partial\\Phi\\, \\sigma$",
+        }
+
+    @property
+    def _curvatures(self) -> CurvatureLetters:
+        return CurvatureLetters.beside(self._taken | set(LETTERS.values()))
+
+    @property
+    def _zeta(self) -> str:
+        """ZGK for S = JᵀZJ."""
+        motion, write = self.motion, self._curvatures
+        if motion.share is None:
+            c = self.family.proportion
+            size: Expression = self.family.noise.isotropy if c is None else c
+            scale = "" if size == 1 else rf"\left({sp.latex(size)}\right) "
+            e = write.latex(A)
+            return rf"${scale}K\, h(G K)$, where $h({e}) = {write.latex(motion.own)}$ and {CURVATURE}"
+        if motion.response.is_lyapunov:
+            return rf"$Z G K$, where $K G Z + Z G K = G^{{-1}} J \Sigma J^\top G^{{-1}}$ and {CURVATURE}"
+        (a, b), k = map(write.latex, (A, B)), write.latex(motion.kernel.function(A, B))
+        return (
+            rf"$Z G K$, where $(K^{{-1/2}} Z K^{{-1/2}})_{{{a} {b}}} = k({a}, {b})\, "
+            rf"(K^{{-1/2}} G^{{-1}} J \Sigma J^\top G^{{-1}} K^{{-1/2}})_{{{a} {b}}}$ in the eigenvectors of $K^{{1/2}} G K^{{1/2}}$, "
+            rf"$k({a}, {b}) = {k}$ and {CURVATURE}"
+        )
+
+    @property
+    def _omega(self) -> str:
+        """Of the mixed term."""
+        if self.motion.mixed == 1:
+            return r"$G^{-1} J \sigma$"
+        e, m = self._curvatures.latex(A), self._curvatures.latex(self.motion.mixed)
+        return rf"$m(K G)\, G^{{-1}} J \sigma$, where $m({e}) = {m}$ and {CURVATURE}"
+
     def _in_words(self, name: str) -> Definition:
         k, kind = self._samples[0], name.partition(":")[0]
         at = {"G†": (self.i, k), "ζ": (self.i, k), "ω": (self.i, COLUMN_INDEX), "v": (self.j, COLUMN_INDEX)}
-        return Definition(self.named(name)[at[kind]], None, WORDS[kind])
+        return Definition(self.named(name)[at[kind]], None, self._words[kind])
 
     @cached_property
     def gram(self) -> Definition:
@@ -220,12 +263,14 @@ class FamilyTerms:
 
     @cached_property
     def regularizer(self) -> Expression | None:
-        """R = (c/4) tr ∇²L for Σ = c∇²L; (s²/4) ln det G for Σ = s²I, up to a constant."""
+        """R = (c/4) tr ∇²L for Σ = c∇²L; (s²/4) ln det G for Σ = s²I, up to a constant; times the share, where there is one."""
         if self.forms.regularizer is not None:
             return self.written(self.forms.regularizer, samples=(self.i,))
-        s2 = self.family.noise.isotropy
-        if s2 is not None:
-            return s2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.family.samples, self.family.samples)))
+        s2, share = self.family.noise.isotropy, self.motion.share
+        if s2 is not None and share is not None:
+            return (
+                share * s2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.family.samples, self.family.samples)))
+            )
         return None
 
     def _compensation(self) -> IndexedVector:
@@ -238,11 +283,12 @@ class FamilyTerms:
 
     @cached_property
     def terms(self) -> dict[str, IndexedVector]:
-        """The drift's three terms and their sum, by name."""
+        """The drift's three terms, the optimizer's own, and their sum, by name."""
         parts = {
             "tangent_noise_compensation": self._compensation(),
             "mixed_regularization": self._projected(self.forms.mixed, "mixed"),
             "normal_regularization": self._projected(self.forms.normal, "normal"),
+            "imposed_drift": self._projected(self.forms.imposed, "imposed"),
         }
         definitions = dict.fromkeys(d for part in parts.values() for d in part.definitions)
         components = zip(*(part.components for part in parts.values()), strict=True)
