@@ -226,7 +226,7 @@ def _function(expression: Expression, letters: tuple[sp.Symbol, ...], printer: A
 
 
 def _check(family: Family | MatrixFamily, optimizer: Optimizer) -> None:
-    if isinstance(optimizer, EachByItself):
+    if isinstance(optimizer, EachByItself) and isinstance(family, MatrixFamily):
         raise BadInput(
             f"{optimizer.label} is not derived for a family: its slow motion is no function of the curvatures alone. Where "
             "second moments have settled its limit is derive_limiting_sde(family).settled_moments(optimizer); else derive one member of "
@@ -242,7 +242,7 @@ def _check(family: Family | MatrixFamily, optimizer: Optimizer) -> None:
     if optimizer.is_finite and family.draws_samples:
         raise BadInput(
             "each step draws a sample: at a learning rate that stays the limit is no function of the curvatures alone. State the noise of "
-            "the full gradient (LabelNoise(δ, batch_size=n) with the number n of samples, IsotropicNoise or AnyNoise), leave "
-            "learning_rate out, or derive one member of the family, derive_limiting_sde(family.problem(…), optimizer=…)"
+            "the full gradient (IsotropicNoise, AnyNoise, or of a MatrixFamily LabelNoise(δ, batch_size=n) with the number n of samples), "
+            "leave learning_rate out, or derive one member of the family, derive_limiting_sde(family.problem(…), optimizer=…)"
         )
     check_unit_of_time(optimizer)
