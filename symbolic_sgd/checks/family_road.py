@@ -4,13 +4,14 @@ theorem with the whole Hessian and its derivative. No form of the calculus is us
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import product
 from typing import Any
 
 import numpy as np
 import sympy as sp
+from sympy.matrices.expressions.diagonal import DiagonalOf
 
 from symbolic_sgd.checks.certificate import Certificate, Check, not_run, undecided, verdict
 from symbolic_sgd.errors import SingularPoint
@@ -68,7 +69,7 @@ class Entries:
     def random(
         family: MatrixFamily, sizes: tuple[int, int], rng: np.random.Generator, optimizer: Optimizer = PLAIN
     ) -> "Entries":
-        """At sizes for samples and for all else."""
+        """At sizes for samples and for all else; of positive numbers, where the model has no values at others."""
         carried = {s for i in family.labels for s in sp.sympify(i.size).free_symbols} if family.tensors else set()
         found = {s: sizes[0] if s in carried else sizes[1] for s in family.sizes}
         tensors = [*family.tensors.values(), *family.model.parameters]
@@ -78,7 +79,10 @@ class Entries:
             s: SMALL * (1 + float(rng.random())) if s in optimizer.symbols else 1 + float(rng.random())
             for s in sorted(family.numbers, key=str)
         }
-        return Entries(family, found, values, numbers, optimizer)
+        member = Entries(family, found, values, numbers, optimizer)
+        with np.errstate(all="ignore"):
+            defined = bool(np.isfinite(member.jacobian).all())
+        return member if defined else replace(member, arrays={name: np.abs(a) for name, a in values.items()})
 
     @property
     def _exact_sizes(self) -> dict[Any, Any]:
@@ -238,9 +242,12 @@ class Entries:
         """The residuals of one sample."""
         letters = (*self.family.parameters, *self.family.data, *self.family.constants)
         known = {k: v for base in letters for k, v in self._known(base, place).items()}
-        explicit = stated.xreplace({k: v for k, v in known.items() if not isinstance(k, sp.IndexedBase)})
-        if isinstance(self.family.samples, tuple):
-            indices = {i: k + 1 for (i, _, _), k in zip(self.family.samples, place, strict=True)}
+        matrices = {k: v for k, v in known.items() if not isinstance(k, sp.IndexedBase)}
+        diagonals = {e: _diagonal(e.arg.xreplace(matrices)) for e in stated.atoms(DiagonalOf)}
+        explicit = stated.xreplace({**matrices, **diagonals})
+        if explicit.has(sp.Indexed):
+            samples: Any = self.family.samples if isinstance(self.family.samples, tuple) else ()
+            indices = {i: k + 1 for (i, _, _), k in zip(samples, place, strict=False)}
             explicit = explicit.xreplace(indices).doit()
             explicit = explicit.replace(sp.Indexed, lambda b, *at: known[b][tuple(int(k) - 1 for k in at)])
         explicit = explicit.replace(sp.Trace, lambda m: sp.trace(_written_out(m)))
@@ -253,12 +260,12 @@ class Entries:
         if base in self.numbers:
             return {}
         whole = self._entries(base) if base in self.family.parameters else self._exact(base)
-        if isinstance(base, sp.IndexedBase):
-            return {base.xreplace(self._exact_sizes): whole}
         carried = (
             base in self.family.data and self.family.samples is not None and not isinstance(self.family.samples, tuple)
         )
         own = whole[place] if carried else whole
+        if isinstance(base, sp.IndexedBase):
+            return {base.xreplace(self._exact_sizes): own}
         if isinstance(base, sp.Symbol):
             return {base: np.asarray(own, dtype=object).item()}
         shape = tuple(int(sp.sympify(s).subs(self.sizes)) for s in base.shape)
@@ -284,6 +291,12 @@ class Entries:
 def _written_out(matrix: Any) -> Any:
     """A matrix expression as its entries."""
     return matrix.as_explicit() if hasattr(matrix, "as_explicit") else matrix
+
+
+def _diagonal(matrix: Any) -> Any:
+    """The diagonal as a column: SymPy's own does not write out the diagonal of a product."""
+    entries = _written_out(matrix)
+    return sp.ImmutableMatrix(entries.rows, 1, [entries[k, k] for k in range(entries.rows)])
 
 
 def family_certificate(family: MatrixFamily, seed: int, optimizer: Optimizer = PLAIN) -> Certificate:

@@ -1,6 +1,7 @@
 """Shapes of the arrays of a family: what is given is made to fit, and the sizes are read off."""
 
 from collections.abc import Mapping
+from numbers import Integral
 from typing import Any
 
 import numpy as np
@@ -75,9 +76,30 @@ def solved_sizes(
     return found
 
 
+def stated_sizes(sizes: Any, declared: frozenset[Any]) -> dict[Any, int]:
+    """What is stated of sizes, by symbol, found by name.
+
+    Raises:
+        BadInput: it is no mapping, names no size of the family, or holds what is no positive whole number.
+    """
+    if not isinstance(sizes, Mapping):
+        raise BadInput(f"sizes is a {type(sizes).__name__}: give a mapping from symbols to numbers, such as {{n: 5}}")
+    by_name, found = {s.name: s for s in declared}, {}
+    for size, value in sizes.items():
+        if str(size) not in by_name:
+            raise BadInput(f"sizes: {size} is no size of the family, whose sizes are {', '.join(sorted(by_name))}")
+        if isinstance(value, bool) or not isinstance(value, (Integral, sp.Integer)) or value < 1:
+            raise BadInput(f"sizes: {size} is {value!r}; give a positive whole number")
+        found[by_name[str(size)]] = int(value)
+    return found
+
+
 def number_of(value: Any, name: str) -> Any:
     """A constant."""
     try:
-        return sp.sympify(value, strict=True)
+        number = sp.sympify(value, strict=True)
     except sp.SympifyError as error:
         raise BadInput(f"{name} is {value!r}, which is no number") from error
+    if not isinstance(number, sp.Expr) or number.has(sp.I, sp.oo, -sp.oo, sp.zoo, sp.nan):
+        raise BadInput(f"{name} is {value!r}, which is no finite real number")
+    return number

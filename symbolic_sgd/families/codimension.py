@@ -14,6 +14,9 @@ from symbolic_sgd.families.tensor_arrays import MatrixArrays
 SIZES = (((2, 3), 3), ((3, 4), 4), ((2, 4), 5))
 """Of samples at most, and of all else at least and at most."""
 
+STEPS, SMALL = 30, 1e-10
+"""Newton's steps to Γ, and residuals on it."""
+
 
 @dataclass(frozen=True)
 class Measured:
@@ -33,7 +36,7 @@ class Measured:
 
     def __str__(self) -> str:
         sizes = ", ".join(f"{s} = {k}" for s, k in self.sizes)
-        return f"{sizes}: rank {self.rank} of {self.residuals} in {self.parameters} parameters"
+        return f"{sizes + ': ' if sizes else ''}rank {self.rank} of {self.residuals} in {self.parameters} parameters"
 
 
 @dataclass(frozen=True)
@@ -64,14 +67,18 @@ class Codimension:
     @property
     def _measured(self) -> str:
         looked = "; ".join(map(str, self.measured))
+        if not self.measured:
+            return "the codimension is not known: at none of the sizes that were looked at was a point of Γ with a clear rank reached"
         if self.expression is None:
-            return f"the gradients are dependent, as measured at random points ({looked})"
+            somewhere = any(m.rank == m.residuals for m in self.measured)
+            where = " at some sizes and independent at others" if somewhere else ""
+            return f"the gradients are dependent{where}, as measured at random points ({looked})"
         return f"the gradients are independent, so that the codimension is {self.expression}, as measured at random points ({looked})"
 
 
 def codimension_of(family: MatrixFamily) -> Codimension:
     """As it is counted, and as it is at three sizes, with normal data and parameters."""
-    found, count = tuple(m for k in range(len(SIZES)) for m in _measure(family, k)), orbit_count(family)
+    found, count = _measurements(family), orbit_count(family)
     if count is not None:
         return Codimension(count.expression, found, count)
     independent = bool(found) and all(m.rank == m.residuals for m in found)
@@ -81,7 +88,42 @@ def codimension_of(family: MatrixFamily) -> Codimension:
     return Codimension(sp.Mul(*sizes) if independent else None, found)
 
 
-def _measure(family: MatrixFamily, k: int) -> list[Measured]:
+def _measurements(family: MatrixFamily) -> tuple[Measured, ...]:
+    """With data and parameters of either sign; of positive ones, where the model has no values at others."""
+    with np.errstate(all="ignore"):
+        for positive in (False, True):
+            found = tuple(m for k in range(len(SIZES)) for m in _measure(family, k, positive))
+            if found:
+                return found
+    return ()
+
+
+def _any_point_fits(family: MatrixFamily) -> bool:
+    """Whether each point is on Γ for some data: each residual has a target of its own."""
+    labels, whole = len(family.model.labels), sorted(i.key for i in family.model.labels)
+    return family.outputs is not None or any(
+        len(factors) == 1
+        and factors[0].head in family.tensors.values()
+        and sorted(i.key for i in factors[0].at) == whole
+        for factors in family.model.f.terms
+        if labels
+    )
+
+
+def _on_manifold(functions: MatrixArrays, x: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+    """The point of Γ that Newton's steps lead to.
+
+    Raises:
+        SingularPoint: they lead to none, or not fast, as where the rank is smaller on Γ than beside it.
+    """
+    for _ in range(STEPS):
+        x = tuple(functions.corrected(*x))
+    if not np.abs(functions.residuals(*x)).max() < SMALL:
+        raise SingularPoint("no point of Γ was reached")
+    return x
+
+
+def _measure(family: MatrixFamily, k: int, positive: bool) -> list[Measured]:
     rng = np.random.default_rng(k)
     of_samples = {s for i in family.labels for s in sp.sympify(i.size).free_symbols} if family.tensors else set()
     (low, high), most = SIZES[k]
@@ -89,9 +131,13 @@ def _measure(family: MatrixFamily, k: int) -> list[Measured]:
     numbers = {**sizes, **{s: 1 + rng.random() for s in family.numbers}}
     everything = [*family.tensors.values(), *family.model.parameters]
     arrays = {t.name: rng.standard_normal([int(sp.sympify(s).subs(sizes)) for s in t.shape]) for t in everything}
-    data = {name: arrays[name] for name in family.tensors}
-    point = MatrixArrays(family, data, numbers, check=False).at(*(arrays[p.name] for p in family.model.parameters))
+    arrays = {name: np.abs(a) if positive else a for name, a in arrays.items()}
+    functions = MatrixArrays(family, {name: arrays[name] for name in family.tensors}, numbers, check=False)
+    x = tuple(arrays[p.name] for p in family.model.parameters)
     try:
+        if not _any_point_fits(family):
+            x = _on_manifold(functions, x)
+        point = functions.at(*x)
         rank = point.rank
     except SingularPoint:
         return []

@@ -17,7 +17,7 @@ from symbolic_sgd.families.noise import RESIDUAL, AnyNoise, RedrawnLabels, famil
 from symbolic_sgd.families.tensor_model import TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise, IsotropicNoise
 from symbolic_sgd.problems.problem import Problem
-from symbolic_sgd.problems.symbols import NAME
+from symbolic_sgd.problems.symbols import NAME, check_atoms
 from symbolic_sgd.tensors.forms import Form, Index, Tensor
 from symbolic_sgd.tensors.reading import Reader
 
@@ -127,7 +127,11 @@ class MatrixFamily:
         Raises:
             UnsupportedExpression: and its like, for what the calculus does not have.
         """
-        written = sp.sympify(expression)
+        if not isinstance(expression, (sp.Expr, sp.MatrixBase, int)):
+            raise BadInput(
+                f"the residual is a {type(expression).__name__}: give an expression in the parameters and the data"
+            )
+        written: Any = sp.sympify(expression)
         shape = [s for s in getattr(written, "shape", ()) if s != 1]
         called = ("o",) if len(shape) == 1 and names == ("a", "b") else names
         ends = tuple(Index(name, s) for name, s in zip(called, shape, strict=False))
@@ -264,6 +268,8 @@ class MatrixFamily:
             raise DegenerateMinimum(f"loss: ℓ″(0) = {known.curvature} is not known to be positive")
         stated = () if known is None else (known.curvature, known.variance)
         numbers = [e for e in (*stated, self.proportion, self.noise.isotropy) if e is not None]
+        for e in (*self.noise.stated, *numbers):
+            check_atoms(sp.sympify(e), sorted(sp.sympify(e).free_symbols, key=str), where="loss or noise")
         unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers - self.sizes
         if unknown:
             raise BadSymbol(

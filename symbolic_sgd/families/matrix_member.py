@@ -9,7 +9,7 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.errors import BadInput, BadShape
-from symbolic_sgd.families.array_shapes import number_of, solved_sizes
+from symbolic_sgd.families.array_shapes import number_of, solved_sizes, stated_sizes
 from symbolic_sgd.families.batches import batch_of
 from symbolic_sgd.families.matrix_family import TARGETS, MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise, RedrawnLabels
@@ -52,9 +52,7 @@ def filled(family: MatrixFamily, data: Mapping[str, Any], sizes: Mapping[Any, in
         wanted = len(family.tensors[name].shape)
         if len(shape) != wanted:
             raise BadShape(f"{name} has the shape {shape}; it has {wanted} indices")
-    values = solved_sizes(
-        family.tensors, shapes, {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}, family.sizes
-    )
+    values = solved_sizes(family.tensors, shapes, {**numbers, **stated_sizes(sizes, family.sizes)}, family.sizes)
     symbols = {
         p.name: _entries(p.name, [int(sp.sympify(s).subs(values)) for s in p.shape]) for p in family.model.parameters
     }

@@ -71,6 +71,8 @@ def orbit_count(family: MatrixFamily) -> OrbitCount | None:
 def _counted(factors: Factors, sides: list[Any], r: Any) -> OrbitCount | None:
     names = [head.name for head, _ in factors if isinstance(head, Tensor)]
     total, order = sp.Add(*sides), len(factors)
+    if sum((side - r).is_negative is not True for side in sides) < 2:
+        return None  # no two factors have independent columns
     if len(set(names)) == 1 and order == 2:
         if factors[0].at[-1:] != factors[1].at[-1:] and factors[0].at[:1] != factors[1].at[:1]:
             return None  # XX and not XXᵀ

@@ -10,7 +10,7 @@ import sympy as sp
 
 from symbolic_sgd.errors import BadInput, BadPoint, BadShape, IsolatedMinimum, OffManifold, SingularPoint
 from symbolic_sgd.families.array_modules import NUMPY, ArrayModule
-from symbolic_sgd.families.array_shapes import is_column, number_of, shaped, solved_sizes
+from symbolic_sgd.families.array_shapes import is_column, number_of, shaped, solved_sizes, stated_sizes
 from symbolic_sgd.families.batches import batch_of
 from symbolic_sgd.families.matrix_family import TARGETS, MatrixFamily
 from symbolic_sgd.families.noise import AnyNoise
@@ -334,7 +334,7 @@ def family_arrays(
     Raises:
         BadInput: and its subclasses: names, shapes, or sizes that disagree.
     """
-    family = motion.family
+    family, known_sizes = motion.family, stated_sizes(sizes, motion.family.sizes)
     numbers = {s: number_of(data[s.name], s.name) for s in family.numbers if s.name in data}
     given = {name: value for name, value in data.items() if name not in {s.name for s in family.numbers}}
     optional = {TARGETS} if family.outputs is not None else set()
@@ -347,9 +347,8 @@ def family_arrays(
             _check_probabilities(given[TARGETS])
     arrays = {name: value if name == TARGETS else shaped(value, family.tensors[name]) for name, value in given.items()}
     shapes = {n: a.shape for n, a in arrays.items() if n != TARGETS}
-    _check_batch(family, solved_sizes(family.tensors, shapes, {**numbers, **sizes}, frozenset()))
-    known = {**numbers, **{sp.sympify(s): int(v) for s, v in sizes.items()}}
-    return MatrixArrays(family, arrays, known, check, home, motion.optimizer)
+    _check_batch(family, solved_sizes(family.tensors, shapes, {**numbers, **known_sizes}, frozenset()))
+    return MatrixArrays(family, arrays, {**numbers, **known_sizes}, check, home, motion.optimizer)
 
 
 def _check_batch(family: MatrixFamily, known: Mapping[Any, Any]) -> None:

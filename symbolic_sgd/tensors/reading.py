@@ -16,7 +16,7 @@ from sympy.matrices.expressions.hadamard import HadamardPower, HadamardProduct
 from sympy.matrices.expressions.matexpr import MatrixElement
 from sympy.matrices.expressions.special import OneMatrix, ZeroMatrix
 
-from symbolic_sgd.errors import BadShape, BadSymbol, InexactNumber, NotSmooth, UnsupportedExpression
+from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber, NotSmooth, UnsupportedExpression
 from symbolic_sgd.tensors.entrywise import Entrywise, X
 from symbolic_sgd.tensors.forms import Form, Index, Tensor, added, applied, delta
 
@@ -149,6 +149,12 @@ class Reader:
 
     def _sum(self, e: Any) -> Form:
         (index, first, last), *more = e.limits
+        start = _start(e.function, index)
+        if first != start:
+            raise BadInput(
+                f"{index} runs over {first} … {last} in a sum, where its first value is {start}: sum over the whole range, and leave "
+                "entries out by data that are 0 there"
+            )
         k = self._fresh(last - first + 1)
         inside = replace(self, indices={**self.indices, index: k})
         return inside.scalar(sp.Sum(e.function, *more) if more else e.function).summed(k)
@@ -161,6 +167,11 @@ class Reader:
         own = len(tensor.shape) - len(self.labels[: tensor.labels])
         if len(at) != own:
             raise BadShape(f"{e} has {len(at)} indices; {e.base} was declared with {own}")
+        for index, letter, size in zip(at, e.indices, tensor.shape[len(tensor.shape) - own :], strict=True):
+            if not _equal(index.size, size):
+                raise BadShape(
+                    f"{letter} runs over 1 … {index.size} in {e}, where {e.base} was declared with the size {size}"
+                )
         return self._entry(tensor, at)
 
     # --- matrices ---------------------------------------------------------------------------
@@ -170,6 +181,10 @@ class Reader:
         e = expression
         if e.shape == (1, 1) and (row is not None or column is not None):
             raise BadShape(f"{e} is 1×1")
+        for side, size in zip((row, column), e.shape, strict=True):
+            if not _equal(1 if side is None else side.size, size):
+                wanted = "×".join(str(1 if k is None else k.size) for k in (row, column))
+                raise BadShape(f"{e} is {e.shape[0]}×{e.shape[1]} where {wanted} is wanted")
         for kinds, read in self._matrices:
             if isinstance(e, kinds):
                 return read(e, row, column)
@@ -258,6 +273,25 @@ class Reader:
     @staticmethod
     def _over(form: Form, index: Side) -> Form:
         return form if index is None else form.summed(index)
+
+
+def _start(summand: Any, index: Any) -> int:
+    """The first value of an index: 0 of the entries of a MatrixSymbol, as SymPy counts them, else 1."""
+    of_matrices, others = (
+        any(index in e.args for e in summand.atoms(*kinds))
+        for kinds in ((MatrixElement,), (sp.Indexed, sp.KroneckerDelta))
+    )
+    if of_matrices and others:
+        raise UnsupportedExpression(
+            f"the index {index} stands in entries of a MatrixSymbol, which SymPy counts from 0, and in others, counted from 1: use "
+            "IndexedBase for both"
+        )
+    return 0 if of_matrices else 1
+
+
+def _equal(size: Any, other: Any) -> bool:
+    """Whether two sizes are the same, whatever their symbols are."""
+    return size == other or sp.expand(sp.sympify(size) - other) == 0
 
 
 def _product(forms: list[Form]) -> Form:
