@@ -35,20 +35,26 @@ def contracted(
     >>> contracted([(a, (0, 1)), (a, (2, 1)), (a, (0, 1))], (2,), np)
     array([ 75., 240.])
     """
-    todo = _halved(
-        [_thinned(array, at, others, wanted, module) for array, at, others in _with_others(operands)], wanted
-    )
+    given = [(_array(array), at) for array, at in operands]
+    thinned = [_thinned(array, at, others, wanted, module) for array, at, others in _with_others(given)]
+    todo = [(_array(array), at) for array, at in _halved(thinned, wanted)]
     sizes = tuple(sorted({(i, int(s)) for a, at in todo for i, s in zip(at, a.shape, strict=True)}))
     for left, right in _order(tuple(at for _, at in todo), wanted, sizes):
         b, a = todo.pop(right), todo.pop(left)
         kept = {i for _, at in todo for i in at} | set(wanted)
-        todo.append(_pair(a, b, kept, module) if known is None else _known_pair(a, b, kept, module, known))
+        product, at = _pair(a, b, kept, module) if known is None else _known_pair(a, b, kept, module, known)
+        todo.append((_array(product), at))
     array, at = dense(todo[0][0]), todo[0][1]
     return (
         module.permute(array, tuple(at.index(i) for i in wanted))
         if hasattr(module, "permute")
         else array.transpose(tuple(at.index(i) for i in wanted))
     )
+
+
+def _array(value: Any) -> Any:
+    """NumPy gives a SymPy number, and no array, where an array of objects has no axes left."""
+    return value if hasattr(value, "shape") else np.asarray(value, dtype=object)
 
 
 def _with_others(operands: Sequence[tuple[Any, Places]]) -> list[tuple[Any, Places, set[int]]]:
@@ -156,7 +162,8 @@ def _known_pair(
             array, at = known[key][2]
             return array, tuple(names[k] for k in at)
     key, names = _pattern(a, b, kept)
-    array, at = _pair(a, b, kept, module)
+    product, at = _pair(a, b, kept, module)
+    array = _array(product)
     if prod(array.shape) <= max(prod(a[0].shape), prod(b[0].shape)):
         known[key] = a[0], b[0], (array, tuple(names.index(i) for i in at))
     return array, at

@@ -1,5 +1,7 @@
 """Families at their edges: sizes that do not fit, sums over a part, noise that is no number, ranks that are claimed."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import sympy as sp
@@ -157,3 +159,34 @@ def test_verified(name):
     certificate = verify(derive_limiting_sde(REACHED[name]))
     assert certificate.passed, certificate
     assert any(check.name == "normal regularization" and check.verdict == "measured" for check in certificate.checks)
+
+
+# --- the explicit engine --------------------------------------------------------------------
+
+alpha, beta = sp.symbols("alpha beta")
+EXPLICIT = {
+    "a product of two numbers": (
+        _family(Trace(S) * Trace(w.T * x) - y, S, w),
+        ([[1, 2], [3, 4]], [1, 0]),
+        {"x": [[1, 2]], "y": [5]},
+    ),
+    "powers of scalars, without data": (
+        _family(alpha**2 * beta**3 - 8, alpha, beta, data=(), samples=1),
+        (1, 2),
+        {},
+    ),
+    "a cube": (_family(Trace(x.T * S**3 * x) - y, S), ([[1, 1], [0, 1]],), {"x": [[1, 1]], "y": [5]}),
+}
+
+
+@pytest.mark.parametrize("noise", [LabelNoise(1), IsotropicNoise(2)], ids=["label", "isotropic"])
+@pytest.mark.parametrize("name", EXPLICIT)
+def test_the_explicit_problem(name, noise):
+    stated, point, data = EXPLICIT[name]
+    family = replace(stated, noise=noise)
+    arrays = derive_limiting_sde(family).lambdify(**{key: np.array(value, float) for key, value in data.items()})
+    found = np.concatenate([np.ravel(block) for block in arrays.drift(*(np.array(block, float) for block in point))])
+    explicit = derive_limiting_sde(family.problem(**data)).lambdify()
+    expected = np.ravel(explicit.drift(np.concatenate([np.ravel(block) for block in point]).astype(float)))
+    assert np.abs(expected).max() > 0.1
+    assert np.abs(found - expected).max() < 1e-10 * np.abs(expected).max()
