@@ -60,6 +60,8 @@ def simulate_family_sgd(
     >>> run.final[0].shape, float(run.times[-1].round(9))
     ((3, 2, 2), 1.0)
     """
+    if not isinstance(arrays, MatrixArrays):
+        raise BadInput(f"a family is simulated with its data: give sde.lambdify(…), and not a {type(arrays).__name__}")
     if arrays.home.module is not np:
         raise BadInput("SGD of a family is simulated with NumPy: leave backend= out of lambdify")
     if arrays.optimizer != PLAIN:

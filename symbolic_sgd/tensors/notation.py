@@ -170,9 +170,7 @@ class Writer:
             return self._name(node), ATOM
         if isinstance(node, Transposed):
             inner = self.written(node.inner, ATOM)
-            if self.tex and isinstance(node.inner, Function) and node.inner.function.power is not None:
-                inner = f"{{{inner}}}"  # it has an exponent already
-            return inner + (r"^{\top}" if self.tex else "ᵀ"), ATOM
+            return _base(inner) + r"^{\top}" if self.tex else f"{inner}ᵀ", ATOM
         if isinstance(node, Product):
             return (r"\," if self.tex else " ").join(self.written(f, PRODUCT) for f in node.factors), PRODUCT
         if isinstance(node, Hadamard):
@@ -237,7 +235,7 @@ class Writer:
             base = self.written(node.inner, ATOM)
             if base.endswith(("²", "^{2}")):
                 base = self._bracket(base)
-            return base + (f"^{{{dot}{exponent}}}" if self.tex else f"^{dot}{exponent}"), ATOM
+            return f"{_base(base)}^{{{dot}{exponent}}}" if self.tex else f"{base}^{dot}{exponent}", ATOM
         return self._called(function) + self._bracket(self.written(node.inner)), ATOM
 
     def _called(self, function: Entrywise) -> str:
@@ -313,6 +311,11 @@ class Writer:
 
     def _bracket(self, text: str) -> str:
         return rf"\left({text}\right)" if self.tex else f"({text})"
+
+
+def _base(tex: str) -> str:
+    """What takes an exponent, in braces where it has one already, as G† has."""
+    return f"{{{tex}}}" if tex.endswith("}") and "^{" in tex else tex
 
 
 def _negative(coefficient: Any) -> bool:

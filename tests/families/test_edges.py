@@ -1,5 +1,6 @@
 """Families at their edges: sizes that do not fit, sums over a part, noise that is no number, ranks that are claimed."""
 
+import re
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +9,7 @@ import sympy as sp
 from sympy import IndexedBase, MatrixSymbol, Sum, Trace
 from sympy.matrices.expressions.diagonal import DiagonalMatrix, DiagonalOf
 
-from symbolic_sgd import IsotropicNoise, LabelNoise, MatrixFamily, derive_limiting_sde, verify
+from symbolic_sgd import IsotropicNoise, LabelNoise, MatrixFamily, derive_limiting_sde, simulate_family_sgd, verify
 from symbolic_sgd.errors import BadInput, BadShape, ComplexValue, InexactNumber, UnsupportedExpression
 
 n, d, m, r, d1, d2 = sp.symbols("n d m r d1 d2", integer=True, positive=True)
@@ -105,6 +106,11 @@ def test_explicit_data_that_are_no_real_number(entry):
         _linear().problem(x=[[entry, 2]], y=[1])
 
 
+def test_a_simulation_wants_data():
+    with pytest.raises(BadInput, match=r"give sde\.lambdify"):
+        simulate_family_sgd(derive_limiting_sde(_linear()), (np.ones(2),), learning_rate=0.1, steps=1)
+
+
 # --- what is said of the codimension --------------------------------------------------------
 
 
@@ -190,3 +196,13 @@ def test_the_explicit_problem(name, noise):
     expected = np.ravel(explicit.drift(np.concatenate([np.ravel(block) for block in point]).astype(float)))
     assert np.abs(expected).max() > 0.1
     assert np.abs(found - expected).max() < 1e-10 * np.abs(expected).max()
+
+
+# --- LaTeX ----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("noise", [IsotropicNoise(2), LabelNoise(1)], ids=["isotropic", "label"])
+def test_no_symbol_has_two_exponents(noise):
+    """G† has one, and so has its transpose."""
+    text = derive_limiting_sde(replace(EXPLICIT["powers of scalars, without data"][0], noise=noise)).latex()
+    assert "}^{" in text and not re.search(r"\^\{[^{}]*\}\^", text)
