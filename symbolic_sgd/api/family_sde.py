@@ -155,11 +155,8 @@ class FamilySDE:
     def diffusion(self) -> SymbolicMatrix:
         """√τ ∂Φ σ, τ of the optimizer."""
         width = sp.Symbol("Xi", integer=True, positive=True)
-        return (
-            sp.sqrt(self.optimizer.tangent_factor)
-            * self.tangent_projection
-            * sp.MatrixSymbol("sigma", self.jacobian.cols, width)
-        )
+        noise = self.tangent_projection * sp.MatrixSymbol("sigma", self.jacobian.cols, width)
+        return sp.sqrt(self.optimizer.tangent_factor) * noise
 
     @property
     def _curvature(self) -> SymbolicMatrix:
