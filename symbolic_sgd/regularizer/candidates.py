@@ -19,6 +19,7 @@ from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.regularizer.one_form import RegularizationForm
+from symbolic_sgd.regularizer.up_to_constant import positive_by_form
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless
 
@@ -248,8 +249,7 @@ FAMILIES = {
 
 def logarithm(f: Expression) -> Expression:
     """ln f where f is positive by its form, else ln|f|."""
-    real = f.subs({s: sp.Dummy(real=True, positive=s.is_positive) for s in f.free_symbols})
-    return sp.log(f) if real.is_nonnegative else sp.log(sp.Abs(f))
+    return sp.log(f) if positive_by_form(f) else sp.log(sp.Abs(f))
 
 
 def constant_factors(derivation: Derivation) -> list[Expression]:

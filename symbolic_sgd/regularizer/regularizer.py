@@ -27,6 +27,7 @@ from symbolic_sgd.regularizer.scatter import FloatManifold
 from symbolic_sgd.regularizer.spectral import Spectrum, sharpness_potential, spectral_potential
 from symbolic_sgd.regularizer.up_to_constant import up_to_constant
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.orbit import orbit_of
 from symbolic_sgd.theorem.orbit_formulas import vanishing
 from symbolic_sgd.theorem.response import ReshuffledResponse
 
@@ -138,7 +139,9 @@ def find_regularizer(derivation: Derivation, effort: Effort | None = None) -> Re
     found = _found(derivation, effort)
     if found.expression is None:
         return found
-    return replace(found, expression=up_to_constant(found.expression, derivation.problem.parameters))
+    orbit, parameters = orbit_of(derivation), derivation.problem.parameters
+    moves = () if orbit is None else orbit.moves(parameters)
+    return replace(found, expression=up_to_constant(found.expression, parameters, moves))
 
 
 def _found(derivation: Derivation, effort: Effort) -> Regularizer:

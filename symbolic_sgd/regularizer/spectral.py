@@ -33,7 +33,7 @@ from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
 from symbolic_sgd.theorem.orbit import Orbit, orbit_of
 
-MUCH = Fraction(5, 4)
+MUCH = Fraction(6, 5)
 """How many times less to read another form of tr ∇²L has to be than the one that comes first."""
 
 LONG = 40

@@ -16,7 +16,7 @@ from weakref import WeakKeyDictionary
 
 import sympy as sp
 from sympy.polys.matrices import DomainMatrix
-from sympy.polys.polyerrors import PolynomialError
+from sympy.polys.polyerrors import CoercionFailed
 
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.identities import zero_functions
@@ -52,6 +52,10 @@ class Orbit:
 
     generators: tuple[SymbolicMatrix, ...]
     ratio: Expression
+
+    def moves(self, parameters: Sequence[sp.Symbol]) -> tuple[dict[sp.Symbol, Expression], ...]:
+        """X_1x … X_dx, each by the parameters."""
+        return tuple(dict(zip(parameters, x * sp.Matrix(parameters), strict=True)) for x in self.generators)
 
 
 def orbit_of(derivation: Derivation) -> Orbit | None:
@@ -91,13 +95,12 @@ def _ratio(
     constants = set[sp.Symbol]().union(*(f.free_symbols for f in levels)) - set(parameters)
     constants |= set[sp.Symbol]().union(*(t.free_symbols for t in tangents)) - set(parameters)
     ring = field_of(constants)[tuple(parameters)]
+    matrix = lambda rows: DomainMatrix([[ring.from_sympy(e) for e in row] for row in rows], (len(rows), d), ring)  # noqa: E731
     try:
-        normal = DomainMatrix.from_list_sympy(
-            len(levels), d, [[sp.diff(f, x) for x in parameters] for f in levels]
-        ).convert_to(ring)
-    except PolynomialError:
+        normal = matrix([[sp.diff(f, x) for x in parameters] for f in levels])
+    except CoercionFailed:
         return None
-    tangent = DomainMatrix.from_list_sympy(along, d, [list(t) for t in tangents]).convert_to(ring)
+    tangent = matrix([list(t) for t in tangents])
     for rows in combinations(range(d), along):
         below = _determinant(tangent.extract(list(range(along)), list(rows)))
         if below:

@@ -68,3 +68,47 @@ def test_rank_one_factorisation_has_the_determinant_of_a_paper():
     ]
     assert abs((values[0] - values[1]).evalf(30)) < 1e-25
     assert sp.count_ops(difference) < 60
+
+
+SCALED = [{u: u, v: -v}]
+"""uv = const."""
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        (sp.log(u**2 * v**2 * (u**2 + v**2)), sp.log(u**2 + v**2)),
+        (sp.log(u**3 * v * (u**2 + v**2)), sp.log(u**2 * (u**2 + v**2))),
+        (sp.log(u * v * (u**2 + v**2)), sp.log(u**2 + v**2)),
+        (sp.log(u * v * (u + v)), sp.log(u * v * (u + v))),  # uv < 0 where u + v < 0
+        (sp.log(sp.Abs(u * v * (u + v))), sp.log(sp.Abs(u + v))),
+        (sp.log(u**2 * (u**2 + v**2)), sp.log(u**2 * (u**2 + v**2))),
+        (sp.log((u**2 + v**2) / (u**2 * v**2)), sp.log((u**2 + v**2) / (u**2 * v**2))),
+        (u * v + u**2, u**2),
+        (s**2 * sp.log(u**2 * v**2), 0),
+        (sp.atan(u * v) + u, sp.atan(u * v) + u),
+    ],
+)
+def test_what_is_constant_on_an_orbit(given, kept):
+    found = up_to_constant(given, {u, v}, SCALED)
+    assert sp.simplify(found - kept) == 0
+    starts = {u: sp.Rational(3, 2), v: sp.Rational(2, 7), s: 2}, {u: 3, v: sp.Rational(1, 7), s: 2}  # uv is the same
+    changes = [(found - given).subs(at) for at in starts]
+    assert abs(sp.N(changes[0] - changes[1])) < 1e-12
+
+
+def test_a_weight_may_be_a_constant_of_the_problem():
+    """(u, v) ↦ (e^{kt}u, e^{-t}v) keeps uvᵏ, and no product of integer powers but 1."""
+    assert up_to_constant(sp.log(u**2 * v**2 + u**4), {u, v}, [{u: k * u, v: -v}]) == sp.log(u**2 * v**2 + u**4)
+    assert up_to_constant(sp.log(u**2 * v**2), {u, v}, [{u: k * u, v: -v}]) == sp.log(u**2 * v**2)
+    assert up_to_constant(sp.log(u**2 * v**2), {u, v}, [{u: k * u, v: -k * v}]) == 0
+
+
+@pytest.mark.parametrize("target", [(1, 2, 2, 4), (1, 0, 2, 0), (-1, 2, 2, -4)])
+def test_a_rank_one_factorisation_without_what_is_constant(target):
+    a1, a2, b1, b2 = parameters = sp.symbols("a1 a2 b1 b2")
+    residuals = [x * y - t for (x, y), t in zip(((a1, b1), (a1, b2), (a2, b1), (a2, b2)), target, strict=True)]
+    squares = sum(x**2 for x in parameters)
+    for noise, regularizer in ((IsotropicNoise(1), sp.log(squares) / 4), (LabelNoise(1), sp.expand(squares / 8))):
+        problem = Problem.least_squares(residuals, parameters=parameters, noise=noise)
+        assert derive_limiting_sde(problem).regularizer == regularizer

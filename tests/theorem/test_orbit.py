@@ -1,8 +1,10 @@
 """Γ as an orbit of linear symmetries: when it is seen, that the formulas in T are the theorem's, and how they are written."""
 
+import numpy as np
 import pytest
 import sympy as sp
 from comparison import compare
+from theorem_literal import literal_terms
 
 from symbolic_sgd import HeavyBall, IsotropicNoise, LabelNoise, Problem, derive_limiting_sde, verify
 from symbolic_sgd.theorem.canonical import agreeing_programs, shared_operations
@@ -67,6 +69,24 @@ def test_an_orbit_of_isometries(noise):
     assert agrees(sde.derivation, sde.structure)
     if isinstance(noise, IsotropicNoise):
         assert sde.regularizer == 0 and sde.normal_regularization == sp.zeros(4, 1)
+
+
+@pytest.mark.parametrize(
+    "noise", [IsotropicNoise(1), LabelNoise(1), sp.Matrix([1, u, v, w])], ids=["iso", "label", "dense"]
+)
+def test_a_generator_that_holds_a_constant(noise):
+    """Hyperbolic rotations that keep u² − kv²."""
+    k, x = sp.Symbol("k", positive=True), sp.Symbol("x")
+    residuals = [u**2 - k * v**2 - 1, u * w - k * v * x, w**2 - k * x**2 + 1]
+    problem = Problem.least_squares(residuals, parameters=(u, v, w, x), noise=noise, constants=[k])
+    sde = derive_limiting_sde(problem)
+    assert any(generator.has(k) for generator in orbit_of(sde.derivation).generators)
+    assert agrees(sde.derivation, sde.structure)
+    loss, sigma = sde.problem.loss.subs(k, 4), sp.Matrix(sde.problem.noise_factor).subs(k, 4)
+    point = [sp.Rational(5, 3), sp.Rational(2, 3), sp.Rational(4, 3), sp.Rational(5, 6)]
+    literal = literal_terms(loss, (u, v, w, x), sigma, point).drift
+    lines = sde.structure.at({k: 4, **dict(zip((u, v, w, x), point, strict=True))})
+    assert np.allclose(lines["b"].ravel(), [float(entry) for entry in literal], rtol=0, atol=1e-13)
 
 
 def test_the_minors_of_both_frames():
