@@ -5,7 +5,7 @@ with f′ = wf for a number w has the weight w, and a product of powers of such 
 """
 
 from collections.abc import Collection, Iterator, Sequence
-from itertools import product
+from itertools import combinations, product
 from math import prod
 from typing import Any
 
@@ -15,6 +15,9 @@ from symbolic_sgd.algebra.translation import Expression
 
 Move = dict[sp.Symbol, Expression]
 """Xx by the parameters."""
+
+MOST_TERMS = 8
+"""Terms of a sum up to which each set of them is looked at."""
 
 MOST_PRODUCTS = 2_000
 """Products of powers of factors that are looked at for a shorter one of the same weights."""
@@ -37,10 +40,10 @@ def up_to_constant(expression: Expression, parameters: Collection[sp.Symbol], mo
     """
     varying = set(parameters)
     number, rest = expression.as_independent(*varying, as_Add=False)
-    if _is_constant(rest, moves):
+    if not rest.free_symbols & varying or _is_constant(rest, moves):
         return sp.S.Zero
     if rest.is_Add:
-        kept = [up_to_constant(term, varying, moves) for term in rest.args if term.free_symbols & varying]
+        kept = [up_to_constant(term, varying, moves) for term in _of_fewest_terms(rest.args, moves)]
         return number * sp.Add(*kept)
     if isinstance(rest, sp.log):
         return number * _logarithm(rest.args[0], moves)
@@ -71,11 +74,29 @@ def _is_constant(function: Expression, moves: Sequence[Move]) -> bool:
     return bool(moves) and all(_weight(function, move) == 0 for move in moves)
 
 
+def _of_fewest_terms(terms: Sequence[Expression], moves: Sequence[Move]) -> Sequence[Expression]:
+    """The terms without the largest set of them whose sum is constant: x² + y² + z² is z² where x² + y² is."""
+    slopes = [[_slope(term, move) for move in moves] for term in terms]
+    polynomial = [k for k, term in enumerate(terms) if moves and term.is_polynomial(*moves[0])]
+    if len(polynomial) > MOST_TERMS:
+        return terms
+    for size in range(len(polynomial), 0, -1):
+        for chosen in combinations(polynomial, size):
+            if all(sp.expand(sp.Add(*[slopes[k][a] for k in chosen])) == 0 for a in range(len(moves))):
+                return [term for k, term in enumerate(terms) if k not in chosen]
+    return terms
+
+
+def _slope(function: Expression, move: Move) -> Expression:
+    """f′, multiplied out."""
+    return sp.expand(sp.Add(*[sp.diff(function, x) * along for x, along in move.items()]))
+
+
 def _weight(factor: Expression, move: Move) -> Expression | None:
     """w with f′ = wf for every x, if it is a number."""
     if not factor.is_polynomial(*move):
         return None
-    slope = sp.expand(sp.Add(*[sp.diff(factor, x) * along for x, along in move.items()]))
+    slope = _slope(factor, move)
     terms = sp.expand(factor)
     lead = sp.Add.make_args(terms)[0].as_independent(*move, as_Add=False)
     w = slope.coeff(lead[1]) / lead[0] if lead[1] != 1 else sp.S.Zero

@@ -104,6 +104,25 @@ def test_a_weight_may_be_a_constant_of_the_problem():
     assert up_to_constant(sp.log(u**2 * v**2), {u, v}, [{u: k * u, v: -k * v}]) == 0
 
 
+def test_terms_whose_sum_is_constant():
+    """A circle that turns while (w, x) ↦ (eᵗw, e⁻ᵗx)."""
+    w, x = sp.symbols("w x")
+    turning, scaling = {u: -v, v: u, w: 0, x: 0}, {u: 0, v: 0, w: w, x: -x}
+    given = 5 * u**2 / 16 + 5 * v**2 / 16 + 2 * u**2 * w + w**2 + x**2 + sp.log(w**2)
+    found = up_to_constant(given, {u, v, w, x}, [turning, scaling])
+    assert sp.expand(found - (2 * u**2 * w + w**2 + x**2 + sp.log(w**2))) == 0
+    assert up_to_constant(given, {u, v, w, x}, [turning]) == 2 * u**2 * w  # w and x do not move
+
+
+def test_a_circle_and_a_hyperbola():
+    """u² + v² = 1 while wx = 1: tr ∇²L holds both, R the one that varies."""
+    w, x, y = sp.symbols("w x y")
+    residuals = [u**2 + v**2 - 1, w * x - 1, y - w * x]
+    problem = Problem.least_squares(residuals, parameters=(u, v, w, x, y), noise=LabelNoise(1))
+    regularizer = derive_limiting_sde(problem).regularizer
+    assert regularizer.free_symbols == {w, x}
+
+
 @pytest.mark.parametrize("target", [(1, 2, 2, 4), (1, 0, 2, 0), (-1, 2, 2, -4)])
 def test_a_rank_one_factorisation_without_what_is_constant(target):
     a1, a2, b1, b2 = parameters = sp.symbols("a1 a2 b1 b2")
