@@ -63,7 +63,8 @@ def _without_number(argument: Any) -> Expression:
     factors = []
     for factor in sp.Mul.make_args(rest):
         base, exponent = factor.as_base_exp()
-        factors.append(base.primitive()[1] ** exponent if base.is_Add and exponent.is_Integer else factor)
+        divided = base.is_Add and exponent.is_Integer and base.as_coeff_Add()[0] != 1  # 1 − ηλ/2 is written so
+        factors.append(base.primitive()[1] ** exponent if divided else factor)
     return sp.Mul(sp.sign(number) if number.is_Rational else number, *factors)
 
 

@@ -151,7 +151,7 @@ def test_where_nothing_moves_the_chart_has_no_coefficients():
 
 def test_a_term_without_a_line_in_vectors_is_not_said_to_have_one():
     page = gallery_sde("factorisation_rank_one").document()
-    assert r"The entries of $`\nabla^2 L^{\dagger}`$ have 304 operations and are not printed." in page
+    assert r"The entries of $`\nabla^2 L^{\dagger}`$ have 756 operations and are not printed." in page
     assert r"The entries of $`S`$, which is short in vectors, have" in page
 
 
