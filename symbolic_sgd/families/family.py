@@ -13,6 +13,7 @@ from symbolic_sgd.families.loss_at_zero import LossAtZero
 from symbolic_sgd.families.member import member
 from symbolic_sgd.families.noise import (
     RESIDUAL,
+    SQUARES,
     Array,
     Place,
     RedrawnLabels,
@@ -25,9 +26,6 @@ from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME, check_expression, check_symbols
 from symbolic_sgd.tensors.forms import Form, Index, Tensor
 from symbolic_sgd.tensors.reading import Reader
-
-SQUARES = sp.Lambda(RESIDUAL, RESIDUAL**2 / 2)
-"""ℓ(r) = r²/2."""
 
 RESERVED = frozenset({"self", "check", "sigma", "sizes", "λ", "τ", "ζ", "ω", "G†"})
 """Names that data cannot have: keyword arguments beside them have some, arrays of the theorem the others."""

@@ -13,7 +13,7 @@ from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, DegenerateMinimum
 from symbolic_sgd.families.batches import batch_of, of_one_sample
 from symbolic_sgd.families.cross_entropy import CrossEntropy, RedrawnClasses
 from symbolic_sgd.families.loss_at_zero import LossAtZero
-from symbolic_sgd.families.noise import RESIDUAL, AnyNoise, RedrawnLabels, family_noise, loss_of_residual
+from symbolic_sgd.families.noise import SQUARES, AnyNoise, RedrawnLabels, family_noise, loss_of_residual
 from symbolic_sgd.families.tensor_model import TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise, IsotropicNoise
 from symbolic_sgd.problems.problem import Problem
@@ -29,9 +29,6 @@ RESERVED = frozenset({"self", "check", "sigma", "sizes", "backend", TARGETS})
 
 ARRAYS = (sp.MatrixSymbol, sp.Symbol, sp.IndexedBase)
 """What parameters and data may be."""
-
-SQUARES = sp.Lambda(RESIDUAL, RESIDUAL**2 / 2)
-"""ℓ(r) = r²/2."""
 
 
 @dataclass(frozen=True, kw_only=True)

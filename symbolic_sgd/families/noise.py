@@ -19,6 +19,10 @@ RESIDUAL = sp.Dummy("r", real=True)
 """The variable of every loss of a residual, so that it is no symbol of anybody's."""
 
 
+SQUARES = sp.Lambda(RESIDUAL, RESIDUAL**2 / 2)
+"""ℓ(r) = r²/2."""
+
+
 def loss_of_residual(loss: Any, where: str) -> sp.Lambda:
     """ℓ as a `Lambda` in `RESIDUAL`."""
     if not isinstance(loss, sp.Lambda) or len(loss.variables) != 1:
