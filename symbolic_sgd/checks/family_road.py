@@ -15,8 +15,8 @@ from sympy.matrices.expressions.diagonal import DiagonalOf
 
 from symbolic_sgd.checks.certificate import Certificate, Check, not_run, undecided, verdict
 from symbolic_sgd.errors import SingularPoint
-from symbolic_sgd.families.matrix_family import RESIDUAL, MatrixFamily
-from symbolic_sgd.families.noise import AnyNoise
+from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.noise import RESIDUAL, AnyNoise
 from symbolic_sgd.families.slow_motion import PLAIN
 from symbolic_sgd.families.tensor_arrays import MatrixArrays
 from symbolic_sgd.families.tensor_point import Vector

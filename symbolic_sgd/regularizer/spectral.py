@@ -278,7 +278,8 @@ def _forms(expression: Expression) -> Iterator[Expression]:
     yield sp.factor_terms(expanded)
     yield with_complete_squares(expanded)
     if count <= LARGEST_FACTORED and expanded.is_polynomial(*expanded.free_symbols):
-        factors = (factor.as_base_exp() for factor in sp.Mul.make_args(sp.factor(expanded)))
+        factored: Any = sp.factor(expanded)
+        factors = (factor.as_base_exp() for factor in sp.Mul.make_args(factored))
         yield sp.Mul(*(with_complete_squares(base) ** exponent for base, exponent in factors))
 
 

@@ -112,8 +112,20 @@ def _of_fewest_factors(argument: Expression, moves: Sequence[Move], *, signed: b
     """
     powers = [factor.as_base_exp() for factor in sp.Mul.make_args(argument)]
     weighed = [(base, k, [_weight(base, move) for move in moves]) for base, k in powers]
-    known = [(base, int(k), w) for base, k, w in weighed if k.is_Integer and k > 0 and None not in w]
-    if not moves or prod(k + 1 for _, k, _ in known) > MOST_PRODUCTS:
+    known: list[tuple[Expression, int, Any]] = [
+        (base, int(k), w) for base, k, w in weighed if k.is_Integer and k > 0 and None not in w
+    ]
+    if not moves:
+        return argument
+    for one, other in combinations(
+        range(len(known)), 2
+    ):  # most of what is constant is ab for factors of opposite weights
+        (a, j, v), (b, k, w) = known[one], known[other]
+        if all(sp.expand(sp.Add(x, y)) == 0 for x, y in zip(v, w, strict=True)):
+            common = min(j, k) if signed else min(j, k) // 2 * 2
+            argument = argument / (a * b) ** common
+            known[one], known[other] = (a, j - common, v), (b, k - common, w)
+    if prod(k + 1 for _, k, _ in known) > MOST_PRODUCTS:
         return argument
     for kept in sorted(product(*(range(k + 1) for _, k, _ in known)), key=sum):
         dropped = [k - left for (_, k, _), left in zip(known, kept, strict=True)]

@@ -80,6 +80,7 @@ SCALED = [{u: u, v: -v}]
         (sp.log(u**2 * v**2 * (u**2 + v**2)), sp.log(u**2 + v**2)),
         (sp.log(u**3 * v * (u**2 + v**2)), sp.log(u**2 * (u**2 + v**2))),
         (sp.log(u * v * (u**2 + v**2)), sp.log(u**2 + v**2)),
+        (sp.log(u**60 * v**58 * (u**2 + v**2)), sp.log(u**2 * (u**2 + v**2))),  # too many products to look at each
         (sp.log(u * v * (u + v)), sp.log(u * v * (u + v))),  # uv < 0 where u + v < 0
         (sp.log(sp.Abs(u * v * (u + v))), sp.log(sp.Abs(u + v))),
         (sp.log(u**2 * (u**2 + v**2)), sp.log(u**2 * (u**2 + v**2))),
