@@ -260,13 +260,15 @@ class MatrixFamily:
             self._check_classes()
         elif isinstance(self.noise, RedrawnClasses):
             raise BadInput("noise: RedrawnClasses() goes with loss=CrossEntropy()")
+        of_loss = (self.loss.expr,) if isinstance(self.loss, sp.Lambda) else ()
+        everything: tuple[Any, ...] = (*self.noise.stated, *of_loss)
+        for stated in everything:
+            check_atoms(stated, sorted(stated.free_symbols, key=str), where="loss or noise")
         known = self.at_zero
         if known is not None and not known.curvature.is_positive:
             raise DegenerateMinimum(f"loss: ℓ″(0) = {known.curvature} is not known to be positive")
-        stated = () if known is None else (known.curvature, known.variance)
-        numbers = [e for e in (*stated, self.proportion, self.noise.isotropy) if e is not None]
-        for e in (*self.noise.stated, *numbers):
-            check_atoms(sp.sympify(e), sorted(sp.sympify(e).free_symbols, key=str), where="loss or noise")
+        of_labels = () if known is None else (known.curvature, known.variance)
+        numbers = [e for e in (*of_labels, self.proportion, self.noise.isotropy) if e is not None]
         unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers - self.sizes
         if unknown:
             raise BadSymbol(
