@@ -56,11 +56,13 @@ class Literal:
 
     Args:
         values: its entries.
-        size: of the vector that is projected, of which rounding leaves its share.
+        size: of the vector that it is made of before anything is projected out of it.
+        rounding: what may be left of that, by rounding.
     """
 
     values: np.ndarray
     size: float
+    rounding: float
 
 
 @dataclass(frozen=True)
@@ -206,8 +208,7 @@ class Entries:
     def terms(self, sigma: np.ndarray) -> dict[str, Literal]:
         """The terms of the drift, word for word, with the kernel of the optimizer in H's eigenvectors.
 
-        The size of a term is that of what is projected, times H's condition number: eigenvectors, and what is divided by curvatures, are
-        right to the condition number's share.
+        Eigenvectors, and what is divided by curvatures, are right to H's condition number times the rounding of a number.
 
         Raises:
             SingularPoint: a curvature is neither zero nor not.
@@ -222,17 +223,22 @@ class Entries:
         across = steep.T @ covariance @ steep * pairs[:, :-1]
         level = (steep * pairs[:, -1]) @ steep.T
         factor = float(sp.sympify(self.optimizer.tangent_factor).subs(self.numbers))
-        raised = self.applied(tangent @ covariance @ tangent)
-        pulls = {
-            "mixed_regularization": -self.applied(level @ covariance @ tangent),
-            "normal_regularization": -0.5 * self.applied(steep @ across @ steep.T),
-            **({"imposed_drift": -self._field} if self.optimizer.has_slow_field else {}),
+        made_of = {  # what is projected, and the same before directions are left out
+            "mixed_regularization": (level @ covariance @ tangent, level @ covariance),
+            "normal_regularization": (0.5 * steep @ across @ steep.T,) * 2,
         }
-        condition = float(values[-1] / values[kept].min())
-        norm = lambda v: condition * float(np.linalg.norm(v))  # noqa: E731
-        compensation = Literal(-0.5 * factor * inverse @ raised, norm(raised) / float(values[kept].min()))
-        projected = {name: Literal(tangent @ pull, norm(pull)) for name, pull in pulls.items()}
-        return {"tangent_noise_compensation": compensation, **projected}
+        pulls = {name: (-self.applied(b), self.applied(whole)) for name, (b, whole) in made_of.items()}
+        if self.optimizer.has_slow_field:
+            pulls["imposed_drift"] = (-self._field, self._field)
+        least = float(values[kept].min())
+        raised = -0.5 * factor * inverse @ self.applied(tangent @ covariance @ tangent)
+        pulls_of_noise = 0.5 * factor * float(np.linalg.norm(self.applied(covariance))) / least
+        share = ROUNDING * float(values[-1]) / least
+        found = {"tangent_noise_compensation": Literal(raised, pulls_of_noise, share * pulls_of_noise)}
+        for name, (pull, whole) in pulls.items():
+            size = float(np.linalg.norm(whole))
+            found[name] = Literal(tangent @ pull, size, share * size)
+        return found
 
     def _pairs(self, curvatures: np.ndarray) -> np.ndarray:
         """k(λ_i, λ_j), and k(λ_i, 0) as a last column."""
@@ -369,11 +375,11 @@ def _checks(member: Entries, rng: np.random.Generator) -> Iterator[Check]:
         given = {"sigma": _split(sigma, member)} if isinstance(member.family.noise, AnyNoise) else {}
         for name, literal in right.items():
             term = _flat(getattr(functions, name)(*member.parameters, **given))
-            yield _compared(name.replace("_", " "), term, literal.values, TOLERANCE, where, literal.size)
+            yield _compared(name.replace("_", " "), term, literal.values, TOLERANCE, where, literal.rounding)
         motion = Vector(functions.normal_regularization(*member.parameters, **given))
         across = float(np.linalg.norm(member.jacobian, 2)) * right["normal_regularization"].size
-        along = np.asarray(point.along(motion))
-        yield _compared(TANGENT, along, np.zeros(point.count), TOLERANCE, where, across)
+        along = np.asarray(point.along(motion)) / (1 + across)
+        yield _compared(TANGENT, along, np.zeros(point.count), TOLERANCE, where)
     except SingularPoint as error:
         yield not_run("the terms of the drift", TOLERANCE, f"{error} ({where})")
 
@@ -399,12 +405,11 @@ def _flat(blocks: Any) -> np.ndarray:
     return np.concatenate([np.ravel(b) for b in blocks])
 
 
-def _compared(name: str, predicted: Any, observed: Any, tolerance: float, where: str, size: float = 0.0) -> Check:
-    """Relative to the largest entry. What may be the rounding of something of this size fails nothing; two roads that agree do so by more
-    than that bound, which is the worst that rounding could do.
+def _compared(name: str, predicted: Any, observed: Any, tolerance: float, where: str, rounding: float = 0.0) -> Check:
+    """Relative to the largest entry. What may be rounding fails nothing; two roads that agree do so by more than that bound, which is the
+    worst that rounding could do.
     """
     scale = 1 + float(np.abs(observed).max(initial=0.0))
     error = float(np.abs(np.asarray(predicted) - observed).max(initial=0.0)) / scale
-    rounding = ROUNDING * size / scale
-    said = verdict(error, 0.0 if error <= tolerance else rounding, tolerance)
+    said = verdict(error, 0.0 if error <= tolerance else rounding / scale, tolerance)
     return Check(name, None, None, error, tolerance, said, where, "FamilyRoad")

@@ -26,6 +26,9 @@ KINKED = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor,
 LARGEST_POWER = 12
 """Of an integer power that is multiplied out."""
 
+LARGEST_POWER_OF_SUMS = 3
+"""Of a power of what is summed over an index, which has one index more for each factor: beyond it the power stays a function."""
+
 Side = Index | None
 """The row or the column of a matrix; None where it has one."""
 
@@ -114,7 +117,7 @@ class Reader:
             raise UnsupportedExpression(f"the exponent {exponent} is no constant")
         if exponent.atoms(sp.Float):
             raise _inexact(exponent)
-        if exponent.is_Integer and 0 <= exponent <= LARGEST_POWER:
+        if exponent.is_Integer and 0 <= exponent <= _largest_power(base):
             return _product([base] * int(exponent)) if exponent else Form.constant(1)
         return applied(Entrywise(X**exponent), base)
 
@@ -245,7 +248,7 @@ class Reader:
             factor, rest = body.as_independent(X, as_Add=False)
             return applied(Entrywise(rest), inner).scaled(factor)
         polynomial = sp.Poly(body, X)
-        if polynomial.degree() > LARGEST_POWER:
+        if polynomial.degree() > _largest_power(inner):
             return applied(Entrywise(body), inner)
         return added([_broadcast(_product([inner] * k).scaled(c), inner) for (k,), c in polynomial.terms()])
 
@@ -292,6 +295,11 @@ def _start(summand: Any, index: Any) -> int:
 def _equal(size: Any, other: Any) -> bool:
     """Whether two sizes are the same, whatever their symbols are."""
     return size == other or sp.expand(sp.sympify(size) - other) == 0
+
+
+def _largest_power(base: Form) -> int:
+    sums = any(not set(at) <= set(base.free) for factors in base.terms for _, at in factors)
+    return LARGEST_POWER_OF_SUMS if sums else LARGEST_POWER
 
 
 def _product(forms: list[Form]) -> Form:

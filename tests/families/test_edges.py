@@ -19,6 +19,7 @@ U, V, Y = MatrixSymbol("U", d1, r), MatrixSymbol("V", d2, r), MatrixSymbol("Y", 
 W, w, x = MatrixSymbol("W", m, d), MatrixSymbol("w", d, 1), MatrixSymbol("x", d, 1)
 S, Q = MatrixSymbol("S", d, d), MatrixSymbol("Q", d, d)
 z, v, f, g = IndexedBase("z", (n, d)), IndexedBase("v", (d,)), IndexedBase("f", (n,)), IndexedBase("g", (m,))
+B, PAIR = MatrixSymbol("B", m, 1), (MatrixSymbol("B", 2, 1), MatrixSymbol("W", 2, d))
 CUBIC, SQUARE = IndexedBase("T", (d, d, d)), IndexedBase("p", (d,))
 
 
@@ -181,6 +182,11 @@ EXPLICIT = {
         (1, 2),
         {},
     ),
+    "a network of fifth powers": (
+        _family(Trace(PAIR[0].T * (PAIR[1] * x).applyfunc(sp.Lambda(t, t**5))) - y, *PAIR),
+        ([[1], [2]], [[1, 1], [1, 0]]),
+        {"x": [[1, 0], [0, 1]], "y": [3, 1]},
+    ),
     "a cube": (_family(Trace(x.T * S**3 * x) - y, S), ([[1, 1], [0, 1]],), {"x": [[1, 1]], "y": [5]}),
 }
 
@@ -196,6 +202,19 @@ def test_the_explicit_problem(name, noise):
     expected = np.ravel(explicit.drift(np.concatenate([np.ravel(block) for block in point]).astype(float)))
     assert np.abs(expected).max() > 0.1
     assert np.abs(found - expected).max() < 1e-10 * np.abs(expected).max()
+
+
+@pytest.mark.parametrize("power", [4, 5, 9])
+def test_a_power_of_what_is_summed_stays_a_function(power):
+    """Multiplied out, the residual would have an index for each of its factors, and R the pairs of all of them."""
+    sde = derive_limiting_sde(_family(Trace(B.T * (W * x).applyfunc(sp.Lambda(t, t**power))) - y, B, W))
+    assert len(sde.regularizer.form.terms) == 2
+    assert not any(check.verdict == "failed" for check in verify(sde, rng=0).checks)
+
+
+def test_a_root_of_a_square_is_differentiated_where_it_is_smooth():
+    root = sp.HadamardPower(sp.HadamardProduct(w, w), sp.Rational(1, 2))
+    assert verify(derive_limiting_sde(_family(Trace(x.T * root) - y, w)), rng=0).passed
 
 
 # --- LaTeX ----------------------------------------------------------------------------------
