@@ -56,6 +56,7 @@ class MatrixFamily:
         UnsupportedExpression: a node of the residual that the calculus does not have, such as an inverse.
         BadInput: and its subclasses, naming what is wrong, where, and what to change.
 
+    >>> from symbolic_sgd import LabelNoise
     >>> n, d1, d2, r = sp.symbols("n d1 d2 r", integer=True, positive=True)
     >>> U, V, A = sp.MatrixSymbol("U", d1, r), sp.MatrixSymbol("V", d2, r), sp.MatrixSymbol("A", d1, d2)
     >>> y = sp.Symbol("y")

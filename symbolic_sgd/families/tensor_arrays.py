@@ -99,6 +99,10 @@ class MatrixArrays:
             x: an array for each parameter, of its shape.
             increments: dW: an array for each parameter, of its shape, where Σ = s²I; with `AnyNoise` one number for each column of σ.
             sigma: σ, for `AnyNoise`.
+
+        Raises:
+            BadInput: and its subclasses: shapes, numbers that are not finite, or `AnyNoise` without σ.
+            SingularPoint: the rank of the gradients cannot be told there.
         """
         point = self._checked(self.at(*x, sigma=sigma))
         factor = float(np.sqrt(point.motion.tangent))

@@ -119,12 +119,17 @@ class Spectrum:
         return self._shortest(written)
 
     def _shortest(self, written: Sequence[Expression]) -> Expression:
-        """The first of some expressions for one function on Γ, unless another is much less to read, or the first is long."""
+        """The first of some expressions for one function on Γ, unless another is much less to read, or the first is long; a sum of squares
+        of parameters is what a person writes, though the equations of Γ may leave some of them out: only another one, of as many, is taken.
+        """
         shortest = [short(e) for e in written]
         first = reading_cost(shortest[0])
         if first > LONG:
             with suppress(ExpressionTooLarge):
                 shortest.append(self._reduced(written[0]))
+        squares = _squares(shortest[0], self.derivation.problem.parameters)
+        if squares:
+            shortest = [e for e in shortest if _squares(e, self.derivation.problem.parameters) >= squares]
         least = min(shortest, key=reading_cost)
         return shortest[0] if first <= (MUCH if first <= LONG else 1) * reading_cost(least) else least
 
@@ -218,6 +223,15 @@ class Spectrum:
                 "use sde.lambdify() for the regularization itself"
             )
         return short(_minor(matrix))
+
+
+def _squares(expression: Expression, parameters: Sequence[sp.Symbol]) -> int:
+    """How many parameters there are in a sum of their squares with positive numbers; 0 for anything else."""
+    terms: Any = {}
+    if expression.is_polynomial(*parameters):
+        terms = sp.expand(expression).as_coefficients_dict(*[s**2 for s in parameters])
+    positive = all(not (c.free_symbols & {*parameters}) and c.is_positive for c in terms.values())
+    return len(terms) if positive else 0
 
 
 @dataclass(frozen=True)
