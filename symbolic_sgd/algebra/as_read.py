@@ -1,7 +1,7 @@
 """SymPy's printers in a reader's order: a positive term leads every sum, and a common number stands before its bracket."""
 
 from copy import copy
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
@@ -30,7 +30,11 @@ class ReadersLatex(ReadingOrder, LatexPrinter):
     >>> x, y = sp.symbols("x y")
     >>> ReadersLatex().written(sp.sqrt(1 - x**2 - y**2))
     '\\sqrt{1 - x^{2} - y^{2}}'
+    >>> ReadersLatex().written(sp.atan(x))
+    '\\arctan{\\left(x \\right)}'
     """
+
+    _default_settings: ClassVar = {**LatexPrinter._default_settings, "inv_trig_style": "full"}
 
 
 class ReadersText(ReadingOrder, StrPrinter):

@@ -17,6 +17,7 @@ from symbolic_sgd.charts.embedding import Embedding
 from symbolic_sgd.errors import ExpressionTooLarge, SymbolicSGDError
 from symbolic_sgd.manifold.precise import PrecisePoint
 from symbolic_sgd.theorem.rational_forms import shortest_forms
+from symbolic_sgd.theorem.sums_as_letters import in_sums, linear_sums
 
 Assignment = Mapping[sp.Symbol, PreciseNumber]
 """A value for every coordinate and constant."""
@@ -57,8 +58,14 @@ class Chart:
         return self.embedding.points
 
     def written(self, name: str) -> sp.ImmutableDenseMatrix:
-        """An output of the program as expressions."""
-        return written(self.program, name, self.points)
+        """An output of the program as expressions, in the sums of coordinates that ψ is written in."""
+        matrix = written(self.program, name, self.points)
+        return sp.ImmutableDenseMatrix(*matrix.shape, in_sums(list(matrix.flat()), self.sums))
+
+    @property
+    def sums(self) -> tuple[Expression, ...]:
+        """The sums of coordinates that stand in ψ."""
+        return tuple(linear_sums(self.embedding.expressions, self.embedding.coordinates))
 
 
 def coefficients(embedding: Embedding) -> Program:

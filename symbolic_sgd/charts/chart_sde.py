@@ -172,7 +172,7 @@ class ChartSDE:
         """The zeros of the drift with their stability, where the limit has no noise along Γ (label noise).
 
         Those in the chart, that is in its interval where it has one; `reason` says in words what else is known, `elsewhere`
-        holds those that were found on other parts of Γ, `continua` zeros that may not be isolated.
+        holds those that were found on other parts of Γ, `other_charts` how to see them, `continua` zeros that may not be isolated.
 
         Raises:
             NotDeterministic: the limit has noise.

@@ -29,7 +29,12 @@ def points_html(found: "FixedPoints") -> str:
         "Not isolated": found.continua,
     }
     tables = [html_table(Table(title, HEADER, tuple(map(_row, points)))) for title, points in groups.items() if points]
-    return "\n".join([*tables, f"<p>{escape(found.reason)}.</p>"])
+    seen = (
+        f" Those elsewhere are seen in {' or '.join(f'<code>{escape(call)}</code>' for call in found.other_charts)}."
+        if found.other_charts
+        else ""
+    )
+    return "\n".join([*tables, f"<p>{escape(found.reason)}.{seen}</p>"])
 
 
 def _row(point: "FixedPoint") -> tuple[Math | str, ...]:

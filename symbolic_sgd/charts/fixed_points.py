@@ -34,6 +34,7 @@ from symbolic_sgd.effort import FIXED_POINTS, Effort
 from symbolic_sgd.errors import BudgetSpent, NotDeterministic, SymbolicSGDError, Undecided
 from symbolic_sgd.manifold.precise import HIGH, PrecisePoint
 from symbolic_sgd.rational.recognition import rational
+from symbolic_sgd.theorem.sums_as_letters import in_sums
 
 OTHER_CHARTS = 3
 """Other charts in which fixed points that this one does not hold are solved for."""
@@ -62,10 +63,11 @@ class FixedPoints:
     Args:
         points: isolated ones in the chart, sorted by their coordinates where these are numbers.
         complete: whether it was proved that there are no others in the chart.
-        reason: in words, why these are all, or what was looked at, where others lie, and how to see them.
+        reason: in words, why these are all, or what was looked at, and where others may lie.
         elsewhere: isolated ones on Γ that the chart does not hold: beyond the ends of its interval, or where its ψ is singular
             or not defined.
         continua: zeros of b where ∂b has a kernel, so that they may be no isolated ones; one of each spectrum.
+        other_charts: calls of `in_chart` for charts that hold points elsewhere.
 
     >>> import sympy as sp
     >>> from symbolic_sgd import LabelNoise, Problem, derive_limiting_sde
@@ -81,6 +83,7 @@ class FixedPoints:
     reason: str = ""
     elsewhere: tuple[FixedPoint, ...] = ()
     continua: tuple[FixedPoint, ...] = ()
+    other_charts: tuple[str, ...] = ()
 
     def __iter__(self) -> Iterator[FixedPoint]:
         return iter(self.points)
@@ -93,7 +96,8 @@ class FixedPoints:
 
     def __str__(self) -> str:
         lines = [str(p) for p in self.points] or ["no isolated fixed point in this chart"]
-        return "\n".join([*lines, *(f"elsewhere on Γ: {p}" for p in self.elsewhere), f"{self.reason}."])
+        seen = [f"Those elsewhere are seen in {' or '.join(self.other_charts)}."] if self.other_charts else []
+        return "\n".join([*lines, *(f"elsewhere on Γ: {p}" for p in self.elsewhere), f"{self.reason}.", *seen])
 
     def __repr__(self) -> str:
         known = "complete" if self.complete else "there may be others"
@@ -158,6 +162,7 @@ def find_fixed_points(chart: Chart, effort: Effort | None = None) -> FixedPoints
         _reason(chart, found, complete, search, suspects),
         _sorted(chart, found.outside),
         found.continua,
+        found.charts,
     )
 
 
@@ -339,9 +344,8 @@ def _reason(chart: Chart, found: _Found, complete: bool, search: RestSearch, sus
         )
     if found.outside:
         count = len(found.outside)
-        charts = f", or take {' or '.join(found.charts)}" if found.charts else ""
         sentences.append(
-            f"Γ has {count} fixed point{'s' * (count > 1)} that this chart does not hold, beyond where it ends: see `elsewhere`{charts}"
+            f"Γ has {count} fixed point{'s' * (count > 1)} that this chart does not hold, beyond where it ends"
         )
     return "; ".join(sentences)
 
@@ -354,7 +358,8 @@ def without_dust(place: np.ndarray) -> np.ndarray:
 def _why_not_isolated(chart: Chart, found: _Found, search: RestSearch) -> str:
     kernels = sorted({rest.kernel for rest in search.rests if rest.kernel})
     dimensions = " or ".join(map(str, kernels))
-    place = f"b vanishes at {found.continua[0]}, and ∂b has a kernel of dimension {dimensions} there (to 50 digits; `continua`)"
+    zero = found.continua[0]
+    place = f"b vanishes at {zero.place} ({zero.stability}), and ∂b has a kernel of dimension {dimensions} there (to 50 digits)"
     common = next((f for f in (_common_factor(chart, rest) for rest in search.rests) if f is not None), None)
     if common is not None:
         return f"{place}: every entry of b has the factor {common}, and where it is 0 all points of the chart are fixed"
@@ -384,7 +389,7 @@ def _common_factor(chart: Chart, rest: Rest) -> Expression | None:
         node = from_sympy(factor, graph)
         slope = gradient(node, [graph.symbol(t) for t in coordinates])
         if point.zeros([node])[0] and not all(point.zeros(slope)):
-            return factor
+            return in_sums([factor], chart.sums)[0]
     return None
 
 

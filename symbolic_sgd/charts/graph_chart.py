@@ -11,7 +11,9 @@ from symbolic_sgd.algebra.arithmetic import PreciseNumber
 from symbolic_sgd.algebra.graph import Graph
 from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
+from symbolic_sgd.algebra.reading import reading_cost
 from symbolic_sgd.algebra.translation import Expression, from_sympy
+from symbolic_sgd.charts.chart import vanish
 from symbolic_sgd.charts.embedding import Embedding, tested
 from symbolic_sgd.errors import (
     ComplexValue,
@@ -25,6 +27,7 @@ from symbolic_sgd.manifold.precise import POINT, PrecisePoint
 from symbolic_sgd.manifold.walk import wander
 from symbolic_sgd.rational.elimination import degree, eliminations
 from symbolic_sgd.theorem.derivation import Derivation
+from symbolic_sgd.theorem.rational_forms import shortest_forms
 
 CHOICES = 3000
 """Choices of coordinates that are ranked at most."""
@@ -67,7 +70,7 @@ def graph_chart(
             found.append(branch)
     for embedding in sorted(found, key=lambda e: _length(e.expressions)):
         try:
-            return _tested(embedding, points, near)
+            return _in_lowest_terms(_tested(embedding, points, near))
         except SymbolicSGDError:
             continue
     over = f"over {', '.join(map(str, coordinates))}" if coordinates else "over any choice of the parameters tried"
@@ -114,7 +117,8 @@ def _best_branch(
     best: tuple[tuple, Embedding] | None = None
     for solution in islice(eliminations(equations, unknowns), BRANCHES):
         # Cleared of denominators, an equation holds e^(−u²) and e^(2u) apart.
-        expressions = tuple(sp.powsimp(solution.get(x, x), combine="exp") for x in parameters)
+        whole = (sp.powsimp(solution.get(x, x), combine="exp") for x in parameters)
+        expressions = tuple(_written(e, derivation, x) for e, x in zip(whole, parameters, strict=True))
         selected = tuple(parameters.index(t) for t in chosen)
         candidate = Embedding(derivation, chosen, expressions, selected)
         covered = [p for p in points if holds(candidate, p)]
@@ -127,6 +131,47 @@ def _best_branch(
         if best is None or rank < best[0]:
             best = (rank, candidate)
     return None if best is None else best[1]
+
+
+def _written(expression: Expression, derivation: Derivation, x: sp.Symbol) -> Expression:
+    """x = h(x_J) with numbers before roots, and without sign and modulus where the domain says that x > 0."""
+    stated = any(isinstance(c, (sp.Gt, sp.Ge)) and c.args == (x, 0) for c in derivation.problem.domain)
+    inner = next(iter(expression.atoms(sp.sign)), sp.sign(x)).args[0]
+    if (stated or x.is_nonnegative) and expression == sp.sign(inner) * sp.Abs(inner) ** (
+        power := _power_of(expression, sp.Abs(inner))
+    ):
+        expression = inner**power
+    return expression.replace(lambda e: e.is_Pow and e.base.is_Add and not e.exp.is_Integer, _number_first)
+
+
+def _power_of(product: Expression, base: Expression) -> Expression:
+    return product.as_powers_dict().get(base, sp.S.Zero)
+
+
+def _number_first(root: sp.Pow) -> Expression:
+    """(c p)^q = c^q p^q for a number c > 0."""
+    number, rest = root.base.primitive()
+    return number**root.exp * rest**root.exp
+
+
+def _in_lowest_terms(embedding: Embedding) -> Embedding:
+    shortest = _cancelled(embedding.expressions)
+    pairs = zip(embedding.expressions, shortest, strict=True)
+    chosen = replace(embedding, expressions=tuple(min(pair, key=reading_cost) for pair in pairs))
+    graph = Graph()
+    gaps = [
+        from_sympy(a, graph) - from_sympy(b, graph)
+        for a, b in zip(chosen.expressions, embedding.expressions, strict=True)
+    ]
+    return chosen if vanish(gaps, embedding.points) else embedding
+
+
+def _cancelled(expressions: Sequence[Expression]) -> Sequence[Expression]:
+    graph = Graph()
+    try:
+        return shortest_forms([from_sympy(e, graph) for e in expressions])
+    except (ExpressionTooLarge, ZeroDivisionError):
+        return expressions
 
 
 def holds(embedding: Embedding, point: Point) -> bool:
@@ -184,4 +229,6 @@ def _beside(embedding: Embedding, points: Sequence[Point]) -> Iterator[Point]:
     rng = np.random.default_rng(SEED)
     with mp.workdps(POINT):
         for point in points:
-            yield {s: a * mp.mpf(float(1 + 0.05 * rng.uniform(-1, 1))) for s, a in point.items()}
+            shifts = {s: mp.mpf(float(0.05 * rng.uniform(-1, 1))) for s in point}
+            # A point on u = 0 has others beside it that are not: what holds on u = 0 alone should not pass for all θ.
+            yield {s: a * (1 + shifts[s]) if a else shifts[s] for s, a in point.items()}

@@ -74,9 +74,13 @@ class FixedPoint:
     exact: bool
     over: tuple[sp.Symbol, ...] = ()
 
+    @property
+    def place(self) -> str:
+        """x = ψ(θ*), to six digits where it is not known exactly."""
+        return f"x = ({', '.join(str(c if self.exact else c.evalf(6)) for c in self.ambient)})"
+
     def __str__(self) -> str:
-        shown = ", ".join(str(c if self.exact else c.evalf(6)) for c in self.ambient)
-        return f"x = ({shown}), {self.stability}"
+        return f"{self.place}, {self.stability}"
 
     def __repr__(self) -> str:
         return f"FixedPoint({self})"

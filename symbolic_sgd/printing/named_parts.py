@@ -12,7 +12,7 @@ from symbolic_sgd.printing.fitting import Fitted, Write, fitted
 WIDEST = 30
 """Characters of an operand of a product, quotient or function; a wider one is given a name."""
 
-PLAIN = 8
+PLAIN = 9
 """Characters up to which an expression is repeated rather than named."""
 
 

@@ -68,7 +68,7 @@ OPERATORS = {
     "|": "∥",
 }
 
-_NAMES = "arg cos cosh cot coth csc det dim exp gcd inf ker lim ln log max min sec sin sinh sup tan tanh"
+_NAMES = "arccos arcsin arctan arg cos cosh cot coth csc det dim exp gcd inf ker lim ln log max min sec sin sinh sup tan tanh"
 
 FUNCTIONS = frozenset(_NAMES.split(" "))
 

@@ -109,9 +109,10 @@ def test_points_where_the_graph_is_not_defined_are_found_over_other_parameters()
     assert {p.ambient for p in points.elsewhere} == {(0, 0, root), (0, 0, -root)}
     assert all(p.exact and p.over == (u, v) for p in points.elsewhere)
     check(sde, [*points, *points.elsewhere])
-    assert "in_chart((u, v), near={u: 0, v: 0, w: 1.4142})" in points.reason
-    there = sde.in_chart((u, v), near={u: 0, v: 0, w: 1.4142}).fixed_points
-    assert (0, 0) in {p.coordinates for p in there}
+    assert "in_chart((u, v), near={u: 0, v: 0, w: 1.4142})" in points.other_charts
+    there = sde.in_chart((u, v), near={u: 0, v: 0, w: 1.4142})
+    assert (0, 0) in {p.coordinates for p in there.fixed_points}
+    assert there.generator(u) == there.drift[0] != 0, "what is zero at u = v = 0 passed for zero"
 
 
 def places_of(points):
