@@ -103,8 +103,8 @@ def _without_contents(product: Any) -> Expression:
 def over_one_denominator(matrix: SymbolicMatrix) -> tuple[Expression, SymbolicMatrix]:
     """A factor c/d and the matrix that it multiplies, where all entries but zeros have one denominator.
 
-    They may differ by numbers, and beside sums by powers of letters; c holds the numbers that the entries share, and a sign that all
-    have. Of other matrices, 1 and the matrix.
+    They may differ by numbers, and beside sums by powers of letters; c holds the numbers and the sums that the entries share, and a
+    sign that all have. Of other matrices, 1 and the matrix.
 
     >>> u, v = sp.symbols("u v"); over_one_denominator(sp.ImmutableMatrix([u/(2*v), -1/v]))
     (1/(2*v), Matrix([
@@ -117,7 +117,8 @@ def over_one_denominator(matrix: SymbolicMatrix) -> tuple[Expression, SymbolicMa
     if len(listed) < 2 or not same or any(r.nested or not r.number.is_Rational for r in listed):
         return sp.S.One, matrix
     letters, sums = sp.lcm_list([r.letters for r in listed]), listed[0].sums
-    constants = sp.Mul(*set.intersection(*({f for f in sp.Mul.make_args(r.above) if f.is_number} for r in listed)))
+    shared = set.intersection(*({f for f in sp.Mul.make_args(r.above) if _stands_before(f)} for r in listed))
+    constants = sp.Mul(*sorted(shared, key=sp.default_sort_key))
     whole = [r.number.q == 1 for r in listed]
     numeric = constants != 1 or all(r.above.is_number for r in listed)
     if letters * sums == 1 and any(whole) and not all(whole) and not numeric:
@@ -127,6 +128,11 @@ def over_one_denominator(matrix: SymbolicMatrix) -> tuple[Expression, SymbolicMa
     entries = {k: (r.number / number) * (r.above / constants) * (letters / r.letters) for k, r in ratios.items()}
     rows = [entries.get(k, sp.S.Zero) for k in range(len(matrix))]
     return number * constants / (letters * sums), sp.ImmutableDenseMatrix(*matrix.shape, rows)
+
+
+def _stands_before(factor: Any) -> bool:
+    """Whether a factor of all entries is written before their matrix: numbers and sums; letters stay with their entries."""
+    return bool(factor.is_number or factor.as_base_exp()[0].is_Add)
 
 
 @dataclass(frozen=True)
