@@ -1,7 +1,7 @@
 """SymPy's printers in a reader's order: a positive term leads every sum, and a common number stands before its bracket."""
 
 from copy import copy
-from typing import Any, ClassVar
+from typing import Any
 
 import sympy as sp
 from sympy.printing.latex import LatexPrinter
@@ -34,7 +34,8 @@ class ReadersLatex(ReadingOrder, LatexPrinter):
     '\\arctan{\\left(x \\right)}'
     """
 
-    _default_settings: ClassVar = {**LatexPrinter._default_settings, "inv_trig_style": "full"}
+    def __init__(self, settings: dict[str, Any] | None = None):
+        super().__init__({"inv_trig_style": "full", **(settings or {})})
 
 
 class ReadersText(ReadingOrder, StrPrinter):

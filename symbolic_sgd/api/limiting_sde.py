@@ -3,7 +3,6 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from itertools import chain
 from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
@@ -25,10 +24,10 @@ from symbolic_sgd import (
     symmetries,
 )
 from symbolic_sgd.algebra.as_read import reading
-from symbolic_sgd.algebra.operations import operations
-from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program, evaluate
+from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import SymbolicMatrix
-from symbolic_sgd.api.term_sizes import TermSize
+from symbolic_sgd.api.manifold_summary import ManifoldSummary
+from symbolic_sgd.api.term_sizes import TermSize, written_or_none
 from symbolic_sgd.effort import ATTRACTORS, REGULARIZER, Effort, Progress, checked_progress, checked_seconds
 from symbolic_sgd.errors import BadInput, ExpressionTooLarge
 from symbolic_sgd.families.family import Family
@@ -38,11 +37,10 @@ from symbolic_sgd.numeric.backend import Backend
 from symbolic_sgd.numeric.backends.register_machine import NumPy
 from symbolic_sgd.numeric.seeds import generator_of
 from symbolic_sgd.optimizers.optimizer import Optimizer, with_symbols_of
-from symbolic_sgd.problems.problem import Problem, real_number
+from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.theorem.canonical import Written, shortest_program, written
 from symbolic_sgd.theorem.derivation import PLAIN, Derivation, derive
 from symbolic_sgd.theorem.restated import restated
-from symbolic_sgd.theorem.stability import never_at_the_edge
 from symbolic_sgd.theorem.stratonovich import stratonovich_program
 from symbolic_sgd.theorem.structural import StructuralFormulas
 from symbolic_sgd.theorem.structural_lines import structural_formulas
@@ -51,6 +49,7 @@ from symbolic_sgd.theorem.terms import DRIFT_TERMS
 if TYPE_CHECKING:
     from symbolic_sgd.api.family_sde import FamilySDE
     from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
+    from symbolic_sgd.api.point_report import PointReport
     from symbolic_sgd.attractors.attractors import Attractor, Attractors
     from symbolic_sgd.attractors.lagrange_road import LagrangeRoad
     from symbolic_sgd.attractors.optimality import Optimality
@@ -61,7 +60,6 @@ if TYPE_CHECKING:
     from symbolic_sgd.documents.wants import Wants
     from symbolic_sgd.function_space.induced import InducedRegularizer
     from symbolic_sgd.numeric.callables import NumericFunctions
-    from symbolic_sgd.numeric.feet import Foot
     from symbolic_sgd.regularizer.arc import RegularizerArc
     from symbolic_sgd.regularizer.regularizer import Regularizer
     from symbolic_sgd.symmetries.symmetries import Symmetries
@@ -77,35 +75,6 @@ SHOWN = 2000
 
 REPORTED = 20.0
 """Seconds of processor time for the fixed points of a report."""
-
-SHOWN_EQUATIONS = 100
-"""Operations of the equations of Γ up to which `repr` shows them."""
-
-
-@dataclass(frozen=True)
-class ManifoldSummary:
-    """Γ, the manifold of minimizers.
-
-    Args:
-        equations: expressions whose common zeros are Γ near the points of it that were found, and at all of whose common zeros
-            ∇L = 0: M of them where such were found, else residuals that all vanish on Γ, or the entries of ∇L.
-        dimension: D − M.
-        codimension: M = rank ∇²L on Γ.
-    """
-
-    equations: tuple[sp.Expr, ...]
-    dimension: int
-    codimension: int
-
-    def __repr__(self) -> str:
-        size = sum(operations(e) for e in self.equations)
-        equations = ", ".join(map(str, self.equations)) if size <= SHOWN_EQUATIONS else f"{size} operations"
-        return f"ManifoldSummary({equations}; dimension={self.dimension}, codimension={self.codimension})"
-
-    def _repr_latex_(self) -> str:
-        lines = (printing.displays.equation_lines("0", printing.displays.broken_sum(e)) for e in self.equations)
-        sizes = rf"\Gamma &: \quad \dim\Gamma = {self.dimension},\quad \text{{codimension }} {self.codimension}"
-        return printing.blocks.one_output([printing.blocks.aligned([sizes, *chain.from_iterable(lines)])])
 
 
 @dataclass(frozen=True, repr=False)
@@ -352,12 +321,6 @@ class LimitingSDE(Printable):
     def _form(self, name: str) -> Written:
         return written(self.derivation, name)
 
-    def _matrix(self, name: str) -> SymbolicMatrix | None:
-        try:
-            return self._form(name).matrix
-        except ExpressionTooLarge:
-            return None
-
     @property
     def regularizer(self) -> sp.Expr | None:
         """R with mixed + normal regularization = −∂Φ∇R on Γ, up to a constant; None where a curl or a loop integral rules it out.
@@ -399,7 +362,7 @@ class LimitingSDE(Printable):
             )
         if isinstance(length, bool) or not isinstance(length, Real) or not 0 < float(length) < float("inf"):
             raise BadInput(f"length is {length!r}; give a positive number")
-        row, _ = self._checked_row(start)
+        row, _ = api.point_report.checked_row(self.derivation, start)
         return regularizer.arc.follow_arc(self.derivation, row[0], float(length))
 
     @property
@@ -710,34 +673,7 @@ class LimitingSDE(Printable):
         Raises:
             OffManifold, SingularPoint: as the callables do.
         """
-        symbols = self.problem.symbols
-        row, feet = self._checked_row(point)
-        if self.derivation.in_matrices is not None:
-            numbers = self.lambdify(check=False)
-            found = {term.name: numbers.term(term.name, row[0]) for term in self.derivation.terms}
-            return PointReport(dict(point), {name: a.reshape(len(a), -1) for name, a in found.items()})
-        values = evaluate(self.program, symbols, row)
-        for name, value in values.items():
-            value[list(feet)] = numeric.feet.values_at(self.program.select(name), list(feet.values()))
-            numeric.guard.check_finite(value, name, row)
-        shapes = {output.name: output.shape for output in self.program.outputs}
-        return PointReport(dict(point), {name: value[0].reshape(shapes[name]) for name, value in values.items()})
-
-    def _checked_row(self, point: Mapping[sp.Symbol, Any]) -> tuple[np.ndarray, "dict[int, Foot]"]:
-        """A point of Γ as a row of floats, and the exact point beside it where float64 does not settle that it is one."""
-        symbols = self.problem.symbols
-        if not isinstance(point, Mapping):
-            raise BadInput(
-                f"the point is a {type(point).__name__}; give a dict from symbols to numbers, e.g. {{u: 1, v: 1}}"
-            )
-        missing = [s for s in symbols if s not in point]
-        if missing:
-            raise BadInput(f"the point has no value for {', '.join(map(str, missing))}")
-        unknown = [s for s in point if s not in symbols]
-        if unknown:
-            raise BadInput(f"the point has a value for {unknown[0]}, which is neither a parameter nor a constant")
-        row = np.array([[real_number(point[s], where=f"the value of {s}") for s in symbols]])
-        return row, numeric.guard.check_points(self.derivation, row)
+        return api.point_report.report_at(self.derivation, point)
 
     def lambdify(self, *, check: bool = True, backend: Backend = NUMPY) -> "NumericFunctions":
         """Functions of points on Γ: `drift`, `diffusion`, and every term.
@@ -787,7 +723,7 @@ class LimitingSDE(Printable):
             BadInput: a name that is no such LaTeX; a length of no use; labels that are none.
         """
         prefix = printing.layout.checked_labels(labels)
-        matrices = {term.name: self._matrix(term.name) for term in self.derivation.terms}
+        matrices = {term.name: written_or_none(self.derivation, term.name) for term in self.derivation.terms}
         with printing.layout.laid_out(printing.layout.layout_of(names, line, self.problem.symbols)):
             blocks = printing.theorem.theorem(
                 self.derivation, self.structure, matrices, self._shortest_program, entries=entries
@@ -811,7 +747,7 @@ class LimitingSDE(Printable):
 
     @property
     def _coefficients(self) -> dict[str, SymbolicMatrix | None]:
-        return {name: self._matrix(name) for name in printing.one_formula.DIFFERENTIALS}
+        return {name: written_or_none(self.derivation, name) for name in printing.one_formula.DIFFERENTIALS}
 
     @property
     def _shown(self) -> sp.Basic:
@@ -858,7 +794,7 @@ class LimitingSDE(Printable):
             title=f"The limit of {self.optimizer.label} on a manifold of minimizers" if title is None else title,
             derivation=self.derivation,
             structure=self.structure,
-            matrices={term.name: self._matrix(term.name) for term in self.derivation.terms},
+            matrices={term.name: written_or_none(self.derivation, term.name) for term in self.derivation.terms},
             hessian=documents.findings.hessian_or_none(self.derivation),
             regularizer=documents.findings.attempt(lambda: self.find_regularizer(seconds=budget, progress=tell)),
             limit=documents.findings.attempt(
@@ -887,28 +823,7 @@ class LimitingSDE(Printable):
     @property
     def road(self) -> tuple[str, ...]:
         """Which road was taken, a sentence each: Γ, its normal space, where the formulas hold, the structure of the noise."""
-        m, d = self.derivation.codimension, self.problem.dimension
-        return (
-            f"Γ has codimension M = {m} and dimension D - M = {d - m}; "
-            f"it was examined at {len(self.derivation.points)} points, to 50 digits.",
-            f"The normal space is spanned by {self.derivation.frame_origin}.",
-            f"The formulas hold {self._where()}.",
-            f"{self.derivation.structure}.",
-            *self.derivation.optimizer.pace_words,
-            *self._edge(),
-        )
-
-    def _edge(self) -> tuple[str, ...]:
-        """What is known of the edge of stability, where the optimizer has one."""
-        if self.derivation.stable is None or (self.optimizer.in_metric and self.optimizer.edge is None):
-            return ()
-        still, drift = self._matrix("tangent_noise"), self._matrix("drift")
-        if still is not None and drift is not None and still.is_zero_matrix and drift.is_zero_matrix:
-            return ()
-        descends = never_at_the_edge(self.derivation.optimizer, self.derivation.response, self.derivation.proportion)
-        if descends and still is not None and still.is_zero_matrix:
-            return ("Y never reaches the edge of stability: R decreases along Y, and is infinite there.",)
-        return ("Where Y comes to the edge of stability it ends: beyond it the theorem says nothing.",)
+        return api.road.road(self.derivation)
 
     @property
     def sizes(self) -> tuple[TermSize, ...]:
@@ -917,51 +832,12 @@ class LimitingSDE(Printable):
 
     def size(self, name: str) -> TermSize:
         """How large a term is, and in what form it is written out."""
-        matrix = self._matrix(name)
-        if self.derivation.in_matrices is not None:
-            return TermSize(name, 0, 0, zero=matrix is not None, by_matrices=True)
-        part = self.program.select(name)
-        if matrix is None:
-            shortest = shortest_program(self.derivation, name).operations
-            return TermSize(name, part.operations, shortest, expanded=float(part.expanded_size(name)))
-        form = self._form(name)
-        return TermSize(name, part.operations, form.operations, form.road, zero=bool(matrix.is_zero_matrix))
-
-    def _where(self) -> str:
-        rank = f"all of Γ (the minimizers where ∇²L has rank {self.derivation.codimension})"
-        on = rank if self.component is None else str(self.component)
-        shown, further = self.derivation.conditions_within(EXPANSION_BUDGET)
-        conditions = "; ".join([*map(str, shown), *further])
-        if not conditions:
-            return f"on {on}"
-        return f"where {conditions}" + ("" if self.component is None else f", on {on}")
+        return api.term_sizes.size_of(self.derivation, name)
 
 
 def _told(progress: Progress, words: str, part: Callable[[], Part]) -> Part:
     progress(words)
     return part()
-
-
-@dataclass(frozen=True)
-class PointReport:
-    """Every term of a limiting SDE as numbers at one point; prints as a table, and is read like a dict.
-
-    Args:
-        point: where.
-        values: name → float64 matrix.
-    """
-
-    point: dict[sp.Symbol, Any]
-    values: dict[str, np.ndarray]
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        return self.values[name]
-
-    def __str__(self) -> str:
-        head = "at " + ", ".join(f"{s} = {a}" for s, a in self.point.items())
-        return "\n".join([head, *(f"{name}:\n{np.array2string(v, precision=8)}" for name, v in self.values.items())])
-
-    __repr__ = __str__
 
 
 @overload
@@ -1029,7 +905,5 @@ __all__ = [
     "DRIFT_TERMS",
     "ExpressionTooLarge",
     "LimitingSDE",
-    "ManifoldSummary",
-    "PointReport",
     "derive_limiting_sde",
 ]

@@ -22,7 +22,7 @@ from symbolic_sgd import (
     simulate_sgd,
     verify,
 )
-from symbolic_sgd.api.limiting_sde import ManifoldSummary
+from symbolic_sgd.api.manifold_summary import ManifoldSummary
 from symbolic_sgd.charts.fixed_points import FixedPoints
 from symbolic_sgd.problems.noise import Noise
 from symbolic_sgd.problems.problem_file import read_problem_file
