@@ -136,16 +136,11 @@ def _best_branch(
 def _written(expression: Expression, derivation: Derivation, x: sp.Symbol) -> Expression:
     """x = h(x_J) with numbers before roots, and without sign and modulus where the domain says that x > 0."""
     stated = any(isinstance(c, (sp.Gt, sp.Ge)) and c.args == (x, 0) for c in derivation.problem.domain)
-    inner = next(iter(expression.atoms(sp.sign)), sp.sign(x)).args[0]
-    if (stated or x.is_nonnegative) and expression == sp.sign(inner) * sp.Abs(inner) ** (
-        power := _power_of(expression, sp.Abs(inner))
-    ):
-        expression = inner**power
+    for inner in (sign.args[0] for sign in expression.atoms(sp.sign) if stated or x.is_nonnegative):
+        power = expression.as_powers_dict().get(sp.Abs(inner), sp.S.Zero)
+        if expression == sp.sign(inner) * sp.Abs(inner) ** power:
+            expression = inner**power
     return expression.replace(lambda e: e.is_Pow and e.base.is_Add and not e.exp.is_Integer, _number_first)
-
-
-def _power_of(product: Expression, base: Expression) -> Expression:
-    return product.as_powers_dict().get(base, sp.S.Zero)
 
 
 def _number_first(root: sp.Pow) -> Expression:

@@ -883,3 +883,12 @@ def test_a_chart_whose_coefficients_are_too_large_is_displayed():
     with pytest.raises(ExpressionTooLarge):
         _ = chart.drift
     assert "operations}" in chart._repr_latex_() and "operations}" in chart.latex()
+
+
+def test_a_root_has_no_sign_where_the_domain_gives_it():
+    plain, positive = sp.symbols("u v"), sp.symbols("u v", positive=True)
+    for (u, v), domain in ((plain, [plain[1] > 0]), (positive, ()), (plain, ())):
+        problem = Problem.least_squares([u**3 - v**3 - 1], parameters=(u, v), noise=LabelNoise(1), domain=domain)
+        (expression,) = derive_limiting_sde(problem).in_chart((u,)).embedding[1:]
+        assert expression.has(sp.sign) == (u is plain[0] and not domain)
+        assert abs(expression.subs(u, 2) - 7 ** sp.Rational(1, 3)).evalf() < 1e-12
