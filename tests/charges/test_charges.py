@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import sympy as sp
 from charged_models import MODELS, NOISES, problem
+from in_turn import pairs_in_turn
 from scipy.special import ndtri
 
 from symbolic_sgd import (
@@ -59,8 +60,7 @@ def by_noise_alone(sde, charge, row):
     return np.trace(bend @ sigma @ sigma.T) / 2, slope @ sigma @ sigma.T @ slope, slope, bend
 
 
-@pytest.mark.parametrize("noise", NOISES)
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(("model", "noise"), pairs_in_turn(MODELS, NOISES))
 def test_the_program_of_the_sde_moves_charges_as_their_derivatives_and_the_noise_say(model, noise):
     """∇I·b + ½⟨∇²I, Σ_∥⟩ = ½⟨∇²I, Σ⟩ and ∇IᵀΣ_∥∇I = ∇IᵀΣ∇I, to 10⁻¹⁰; and so do the charge's own drift, diffusion and law."""
     sde = derive_limiting_sde(problem(model, noise))

@@ -10,6 +10,7 @@ from unittest.mock import patch
 import pytest
 from chromium import CHROMIUM, browser
 from derived import gallery_sde, shared_derivation
+from in_turn import in_turn
 from latex_document import compiled_document, needs_tex, overfull
 
 from symbolic_sgd import verify
@@ -64,7 +65,7 @@ def test_latex_compiles_and_nothing_sticks_out(entry, tmp_path):
 
 
 @needs_tex
-@every_entry
+@pytest.mark.parametrize("entry", in_turn(ENTRIES, one_of=3, first=1), ids=lambda entry: entry.name)
 def test_nothing_sticks_out_of_two_columns(entry, tmp_path):
     if isinstance(entry, gallery.Derivation):
         page = gallery_sde(entry.name).document(WRITERS[".tex"], line=COLUMN)

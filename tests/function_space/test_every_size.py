@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sympy as sp
+from in_turn import pairs_in_turn
 from sympy.matrices.expressions.diagonal import DiagMatrix
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, MatrixFamily, derive_limiting_sde, models
@@ -186,8 +187,7 @@ def _beta(found, parameters, sizes):
     return Arrays({n: a.astype(float) for n, a in parameters.items()}, numbers, np).value(form).round().astype(int)
 
 
-@pytest.mark.parametrize("which", (0, 1))
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "which"), pairs_in_turn(CASES, (0, 1)))
 def test_a_family_is_its_members(name, which):
     case = CASES[name]
     sizes = case.sizes[which]
