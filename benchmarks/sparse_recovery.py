@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from symbolic_sgd.experiments.sparse_recovery import Trial, effective, kernel_limit, limit_from, model
-from symbolic_sgd.families.arrays import FamilyArrays
-from symbolic_sgd.families.data import FamilyData
+from symbolic_sgd.families.arrays import family_arrays
+from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.simulate.deterministic_limit import follow_limit
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "helpers"))
@@ -26,7 +26,7 @@ def functions_of(trial):
     """Array functions of a trial, its w*, and where the flow without noise ends."""
     z, target = trial.draw()
     y = z @ target
-    return FamilyArrays(FamilyData(model(), {"z": z, "y": y}), check=False), target, kernel_limit(z, y)
+    return family_arrays(SlowMotion(model()), {"z": z, "y": y}, check=False), target, kernel_limit(z, y)
 
 
 def at_large_d(d, n, kappa):
@@ -55,7 +55,7 @@ def by_sgd(d, n, kappa, until, replicas, rates):
         tolerance=1e-8,
     )
 
-    gradient = label_noise_gradient(functions.data.values["z"], functions.data.values["y"])
+    gradient = label_noise_gradient(functions.data["z"], functions.data["y"])
     begin, means, errors = time.perf_counter(), [], []
     for rate in rates:
         x = tuple(np.tile(a, (replicas, 1)) for a in start)

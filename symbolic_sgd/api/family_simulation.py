@@ -8,12 +8,12 @@ import sympy as sp
 
 from symbolic_sgd.errors import BadInput, BadPoint
 from symbolic_sgd.families.array_shapes import shaped
+from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.batches import batch_of, of_one_sample
 from symbolic_sgd.families.cross_entropy import RedrawnClasses
-from symbolic_sgd.families.matrix_family import TARGETS
 from symbolic_sgd.families.noise import RESIDUAL, AnyNoise
 from symbolic_sgd.families.slow_motion import PLAIN
-from symbolic_sgd.families.tensor_arrays import MatrixArrays
+from symbolic_sgd.families.stated import TARGETS
 from symbolic_sgd.simulate.arguments import count, entropy_of, learning_rate_of
 from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.tensor_sgd import DrawnClasses, DrawnLosses, Labels, TensorRun, TensorSGD, run_tensor_sgd
@@ -23,7 +23,7 @@ NOT_STATED = "AnyNoise: σ is not stated, so that its law is not known; state th
 
 
 def simulate_family_sgd(
-    arrays: MatrixArrays,
+    arrays: FamilyArrays,
     start: Any,
     *,
     learning_rate: float,
@@ -60,7 +60,7 @@ def simulate_family_sgd(
     >>> run.final[0].shape, float(run.times[-1].round(9))
     ((3, 2, 2), 1.0)
     """
-    if not isinstance(arrays, MatrixArrays):
+    if not isinstance(arrays, FamilyArrays):
         raise BadInput(f"a family is simulated with its data: give sde.lambdify(…), and not a {type(arrays).__name__}")
     if arrays.home.module is not np:
         raise BadInput("SGD of a family is simulated with NumPy: leave backend= out of lambdify")
@@ -81,11 +81,10 @@ def simulate_family_sgd(
     return run_tensor_sgd(process, many, rate, recording.marks(total), recording.entropy, observe)
 
 
-def _process(arrays: MatrixArrays, start: tuple[np.ndarray, ...]) -> TensorSGD:
+def _process(arrays: FamilyArrays, start: tuple[np.ndarray, ...]) -> TensorSGD:
     family, known = arrays.family, arrays.at(*start).arrays
     value = lambda e: float(known.number(sp.sympify(e)))  # noqa: E731
     n, isotropy = round(value(family.model.samples)), family.noise.isotropy
-    single = family.samples is not None and not isinstance(family.samples, tuple)
     f, data = _residual(arrays)
     carried = tuple(t.name for t in family.tensors.values() if t.labels)
     if TARGETS in data:
@@ -94,7 +93,7 @@ def _process(arrays: MatrixArrays, start: tuple[np.ndarray, ...]) -> TensorSGD:
         f,
         family.model.parameters,
         data,
-        carried if single else (),
+        carried if family.carries_samples else (),
         n,
         n if isotropy is not None else round(value(batch_of(family.noise))),
         _labels(arrays, known.numbers),
@@ -103,7 +102,7 @@ def _process(arrays: MatrixArrays, start: tuple[np.ndarray, ...]) -> TensorSGD:
     )
 
 
-def _residual(arrays: MatrixArrays) -> tuple[Form, dict[str, np.ndarray]]:
+def _residual(arrays: FamilyArrays) -> tuple[Form, dict[str, np.ndarray]]:
     """f as a form, with the targets where outputs are compared with them, and the data."""
     family = arrays.family
     data = {name: np.asarray(a, dtype=float) for name, a in arrays.data.items() if name != TARGETS}
@@ -114,13 +113,13 @@ def _residual(arrays: MatrixArrays) -> tuple[Form, dict[str, np.ndarray]]:
     return family.model.f - compared, data | {TARGETS: _targets(arrays)}
 
 
-def _targets(arrays: MatrixArrays) -> np.ndarray:
+def _targets(arrays: FamilyArrays) -> np.ndarray:
     if TARGETS not in arrays.data:
         raise BadInput(f"give {TARGETS}= to lambdify: what the outputs are compared with")
     return np.asarray(arrays.data[TARGETS], dtype=float)
 
 
-def _labels(arrays: MatrixArrays, numbers: Mapping[Any, Any]) -> Labels:
+def _labels(arrays: FamilyArrays, numbers: Mapping[Any, Any]) -> Labels:
     family = arrays.family
     if family.curvature is None:
         if isinstance(family.noise, AnyNoise):

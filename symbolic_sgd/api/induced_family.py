@@ -11,8 +11,8 @@ from symbolic_sgd import api
 from symbolic_sgd.errors import BadInput, Undecided
 from symbolic_sgd.families.array_shapes import solved_sizes
 from symbolic_sgd.families.matrix_family import MatrixFamily
-from symbolic_sgd.families.matrix_member import exact_array, filled, matrix_member
 from symbolic_sgd.families.matrix_terms import MatrixTerms
+from symbolic_sgd.families.member import exact_array, filled, member
 from symbolic_sgd.families.slow_motion import PLAIN
 from symbolic_sgd.function_space.closed_form import Attainment
 from symbolic_sgd.function_space.every_size.covering import is_function_of
@@ -116,9 +116,9 @@ class InducedFamilyRegularizer:
         Raises:
             BadInput: and its subclasses, as `family.problem` and `LimitingSDE.induced_regularizer` do.
         """
-        problem = matrix_member(self.family, data, sizes or {})
-        member = filled(self.family, data, sizes or {})
-        values = [np.asarray(member.arrays.value(_in_rows(part)), dtype=object) for part in self.fibres]
+        problem = member(self.family, data, sizes or {})
+        known = filled(self.family, data, sizes or {})
+        values = [np.asarray(known.arrays.value(_in_rows(part)), dtype=object) for part in self.fibres]
         if len(values) == 1 and values[0].ndim == 2:
             predictor: Any = sp.Matrix(values[0].tolist())
         else:
@@ -159,7 +159,7 @@ def induced_by_family(terms: MatrixTerms, predictor: Any, name: str) -> InducedF
         BadInput: a predictor that is not seen to determine the residuals, or a name of β that is taken.
         Undecided: the noise has no R of which a least value could be asked.
     """
-    family = terms.family
+    family: Any = terms.family
     given = tuple(predictor) if isinstance(predictor, (list, tuple)) else (predictor,)
     if not given:
         raise BadInput("predictor is empty: give a matrix expression in the parameters, or several")

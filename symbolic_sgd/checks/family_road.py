@@ -15,10 +15,10 @@ from sympy.matrices.expressions.diagonal import DiagonalOf
 
 from symbolic_sgd.checks.certificate import Certificate, Check, not_run, undecided, verdict
 from symbolic_sgd.errors import SingularPoint
+from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.noise import RESIDUAL, AnyNoise
 from symbolic_sgd.families.slow_motion import PLAIN
-from symbolic_sgd.families.tensor_arrays import MatrixArrays
 from symbolic_sgd.families.tensor_point import Vector
 from symbolic_sgd.optimizers.optimizer import Optimizer
 
@@ -354,7 +354,7 @@ def family_certificate(family: MatrixFamily, seed: int, optimizer: Optimizer = P
 
 def _checks(member: Entries, rng: np.random.Generator) -> Iterator[Check]:
     where = "sizes " + ", ".join(f"{s} = {k}" for s, k in sorted(member.sizes.items(), key=lambda item: str(item[0])))
-    functions = MatrixArrays(
+    functions = FamilyArrays(
         member.family,
         {name: member.arrays[name] for name in member.family.tensors},
         {**member.sizes, **member.numbers},

@@ -17,10 +17,10 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.errors import BadInput, SingularPoint
-from symbolic_sgd.families.arrays import FamilyArrays
-from symbolic_sgd.families.data import FamilyData
+from symbolic_sgd.families.arrays import FamilyArrays, family_arrays
 from symbolic_sgd.families.family import Family
 from symbolic_sgd.families.noise import Array
+from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.files import named, opened, replace
 from symbolic_sgd.problems.noise import LabelNoise
 from symbolic_sgd.simulate.deterministic_limit import LimitFlow, follow_limit
@@ -182,7 +182,7 @@ def effective(x: np.ndarray) -> np.ndarray:
 def run_trial(trial: Trial) -> Outcome:
     """The limiting flow from where the gradient flow without noise ends."""
     z, target = trial.draw()
-    functions = FamilyArrays(FamilyData(model(), {"z": z, "y": z @ target}), check=False)
+    functions = family_arrays(SlowMotion(model()), {"z": z, "y": z @ target}, check=False)
     start = kernel_limit(z, z @ target)
     found = limit_from(functions, start, target)
     size = float(np.linalg.norm(target))

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from numbers import Integral
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import sympy as sp
@@ -10,33 +10,70 @@ import sympy as sp
 from symbolic_sgd.errors import BadInput, BadShape, SymbolicSGDError
 from symbolic_sgd.numeric.points import real_array
 from symbolic_sgd.tensors.forms import Tensor
+from symbolic_sgd.tensors.sparse_products import is_sparse
+
+if TYPE_CHECKING:
+    from symbolic_sgd.families.stated import StatedFamily
 
 
-def shaped(given: Any, tensor: Tensor, error: type[SymbolicSGDError] = BadShape, further: int = 0) -> Any:
+def check_given(family: "StatedFamily", data: Mapping[str, Any]) -> None:
+    """That every array and every constant of a family has a value, and nothing else.
+
+    Raises:
+        BadInput: naming one that is missing, or that is none.
+    """
+    names = [*family.tensors, *sorted(s.name for s in family.numbers)]
+    unknown = [name for name in data if name not in names and not (name == "targets" and family.outputs is not None)]
+    missing = [name for name in names if name not in data]
+    if unknown:
+        raise BadInput(f"{unknown[0]!r} is no array or constant of the family, which has {', '.join(names) or 'none'}")
+    if missing:
+        raise BadInput(f"no value for {missing[0]}: pass it by keyword")
+
+
+def shaped(
+    given: Any, tensor: Tensor, error: type[SymbolicSGDError] = BadShape, further: int = 0, name: str = ""
+) -> Any:
     """An array with one axis for each index of a tensor; a vector may be a column.
+
+    Args:
+        given: of any kind.
+        tensor: what it is of.
+        error: what is raised.
+        further: how many axes come after those of the tensor.
+        name: what it is called, where not by the tensor's name.
 
     Raises:
         BadShape: (or what is given as the error) it has another number of axes, or is empty.
     """
-    array = (
-        given
-        if hasattr(given, "shape") and not isinstance(given, np.ndarray)
-        else real_array(given, tensor.name, error)
-    )
+    called = f"{name} of {tensor.name}" if name else tensor.name
+    elsewhere = hasattr(given, "shape") and not isinstance(given, np.ndarray)
+    return fitted(given if elsewhere else real_array(given, called, error), tensor, error, further, called)
+
+
+def fitted(
+    array: Any, tensor: Tensor, error: type[SymbolicSGDError] = BadShape, further: int = 0, called: str = ""
+) -> Any:
+    """The same for an array, whatever its entries are."""
     wanted = len(tensor.shape) + further
     if is_column(array, tensor) and not further:
         array = array.reshape(tuple(array.shape)[:-1])
     if len(array.shape) != wanted or 0 in tuple(array.shape):
-        sizes = ", ".join(map(str, tensor.shape))
+        sizes, columns = ", ".join(map(str, tensor.shape)), " and the columns" if further else ""
         raise error(
-            f"{tensor.name} has the shape {tuple(array.shape)}; its indices have the sizes ({sizes}){' and the columns' if further else ''}"
+            f"{called or tensor.name} has the shape {tuple(array.shape)}; its indices have the sizes ({sizes}){columns}"
         )
     return array
 
 
 def is_column(array: Any, tensor: Tensor) -> bool:
     """Whether it is a vector (or vectors of samples) given as columns."""
-    return bool(tensor.shape) and len(np.shape(array)) == len(tensor.shape) + 1 and np.shape(array)[-1] == 1
+    return (
+        bool(tensor.shape)
+        and not is_sparse(array)
+        and len(np.shape(array)) == len(tensor.shape) + 1
+        and np.shape(array)[-1] == 1
+    )
 
 
 def solved_sizes(
@@ -69,7 +106,7 @@ def solved_sizes(
     for size, n, name in pairs:
         value = size.subs(found)
         if value.is_number and value != n:
-            raise BadShape(f"{name} has an axis of length {n}, where the family has {size} = {value}")
+            raise BadShape(f"the arrays disagree on {size}, which is {value}: {name} has an axis of length {n}")
     missing = sorted(str(s) for s in wanted - set(found))
     if missing:
         raise BadInput(f"no array tells the size {missing[0]}: give it as sizes={{{missing[0]}: …}}")

@@ -1,183 +1,507 @@
-"""The limiting SDE of a family as array code: O(n²d) time and O(nd) memory a point, for n and d of any size."""
+"""The limiting SDE of a family as array code, for data of any size, without a matrix of D columns."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
+import sympy as sp
 
-from symbolic_sgd.errors import BadInput, BadPoint, BadShape, OffManifold, SingularPoint
-from symbolic_sgd.families.data import FamilyData
-from symbolic_sgd.families.gram_inverse import Triangular
+from symbolic_sgd.errors import BadInput, BadPoint, BadShape, IsolatedMinimum, OffManifold, SingularPoint
+from symbolic_sgd.families.array_modules import NUMPY, ArrayModule
+from symbolic_sgd.families.array_shapes import is_column, shaped, solved_sizes
+from symbolic_sgd.families.batches import batch_of
+from symbolic_sgd.families.data import check_signs, given_data
+from symbolic_sgd.families.gram_inverse import Spectral, Triangular
 from symbolic_sgd.families.noise import AnyNoise
+from symbolic_sgd.families.orbit_point import MatrixPair, OrbitPoint
+from symbolic_sgd.families.slow_motion import PLAIN, MotionNumbers, SlowMotion
+from symbolic_sgd.families.stated import TARGETS, StatedFamily
 from symbolic_sgd.families.tensor_point import TensorPoint, Vector
 from symbolic_sgd.numeric.guard import ON_MANIFOLD
-from symbolic_sgd.numeric.points import real_array
+from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.tensors.evaluation import Arrays
+from symbolic_sgd.tensors.forms import Form, Tensor
+from symbolic_sgd.tensors.sparse_products import is_sparse
+
+SIGMA_WANTED = "AnyNoise: give sigma=, for each parameter an array with the columns of σ as its last axis"
+"""Where σ is not stated by the family, and not given."""
+
+NEARBY = 3
+"""At how many random points nearby the rank of dependent gradients is compared."""
+
+
+@dataclass(frozen=True)
+class _Constants:
+    """What is the same at all points of these shapes."""
+
+    numbers: Mapping[Any, Any]
+    samples: float
+    proportion: float | None
+    isotropy: float | None
+    root: Any
+    variance: Any
+    motion: MotionNumbers
 
 
 @dataclass(frozen=True)
 class FamilyArrays:
-    """The terms of a family's limiting SDE on float64 arrays, for given data.
+    """The terms of the limiting SDE of a family on arrays, for given data: O(n²d) time and O(nd) memory a point for n samples of d
+    entries.
 
-    Every method takes one array (…, d) for each parameter of a coordinate, in the family's order, and returns a tuple of
-    arrays of these shapes. With `AnyNoise`, sigma is a tuple of arrays (d, Ξ) too, the rows of σ.
+    Every method takes one array for each parameter, in the family's order, and returns a tuple of arrays of these shapes;
+    batches of points have leading axes. With `AnyNoise` sigma is a tuple of arrays too, each with the columns of σ as its last axis.
 
     Args:
-        data: of the family's member.
-        check: whether points are tested: on Γ, with independent gradients.
+        family: what was stated.
+        data: an array for each of its data, by name.
+        numbers: values of constants, and of sizes that no array tells.
+        check: whether points are tested: on Γ where the data tell it, with gradients of a constant rank below D, which are independent
+            for a `Family`, and with the signs that were declared.
+        home: NumPy, JAX or PyTorch.
+        optimizer: whose limit it is.
 
     Raises:
+        Unstable: the learning rate stays, and the point is beyond the edge of stability.
         BadPoint: wrong shapes, not real or not finite.
         OffManifold: a point off Γ.
-        SingularPoint: the gradients of the residuals are dependent.
-        Unstable: the learning rate stays, and the point is beyond the edge of stability.
+        SingularPoint: the rank of the gradients is lower there than at random points nearby, or than the number of residuals for a
+            `Family`.
+
+    >>> import numpy as np
+    >>> from symbolic_sgd import derive_limiting_sde, models
+    >>> sde = derive_limiting_sde(models.matrix_sensing())
+    >>> A, U, V = np.eye(3)[None], np.eye(3), np.eye(3)
+    >>> f = sde.lambdify(A=A, y=np.array([3.0]))
+    >>> [block.shape for block in f.drift(U, V)], f.codimension(U, V)
+    ([(3, 3), (3, 3)], 1)
     """
 
-    data: FamilyData
+    family: StatedFamily
+    data: Mapping[str, Any]
+    numbers: Mapping[sp.Symbol, Any] = field(default_factory=dict)
     check: bool = True
-
-    def __repr__(self) -> str:
-        n, d = self.shape
-        return f"FamilyArrays(n = {n}, d = {d}{'' if self.check else ', points are not tested'})"
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """(n, d)."""
-        return self.data.shape
+    home: ArrayModule = NUMPY
+    optimizer: Optimizer = PLAIN
 
     # --- the terms --------------------------------------------------------------------------
 
-    def drift(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+    def drift(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """½∂²Φ[Σ], the sum of the three, and the optimizer's own drift."""
         return self._batched(x, sigma, TensorPoint.total_drift)
 
-    def tangent_noise_compensation(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+    def tangent_noise_compensation(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """−½ ∇²L† T[Σ_∥]."""
         return self._batched(x, sigma, TensorPoint.compensation)
 
-    def mixed_regularization(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+    def mixed_regularization(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """−∂Φ T[∇²L†Σ_⊥∥]."""
         return self._batched(x, sigma, TensorPoint.mixed)
 
-    def normal_regularization(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+    def normal_regularization(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """−½ ∂Φ T[𝓛⁻¹(Σ_⊥)]."""
         return self._batched(x, sigma, TensorPoint.normal)
 
-    def imposed_drift(self, *x: Any, sigma: Any = None) -> tuple[np.ndarray, ...]:
+    def imposed_drift(self, *x: Any, sigma: Any = None) -> tuple[Any, ...]:
         """−∂Φg of weight decay and a slow potential; it is part of the drift."""
         return self._batched(x, sigma, TensorPoint.imposed)
 
-    def tangent_projection(self, *x: Any, vectors: Any) -> tuple[np.ndarray, ...]:
-        """∂Φ applied to vectors, one array (d) or (d, k) for each parameter, at a single point."""
-        columns = self._columns(vectors, "vectors", widths=(1, 2))
-        with np.errstate(all="ignore"):
-            point = self._checked(self.data.point(self._single(x), columns if columns[0].ndim == 2 else None))
-            return tuple(point.projected(columns))
+    def tangent_noise(self, *x: Any, increments: Any, sigma: Any = None) -> tuple[Any, ...]:
+        """√τ ∂Φσ dW at a single point, τ of the optimizer.
 
-    def residuals(self, *x: Any) -> np.ndarray:
-        """f_1 … f_n, (…, n)."""
-        points = self._points(x)
-        found = np.empty((len(points[0]), self.shape[0]))
-        for k in range(len(found)):
-            found[k] = self.data.residuals(Vector(p[k] for p in points))
-        return found.reshape(*np.shape(x[0])[:-1], self.shape[0])
+        Args:
+            x: an array for each parameter, of its shape.
+            increments: dW: an array for each parameter, of its shape, where Σ = s²I; with `AnyNoise` one number for each column of σ.
+            sigma: σ, for `AnyNoise`.
 
-    def corrected(self, *x: Any) -> tuple[np.ndarray, ...]:
-        """x − Jᵀ G⁻¹ f: one Newton step along the normals of Γ, at a single point."""
+        Raises:
+            BadInput: and its subclasses: shapes, numbers that are not finite, or `AnyNoise` without σ.
+            SingularPoint: the rank of the gradients cannot be told there.
+        """
+        point = self._checked(self.at(*x, sigma=sigma))
+        factor = float(np.sqrt(point.motion.tangent))
+        if point.proportion is not None or point.variance is not None:
+            return tuple(0 * point.x)
+        if point.isotropy is not None:
+            drawn = self._columns(increments, "increments", point.x)
+            return tuple(factor * float(np.sqrt(point.isotropy)) * point.projected(drawn))
+        if point.sigma is None:
+            raise BadInput(SIGMA_WANTED)
+        weights = self._array(increments)
+        return tuple(factor * Vector(a @ weights for a in point.tangent_noise))
+
+    @property
+    def _parameters(self) -> tuple[Tensor, ...]:
+        return self.family.model.parameters
+
+    def tangent_projection(self, *x: Any, vectors: Any) -> tuple[Any, ...]:
+        """∂Φ applied to vectors, an array for each parameter, with or without columns, at a single point."""
+        point = self._checked(self.at(*x))
+        further = int(len(np.shape(next(iter(vectors), 0.0))) > len(point.x[0].shape))
+        columns = self._columns(vectors, "vectors", point.x, further)
+        point = replace(point, sigma=columns) if further else point
+        return tuple(point.projected(columns))
+
+    def regularizer(self, *x: Any) -> float:
+        """R: (c/4) tr ∇²L where Σ = c∇²L, (s²/4) ln|∇²L|₊ where Σ = s²I, or Σ F(λ) times c/2 or s²/2 by the optimizer's kernel, at a
+        single point.
+
+        Raises:
+            BadInput: other noise, for which no R is known, or a kernel whose F is not written out.
+        """
+        point = self._checked(self.at(*x))
+        share: Any = point.motion.share
+        size = point.proportion if point.proportion is not None else point.isotropy
+        if size is not None and share is None:
+            primitive = self._motion.primitive_at({**self.numbers, **point.arrays.numbers})
+            if primitive is None:
+                raise BadInput(f"the integral of {self._motion.own} over a curvature is not written out: no R is known")
+            return size / 2 * float(primitive(np.asarray(point.curvatures)).sum())
+        if point.proportion is not None:
+            return share * point.proportion / (4 * point.samples) * float(point.trace)
+        if point.isotropy is not None:
+            return share * point.isotropy / 4 * float(np.log(np.asarray(point.curvatures)).sum())
+        raise BadInput("for a σ that is given as numbers no regularizer is known")
+
+    def residuals(self, *x: Any) -> Any:
+        """f, with the labels as its last axes; for outputs, these less the targets (or their softmax less them)."""
+        shapes = [tuple(np.shape(a))[np.ndim(a) - len(p.shape) :] for a, p in zip(x, self._parameters, strict=False)]
+        numbers = self._constants(tuple(shapes)).numbers if len(x) == len(self._parameters) else {}
+        empty = lambda: (tuple(int(sp.sympify(i.size).subs(numbers)) for i in self.family.model.labels),)  # noqa: E731
+        return self._at_each(x, lambda *at: (self._labelled(self.at(*at)),), empty)[0]
+
+    def _labelled(self, point: TensorPoint) -> Any:
+        return self._residuals(point).reshape(point.label_shape)
+
+    def corrected(self, *x: Any) -> tuple[Any, ...]:
+        """x less H†∇L: one Newton step along the normals of Γ, at a single point."""
         with np.errstate(all="ignore"):
-            point = self.data.point(self._single(x))
+            point = self.at(*x)
             return tuple(point.x - self._newton_step(point))
 
     def condition(self, *x: Any) -> float:
-        """A bound below of the condition number of JJᵀ at a single point, infinite where it is singular."""
-        arrays = self.data.point(self._single(x)).arrays
+        """A bound below of the ratio of the largest curvature to the smallest at a single point, times that of ℓ″(0); infinite where
+        the rank of the gradients cannot be told."""
         try:
-            diagonal = np.diag(Triangular.of(arrays.value(self.data.family.model.gram), np).lower)
+            return self.at(*x).inverse.condition
         except SingularPoint:
             return float("inf")
-        return float((diagonal.max() / diagonal.min()) ** 2)
+
+    def codimension(self, *x: Any) -> int:
+        """M, the rank of the gradients, at a single point."""
+        return self.at(*x).rank
+
+    def at(self, *x: Any, sigma: Any = None) -> TensorPoint:
+        """What the theorem says at a single point, which is not tested.
+
+        Raises:
+            BadPoint: another number of arrays, or of other shapes.
+        """
+        values = self._single(x)
+        known = self._constants(tuple(tuple(a.shape) for a in values.values()))
+        arrays = Arrays({**self._data, **values}, known.numbers, self.home.module, self.home.printer)
+        made = TensorPoint if self._pair is None else partial(OrbitPoint, pair=self._pair)
+        triangular = self.family.independent and self.home.module is np
+        point = made(
+            self.family.model,
+            arrays,
+            known.samples,
+            root=known.root,
+            proportion=known.proportion,
+            isotropy=known.isotropy,
+            sigma=self._sigma(sigma, tuple(values.values())),
+            variance=known.variance,
+            trace_gradient=self.family.trace_gradient,
+            inverted=Triangular.of if triangular else Spectral.of,
+            motion=known.motion,
+        )
+        return replace(point, root=self._root_of_classes(point)) if self.family.curvature is None else point
+
+    def checked(self, *x: Any) -> TensorPoint:
+        """What the theorem says at a single point, which is tested where points are."""
+        return self._checked(self.at(*x))
 
     # --- what is given ----------------------------------------------------------------------
 
-    def _batched(self, x: Any, sigma: Any, term: Callable[[TensorPoint], Vector]) -> tuple[np.ndarray, ...]:
-        points, rows = self._points(x), self._sigma(sigma)
-        found = tuple(np.empty_like(p) for p in points)
-        for k in range(len(points[0])):
-            at = Vector(p[k] for p in points)
-            self._check_signs(at)
-            with np.errstate(all="ignore"):
-                value = term(self._checked(self.data.point(at, rows)))
-            for array, block in zip(found, value, strict=True):
-                array[k] = block
-        return tuple(array.reshape(np.shape(x[0])) for array in found)
+    @cached_property
+    def _pair(self) -> MatrixPair | None:
+        return MatrixPair.of(self.family)
+
+    @cached_property
+    def _motion(self) -> SlowMotion[Any]:
+        return SlowMotion(self.family, self.optimizer)
+
+    @cached_property
+    def _data(self) -> dict[str, Any]:
+        return {name: self._array(a) for name, a in self.data.items() if name != TARGETS}
+
+    @cached_property
+    def curvature(self) -> np.ndarray:
+        """κ = ℓ″(0), a number or one for each sample."""
+        return self._of_samples(self.family.curvature)
+
+    @cached_property
+    def variance(self) -> np.ndarray | None:
+        """ν, where labels are the only noise: a number or one for each sample."""
+        return None if self.family.variance is None else self._of_samples(self.family.variance)
+
+    def check_loss(self) -> None:
+        """ℓ″(0) and the probabilities of labels, for these data.
+
+        Raises:
+            BadInput: one that is not positive.
+        """
+        family = self.family
+        if family.at_zero is None:
+            return
+        if not (self.curvature > 0).all():
+            raise BadInput(f"ℓ″(0) is not positive for sample {int(np.argmin(self.curvature)) + 1}")
+        for p, _ in family.at_zero.laws or ():
+            if not (self._of_samples(p) > 0).all():
+                raise BadInput("noise: a label's probability is not positive for these data")
+
+    def _of_samples(self, expression: Any) -> np.ndarray:
+        family = self.family
+        shapes = {name: tuple(a.shape) for name, a in self._data.items()}
+        form = family.per_sample(expression) if sp.sympify(expression).atoms(sp.Indexed) else Form.constant(expression)
+        numbers = solved_sizes(family.tensors, shapes, self.numbers, frozenset(expression.free_symbols & family.sizes))
+        data = {name: np.asarray(self._data[name]) for name in {t.name for t in form.tensors}}
+        return np.asarray(Arrays(data, numbers, np).value(form))
+
+    @cached_property
+    def _known(self) -> dict[Any, _Constants]:
+        return {}
+
+    def _constants(self, shapes: tuple[tuple[int, ...], ...]) -> _Constants:
+        """Of points whose parameters have these shapes."""
+        if shapes not in self._known:
+            self._known[shapes] = self._found(shapes)
+        return self._known[shapes]
+
+    def _found(self, shapes: tuple[tuple[int, ...], ...]) -> _Constants:
+        family, parameters = self.family, self._parameters
+        tensors = {**family.tensors, **{p.name: p for p in parameters}}
+        every = {name: tuple(a.shape) for name, a in self._data.items()}
+        every |= {p.name: shape for p, shape in zip(parameters, shapes, strict=True)}
+        try:
+            numbers = solved_sizes(tensors, every, self.numbers, family.sizes)
+        except BadShape as error:
+            raise BadPoint(f"the shapes of a point do not fit: {error}") from error
+        arrays = Arrays({}, numbers, self.home.module, self.home.printer)
+        value = lambda e: None if e is None else arrays.number(sp.sympify(e))  # noqa: E731 (numbers of one kind)
+        varies = self.variance is not None and family.proportion is None
+        return _Constants(
+            numbers,
+            arrays.number(sp.sympify(family.model.samples)),
+            value(family.proportion),
+            value(family.noise.isotropy),
+            1.0 if family.curvature is None else self._per_sample(np.sqrt(self.curvature)),
+            self._per_sample(self.variance / self.curvature) if varies else None,
+            self._motion.at(arrays.number, numbers, self.home.printer),
+        )
+
+    def _per_sample(self, values: Any) -> Any:
+        return self._array(values) if np.ndim(values) else float(values)
+
+    # --- points -----------------------------------------------------------------------------
+
+    def _batched(self, x: Any, sigma: Any, term: Callable[[TensorPoint], Vector]) -> tuple[Any, ...]:
+        if sigma is None and isinstance(self.family.noise, AnyNoise):
+            raise BadInput(SIGMA_WANTED)
+        own = lambda: tuple(np.shape(a)[np.ndim(a) - len(p.shape) :] for a, p in zip(x, self._parameters, strict=True))  # noqa: E731
+        return self._at_each(x, lambda *at: term(self._checked(self.at(*at, sigma=sigma))), own)
+
+    def _at_each(self, x: Any, value: Callable[..., Any], shapes: Callable[[], Any]) -> tuple[Any, ...]:
+        """Arrays at each point of a batch, whose leading axes they have; of these shapes where there is no point."""
+        parameters = self._parameters
+        if len(x) == len(parameters):
+            x = [
+                np.squeeze(a, -1) if is_column(a, p) and len(p.shape) == 1 else a
+                for a, p in zip(x, parameters, strict=True)
+            ]
+        axes = {np.ndim(a) - len(p.shape) for a, p in zip(x, parameters, strict=False)}
+        with np.errstate(all="ignore"):
+            if axes == {0} or len(x) != len(parameters):
+                return tuple(value(*x))
+            if len(axes) > 1 or min(axes) < 0 or len({np.shape(a)[: min(axes)] for a in x}) > 1:
+                raise BadPoint("the parameters of a batch have one shape of leading axes; these have different ones")
+            lead = np.shape(x[0])[: axes.pop()]
+            if 0 in lead:
+                return tuple(self._array(np.zeros((*lead, *shape))) for shape in shapes())
+            found = [value(*(a[k] for a in map(self._taken, x))) for k in np.ndindex(*lead)]
+        stack = self.home.module.stack
+        return tuple(stack(list(parts)).reshape((*lead, *parts[0].shape)) for parts in zip(*found, strict=True))
+
+    @staticmethod
+    def _taken(array: Any) -> Any:
+        return array if hasattr(array, "shape") else np.asarray(array)
+
+    def _single(self, x: Any) -> dict[str, Any]:
+        """One array for each parameter, by name."""
+        parameters = self._parameters
+        if len(x) != len(parameters):
+            raise BadPoint(f"a point has {len(parameters)} arrays, one for each parameter; {len(x)} were given")
+        more = [np.ndim(a) - len(p.shape) - is_column(a, p) for a, p in zip(x, parameters, strict=True)]
+        if min(more) > 0:
+            raise BadPoint(
+                "this is computed at a single point: give one array for each parameter, without leading axes"
+            )
+        return {p.name: self._array(shaped(a, p, BadPoint)) for p, a in zip(parameters, x, strict=True)}
 
     def _checked(self, point: TensorPoint) -> TensorPoint:
         """The point, which is on Γ; with check=False, whatever it is."""
         if not self.check:
             return point
-        finite = np.isfinite(self.data.residuals(point.x))
-        if not finite.all():
-            raise SingularPoint(f"the residual f_{int(np.argmin(finite)) + 1} is not a finite real number there")
-        away = _norm(self._newton_step(point)) / (1 + _norm(point.x))
-        if not away <= ON_MANIFOLD:
-            raise OffManifold(
-                f"the point is not on Γ: the step JᵀG⁻¹f to it is {away:.3g} of 1 + |x|, and at most {ON_MANIFOLD:g} is "
-                "allowed; take corrected(…) steps first"
-            )
-        point.check_edge(self.data.optimizer.label)
+        for p, values in zip(self._parameters, point.x, strict=True):
+            check_signs(p.name, self.family.symbols[p.name], np.asarray(values), BadPoint)
+        tested = self.data.get(TARGETS) is not None or self.family.outputs is None
+        if tested:
+            self._check_finite(point)
+        self._check_rank(point)
+        point.check_edge(self.optimizer.label)
+        if tested:
+            away = _norm(self._newton_step(point)) / (1 + _norm(point.x))
+            if not away <= ON_MANIFOLD:
+                raise OffManifold(
+                    f"the point is not on Γ: the step to it is {away:.3g} of 1 + ‖x‖, and at most {ON_MANIFOLD:g} is allowed; "
+                    "take corrected(…) steps first, or give data that the point fits"
+                )
         return point
 
+    def _check_finite(self, point: TensorPoint) -> None:
+        finite = np.isfinite(np.asarray(self._residuals(point)))
+        if not finite.all():
+            at = ", ".join(str(k + 1) for k in np.unravel_index(int(np.argmin(finite)), point.label_shape))
+            raise SingularPoint(f"the residual f_{at} is not a finite real number there")
+
+    def _check_rank(self, point: TensorPoint) -> None:
+        dimension = sum(int(np.prod(a.shape)) for a in point.x)
+        if point.rank == dimension:
+            raise IsolatedMinimum(
+                f"the gradients of the residuals span all {dimension} parameters: the minimum is a point, and does not move"
+            )
+        if point.rank < point.count:
+            if self.family.independent:
+                raise SingularPoint(f"the gradients of the {point.count} residuals are dependent there")
+            self._compare_ranks(point)
+
+    def _compare_ranks(self, point: TensorPoint) -> None:
+        rng = np.random.default_rng(0)
+        scale = 0.1 * max(float(np.abs(np.asarray(a)).max()) for a in point.x)
+        for _ in range(NEARBY):
+            near = self.at(*(np.asarray(a) + scale * rng.standard_normal(a.shape) for a in point.x))
+            full = replace(near, root=point.root).rank
+            if full > point.rank:
+                raise SingularPoint(
+                    f"the gradients have the rank {point.rank} there, and {full} nearby: the point is singular"
+                )
+
+    def _residuals(self, point: TensorPoint) -> Any:
+        found = point.arrays.value(self.family.model.f)
+        if self.family.outputs is None:
+            return found.reshape(point.count)
+        targets = self.data.get(TARGETS)
+        if targets is None:
+            raise BadInput(f"give {TARGETS}= with the data: what the outputs are on Γ")
+        if self.family.curvature is None:
+            found = _softmax(np.asarray(found))
+        if np.shape(targets) != tuple(found.shape):
+            raise BadShape(f"{TARGETS} has the shape {np.shape(targets)}; the outputs have {tuple(found.shape)}")
+        return (found - self._array(targets)).reshape(point.count)
+
     def _newton_step(self, point: TensorPoint) -> Vector:
-        """JᵀG⁻¹f: x less this is a Newton step along the normals of Γ."""
-        return point.back(point.solve(point.rooted(self.data.residuals(point.x))))
+        """H†∇L = JᵀG†f, where f is R⁻¹∇ℓ for classes: (p − targets)/√p."""
+        residuals = self._residuals(point)
+        if self.family.curvature is None:
+            return point.back(point.solve(residuals / self._array(np.sqrt(self._probabilities(point)).ravel())))
+        return point.back(point.solve(point.rooted(residuals)))
 
-    def _check_signs(self, x: Vector) -> None:
-        """SymPy has used that parameters declared positive are positive."""
-        for base, values in zip(self.data.family.parameters, x, strict=True):
-            if self.check and base.is_positive and not (values > 0).all():
-                raise BadPoint(f"{base.label} is declared positive, and has the entry {values.min():.6g}")
+    def _probabilities(self, point: TensorPoint) -> np.ndarray:
+        """Of the classes, one row a sample."""
+        return _softmax(np.asarray(point.arrays.value(self.family.model.f))).reshape(-1, point.label_shape[-1])
 
-    def _single(self, x: Sequence[Any]) -> Vector:
-        if any(np.ndim(a) != 1 for a in x):
-            raise BadPoint("this is computed at a single point: give one array (d) for each parameter")
-        return Vector(p[0] for p in self._points(x))
+    def _root_of_classes(self, point: TensorPoint) -> Any:
+        """R with the blocks diag(s)(I − ssᵀ), s = √p: RRᵀ has the blocks diag(p) − ppᵀ."""
+        s = np.sqrt(self._probabilities(point))
+        count, classes = s.shape
+        whole = np.zeros((count, classes, count, classes))
+        whole[np.arange(count), :, np.arange(count), :] = s[:, :, None] * (
+            np.eye(classes) - s[:, :, None] * s[:, None, :]
+        )
+        return self._array(whole.reshape(point.count, point.count))
 
-    def _points(self, x: Sequence[Any]) -> list[np.ndarray]:
-        """One array (points, d) for each parameter."""
-        count, d = len(self.data.family.parameters), self.shape[1]
-        if len(x) != count:
-            raise BadPoint(f"a point has {count} arrays, one for each parameter of a coordinate; {len(x)} were given")
-        arrays = []
-        for value in x:
-            array = real_array(value, "a parameter", BadPoint)
-            if array.ndim == 0 or array.shape[-1] != d or array.shape != np.shape(x[0]):
-                raise BadPoint(f"a parameter has shape {array.shape}; all of them have one shape (…, {d})")
-            arrays.append(array.reshape(-1, d))
-        return arrays
+    def _array(self, given: Any) -> Any:
+        return given if is_sparse(given) else self.home.as_array(given)
 
-    def _columns(self, given: Any, name: str, widths: tuple[int, ...]) -> Vector:
-        """One array (d) or (d, k) for each parameter."""
+    def _sigma(self, sigma: Any, x: tuple[Any, ...]) -> Vector | None:
+        if sigma is None:
+            return None
+        if not isinstance(self.family.noise, AnyNoise):
+            raise BadInput("the noise is stated by the family; leave sigma= out")
+        return self._columns(sigma, "sigma", x, 1)
+
+    def _columns(self, given: Any, name: str, x: Any, further: int = 0) -> Vector:
+        """An array for each parameter, of its shape, with so many further axes."""
         try:
-            rows = [real_array(r, name) for r in given]
+            parts = list(given)
         except TypeError as error:
-            raise BadShape(f"{name}: give one array for each parameter") from error
-        good = len(rows) == len(self.data.family.parameters) and rows[0].ndim in widths
-        if not good or any(r.shape != (self.shape[1], *rows[0].shape[1:]) or not r.size for r in rows):
-            raise BadShape(
-                f"{name} has shapes {[r.shape for r in rows]}; give one array for each parameter, with {self.shape[1]} rows"
+            raise BadPoint(f"{name}: give an array for each parameter") from error
+        if len(parts) != len(x):
+            raise BadPoint(f"{name} has {len(parts)} arrays; give one for each of the {len(x)} parameters")
+        found = [shaped(a, p, BadPoint, further, name) for a, p in zip(parts, self._parameters, strict=True)]
+        own = [tuple(a.shape)[: len(tuple(a.shape)) - further] for a in found]
+        if (
+            own != [tuple(a.shape) for a in x]
+            or len({tuple(a.shape)[len(o) :] for a, o in zip(found, own, strict=True)}) > 1
+        ):
+            raise BadPoint(
+                f"{name} has the shapes {[tuple(a.shape) for a in found]}; give the shape of each parameter"
+                f"{' with the columns as a last axis' if further else ''}"
             )
-        return Vector(rows)
+        return Vector(map(self._array, found))
 
-    def _sigma(self, sigma: Any) -> Vector | None:
-        stated = not isinstance(self.data.family.noise, AnyNoise)
-        if (sigma is None) != stated:
-            raise BadInput(
-                "the noise is stated by the family; leave sigma= out"
-                if stated
-                else "AnyNoise: give sigma=, one array (d, Ξ) for each parameter"
-            )
-        return None if stated else self._columns(sigma, "sigma", widths=(2,))
+    def __repr__(self) -> str:
+        shapes = ", ".join(f"{name} {'×'.join(map(str, a.shape)) or 'a number'}" for name, a in self._data.items())
+        return f"FamilyArrays({shapes}{'' if self.check else '; points are not tested'})"
+
+
+def family_arrays(
+    motion: SlowMotion[Any],
+    data: Mapping[str, Any],
+    *,
+    check: bool = True,
+    sizes: Mapping[Any, int] | None = None,
+    home: ArrayModule = NUMPY,
+) -> FamilyArrays:
+    """The array code of an optimizer on a family, for data that are given by name.
+
+    Raises:
+        BadInput: and its subclasses: names, shapes, signs, sizes that disagree, a loss without a minimum, or more samples than
+            parameters where the gradients have to be independent.
+    """
+    family = motion.family
+    arrays, numbers = given_data(family, data, sizes or {}, home)
+    found = FamilyArrays(family, arrays, numbers, check, home, motion.optimizer)
+    shapes = {name: tuple(a.shape) for name, a in arrays.items() if name != TARGETS}
+    known = solved_sizes(family.tensors, shapes, numbers, family.sizes if family.independent else frozenset())
+    batch, count = (sp.sympify(e).subs(known) for e in (batch_of(family.noise), family.model.samples))
+    if batch.is_number and count.is_number and batch > count:
+        raise BadInput(f"noise: batch_size is {batch}, and there are {count} samples")
+    dimension = sp.Add(*(sp.Mul(*p.shape) for p in family.model.parameters)).subs(known)
+    if family.independent and count > dimension:
+        raise BadInput(
+            f"there are {count} samples and D = {dimension} parameters: the gradients of more residuals "
+            "than parameters are dependent, and Γ has no tangent space"
+        )
+    found.check_loss()
+    return found
+
+
+def _softmax(z: np.ndarray) -> np.ndarray:
+    e = np.exp(z - z.max(axis=-1, keepdims=True))
+    return e / e.sum(axis=-1, keepdims=True)
 
 
 def _norm(vector: Vector) -> float:
-    return np.sqrt(sum(float(v @ v) for v in vector))
+    return float(np.sqrt(sum(float((np.asarray(a) ** 2).sum()) for a in vector)))

@@ -1,15 +1,16 @@
 """How many of the gradients of a family are independent: a count that is proved, and the rank of G at random points of several sizes."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import sympy as sp
 
 from symbolic_sgd.errors import SingularPoint
-from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.gram_inverse import Spectral
 from symbolic_sgd.families.orbit_count import OrbitCount, orbit_count
-from symbolic_sgd.families.tensor_arrays import MatrixArrays
+from symbolic_sgd.families.stated import StatedFamily
 
 SIZES = (((2, 3), 3), ((3, 4), 4), ((2, 4), 5))
 """Of samples at most, and of all else at least and at most."""
@@ -76,7 +77,7 @@ class Codimension:
         return f"the gradients are independent, so that the codimension is {self.expression}, as measured at random points ({looked})"
 
 
-def codimension_of(family: MatrixFamily) -> Codimension:
+def codimension_of(family: StatedFamily) -> Codimension:
     """As it is counted, and as it is at three sizes, with normal data and parameters."""
     found, count = _measurements(family), orbit_count(family)
     if count is not None:
@@ -88,7 +89,7 @@ def codimension_of(family: MatrixFamily) -> Codimension:
     return Codimension(sp.Mul(*sizes) if independent else None, found)
 
 
-def _measurements(family: MatrixFamily) -> tuple[Measured, ...]:
+def _measurements(family: StatedFamily) -> tuple[Measured, ...]:
     """With data and parameters of either sign; of positive ones, where the model has no values at others."""
     with np.errstate(all="ignore"):
         for positive in (False, True):
@@ -98,7 +99,7 @@ def _measurements(family: MatrixFamily) -> tuple[Measured, ...]:
     return ()
 
 
-def _any_point_fits(family: MatrixFamily) -> bool:
+def _any_point_fits(family: StatedFamily) -> bool:
     """Whether each point is on Γ for some data: each residual has a target of its own."""
     labels, whole = len(family.model.labels), sorted(i.key for i in family.model.labels)
     return family.outputs is not None or any(
@@ -110,7 +111,7 @@ def _any_point_fits(family: MatrixFamily) -> bool:
     )
 
 
-def _on_manifold(functions: MatrixArrays, x: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
+def _on_manifold(functions: FamilyArrays, x: tuple[np.ndarray, ...]) -> tuple[np.ndarray, ...]:
     """The point of Γ that Newton's steps lead to.
 
     Raises:
@@ -123,7 +124,7 @@ def _on_manifold(functions: MatrixArrays, x: tuple[np.ndarray, ...]) -> tuple[np
     return x
 
 
-def _measure(family: MatrixFamily, k: int, positive: bool) -> list[Measured]:
+def _measure(family: StatedFamily, k: int, positive: bool) -> list[Measured]:
     rng = np.random.default_rng(k)
     of_samples = {s for i in family.labels for s in sp.sympify(i.size).free_symbols} if family.tensors else set()
     (low, high), most = SIZES[k]
@@ -132,12 +133,12 @@ def _measure(family: MatrixFamily, k: int, positive: bool) -> list[Measured]:
     everything = [*family.tensors.values(), *family.model.parameters]
     arrays = {t.name: rng.standard_normal([int(sp.sympify(s).subs(sizes)) for s in t.shape]) for t in everything}
     arrays = {name: np.abs(a) if positive else a for name, a in arrays.items()}
-    functions = MatrixArrays(family, {name: arrays[name] for name in family.tensors}, numbers, check=False)
+    functions = FamilyArrays(family, {name: arrays[name] for name in family.tensors}, numbers, check=False)
     x = tuple(arrays[p.name] for p in family.model.parameters)
     try:
         if not _any_point_fits(family):
             x = _on_manifold(functions, x)
-        point = functions.at(*x)
+        point = replace(functions.at(*x), inverted=Spectral.of)
         rank = point.rank
     except SingularPoint:
         return []

@@ -7,7 +7,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.as_read import ReadersLatex, ReadersText
-from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.optimizers.kernel import A, B
 
 PAIRS = (("mu", "nu"), ("a", "b"), ("p", "q"), ("s", "t"))
@@ -32,7 +32,7 @@ class CurvatureLetters:
     names: tuple[str, str]
 
     @staticmethod
-    def of(family: MatrixFamily) -> "CurvatureLetters":
+    def of(family: StatedFamily) -> "CurvatureLetters":
         """Those that the family leaves free."""
         tensors = {t.name for t in (*family.tensors.values(), *family.model.parameters)}
         indices = {str(i.name) for i in family.model.labels}

@@ -3,32 +3,20 @@
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from typing import Any, ClassVar
 
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadSymbol, CoupledCoordinates, InexactNumber, NotSmooth
-from symbolic_sgd.families.loss_at_zero import LossAtZero
-from symbolic_sgd.families.member import member
-from symbolic_sgd.families.noise import (
-    RESIDUAL,
-    SQUARES,
-    Array,
-    Place,
-    RedrawnLabels,
-    family_noise,
-    loss_of_residual,
-)
-from symbolic_sgd.families.tensor_model import Blocks, TensorModel
+from symbolic_sgd.families.batches import batch_of
+from symbolic_sgd.families.noise import RESIDUAL, Array, Place, family_noise
+from symbolic_sgd.families.stated import StatedFamily
+from symbolic_sgd.families.tensor_model import TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise
-from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME, check_expression, check_symbols
 from symbolic_sgd.tensors.forms import Form, Index, Tensor
 from symbolic_sgd.tensors.reading import Reader
-
-RESERVED = frozenset({"self", "check", "sigma", "sizes", "λ", "τ", "ζ", "ω", "G†"})
-"""Names that data cannot have: keyword arguments beside them have some, arrays of the theorem the others."""
 
 ELSEWHERE = "state models that couple coordinates as a MatrixFamily, whose residuals are products of matrices or sums in any indices"
 """What to do where a family of coordinates is none."""
@@ -38,7 +26,7 @@ UNSMOOTH = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floo
 
 
 @dataclass(frozen=True, kw_only=True)
-class Family:
+class Family(StatedFamily):
     """L = (1/n) Σ_i ℓ(f_i) with residuals f_i = Σ_j φ(z_ij, x_j) − y_i that are sums over coordinates, for all n and d.
 
     A coordinate x_j may be a group of parameters (u_j, v_j, …); D is d times their number. The derivation holds on
@@ -49,7 +37,8 @@ class Family:
         sample: (i, 1, n), the index of the samples and its range.
         parameters: the `IndexedBase` of each parameter of a coordinate, in their order; IndexedBase(…, positive=True)
             where it is positive.
-        noise: LabelNoise, IsotropicNoise, RedrawnLabels, or AnyNoise.
+        noise: LabelNoise, IsotropicNoise, RedrawnLabels, or AnyNoise. With label noise a step draws one sample, or batch_size of them
+            (a number, or n), and a sign for each.
         loss: ℓ as a `Lambda` with ℓ′(0) = 0 < ℓ″(0); r²/2 if it is not given, or what RedrawnLabels implies.
         constants: further symbols, such as an exponent.
 
@@ -70,8 +59,10 @@ class Family:
     sample: tuple[sp.Symbol, Any, sp.Symbol]
     parameters: tuple[Array, ...]
     noise: FamilyNoise
-    loss: sp.Lambda = SQUARES
+    loss: Any = None
     constants: tuple[sp.Symbol, ...] = ()
+
+    independent: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
         set_field = lambda name, value: object.__setattr__(self, name, value)  # noqa: E731 (the frozen class's own setter)
@@ -85,7 +76,7 @@ class Family:
                 f"residual holds the floating-point number {min(self.residual.atoms(sp.Float))}; write it exactly"
             )
         set_field("noise", family_noise(self.noise))
-        set_field("loss", self._loss())
+        set_field("loss", self._checked_loss())
         self._check_indices()
         self._check_symbols()
         self._check_expressions()
@@ -157,7 +148,7 @@ class Family:
     # --- the model --------------------------------------------------------------------------
 
     @cached_property
-    def tensors(self) -> dict[Array, Tensor]:
+    def bases(self) -> dict[Array, Tensor]:
         """Parameters and data, by their `IndexedBase`."""
         sizes = {self.i: self.samples, self.j: self.coordinates}
         found = {base: Tensor(str(base.label), (self.coordinates,)) for base in self.parameters}
@@ -166,94 +157,52 @@ class Family:
             for a in self.data
         }
 
+    @property
+    def tensors(self) -> dict[str, Tensor]:
+        """Data, by name."""
+        return {t.name: t for base, t in self.bases.items() if base not in self.parameters}
+
+    @property
+    def symbols(self) -> dict[str, Any]:
+        return {t.name: base for base, t in self.bases.items()} | {s.name: s for s in self.constants}
+
+    @property
+    def labels(self) -> tuple[Index, ...]:
+        return (Index(str(self.i), self.samples),)
+
+    @property
+    def sizes(self) -> frozenset[sp.Symbol]:
+        return frozenset(
+            s for e in (self.samples, self.coordinates) for s in e.free_symbols if isinstance(s, sp.Symbol)
+        )
+
+    @property
+    def numbers(self) -> frozenset[sp.Symbol]:
+        return frozenset(self.constants)
+
+    @property
+    def sample_places(self) -> tuple[Place, ...]:
+        return tuple(a for a in self.data if a.indices == (self.i,))
+
     @cached_property
     def model(self) -> TensorModel:
-        """f_i as a form, with its derivatives."""
-        found = self.read(self.residual)
-        return TensorModel(found, tuple(self.tensors[base] for base in self.parameters), self.samples)
+        found = self.per_sample(self.residual)
+        return TensorModel(found, tuple(self.bases[base] for base in self.parameters), self.samples)
 
-    def read(self, expression: Any) -> Form:
-        """What is stated of sample i, as a form."""
-        label = Index(str(self.i), self.samples)
-        reader = Reader(self.tensors, constants=frozenset(self.constants), indices={self.i: label})
+    def per_sample(self, expression: Any) -> Form:
+        (label,) = self.labels
+        reader = Reader(self.bases, constants=frozenset(self.constants), indices={self.i: label})
         found = reader.scalar(sp.sympify(expression))
         return Form.of((label,), ((c, f, ()) for f, c in found.terms.items()))
 
-    def common(self, expression: Any) -> Form:
-        """A scalar that all samples have in common, as a form.
-
-        Raises:
-            BadInput: and its subclasses: it is none.
-        """
-        form = Reader(self.tensors, constants=frozenset(self.constants)).scalar(sp.sympify(expression))
-        if form.free:
-            raise BadInput(
-                f"{expression} is no scalar that all samples have in common: give a function of the parameters, such as "
-                f"Sum({self.parameters[0].label}[{self.j}]**2, ({self.j}, 1, {self.coordinates})), and of constants"
-            )
-        return form
-
-    @cached_property
-    def trace(self) -> Form:
-        """tr ∇²L = (1/n) Σ_i κ_i‖∇f_i‖² on Γ."""
-        weighted = self.model.squares * self.read(self.curvature)
-        return weighted.summed(*self.model.labels).scaled(1 / self.samples)
-
-    @cached_property
-    def trace_gradient(self) -> Blocks:
-        """∇ tr ∇²L with the curvatures κ_i of Γ."""
-        return self.model.gradient_of(self.trace)
-
-    @cached_property
-    def at_zero(self) -> LossAtZero:
-        """ℓ and its noise where f = 0."""
-        return LossAtZero(self.loss, self.noise)
+    def _scalar(self, expression: Any) -> Form:
+        return Reader(self.bases, constants=frozenset(self.constants)).scalar(sp.sympify(expression))
 
     @property
-    def curvature(self) -> Expression:
-        """κ_i = ℓ″(0)."""
-        return self.at_zero.curvature
-
-    @property
-    def proportion(self) -> Expression | None:
-        """c with Σ = c∇²L on Γ, where labels are the only noise and there is one."""
-        return self.at_zero.proportion
-
-    @property
-    def draws_samples(self) -> bool:
-        """Whether a step draws a sample, in place of the full gradient."""
-        return self.at_zero.variance is not None
-
-    def problem(self, *, sizes: Mapping[Any, int] | None = None, sigma: Any = None, **data: Any) -> Problem:
-        """The member of the family with these data, for the derivation and the verification at a given size.
-
-        Args:
-            sizes: what no data tell, by symbol.
-            sigma: for `AnyNoise`, σ as a D×Ξ SymPy matrix in the parameters u_1 … u_d, v_1 … of the member.
-            data: every array by the name of its `IndexedBase`, as exact numbers; constants by their names.
-
-        Raises:
-            BadInput: and its subclasses.
-
-        >>> (i, j), (n, d) = sp.symbols("i j", integer=True), sp.symbols("n d", integer=True, positive=True)
-        >>> v, y, z = map(sp.IndexedBase, "vyz")
-        >>> residual = sp.Sum(z[i, j]*v[j]**2, (j, 1, d)) - y[i]
-        >>> from symbolic_sgd import IsotropicNoise
-        >>> family = Family(residual=residual, sample=(i, 1, n), parameters=(v,), noise=IsotropicNoise())
-        >>> family.problem(z=[[1, 2]], y=[3]).loss
-        (v_1**2 + 2*v_2**2 - 3)**2/2
-        """
-        return member(self, data, sizes or {}, sigma)
+    def _example(self) -> str:
+        return f"Sum({self.parameters[0].label}[{self.j}]**2, ({self.j}, 1, {self.coordinates}))"
 
     # --- checks -----------------------------------------------------------------------------
-
-    def _loss(self) -> sp.Lambda:
-        implied = self.noise.loss if isinstance(self.noise, RedrawnLabels) else None
-        if implied is not None:
-            if self.loss not in (SQUARES, implied):
-                raise BadInput("loss: RedrawnLabels states the loss already; leave loss= out")
-            return implied
-        return loss_of_residual(self.loss, "loss")
 
     def _check_symbols(self) -> None:
         indices = {self.i, self.j}
@@ -267,15 +216,14 @@ class Family:
             unknown = sorted(str(s) for s in plain - allowed)
             if unknown:
                 raise BadSymbol(f"{where} holds {unknown[0]}, which was not declared: name it in constants=")
-        reserved = sorted(RESERVED & {*map(str, self.constants), *(str(a.base.label) for a in self.data)})
-        if reserved:
+        batch = batch_of(self.noise)
+        if not batch.free_symbols <= self.samples.free_symbols:
             raise BadSymbol(
-                f"data and constants are given by name, and {reserved[0]!r} means something else there: rename it"
+                f"noise: batch_size is {batch}; give a whole number, or the number {self.samples} of samples"
             )
-        names = [str(b.label) for b in {*self.parameters, *(a.base for a in self.data)}] + [str(s) for s in allowed]
-        repeated = sorted(name for name in set(names) if names.count(name) > 1)
-        if repeated:
-            raise BadSymbol(f"two different quantities are named {repeated[0]!r}: rename one")
+        given = {*self.parameters, *(a.base for a in self.data)}
+        own = {*self.constants}
+        self._check_distinct([*(str(b.label) for b in given), *map(str, own)], sorted(map(str, allowed - own)))
 
     def _check_indices(self) -> None:
         for place in sorted(self.residual.atoms(sp.Indexed), key=str):

@@ -34,6 +34,16 @@ class GramInverse(ABC):
 
     @property
     @abstractmethod
+    def rank(self) -> int:
+        """Of G."""
+
+    @property
+    @abstractmethod
+    def condition(self) -> float:
+        """A bound below of the ratio of the largest eigenvalue of G to the smallest that is not zero."""
+
+    @property
+    @abstractmethod
     def spectrum(self) -> tuple[Any, Any]:
         """The nonzero eigenvalues of G, and their eigenvectors."""
 
@@ -77,6 +87,14 @@ class Spectral(GramInverse):
         return (self.axes / self.values) @ self.axes.T
 
     @property
+    def rank(self) -> int:
+        return len(self.values)
+
+    @property
+    def condition(self) -> float:
+        return float(self.values[-1] / self.values[0])
+
+    @property
     def spectrum(self) -> tuple[Any, Any]:
         return self.values, self.axes
 
@@ -114,6 +132,15 @@ class Triangular(GramInverse):
         """By NumPy, like JJᵀ: SciPy's BLAS has threads of its own, and on two cores a turn between the two costs 8 ms."""
         inverse = np.linalg.inv(self.lower)
         return inverse.T @ inverse
+
+    @property
+    def rank(self) -> int:
+        return len(self.gram)
+
+    @property
+    def condition(self) -> float:
+        diagonal = np.diag(self.lower)
+        return float((diagonal.max() / diagonal.min()) ** 2)
 
     @property
     def spectrum(self) -> tuple[np.ndarray, np.ndarray]:

@@ -37,7 +37,9 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
         lines.append(rf"t_{{k+1}} &= t_k + {written(terms.motion.optimizer.map_unit)}")
     yield aligned(lines)
     if terms.regularizer is not None:
-        yield display(rf"b^{{\perp}} = -\partial\Phi\,\nabla R,\qquad R = {written(terms.regularizer)}")
+        known = terms.regularizer
+        shown = written(known) if isinstance(known, sp.Basic) else known.latex()
+        yield display(rf"b^{{\perp}} = -\partial\Phi\,\nabla R,\qquad R = {shown}")
     shown = [(symbol, terms.terms[name]) for name, symbol in TITLES if imposed or name != "imposed_drift"]
     zero = [symbol for symbol, vector in shown if vector.is_zero]
     if zero:

@@ -7,10 +7,11 @@ projection stands before it (I∘Φ = I, differentiated twice).
 
 from dataclasses import dataclass
 from itertools import combinations
+from typing import Any
 
 from symbolic_sgd.errors import NoCharges
-from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.slow_motion import SlowMotion
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.tensors.forms import Applied, Form, Index, Tensor, added, delta
 from symbolic_sgd.tensors.formula import MatrixFormula
 
@@ -68,7 +69,7 @@ def _always_joined(form: Form, one: Axis, other: Axis) -> bool:
     return True
 
 
-def matrix_charges(motion: SlowMotion[MatrixFamily]) -> tuple[MatrixCharge, ...]:
+def matrix_charges(motion: SlowMotion[Any]) -> tuple[MatrixCharge, ...]:
     """Those of label noise and of isotropic noise; none is given for other noise, the law of which holds σ.
 
     Raises:
@@ -104,7 +105,7 @@ def _squares(tensor: Tensor, axis: int, sides: tuple[Index, Index]) -> Form:
     return (entries[0] * entries[1]).summed(*rows)
 
 
-def _drift(family: MatrixFamily, tensor: Tensor, axis: int, sides: tuple[Index, Index]) -> Form:
+def _drift(family: StatedFamily, tensor: Tensor, axis: int, sides: tuple[Index, Index]) -> Form:
     """Σ_a Σ_(ak)(al), the sum of these entries of the covariance: (cκ/n) Σ_L ∂f_L/∂U_ak ∂f_L/∂U_al for Σ = c∇²L."""
     model, rows = family.model, _rows(tensor, axis)
     if family.proportion is None:

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Any
 
 import sympy as sp
 
 from symbolic_sgd.families.curvature_letters import CurvatureLetters
-from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.optimizers.kernel import A, B
 
@@ -62,14 +62,14 @@ ACROSS = (
 """Of a σ that is not stated, for plain SGD."""
 
 
-def definitions_of(motion: SlowMotion[MatrixFamily]) -> tuple[Definition, ...]:
+def definitions_of(motion: SlowMotion[Any]) -> tuple[Definition, ...]:
     """Every name in the drift, in the order in which they are needed."""
     return tuple(_Named(motion).all())
 
 
 @dataclass(frozen=True)
 class _Named:
-    motion: SlowMotion[MatrixFamily]
+    motion: SlowMotion[Any]
 
     @cached_property
     def letters(self) -> CurvatureLetters:

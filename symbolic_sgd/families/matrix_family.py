@@ -7,32 +7,22 @@ from typing import Any
 
 import sympy as sp
 
-from symbolic_sgd import families
-from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, DegenerateMinimum
-from symbolic_sgd.families.batches import batch_of, of_one_sample
 from symbolic_sgd.families.cross_entropy import CrossEntropy, RedrawnClasses
-from symbolic_sgd.families.loss_at_zero import LossAtZero
-from symbolic_sgd.families.noise import SQUARES, AnyNoise, RedrawnLabels, family_noise, loss_of_residual
+from symbolic_sgd.families.noise import AnyNoise, family_noise
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.families.tensor_model import TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise, IsotropicNoise
-from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.problems.symbols import NAME, check_atoms
 from symbolic_sgd.tensors.forms import Form, Index, Tensor
 from symbolic_sgd.tensors.reading import Reader
-
-TARGETS = "targets"
-"""The name of the data that outputs= are compared with."""
-
-RESERVED = frozenset({"self", "check", "sigma", "sizes", "backend", TARGETS})
-"""Names that data cannot have, since keyword arguments beside them do."""
 
 ARRAYS = (sp.MatrixSymbol, sp.Symbol, sp.IndexedBase)
 """What parameters and data may be."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class MatrixFamily:
+class MatrixFamily(StatedFamily):
     """L = (1/n) Σ_i Σ_o ℓ(f_io) for residuals f that are matrix expressions, for all n and all sizes.
 
     The derivation holds on Γ = {f = 0} where the rank of the gradients of all residuals is constant; they may be dependent.
@@ -81,7 +71,7 @@ class MatrixFamily:
             set_field(name, _symbols(getattr(self, name), name))
         set_field("noise", self.noise if isinstance(self.noise, RedrawnClasses) else family_noise(self.noise))
         set_field("samples", _samples(self.samples))
-        set_field("loss", self._loss())
+        set_field("loss", self._checked_loss())
         if (self.residual is None) == (self.outputs is None):
             raise BadInput(
                 "give residual= (f, whose zeros are Γ) or outputs= (f before the targets are subtracted), one of the two"
@@ -140,32 +130,29 @@ class MatrixFamily:
             return self._reader.matrix(written, *sides), ends
         return self._reader.matrix(written, *ends), ends
 
-    def common(self, expression: Any) -> Form:
-        """A scalar that all samples have in common, as a form.
-
-        Raises:
-            BadInput: and its subclasses: it is none.
-        """
+    def _scalar(self, expression: Any) -> Form | None:
         form, ends = self.read(expression, ("a", "b"))
-        if ends or form.free:
-            raise BadInput(
-                f"{expression} is no scalar that all samples have in common: give a function of the parameters, such as Trace(U.T*U), and "
-                "of matrices that are named in constants="
-            )
-        return form
+        return None if ends else form
+
+    @property
+    def _example(self) -> str:
+        return "Trace(U.T*U)"
 
     @property
     def labels(self) -> tuple[Index, ...]:
-        """The indices of a sample."""
         if self.samples is None:
             return ()
         if isinstance(self.samples, tuple):
             return tuple(Index(str(i), size) for i, _, size in self.samples)
         return (Index("i", self.samples),)
 
+    @property
+    def carries_samples(self) -> bool:
+        return self.samples is not None and not isinstance(self.samples, tuple)
+
     @cached_property
     def _tensors(self) -> dict[Any, Tensor]:
-        carried = self.labels if self.samples is not None and not isinstance(self.samples, tuple) else ()
+        carried = self.labels if self.carries_samples else ()
         found = {s: Tensor(_name(s), _sizes(s)) for s in (*self.parameters, *self.constants) if not self._is_number(s)}
         sizes = tuple(i.size for i in carried)
         return found | {s: Tensor(_name(s), (*sizes, *_sizes(s)), len(sizes) or self._leading(s)) for s in self.data}
@@ -192,13 +179,11 @@ class MatrixFamily:
 
     @property
     def sizes(self) -> frozenset[sp.Symbol]:
-        """The symbols of sizes."""
         shapes = (s for tensor in self._tensors.values() for s in tensor.shape)
         return frozenset(a for s in (*shapes, *(i.size for i in self.labels)) for a in sp.sympify(s).free_symbols)
 
     @property
     def numbers(self) -> frozenset[sp.Symbol]:
-        """Scalar constants."""
         return frozenset(s for s in self.constants if self._is_number(s))
 
     @property
@@ -207,54 +192,18 @@ class MatrixFamily:
         of_parameters = {_name(p) for p in self.parameters}
         return {t.name: t for t in self._tensors.values() if t.name not in of_parameters}
 
-    # --- loss and noise -----------------------------------------------------------------------
-
-    @cached_property
-    def at_zero(self) -> LossAtZero | None:
-        """ℓ and the noise of one sample where f = 0; None for the cross-entropy."""
-        return None if isinstance(self.loss, CrossEntropy) else LossAtZero(self.loss, of_one_sample(self.noise))
-
     @property
-    def curvature(self) -> Expression | None:
-        """κ = ℓ″(0); None for the cross-entropy, whose curvature is a matrix."""
-        return None if self.at_zero is None else self.at_zero.curvature
+    def symbols(self) -> dict[str, Any]:
+        return {_name(s): s for s in (*self.parameters, *self.data, *self.constants)}
 
-    @cached_property
-    def proportion(self) -> Expression | None:
-        """c with Σ = c∇²L on Γ, where labels are the only noise."""
-        if self.at_zero is None:
-            return sp.S.One if isinstance(self.noise, RedrawnClasses) else None
-        of_one = self.at_zero.proportion
-        return None if of_one is None else of_one / batch_of(self.noise)
+    # --- checks -----------------------------------------------------------------------------
 
-    @property
-    def draws_samples(self) -> bool:
-        """Whether a step draws some of the samples, in place of the full gradient."""
-        return self.proportion is not None and batch_of(self.noise) != self.model.samples
-
-    def problem(self, *, sizes: Mapping[Any, int] | None = None, sigma: Any = None, **data: Any) -> Problem:
-        """The member of the family with these data, in the symbols U_1_1, U_1_2, … of the entries of U.
-
-        Args:
-            sizes: of what no array tells, by symbol.
-            sigma: for `AnyNoise`, σ as a D×Ξ SymPy matrix.
-            data: every array by its name, as exact numbers; `targets=` for outputs.
-
-        Raises:
-            BadInput: and its subclasses.
-        """
-        return families.matrix_member.matrix_member(self, data, sizes or {}, sigma)
-
-    def _loss(self) -> Any:
-        if isinstance(self.noise, RedrawnLabels):
-            if self.loss not in (None, self.noise.loss):
-                raise BadInput("loss: RedrawnLabels states the loss already; leave loss= out")
-            return self.noise.loss
-        if isinstance(self.loss, CrossEntropy):
-            if self.outputs is None:
-                raise BadInput("loss: CrossEntropy() goes with outputs=, the vector z before the softmax")
-            return self.loss
-        return SQUARES if self.loss is None else loss_of_residual(self.loss, "loss")
+    def _checked_loss(self) -> Any:
+        if not isinstance(self.loss, CrossEntropy):
+            return super()._checked_loss()
+        if self.outputs is None:
+            raise BadInput("loss: CrossEntropy() goes with outputs=, the vector z before the softmax")
+        return self.loss
 
     def _check_noise(self) -> None:
         if isinstance(self.loss, CrossEntropy):
@@ -268,8 +217,7 @@ class MatrixFamily:
         known = self.at_zero
         if known is not None and not known.curvature.is_positive:
             raise DegenerateMinimum(f"loss: ℓ″(0) = {known.curvature} is not known to be positive")
-        of_labels = () if known is None else (known.curvature, known.variance)
-        numbers = [e for e in (*of_labels, self.proportion, self.noise.isotropy) if e is not None]
+        numbers = [e for e in (self.curvature, self.variance, self.proportion, self.noise.isotropy) if e is not None]
         unknown = {s for e in numbers for s in sp.sympify(e).free_symbols} - self.numbers - self.sizes
         if unknown:
             raise BadSymbol(
@@ -284,13 +232,8 @@ class MatrixFamily:
             raise BadShape("outputs: CrossEntropy() takes a column of outputs, one for each class")
 
     def _check_names(self) -> None:
-        names = [_name(s) for s in (*self.parameters, *self.data, *self.constants)] + sorted(map(str, self.sizes))
-        repeated = sorted({name for name in names if names.count(name) > 1})
-        if repeated:
-            raise BadSymbol(f"two different quantities are named {repeated[0]!r}: rename one")
-        taken = sorted(RESERVED & set(names[: len(names) - len(self.sizes)]))
-        if taken:
-            raise BadSymbol(f"data are given by name, and {taken[0]!r} means something else there: rename it")
+        given = [_name(s) for s in (*self.parameters, *self.data, *self.constants)]
+        self._check_distinct(given, sorted(map(str, self.sizes)))
 
     def __repr__(self) -> str:
         stated = f"f = {self.residual}" if self.outputs is None else f"outputs {self.outputs}"

@@ -6,7 +6,6 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.families.curvature_letters import CurvatureLetters
-from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.tensors.formula import MatrixFormula
 
@@ -59,7 +58,7 @@ class SpectralRegularizer:
     '(1/2) Σ_μ F(μ), F(μ) = (log(μ) - log(1 - μ/2))/2, over the eigenvalues μ > 0 of (1/n) G'
     """
 
-    motion: SlowMotion[MatrixFamily]
+    motion: SlowMotion[Any]
     gram: MatrixFormula
 
     @property
@@ -70,13 +69,14 @@ class SpectralRegularizer:
         return size / 2
 
     @property
-    def _classes(self) -> bool:
-        return self.motion.family.curvature is None
-
-    @property
-    def _scale(self) -> Any:
-        family = self.motion.family
-        return (1 if self._classes else family.curvature) / family.model.samples
+    def _inside(self) -> tuple[str, str]:
+        """What has the eigenvalues, as text and as LaTeX."""
+        family, letters = self.motion.family, CurvatureLetters.of(self.motion.family)
+        if family.curvature is not None and not family.is_uniform:
+            return "K^½ G K^½, K = diag(ℓ″(0))/n", r"K^{1/2}GK^{1/2},\qquad K = \mathrm{diag}(\ell''(0))/n"
+        scale = (1 if family.curvature is None else family.curvature) / family.model.samples
+        text, tex = ("κ^½Gκ^½", r"\kappa^{1/2}G\kappa^{1/2}") if family.curvature is None else ("G", "G")
+        return f"({letters.text(scale)}) {text}", rf"{letters.latex(scale)}\,{tex}"
 
     @property
     def _of(self) -> tuple[str, Any]:
@@ -87,18 +87,15 @@ class SpectralRegularizer:
         """LaTeX, in math mode."""
         letters, (name, function) = CurvatureLetters.of(self.motion.family), self._of
         scale = "" if self.factor == 1 else letters.latex(self.factor)
-        inside = r"\kappa^{1/2}G\kappa^{1/2}" if self._classes else "G"
         e, written = letters.first[1], letters.latex(function)
-        where = rf"{name}({e}) = {written},\qquad {e} > 0\ \text{{of}}\ {letters.latex(self._scale)}\,{inside}"
+        where = rf"{name}({e}) = {written},\qquad {e} > 0\ \text{{of}}\ {self._inside[1]}"
         return rf"{scale}\sum_{{{e}}} F({e}),\qquad {where},\qquad G = {self.gram.latex()}"
 
     def __str__(self) -> str:
         letters, (name, function) = CurvatureLetters.of(self.motion.family), self._of
         scale = "" if self.factor == 1 else f"({letters.text(self.factor)}) "
-        inside = "κ^½Gκ^½" if self._classes else "G"
         e, shown = letters.first[0], f"{name.replace(chr(39), '′')}({letters.first[0]}) = {letters.text(function)}"
-        of = f"({letters.text(self._scale)}) {inside}"
-        return f"{scale}Σ_{e} F({e}), {shown}, over the eigenvalues {e} > 0 of {of}, G = {self.gram}"
+        return f"{scale}Σ_{e} F({e}), {shown}, over the eigenvalues {e} > 0 of {self._inside[0]}, G = {self.gram}"
 
     def _repr_latex_(self) -> str:
         return rf"$\displaystyle {self.latex()}$"

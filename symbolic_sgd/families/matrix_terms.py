@@ -11,12 +11,12 @@ import sympy as sp
 
 from symbolic_sgd.families.drift_forms import DriftForms, scaled
 from symbolic_sgd.families.matrix_definitions import Definition, definitions_of
-from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.matrix_potentials import LogarithmOfCurvature, SpectralRegularizer
 from symbolic_sgd.families.slow_motion import PLAIN, SlowMotion
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
 from symbolic_sgd.optimizers.optimizer import Optimizer
-from symbolic_sgd.tensors.forms import Applied, Form, Index, Tensor, added
+from symbolic_sgd.tensors.forms import Applied, Form, Index, added
 from symbolic_sgd.tensors.formula import MatrixFormula
 from symbolic_sgd.tensors.layout import shown_label
 
@@ -30,11 +30,11 @@ class MatrixTerms:
         optimizer: whose limit it is.
     """
 
-    family: MatrixFamily
+    family: StatedFamily
     optimizer: Optimizer = PLAIN
 
     @cached_property
-    def motion(self) -> SlowMotion[MatrixFamily]:
+    def motion(self) -> SlowMotion[Any]:
         """What the optimizer makes of the noise."""
         return SlowMotion(self.family, self.optimizer)
 
@@ -68,33 +68,13 @@ class MatrixTerms:
     @cached_property
     def trace_hessian(self) -> MatrixFormula:
         """tr ∇²L = (κ/n) S, or (1/n) Σ_i tr(K_i J_iJ_iᵀ)."""
-        return self._formula(self._trace)
-
-    @cached_property
-    def _trace(self) -> Form:
-        if self.family.curvature is not None:
-            return self.model.total_square.scaled(self.family.curvature / self.model.samples)
-        own, other = self.model.labels[-1], self.model.primed()[self.model.labels[-1]]
-        names = {b: a for a, b in self.model.primed().items() if a != own}
-        blocks = self.model.gram.renamed(names)
-        count = len(self.model.labels) - 1
-        k = Tensor(
-            "κ",
-            tuple(i.size for i in (*self.model.labels, other)),
-            labels=count,
-            swaps=((*range(count + 2),), (*range(count), count + 1, count)),
-        )
-        return (
-            (blocks * k.entry(*self.model.labels, other))
-            .summed(*self.model.labels, other)
-            .scaled(1 / self.model.samples)
-        )
+        return self._formula(self.family.trace)
 
     # --- the theorem ------------------------------------------------------------------------
 
     @cached_property
     def _forms(self) -> DriftForms:
-        return DriftForms(self.motion, self._trace)
+        return DriftForms(self.motion, self.family.trace)
 
     @cached_property
     def regularizer(self) -> "MatrixFormula | LogarithmOfCurvature | SpectralRegularizer | None":
@@ -109,7 +89,7 @@ class MatrixTerms:
         return LogarithmOfCurvature(variance * motion.share, self.gram, self.family.curvature is None)
 
     @cached_property
-    def compensation(self) -> dict[str, MatrixFormula]:
+    def tangent_noise_compensation(self) -> dict[str, MatrixFormula]:
         """−½JᵀG†τ."""
         if self.family.proportion is not None:
             return self._blocks(self._forms.zero)
@@ -120,17 +100,17 @@ class MatrixTerms:
         return self._blocks(scaled(back, -factor / 2))
 
     @cached_property
-    def mixed(self) -> dict[str, MatrixFormula]:
+    def mixed_regularization(self) -> dict[str, MatrixFormula]:
         """−Σ_L(∇²f_L)V_L, whose projection is the mixed term."""
         return self._blocks(self._forms.mixed)
 
     @cached_property
-    def normal(self) -> dict[str, MatrixFormula]:
+    def normal_regularization(self) -> dict[str, MatrixFormula]:
         """−∇R, or −N[C], whose projection is the normal term."""
         return self._blocks(self._forms.normal)
 
     @cached_property
-    def imposed(self) -> dict[str, MatrixFormula]:
+    def imposed_drift(self) -> dict[str, MatrixFormula]:
         """−g, whose projection is the optimizer's own drift."""
         return self._blocks(self._forms.imposed)
 

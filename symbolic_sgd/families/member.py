@@ -1,98 +1,166 @@
-"""One member of a family: the problem with n and d given and the data filled in."""
+"""One member of a family: the problem with all sizes given and the data filled in."""
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
 
 import numpy as np
 import sympy as sp
 
-from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.errors import BadInput, BadShape
-from symbolic_sgd.families.noise import AnyNoise
-from symbolic_sgd.problems.noise import Noise
+from symbolic_sgd.errors import BadInput
+from symbolic_sgd.families.array_shapes import check_given, fitted, number_of, solved_sizes, stated_sizes
+from symbolic_sgd.families.batches import batch_of
+from symbolic_sgd.families.noise import RESIDUAL, SQUARES, AnyNoise
+from symbolic_sgd.families.stated import TARGETS, StatedFamily
+from symbolic_sgd.problems.noise import LabelNoise, Noise
 from symbolic_sgd.problems.problem import Problem
-
-if TYPE_CHECKING:
-    from symbolic_sgd.families.family import Family
+from symbolic_sgd.tensors.evaluation import ExactArrays
 
 
-def member(family: "Family", data: Mapping[str, Any], sizes: Mapping[Any, int], sigma: Any) -> Problem:
-    """See `Family.problem`."""
-    try:
-        values = {name: np.array(array, dtype=object) for name, array in data.items()}
-    except ValueError as error:
-        raise BadShape(f"the data are no arrays: {error}") from error
-    expected = {str(a.base.label) for a in family.data} | {s.name for s in family.constants}
-    if set(values) != expected:
-        raise BadInput(f"the data given are {sorted(values)}; the family has {sorted(expected)}")
-    n, d = sizes_of(family, {name: array.shape for name, array in values.items()}, sizes)
-    parameters = [
-        [sp.Symbol(f"{base.label}_{k + 1}", positive=base.is_positive) for k in range(d)] for base in family.parameters
-    ]
+@dataclass(frozen=True)
+class FilledFamily:
+    """A family with its data, exactly.
 
-    def at(expression: Expression, i: int, j: int) -> Expression:
-        places = {base[family.j]: parameters[g][j] for g, base in enumerate(family.parameters)}
-        for place in family.data:
-            index = tuple({family.i: i, family.j: j}[t] for t in place.indices)
-            places[place] = _number(values[str(place.base.label)][index], str(place.base.label))
-        places |= {s: _number(values[s.name].item(), s.name) for s in family.constants}
-        return expression.xreplace(places)
+    Args:
+        arrays: of data and parameters.
+        parameters: the symbols of the entries, in their order.
+        sizes: the number that each size and each constant is.
+        targets: what outputs are compared with, or None.
+    """
 
-    residuals = [sp.Add(*(at(family.summand, i, j) for j in range(d)), at(family.offset, i, 0)) for i in range(n)]
-    symbols = [s for group in parameters for s in group]
-    noise = family.noise
-    if isinstance(noise, AnyNoise) == (sigma is None):
-        raise BadInput("sigma= belongs to AnyNoise, and only to it")
-    (r,) = family.loss.variables
-    laws = noise.laws_of(family.loss)
-    if laws is not None:
-        pairs = [
-            (at(p, i, 0) / n, at(loss.expr, i, 0).xreplace({loss.variables[0]: residuals[i]}))
-            for i in range(n)
-            for p, loss in laws
-        ]
-        return Problem.from_sample_losses(
-            [loss for _, loss in pairs], parameters=symbols, weights=[p for p, _ in pairs], manifold=residuals
-        )
-    stated = noise.map(lambda e: at(e, 0, 0)) if isinstance(noise, Noise) else sigma
-    loss = sp.Add(*(at(family.loss.expr, i, 0).xreplace({r: residuals[i]}) for i in range(n))) / n
-    return Problem(loss=loss, parameters=tuple(symbols), noise=stated, manifold=tuple(residuals))
+    arrays: ExactArrays
+    parameters: tuple[sp.Symbol, ...]
+    sizes: Mapping[Any, Any]
+    targets: Any
 
 
-def _number(value: Any, name: str) -> Expression:
-    try:
-        return sp.sympify(value, strict=True)
-    except sp.SympifyError as error:
-        raise BadInput(f"{name} holds {value!r}, which is no exact number") from error
-
-
-def sizes_of(family: "Family", shapes: Mapping[str, tuple[int, ...]], known: Mapping[Any, int]) -> tuple[int, int]:
-    """(n, d) of data of these shapes, and of what is known otherwise.
+def filled(family: StatedFamily, data: Mapping[str, Any], sizes: Mapping[Any, int]) -> FilledFamily:
+    """Data as arrays of exact numbers, beside the symbols U_1_1, U_1_2, … of the entries of U.
 
     Raises:
-        BadShape: they disagree with each other, or with a size that the family states.
-        BadInput: they do not tell.
+        BadInput: and its subclasses: names, shapes, or sizes that nothing tells.
     """
-    sizes: dict[sp.Expr, int] = {sp.sympify(size): int(k) for size, k in known.items()}
-    wrong = [size for size, k in sizes.items() if size not in (family.samples, family.coordinates) or k < 1]
-    if wrong:
+    check_given(family, data)
+    given = {name: exact_array(value, name) for name, value in data.items()}
+    numbers = {s: given.pop(s.name).item() for s in family.numbers}
+    targets = given.pop(TARGETS, None)
+    arrays = {name: fitted(a, family.tensors[name]) for name, a in given.items()}
+    known = {**numbers, **stated_sizes(sizes, family.sizes)}
+    values = solved_sizes(family.tensors, {name: a.shape for name, a in arrays.items()}, known, family.sizes)
+    symbols = {
+        p.name: _entries(family.symbols[p.name], p.name, [int(sp.sympify(s).subs(values)) for s in p.shape])
+        for p in family.model.parameters
+    }
+    parameters = tuple(s for array in symbols.values() for s in np.ravel(array))
+    return FilledFamily(ExactArrays({**arrays, **symbols}, values, np), parameters, values, targets)
+
+
+def member(family: StatedFamily, data: Mapping[str, Any], sizes: Mapping[Any, int], sigma: Any = None) -> Problem:
+    """See `StatedFamily.problem`.
+
+    Raises:
+        BadInput: and its subclasses: names, shapes, sizes that nothing tells, or a loss of classes.
+    """
+    if family.curvature is None:
         raise BadInput(
-            f"sizes: {wrong[0]} is no size of the family, or is not positive; give it {family.samples} or {family.coordinates}"
+            "the explicit problem of a cross-entropy is not built: state its loss with Problem at the sizes you want"
         )
-    for place in family.data:
-        name, shape = str(place.base.label), shapes[str(place.base.label)]
-        if len(shape) != len(place.indices):
-            raise BadShape(f"{name} has {len(shape)} dimensions; it takes {len(place.indices)}")
-        for index, length in zip(place.indices, shape, strict=True):
-            size = family.samples if index == family.i else family.coordinates
-            if length == 0:
-                raise BadShape(f"{name} is empty")
-            if (size.is_Integer and length != size) or sizes.setdefault(size, length) != length:
-                expected = size if size.is_Integer else sizes[size]
-                raise BadShape(f"the data disagree on {size}, the range of {index}: {expected} and {length} ({name})")
-    found = [int(size) if size.is_Integer else sizes.get(size) for size in (family.samples, family.coordinates)]
-    if None in found:
-        unknown = (family.samples, family.coordinates)[found.index(None)]
-        raise BadInput(f"no data tell the size {unknown}: give it as sizes={{{unknown}: …}}")
-    n, d = found
-    return n or 0, d or 0
+    if isinstance(family.noise, AnyNoise) == (sigma is None):
+        raise BadInput(
+            "sigma= belongs to AnyNoise, and only to it: σ as a matrix with a row for each entry of the parameters"
+        )
+    known = filled(family, data, sizes)
+    found = np.asarray(known.arrays.value(family.model.f), dtype=object)
+    residuals = [sp.sympify(e) for e in np.ravel(found if known.targets is None else found - known.targets)]
+    count, batch = (int(sp.sympify(e).subs(known.sizes)) for e in (family.model.samples, batch_of(family.noise)))
+    if batch > count:
+        raise BadInput(f"noise: batch_size is {batch}, and there are {count} samples")
+    return _Stated(family, known, residuals, count, batch).problem(sigma)
+
+
+@dataclass(frozen=True)
+class _Stated:
+    """The residuals of a member, n, and how many samples a step draws."""
+
+    family: StatedFamily
+    known: FilledFamily
+    residuals: list[Any]
+    count: int
+    batch: int
+
+    def problem(self, sigma: Any) -> Problem:
+        family, noise, parameters = self.family, self.family.noise, self.known.parameters
+        if isinstance(noise, LabelNoise) and sp.expand(family.loss(RESIDUAL) - SQUARES(RESIDUAL)) == 0:
+            scale = sp.sqrt(sp.Integer(len(self.residuals)) / self.count)
+            return Problem.least_squares(
+                [scale * r for r in self.residuals], parameters=parameters, noise=self._labels(noise)
+            )
+        if noise.laws_of(family.loss) is not None:
+            return self._of_samples()
+        loss = sp.Add(*(self._at(k, family.loss, r) for k, r in enumerate(self.residuals))) / self.count
+        stated = noise.map(self._in_sample(0)) if isinstance(noise, Noise) else sigma
+        manifold = self.residuals if family.independent else ()
+        return Problem(loss=loss, parameters=parameters, noise=stated, manifold=tuple(manifold))
+
+    def _of_samples(self) -> Problem:
+        """Each step draws a sample and one of its labels."""
+        if len(self.residuals) != self.count:
+            raise BadInput("noise: the explicit problem of drawn labels needs one residual a sample")
+        if self.batch != 1:
+            raise BadInput("noise: the explicit problem of batches has the loss r²/2; leave batch_size= or loss= out")
+        laws = self.family.noise.laws_of(self.family.loss) or ()
+        pairs = [
+            (self._in_sample(k)(p) / self.count, self._at(k, law, r))
+            for k, r in enumerate(self.residuals)
+            for p, law in laws
+        ]
+        return Problem.from_sample_losses(
+            [law for _, law in pairs],
+            parameters=self.known.parameters,
+            weights=[p for p, _ in pairs],
+            manifold=self.residuals,
+        )
+
+    def _labels(self, noise: LabelNoise) -> LabelNoise:
+        """The label noise with Σ = (δ²/b)∇²L on Γ, on residuals of which each sample has one; or several, which are drawn one by one
+        then where a step does not take them all."""
+        total, count, batch = len(self.residuals), self.count, self.batch
+        (amplitude,) = noise.stated
+        each = [self._in_sample(k)(amplitude) for k in range(count)]
+        stated: Any = each[0] if len(set(each)) == 1 else each
+        if total == count:
+            return LabelNoise(stated, batch_size=None if batch == 1 else batch)
+        if batch == count:
+            return LabelNoise(sp.sqrt(sp.Rational(total, count)) * each[0], batch_size=total)
+        return LabelNoise(each[0] / sp.sqrt(batch))
+
+    def _in_sample(self, k: int) -> Callable[[Any], Any]:
+        """Constants and data of a sample filled in."""
+        places: dict[Any, Any] = {s: self.known.sizes[s] for s in self.family.numbers}
+        for place in self.family.sample_places:
+            places[place] = self.known.arrays.tensors[str(place.base.label)][k]
+        return lambda expression: sp.sympify(expression).xreplace(places)
+
+    def _at(self, k: int, loss: sp.Lambda, residual: Any) -> Any:
+        (r,) = loss.variables
+        return self._in_sample(k)(loss.expr).xreplace({r: residual})
+
+
+def exact_array(value: Any, name: str) -> np.ndarray:
+    """An array of SymPy numbers."""
+    array = np.array(value, dtype=object)
+    found = np.empty(array.shape, dtype=object)
+    for place in product(*map(range, array.shape)):
+        entry = array[place]
+        found[place] = number_of(entry.item() if isinstance(entry, np.generic) else entry, name)
+    return found
+
+
+def _entries(stated: Any, name: str, shape: list[int]) -> np.ndarray:
+    """Positive where that was stated."""
+    found = np.empty(shape, dtype=object)
+    for place in np.ndindex(*shape):
+        entry = "_".join([name, *(str(k + 1) for k in place)])
+        found[place] = sp.Symbol(entry, positive=getattr(stated, "is_positive", None) or None)
+    return found

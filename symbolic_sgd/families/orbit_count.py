@@ -15,7 +15,7 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
-from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.tensors.forms import Applied, Factors, Index, Tensor
 
 
@@ -41,7 +41,7 @@ class OrbitCount:
         return f"the codimension is {self.expression}, by a count: where {self.condition}, Γ is locally an orbit of {self.group}"
 
 
-def orbit_count(family: MatrixFamily) -> OrbitCount | None:
+def orbit_count(family: StatedFamily) -> OrbitCount | None:
     """Of a family whose residuals are all entries of one product of parameters, less data; None for any other.
 
     >>> from symbolic_sgd import models
@@ -96,7 +96,7 @@ def _side(at: tuple[Index, ...], summed: list[Index]) -> Any:
     return sp.Mul(*labels) if labels and inside else None
 
 
-def _holds(family: MatrixFamily, head: Any) -> bool:
+def _holds(family: StatedFamily, head: Any) -> bool:
     """Whether a parameter stands in it."""
     if isinstance(head, Applied):
         return any(_holds(family, inner) for factors in head.inner.terms for inner, _ in factors)

@@ -14,8 +14,8 @@ import numpy as np
 from symbolic_sgd.errors import SingularPoint
 from symbolic_sgd.families.gram_inverse import CLEAR, ROUNDINGS
 from symbolic_sgd.families.matrix_definitions import Definition
-from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.orbit_count import orbit_count
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.families.tensor_point import TensorPoint, Vector
 from symbolic_sgd.tensors.forms import Tensor
 
@@ -42,7 +42,7 @@ class MatrixPair:
     crossed: bool
 
     @staticmethod
-    def of(family: MatrixFamily) -> "MatrixPair | None":
+    def of(family: StatedFamily) -> "MatrixPair | None":
         """Of a family that has this form; None of any other."""
         count = orbit_count(family)
         if count is None or len(family.model.parameters) != 2:

@@ -13,10 +13,10 @@ import numpy as np
 import sympy as sp
 
 from symbolic_sgd.errors import BadInput, SingularPoint, Undecided
+from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.curvature_letters import CurvatureLetters
 from symbolic_sgd.families.matrix_definitions import Definition
-from symbolic_sgd.families.matrix_family import MatrixFamily
-from symbolic_sgd.families.tensor_arrays import MatrixArrays
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
 from symbolic_sgd.families.tensor_point import TensorPoint, Vector
 from symbolic_sgd.optimizers.kernel import A
@@ -47,7 +47,7 @@ class SettledMoments:
     sqrt(d2)/(2 sqrt(d1)) ⟨𝟏, diag(Uᵀ U)^∘(1/2)⟩ + sqrt(d1)/(2 sqrt(d2)) ⟨𝟏, diag(Vᵀ V)^∘(1/2)⟩
     """
 
-    family: MatrixFamily
+    family: StatedFamily
     optimizer: Optimizer
 
     def __post_init__(self) -> None:
@@ -114,7 +114,7 @@ class SettledMoments:
             rf"S = \frac{{1}}{{{power[0]}{further[0]}}}\ \text{{entry by entry}},\qquad v = c\,\mathrm{{Diag}}\,\nabla^2L",
         )
 
-    def on(self, arrays: MatrixArrays) -> "SettledArrays":
+    def on(self, arrays: FamilyArrays) -> "SettledArrays":
         """The same as array code."""
         return SettledArrays(self, arrays)
 
@@ -122,14 +122,15 @@ class SettledMoments:
 
     @property
     def _scale(self) -> Any:
-        """cκ/n."""
+        """cκ/n; c/n where κ is data of the samples."""
         family: Any = self.family
-        return family.proportion * family.curvature / self.model.samples
+        return family.proportion * (family.curvature if family.is_uniform else 1) / self.model.samples
 
     def _squares(self, p: Tensor) -> Form:
-        """Σ_L (∂f_L)², entry by entry."""
+        """Σ_L (∂f_L)², entry by entry; each times κ_L where that is data."""
         slope = self.model.gradient[p.name]
-        return (slope * slope).summed(*self.model.labels)
+        weight = Form.constant(sp.S.One) if self.family.is_uniform else self.family.per_sample(self.family.curvature)
+        return (slope * slope * weight).summed(*self.model.labels)
 
     def _named(self, p: Tensor) -> Form:
         """S of a parameter, by its name."""
@@ -264,7 +265,7 @@ class SettledArrays:
     """
 
     settled: SettledMoments
-    arrays: MatrixArrays
+    arrays: FamilyArrays
 
     def regularizer(self, *x: Any) -> float:
         """R = ¼ Σ ω(c Diag ∇²L), up to a constant.

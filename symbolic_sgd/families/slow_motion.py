@@ -14,8 +14,7 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
-from symbolic_sgd.families.family import Family
-from symbolic_sgd.families.matrix_family import MatrixFamily
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.families.tensor_model import Blocks
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import Optimizer, check_unit_of_time
@@ -28,10 +27,10 @@ from symbolic_sgd.theorem.response import KernelResponse
 PLAIN = SGD()
 """SGD at a learning rate that tends to 0."""
 
-AnyFamily = TypeVar("AnyFamily", bound=Family | MatrixFamily)
+AnyFamily = TypeVar("AnyFamily", bound=StatedFamily)
 """A family of either kind."""
 
-Stated = TypeVar("Stated", bound=Family | MatrixFamily)
+Stated = TypeVar("Stated", bound=StatedFamily)
 """The same, where one is given."""
 
 Number = Callable[[Any], float]
@@ -93,7 +92,7 @@ class SlowMotion(Generic[AnyFamily]):
         """
         _check(family, optimizer)
         further = tuple(s for s in optimizer.symbols if s not in family.constants)
-        found = SlowMotion(replace(family, constants=(*family.constants, *further)) if further else family, optimizer)
+        found = SlowMotion(_with_constants(family, further) if further else family, optimizer)
         _ = found.slow  # which reads a potential
         return found
 
@@ -105,8 +104,7 @@ class SlowMotion(Generic[AnyFamily]):
     @property
     def along(self) -> bool:
         """Whether Σ has other blocks than that across Γ: where labels are the only noise it has none."""
-        known = self.family.at_zero
-        return self.family.proportion is None and (known is None or known.variance is None)
+        return self.family.proportion is None and self.family.variance is None
 
     @property
     def kernel(self) -> Kernel:
@@ -219,14 +217,19 @@ class SlowMotion(Generic[AnyFamily]):
         return _function(self.primitive.xreplace(numbers), (A,), ("scipy", "numpy"))
 
 
+def _with_constants(family: Stated, further: tuple[sp.Symbol, ...]) -> Stated:
+    stated: Any = family
+    return replace(stated, constants=(*stated.constants, *further))
+
+
 @lru_cache(maxsize=256)
 def _function(expression: Expression, letters: tuple[sp.Symbol, ...], printer: Any) -> Callable[..., Any]:
     found: Callable[..., Any] = sp.lambdify(letters, expression, list(printer))
     return lambda *values: found(*values) + 0 * values[0]  # of their shape where the expression is constant
 
 
-def _check(family: Family | MatrixFamily, optimizer: Optimizer) -> None:
-    if isinstance(optimizer, EachByItself) and isinstance(family, MatrixFamily):
+def _check(family: StatedFamily, optimizer: Optimizer) -> None:
+    if isinstance(optimizer, EachByItself):
         raise BadInput(
             f"{optimizer.label} is not derived for a family: its slow motion is no function of the curvatures alone. Where "
             "second moments have settled its limit is derive_limiting_sde(family).settled_moments(optimizer); else derive one member of "

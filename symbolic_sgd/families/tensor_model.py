@@ -82,11 +82,6 @@ class TensorModel:
         """S = Σ_L ‖∇f_L‖², which is n tr ∇²L on Γ."""
         return self.squares.summed(*self.labels)
 
-    @cached_property
-    def total_square_gradient(self) -> Blocks:
-        """∇S."""
-        return self.gradient_of(self.total_square)
-
     def gradient_of(self, form: Form) -> Blocks:
         """The gradient of a form without free indices, or with some of its own."""
         return {p.name: derivative(form, p, self.slots(p)) for p in self.parameters}

@@ -50,7 +50,7 @@ class TensorPoint:
         isotropy: s², where Σ = s²I.
         sigma: else σ, for each parameter an array with the columns as its last axis.
         variance: or (ν/κ)_L with Σ = (1/n) Σ_L ν_L ∇f_L∇f_Lᵀ.
-        trace_gradient: ∇ tr H where it has a form.
+        trace_gradient: ∇ tr H; None for classes, whose curvature is no data.
         inverted: how G† is found.
         motion: what the optimizer makes of the noise.
     """
@@ -131,7 +131,7 @@ class TensorPoint:
     @property
     def rank(self) -> int:
         """M, the number of independent gradients."""
-        return len(self.spectrum[0])
+        return self.inverse.rank
 
     def solve(self, right: Any) -> Any:
         """G†b."""
@@ -257,11 +257,9 @@ class TensorPoint:
 
     def _bent_by_all(self) -> Vector:
         """N[K], half the gradient of Σ_L κ_L‖∇f_L‖²."""
-        if self.trace_gradient is not None:
-            return self.samples / 2 * self._vector(self.trace_gradient, {})
-        if len(np.shape(self.root)):
+        if self.trace_gradient is None:
             return self.bent(self.arrays.module.eye(self.count, dtype=self.gram.dtype))
-        return self.root**2 / 2 * self._vector(self.model.total_square_gradient, {})
+        return self.samples / 2 * self._vector(self.trace_gradient, {})
 
     # --- arrays -----------------------------------------------------------------------------
 

@@ -14,12 +14,14 @@ from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.families.curvature_letters import CurvatureLetters
 from symbolic_sgd.families.drift_forms import DriftForms
 from symbolic_sgd.families.family import Family
+from symbolic_sgd.families.matrix_potentials import SpectralRegularizer
 from symbolic_sgd.families.noise import Array, Place
 from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
 from symbolic_sgd.optimizers.kernel import A, B
 from symbolic_sgd.printing.blocks import one_output
 from symbolic_sgd.tensors.forms import COLUMN, Form, Index, Tensor
+from symbolic_sgd.tensors.formula import MatrixFormula
 from symbolic_sgd.tensors.sums import Sums, summed
 
 
@@ -123,7 +125,7 @@ class FamilyTerms:
         family = self.family
         return {
             *map(str, (family.i, family.j, family.samples, family.coordinates, *family.constants)),
-            *(str(base.label) for base in family.tensors),
+            *(str(base.label) for base in family.bases),
         }
 
     @cached_property
@@ -139,7 +141,7 @@ class FamilyTerms:
         return sp.IndexedBase(f"{found}^{{{block}}}" if block else found)
 
     def _entry(self, tensor: Tensor, at: tuple[sp.Symbol, ...]) -> Expression:
-        of_family = {t.name: base for base, t in self.family.tensors.items()}
+        of_family = {t.name: base for base, t in self.family.bases.items()}
         return (of_family.get(tensor.name) or self.named(tensor.name))[at]
 
     def _kind(self, tensor: Tensor, slot: int) -> str:
@@ -198,7 +200,7 @@ class FamilyTerms:
     def _named_in(self, *forms: Form) -> list[Definition]:
         """What forms name that no sum defines."""
         names = dict.fromkeys(t.name for form in forms for t in sorted(form.tensors, key=lambda t: t.key))
-        ours = {t.name for t in self.family.tensors.values()}
+        ours = {t.name for t in self.family.bases.values()}
         return [self._in_words(name) for name in names if name not in ours]
 
     @cached_property
@@ -262,16 +264,17 @@ class FamilyTerms:
     # --- the terms --------------------------------------------------------------------------
 
     @cached_property
-    def regularizer(self) -> Expression | None:
-        """R = (c/4) tr ∇²L for Σ = c∇²L; (s²/4) ln det G for Σ = s²I, up to a constant; times the share, where there is one."""
+    def regularizer(self) -> Expression | SpectralRegularizer | None:
+        """R = (c/4) tr ∇²L for Σ = c∇²L; (s²/4) ln det G for Σ = s²I, up to a constant; times the share, where there is one, else as
+        a sum over the curvatures."""
         if self.forms.regularizer is not None:
             return self.written(self.forms.regularizer, samples=(self.i,))
         s2, share = self.family.noise.isotropy, self.motion.share
-        if s2 is not None and share is not None:
-            return (
-                share * s2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.family.samples, self.family.samples)))
-            )
-        return None
+        if share is None:
+            return SpectralRegularizer(self.motion, MatrixFormula(self.model.gram))
+        if s2 is None:
+            return None
+        return share * s2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.family.samples, self.family.samples)))
 
     def _compensation(self) -> IndexedVector:
         """−½JᵀG⁻¹τ."""

@@ -24,8 +24,8 @@ from symbolic_sgd.experiments.sparse_recovery import (
     run_all,
 )
 from symbolic_sgd.experiments.thresholds import fit, thresholds
-from symbolic_sgd.families.arrays import FamilyArrays
-from symbolic_sgd.families.data import FamilyData
+from symbolic_sgd.families.arrays import family_arrays
+from symbolic_sgd.families.slow_motion import SlowMotion
 from symbolic_sgd.simulate.deterministic_limit import follow_limit
 
 TRIALS = [Trial(20, 2, n, law, repeat) for n in (4, 9, 14) for law in ("signs", "gaussian") for repeat in range(2)]
@@ -33,7 +33,7 @@ TRIALS = [Trial(20, 2, n, law, repeat) for n in (4, 9, 14) for law in ("signs", 
 
 def functions_of(trial):
     z, target = trial.draw()
-    return FamilyArrays(FamilyData(model(), {"z": z, "y": z @ target}), check=False), z, target
+    return family_arrays(SlowMotion(model()), {"z": z, "y": z @ target}, check=False), z, target
 
 
 def weighted_basis_pursuit(z, y):

@@ -101,6 +101,11 @@ def jacobian_of(member):
     return np.concatenate([np.broadcast_to(b, member.size) for b in blocks], axis=1)
 
 
+def of_samples(values, member):
+    """One for each sample."""
+    return np.broadcast_to(values, member.size[:1])
+
+
 def in_words(name, member, jacobian):
     """The arrays that the formulas describe in words."""
     gram = jacobian @ jacobian.T
@@ -115,8 +120,10 @@ def in_words(name, member, jacobian):
     if name == "omega":
         return across
     assert name == "zeta"
-    kappa = member.arrays().data.curvature / member.size[0]
-    right = np.diag(member.arrays().data.variance / member.size[0]) if across is None else across @ across.T
+    kappa = of_samples(member.arrays().curvature, member) / member.size[0]
+    right = (
+        np.diag(of_samples(member.arrays().variance, member) / member.size[0]) if across is None else across @ across.T
+    )
     left = np.kron(np.diag(kappa) @ gram, np.eye(len(gram))) + np.kron(np.eye(len(gram)), np.diag(kappa) @ gram)
     return np.linalg.solve(left, right.ravel()).reshape(gram.shape) @ gram @ np.diag(kappa)
 
@@ -220,10 +227,11 @@ def test_the_labels_of_the_member_have_the_covariance_of_the_family(name):
     """Σ = Σ_i ν_i ∇f_i∇f_iᵀ/n on Γ, with the noise of the member's sample losses ℓ_k(f_i)."""
     stated, constants = CASES[name]
     member = Member(stated, constants, (2, 3))
-    data, jacobian, problem = member.arrays().data, jacobian_of(member), member.problem()
+    variance, jacobian, problem = member.arrays().variance, jacobian_of(member), member.problem()
     sigma = sp.lambdify(problem.parameters, problem.noise_factor)(*np.concatenate(member.x))
-    assert data.variance is not None
-    assert np.allclose(sigma @ sigma.T, jacobian.T @ np.diag(data.variance / 2) @ jacobian, rtol=1e-11, atol=1e-13)
+    assert variance is not None
+    expected = jacobian.T @ np.diag(of_samples(variance, member) / 2) @ jacobian
+    assert np.allclose(sigma @ sigma.T, expected, rtol=1e-11, atol=1e-13)
 
 
 @pytest.mark.parametrize("noise", [LabelNoise(), IsotropicNoise(HALF), AnyNoise()], ids=["label", "isotropic", "dense"])
@@ -270,7 +278,7 @@ def test_a_network_of_symbolic_width(noise):
     explicit = derive_limiting_sde(network.problem(x=[1, 2], y=[0, 0], sizes={m: 2})).lambdify(check=False)
     assert np.allclose(np.concatenate(found), explicit.drift(np.concatenate(point)), rtol=1e-9)
     for ask in (sde.lambdify, network.problem):
-        with pytest.raises(BadInput, match="tell the size m"):
+        with pytest.raises(BadInput, match="tells the size m"):
             ask(x=[1, 2], y=[1, 1])
         with pytest.raises(BadInput, match="no size of the family"):
             ask(x=[1, 2], y=[1, 1], sizes={p: 2})
@@ -432,7 +440,7 @@ def test_sizes_that_are_stated_have_to_hold():
     fixed = Family(
         residual=sp.Sum(z[i, j] * u[j] ** 2, (j, 1, 3)) - y[i], sample=(i, 1, 2), parameters=(u,), noise=LabelNoise()
     )
-    assert derive_limiting_sde(fixed).lambdify(z=np.eye(2, 3), y=[1, 1]).shape == (2, 3)
+    assert derive_limiting_sde(fixed).lambdify(z=np.eye(2, 3), y=[1, 1]).residuals(np.ones((4, 3))).shape == (4, 2)
     for shape in ((2, 4), (1, 3)):
         with pytest.raises(BadShape, match="disagree"):
             derive_limiting_sde(fixed).lambdify(z=np.ones(shape), y=np.ones(shape[0]))
@@ -523,7 +531,7 @@ def test_wrong_arrays_are_named():
         sde.lambdify(z=data, y=target, w=1)
     with pytest.raises(BadShape, match="disagree"):
         sde.lambdify(z=data, y=np.ones(3))
-    with pytest.raises(BadShape, match="dimensions"):
+    with pytest.raises(BadShape, match="its indices have the sizes"):
         sde.lambdify(z=data[0], y=target)
     functions = sde.lambdify(z=data, y=target)
     with pytest.raises(BadPoint, match="one for each"):

@@ -185,8 +185,8 @@ def test_words():
     assert staying.covariance_kernel(1, 2) == 1 / (3 - 2 * eta)
     for words in ("+ b^{g})", r"t_{k+1} &= t_k + \epsilon^{2} \eta^{2}", "k(a, b) ="):
         assert words in staying.latex()
-    with pytest.raises(Undecided, match="MatrixFamily"):
-        _ = derive_limiting_sde(_family(IsotropicNoise(1)), optimizer=SGD(learning_rate=eta)).regularizer
+    with pytest.raises(Undecided, match="known regularizer"):
+        _ = staying.regularizer
 
 
 def test_beyond_the_edge():

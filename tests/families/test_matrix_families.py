@@ -36,6 +36,7 @@ from symbolic_sgd.errors import (
     Undecided,
     UnsupportedExpression,
 )
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.models.letters import d, d1, d2, m, matrix, n, r, vector, y
 from symbolic_sgd.tensors.entrywise import Entrywise
 
@@ -132,18 +133,17 @@ def test_verify_other_noise(noise):
 
 
 def _without_a_term(self):
-    form = self.total_square
-    terms = dict(list(form.terms.items())[1:])
-    return self.gradient_of(type(form)(form.free, terms))
+    terms = dict(list(self.trace.terms.items())[1:])
+    return self.model.gradient_of(type(self.trace)(self.trace.free, terms))
 
 
 def _halved(self):
-    return {name: form.scaled(sp.Rational(1, 2)) for name, form in self.gradient_of(self.total_square).items()}
+    return {name: form.scaled(sp.Rational(1, 2)) for name, form in self.model.gradient_of(self.trace).items()}
 
 
 MUTANTS = {
-    "a term of S is missing": lambda patch: patch.setattr(tensor_model.TensorModel, "total_square_gradient", property(_without_a_term)),
-    "the field is halved": lambda patch: patch.setattr(tensor_model.TensorModel, "total_square_gradient", property(_halved)),
+    "a term of S is missing": lambda patch: patch.setattr(StatedFamily, "trace_gradient", property(_without_a_term)),
+    "the field is halved": lambda patch: patch.setattr(StatedFamily, "trace_gradient", property(_halved)),
     "φ″ is left out": lambda patch: patch.setattr(Entrywise, "prime", _no_second),
     "δ is forgotten": lambda patch: patch.setattr(
         tensor_model.TensorModel, "squares", property(lambda self: self.gram.renamed({}).summed(*self.primed().values()))
@@ -414,7 +414,7 @@ def test_arrays_that_are_refused():
     for change, error, words in [
         ({"A": A1[0]}, BadShape, "A has the shape"),
         ({"y": [1, 1]}, BadShape, "disagree on n"),
-        ({"z": 1}, BadInput, "the data given"),
+        ({"z": 1}, BadInput, "'z' is no array"),
         ({"A": A1 * np.nan}, BadInput, "finite"),
     ]:
         with pytest.raises(error, match=words):
