@@ -11,7 +11,7 @@ import sympy as sp
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
 from symbolic_sgd.errors import Undecided
 from symbolic_sgd.families.array_modules import array_module
-from symbolic_sgd.families.arrays import FamilyArrays, family_arrays
+from symbolic_sgd.families.arrays import NO_POTENTIAL, FamilyArrays, family_arrays
 from symbolic_sgd.families.codimension import Codimension, codimension_of
 from symbolic_sgd.families.matrix_charges import MatrixCharge, matrix_charges
 from symbolic_sgd.families.matrix_terms import MatrixTerms
@@ -67,9 +67,10 @@ class FamilyLimit(ABC, Generic[AnyFamily, Terms]):
         return self.optimizer.time_unit
 
     @property
-    def covariance_kernel(self) -> sp.Lambda:
-        """k(a, b) with the stationary covariance Σ∘k in the eigenvectors of ∇²L."""
-        return self._motion.kernel.shown
+    def covariance_kernel(self) -> sp.Lambda | None:
+        """k(a, b) with the stationary covariance Σ∘k in the eigenvectors of ∇²L; None where steps draw samples at a learning rate that
+        stays."""
+        return None if self._motion.draws_batches else self._motion.kernel.shown
 
     # --- the model --------------------------------------------------------------------------
 
@@ -151,6 +152,8 @@ class FamilyLimit(ABC, Generic[AnyFamily, Terms]):
             Undecided: the noise has neither structure.
         """
         found = self._potential
+        if found is None and self._motion.draws_batches:
+            raise Undecided(f"no regularizer is known: {NO_POTENTIAL}")
         if found is None:
             raise Undecided(
                 "a family has a known regularizer for Σ = c∇²L and for Σ = s²I on Γ; for other noise use family.problem(…)"
@@ -311,7 +314,9 @@ class FamilyLimit(ABC, Generic[AnyFamily, Terms]):
         """What was recognised."""
         family, plain = self.family, self._motion.is_plain
         lines = [self._manifold_words]
-        if family.proportion is not None:
+        if self._motion.draws_batches:
+            lines.append("Labels are the only noise: the limit has none.")
+        elif family.proportion is not None:
             r = "descends R = (c/4) tr ∇²L" if plain else f"its drift by the noise is −∂Φ∇R, R = {self._letters}"
             lines.append(f"Σ = c∇²L on Γ with c = {family.proportion}: the limit has no noise, and {r}.")
         elif family.noise.isotropy is not None:

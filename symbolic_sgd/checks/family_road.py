@@ -16,6 +16,7 @@ from sympy.matrices.expressions.diagonal import DiagonalOf
 from symbolic_sgd.checks.certificate import Certificate, Check, not_run, undecided, verdict
 from symbolic_sgd.errors import SingularPoint
 from symbolic_sgd.families.arrays import FamilyArrays
+from symbolic_sgd.families.batches import batch_of
 from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.noise import RESIDUAL, AnyNoise
 from symbolic_sgd.families.slow_motion import PLAIN
@@ -219,9 +220,12 @@ class Entries:
             raise SingularPoint("the rank of the Hessian cannot be told at the point, or leaves nothing that moves")
         tangent, inverse = axes[:, ~kept] @ axes[:, ~kept].T, (axes[:, kept] / values[kept]) @ axes[:, kept].T
         covariance, steep = sigma @ sigma.T, axes[:, kept]
-        pairs = self._pairs(values[kept])
-        across = steep.T @ covariance @ steep * pairs[:, :-1]
-        level = (steep * pairs[:, -1]) @ steep.T
+        if self._draws_batches:
+            across, level = self._of_batches(steep, steep.T @ covariance @ steep), inverse
+        else:
+            pairs = self._pairs(values[kept])
+            across = steep.T @ covariance @ steep * pairs[:, :-1]
+            level = (steep * pairs[:, -1]) @ steep.T
         factor = float(sp.sympify(self.optimizer.tangent_factor).subs(self.numbers))
         made_of = {  # what is projected, and the same before directions are left out
             "mixed_regularization": (level @ covariance @ tangent, level @ covariance),
@@ -239,6 +243,35 @@ class Entries:
             size = float(np.linalg.norm(whole))
             found[name] = Literal(tangent @ pull, size, share * size)
         return found
+
+    @property
+    def _draws_batches(self) -> bool:
+        return self.optimizer.is_finite and self.family.draws_samples
+
+    def _of_batches(self, steep: np.ndarray, right: np.ndarray) -> np.ndarray:
+        """S with HS + SH − ηE[H_BSH_B] = Σ_⊥ in a basis of the normal space, as one system of M² equations.
+
+        Raises:
+            SingularPoint: the steps with which it is made contract no longer, or there are fewer samples than a batch.
+        """
+        count, batch = round(self.samples), float(sp.sympify(batch_of(self.family.noise)).subs(self.sizes))
+        if batch > count:
+            raise SingularPoint(f"a batch has {batch:g} samples, and there are {count}")
+        share = (count - batch) / (batch * max(count - 1, 1))
+        eta = float(sp.sympify(self.optimizer.rate).subs(self.numbers))
+        rows = np.split(self.jacobian @ steep, count)
+        each = [b.T @ k @ b for b, k in zip(rows, self._blocks_of_samples(count), strict=True)]
+        mean, unit = sum(each) / count, np.eye(len(right))
+        drawn = share * sum(np.kron(h, h) for h in each) / count + (1 - share) * np.kron(mean, mean)
+        step = np.kron(unit, mean) + np.kron(mean, unit) - eta * drawn
+        if not np.abs(np.linalg.eigvals(np.eye(len(step)) - eta * step)).max() < 1:
+            raise SingularPoint("at this learning rate the fluctuations of SGD on batches grow there")
+        return np.linalg.solve(step, right.ravel()).reshape(right.shape)
+
+    def _blocks_of_samples(self, count: int) -> list[np.ndarray]:
+        """∂²ℓ of the residuals of a sample."""
+        second, size = self.curvatures[0], len(self.residuals) // count
+        return [second[k : k + size, k : k + size] for k in range(0, count * size, size)]
 
     def _pairs(self, curvatures: np.ndarray) -> np.ndarray:
         """k(λ_i, λ_j), and k(λ_i, 0) as a last column."""

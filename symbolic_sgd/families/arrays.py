@@ -25,6 +25,9 @@ from symbolic_sgd.tensors.evaluation import Arrays
 from symbolic_sgd.tensors.forms import Form, Tensor
 from symbolic_sgd.tensors.sparse_products import is_sparse
 
+NO_POTENTIAL = "steps draw samples at a learning rate that stays, and S is no function of ∇²L"
+"""Why batches have no R."""
+
 SIGMA_WANTED = "AnyNoise: give sigma=, for each parameter an array with the columns of σ as its last axis"
 """Where σ is not stated by the family, and not given."""
 
@@ -153,6 +156,8 @@ class FamilyArrays:
         point = self._checked(self.at(*x))
         share: Any = point.motion.share
         size = point.proportion if point.proportion is not None else point.isotropy
+        if point.motion.batches is not None:
+            raise BadInput(f"no regularizer is known: {NO_POTENTIAL}")
         if size is not None and share is None:
             primitive = self._motion.primitive_at({**self.numbers, **point.arrays.numbers})
             if primitive is None:

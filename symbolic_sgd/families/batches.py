@@ -31,6 +31,16 @@ def batch_of(noise: FamilyNoise) -> Expression:
     return number
 
 
+def share_of_one_sample(count: Any, batch: Any) -> Expression:
+    """α = (n − b)/(b(n − 1)) for sizes: see `problems.noise.share_of_one`.
+
+    >>> n = sp.Symbol("n")
+    >>> share_of_one_sample(n, 1), share_of_one_sample(5, 2), share_of_one_sample(n, n)
+    (1, 3/8, 0)
+    """
+    return sp.S.One if batch == 1 else sp.sympify(count - batch) / (batch * (count - 1))
+
+
 def of_one_sample(noise: FamilyNoise) -> FamilyNoise:
     """The noise of a step that draws one."""
     return replace(noise, batch_size=None) if isinstance(noise, LabelNoise) else noise

@@ -62,6 +62,20 @@ ACROSS = (
 """Of a σ that is not stated, for plain SGD."""
 
 
+def batch_equation(motion: SlowMotion[Any]) -> str:
+    """ZGK of batches, in LaTeX: Σ = JᵀNJ."""
+    c, n = motion.family.proportion, sp.latex(motion.family.model.samples)
+    if c is None:
+        right = rf"N,\ N = \mathrm{{diag}}({sp.latex(motion.family.variance)})/{n}"
+    else:
+        right = "K" if c == 1 else rf"\left({sp.latex(c)}\right) K"
+    return (
+        rf"ZGK,\qquad KGZ + ZGK - \eta K\left(\alpha\,{n}\,D + (1 - \alpha)\,GZG\right)K = {right},\qquad "
+        rf"D\ \text{{the blocks of}}\ GZG\ \text{{on single samples}},\qquad \eta = {sp.latex(motion.optimizer.rate)},\qquad "
+        rf"\alpha = {sp.latex(motion.share_of_one)}"
+    )
+
+
 def definitions_of(motion: SlowMotion[Any]) -> tuple[Definition, ...]:
     """Every name in the drift, in the order in which they are needed."""
     return tuple(_Named(motion).all())
@@ -84,6 +98,8 @@ class _Named:
         if not stated:
             yield self._slopes()
             yield self._across()
+        elif self.motion.draws_batches:
+            yield self._of_batches()
         elif self.motion.share is None:
             yield self._own()
         if family.curvature is None:
@@ -128,6 +144,17 @@ class _Named:
             rf"\left(G^{{\dagger}}J\Sigma J^{{\top}}G^{{\dagger}}\right)_{{{a_tex} {b_tex}}}"
             rf"\ \text{{in the eigenvectors of}}\ GK,\qquad k({a_tex}, {b_tex}) = {write.latex(k)},\qquad K = \ell''(0)/n",
         )
+
+    def _of_batches(self) -> Definition:
+        motion, write = self.motion, self.letters.text
+        c, n = motion.family.proportion, motion.family.model.samples
+        count = write(n) if n.is_Atom else f"({write(n)})"
+        text = (
+            f"ζ = ZGK, KGZ + ZGK − ηK(α {count} D + (1 − α) GZG)K = {'' if c == 1 else f'({write(c)})'}K, D the blocks of GZG on single "
+            f"samples, η = {write(motion.optimizer.rate)}, α = {write(motion.share_of_one)}, K = {write(motion.family.curvature / n)}"
+        )
+        scale = sp.latex(motion.family.curvature / motion.family.model.samples)
+        return Definition("ζ", text, rf"\zeta = {batch_equation(motion)},\qquad K = {scale}")
 
     def _own(self) -> Definition:
         """ζ where Σ = cH, or s²I."""

@@ -14,12 +14,15 @@ import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.families.batches import batch_of, share_of_one_sample
+from symbolic_sgd.families.minibatches import Minibatches
 from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.families.tensor_model import Blocks
 from symbolic_sgd.optimizers.kernel import LYAPUNOV, A, B, Kernel
 from symbolic_sgd.optimizers.optimizer import Optimizer, check_unit_of_time
 from symbolic_sgd.optimizers.second_moments import EachByItself
 from symbolic_sgd.optimizers.sgd import SGD
+from symbolic_sgd.problems.noise import LabelNoise
 from symbolic_sgd.regularizer.spectral import OneCurvature, sum_of_integrals
 from symbolic_sgd.tensors.forms import added
 from symbolic_sgd.theorem.response import KernelResponse
@@ -49,6 +52,7 @@ class MotionNumbers:
         tangent: τ.
         edge: λ*, below which every curvature has to be; None where every curvature is small enough.
         slow: the forms of g, whose −∂Φg is added; None where there is none.
+        batches: what a step draws, where that makes another S than any kernel; else None.
     """
 
     pairs: Callable[[Any, Any], Any] = LYAPUNOV.weight
@@ -58,6 +62,7 @@ class MotionNumbers:
     tangent: float = 1.0
     edge: float | None = None
     slow: Blocks | None = None
+    batches: Minibatches | None = None
 
 
 PLAIN_NUMBERS = MotionNumbers()
@@ -102,6 +107,17 @@ class SlowMotion(Generic[AnyFamily]):
         return self.optimizer == PLAIN
 
     @property
+    def draws_batches(self) -> bool:
+        """Whether the learning rate stays and a step draws some of the samples: S is then that of a random map, and no function of the
+        curvatures."""
+        return self.optimizer.is_finite and self.family.draws_samples
+
+    @property
+    def share_of_one(self) -> Expression:
+        """α = (n − b)/(b(n − 1)) of batches."""
+        return share_of_one_sample(self.family.model.samples, batch_of(self.family.noise))
+
+    @property
     def along(self) -> bool:
         """Whether Σ has other blocks than that across Γ: where labels are the only noise it has none."""
         return self.family.proportion is None and self.family.variance is None
@@ -119,14 +135,19 @@ class SlowMotion(Generic[AnyFamily]):
 
     @cached_property
     def own(self) -> Expression | None:
-        """h, in the letter `A`; None where Σ is neither cH nor s²I."""
+        """h, in the letter `A`; None where Σ is neither cH nor s²I, or S no function of the curvatures."""
+        if self.draws_batches:
+            return None
         if self.family.proportion is not None:
             return self.response.of_proportion()
         return None if self.family.noise.isotropy is None else self.response.of_isotropy()
 
     @cached_property
     def share(self) -> Expression | None:
-        """By how much S is that of plain SGD, where it is a multiple of it; 1 for noise without h."""
+        """By how much S is that of plain SGD, where it is a multiple of it; 1 for noise without h; None for batches at a rate that
+        stays."""
+        if self.draws_batches:
+            return None
         if self.own is None:
             return sp.S.One
         plain = sp.Rational(1, 2) if self.family.proportion is not None else 1 / (2 * A)
@@ -181,13 +202,19 @@ class SlowMotion(Generic[AnyFamily]):
         if self.share is not None and self.own is not None:
             same = "the same as" if self.share == 1 else f"{self.share} times"
             lines.append(f"What the noise across Γ brings is {same} that of SGD at a learning rate that tends to 0.")
+        elif self.draws_batches:
+            batch, count = batch_of(self.family.noise), self.family.model.samples
+            lines.append(
+                f"Each step draws {batch} of {count} samples: the stationary covariance across Γ solves HS + SH − η(α E[HᵢSHᵢ] + "
+                f"(1 − α)HSH) = Σ with α = {self.share_of_one}, η = {optimizer.rate}; array code solves it, and tells where it is unstable."
+            )
         elif self.kernel is not LYAPUNOV:
             lines.append(
                 f"The stationary covariance across Γ is by {self.kernel.name}, k(a, b) = {self.kernel.shown.expr}."
             )
         if optimizer.tangent_factor != 1 and self.along:
             lines.append(f"The covariance along Γ is {optimizer.tangent_factor} times that of SGD.")
-        if optimizer.edge is not None:
+        if optimizer.edge is not None and not self.draws_batches:
             lines.append(f"Γ attracts where every curvature is smaller than {optimizer.edge}.")
         if self.slow is not None:
             lines.append("The optimizer's own field g moves it along Γ by −∂Φg, beside the noise.")
@@ -205,9 +232,14 @@ class SlowMotion(Generic[AnyFamily]):
             None if self.mixed == 1 else function(self.mixed, A),
             None if self.share is None else value(self.share),
             value(optimizer.tangent_factor),
-            None if optimizer.edge is None else value(optimizer.edge),
+            None if optimizer.edge is None or self.draws_batches else value(optimizer.edge),
             self.slow,
+            self._batches(value) if self.draws_batches else None,
         )
+
+    def _batches(self, value: Number) -> Minibatches:
+        count = value(sp.sympify(self.family.model.samples))
+        return Minibatches(value(self.optimizer.rate), value(self.share_of_one) if count > 1 else 0.0, round(count))
 
     def primitive_at(self, known: Mapping[Any, Any]) -> Callable[[Any], Any] | None:
         """F, on NumPy's arrays."""
@@ -243,9 +275,24 @@ def _check(family: StatedFamily, optimizer: Optimizer) -> None:
             "derive_limiting_sde(family.problem(sizes={…}, …), optimizer=…)"
         )
     if optimizer.is_finite and family.draws_samples:
-        raise BadInput(
-            "each step draws a sample: at a learning rate that stays the limit is no function of the curvatures alone. State the noise of "
-            "the full gradient (IsotropicNoise, AnyNoise, or of a MatrixFamily LabelNoise(δ, batch_size=n) with the number n of samples), "
-            "leave learning_rate out, or derive one member of the family, derive_limiting_sde(family.problem(…), optimizer=…)"
-        )
+        _check_batches(family, optimizer)
     check_unit_of_time(optimizer)
+
+
+def _check_batches(family: StatedFamily, optimizer: Optimizer) -> None:
+    """What a step that draws samples asks for at a learning rate that stays."""
+    remedy = (
+        "State the noise of the full gradient (IsotropicNoise, AnyNoise, or LabelNoise(δ, batch_size=n) with the number n of samples), "
+        "or leave learning_rate out"
+    )
+    if not isinstance(family.noise, LabelNoise):
+        raise BadInput(
+            "each step draws a sample and its label anew, and losses of single labels do not rest on Γ: their slopes there are not zero "
+            "and do not become small, so that at a learning rate that stays SGD comes no nearer to Γ than these. Labels that are moved by "
+            f"a small ±δ are LabelNoise(δ). {remedy}"
+        )
+    if not isinstance(optimizer, SGD):
+        raise BadInput(
+            f"each step draws a sample: at a learning rate that stays {optimizer.label} is then a random map in more than the parameters, "
+            f"which is derived for SGD only. {remedy}"
+        )

@@ -13,6 +13,7 @@ import numpy as np
 
 from symbolic_sgd.errors import Unstable
 from symbolic_sgd.families.gram_inverse import GramInverse, Spectral
+from symbolic_sgd.families.minibatches import Minibatches
 from symbolic_sgd.families.slow_motion import PLAIN_NUMBERS, MotionNumbers
 from symbolic_sgd.families.tensor_model import Blocks, TensorModel
 from symbolic_sgd.tensors.evaluation import Arrays
@@ -224,6 +225,8 @@ class TensorPoint:
     def stationary(self) -> Across:
         """T[S] = (2/n) N[ZG] for S = JᵀZJ, by the eigenvectors of G."""
         motion, size = self.motion, self.proportion if self.proportion is not None else self.isotropy
+        if motion.batches is not None:
+            return self._of_batches(motion.batches)
         if size is not None and motion.own is not None:
             axes = self.spectrum[1]
             return Across(self.bent((axes * motion.own(self.curvatures)) @ axes.T), 2 * size / self.samples)
@@ -235,6 +238,13 @@ class TensorPoint:
         scaled = self.curvatures
         inner = self._across(axes) * motion.pairs(scaled[:, None], scaled)
         return Across(self.bent(axes @ (inner * values) @ axes.T), 2 / self.samples)
+
+    def _of_batches(self, batches: Minibatches) -> Across:
+        values, axes = self.spectrum
+        noise = np.ones(self.count) * np.asarray(self.variance if self.proportion is None else self.proportion)
+        inner = batches.stationary(np.asarray(self.curvatures), np.asarray(axes), noise / self.samples)
+        weights = axes @ (self.arrays.module.asarray(inner) * values) @ axes.T
+        return Across(self.bent(weights), 2 / self.samples)
 
     def _across(self, axes: Any) -> Any:
         """G†JΣJᵀG† in the eigenvectors of G."""

@@ -14,6 +14,7 @@ from symbolic_sgd.algebra.translation import Expression
 from symbolic_sgd.families.curvature_letters import CurvatureLetters
 from symbolic_sgd.families.drift_forms import DriftForms
 from symbolic_sgd.families.family import Family
+from symbolic_sgd.families.matrix_definitions import batch_equation
 from symbolic_sgd.families.matrix_potentials import SpectralRegularizer
 from symbolic_sgd.families.noise import Array, Place
 from symbolic_sgd.families.slow_motion import SlowMotion
@@ -221,6 +222,8 @@ class FamilyTerms:
     def _zeta(self) -> str:
         """ZGK for S = JᵀZJ."""
         motion, write = self.motion, self._curvatures
+        if motion.draws_batches:
+            return rf"${batch_equation(motion)}$, and {CURVATURE}"
         if motion.share is None:
             c = self.family.proportion
             size: Expression = self.family.noise.isotropy if c is None else c
@@ -270,9 +273,9 @@ class FamilyTerms:
         if self.forms.regularizer is not None:
             return self.written(self.forms.regularizer, samples=(self.i,))
         s2, share = self.family.noise.isotropy, self.motion.share
-        if share is None:
+        if share is None and self.motion.own is not None:
             return SpectralRegularizer(self.motion, MatrixFormula(self.model.gram))
-        if s2 is None:
+        if s2 is None or share is None:
             return None
         return share * s2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.family.samples, self.family.samples)))
 

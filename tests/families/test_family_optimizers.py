@@ -198,7 +198,7 @@ def test_beyond_the_edge():
 @pytest.mark.parametrize(
     ("optimizer", "message"),
     [
-        (SGD(learning_rate=0.1), "draws a sample"),
+        (HeavyBall(momentum=0.5, learning_rate=0.1), "draws a sample"),
         (RandomReshuffling(), "not derived for a family"),
         (Adam(beta1=0.5, second_moment_rate=1), "family.problem"),
     ],

@@ -257,9 +257,13 @@ def test_letters_of_curvatures_are_free_ones():
 @pytest.mark.parametrize(
     ("family", "optimizer", "message"),
     [
-        (models.matrix_sensing(), SGD(learning_rate=0.1), "draws a sample"),
-        (models.matrix_sensing(LabelNoise(1, batch_size=2)), SGD(learning_rate=0.1), "draws a sample"),
-        (models.softmax_regression(RedrawnClasses()), SGD(learning_rate=0.1), "draws a sample"),
+        (models.matrix_sensing(), Nesterov(momentum=0.5, learning_rate=0.1), "draws a sample"),
+        (
+            models.matrix_sensing(LabelNoise(1, batch_size=2)),
+            LocalSGD(workers=2, steps=3, learning_rate=0.1),
+            "draws a sample",
+        ),
+        (models.softmax_regression(RedrawnClasses()), SGD(learning_rate=0.1), "do not rest on Γ"),
         (models.matrix_sensing(), RandomReshuffling(), "not derived for a family"),
         (
             models.matrix_sensing(),
