@@ -1,4 +1,5 @@
 """The rank of the gradients where every entry of a product is seen: Γ is then locally the orbit of a group, and its dimension is counted.
+Chains of matrices, with data among them, are counted in `chain_count`.
 
 F = UVᵀ. AVᵀ + UBᵀ = 0 with U and V of rank r: multiplied by V(VᵀV)⁻¹ it says A = US, and then B = −VSᵀ. So the kernel of J has the
 dimension r² of GL(r). For F = XXᵀ, A = XS with S + Sᵀ = 0, of the dimension of O(r).
@@ -15,17 +16,18 @@ from typing import Any
 import sympy as sp
 
 from symbolic_sgd.algebra.translation import Expression
+from symbolic_sgd.families.chain_count import chain_of, chain_rank
 from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.tensors.forms import Applied, Factors, Index, Tensor
 
 
 @dataclass(frozen=True)
 class OrbitCount:
-    """M = D − dim of an orbit.
+    """M, by a count.
 
     Args:
         expression: M, in the sizes.
-        group: whose orbit Γ is locally.
+        group: whose orbit Γ is locally; None where that is not said.
         condition: where it is proved.
 
     >>> from symbolic_sgd import derive_limiting_sde, models
@@ -34,15 +36,21 @@ class OrbitCount:
     """
 
     expression: Expression
-    group: str
+    group: str | None
     condition: str
 
     def __str__(self) -> str:
-        return f"the codimension is {self.expression}, by a count: where {self.condition}, Γ is locally an orbit of {self.group}"
+        counted = f"the codimension is {self.expression}, by a count"
+        return (
+            f"{counted}, where {self.condition}"
+            if self.group is None
+            else f"{counted}: where {self.condition}, Γ is locally an orbit of {self.group}"
+        )
 
 
 def orbit_count(family: StatedFamily) -> OrbitCount | None:
-    """Of a family whose residuals are all entries of one product of parameters, less data; None for any other.
+    """Of a family whose residuals are all entries of one product of parameters, or of a chain of matrices of which at least two are
+    parameters, less what holds no parameter; None for any other.
 
     >>> from symbolic_sgd import models
     >>> print(orbit_count(models.full_factorization()).expression)
@@ -53,7 +61,22 @@ def orbit_count(family: StatedFamily) -> OrbitCount | None:
     of_parameters = [f for f in family.model.f.terms if any(_holds(family, head) for head, _ in f)]
     if len(of_parameters) != 1:
         return None
-    factors = of_parameters[0]
+    return _of_product(family, of_parameters[0]) or _of_chain(family, of_parameters[0])
+
+
+def _of_chain(family: StatedFamily, factors: Factors) -> OrbitCount | None:
+    links, parameters = chain_of(factors), family.model.parameters
+    if links is None or sum(head in parameters for head, _, _ in links) < 2:
+        return None
+    seen = sorted((i for _, at in factors for i in at if not i.bound), key=lambda i: i.key)
+    if seen != sorted(family.model.labels, key=lambda i: i.key):
+        return None
+    names = " ".join(head.name for head, _, _ in links)
+    condition = f"every product of neighbours in {names} has the largest rank that its sizes allow"
+    return OrbitCount(chain_rank(links, parameters), None, condition)
+
+
+def _of_product(family: StatedFamily, factors: Factors) -> OrbitCount | None:
     tensors = [head for head, _ in factors]
     summed = list(dict.fromkeys(i for _, at in factors for i in at if i.bound))
     labels = [i for _, at in factors for i in at if not i.bound]

@@ -45,7 +45,7 @@ class MatrixPair:
     def of(family: StatedFamily) -> "MatrixPair | None":
         """Of a family that has this form; None of any other."""
         count = orbit_count(family)
-        if count is None or len(family.model.parameters) != 2:
+        if count is None or count.group is None or len(family.model.parameters) != 2:
             return None
         ((factors, scale),) = [
             (f, c) for f, c in family.model.f.terms.items() if any(h in family.model.parameters for h, _ in f)

@@ -116,10 +116,11 @@ def test_a_simulation_wants_data():
 
 
 def test_a_count_whose_condition_cannot_hold_is_not_made():
-    """2×4 and 3×4 matrices have no rank 4: UVᵀ takes all values, and its six entries have independent gradients."""
+    """2×4 and 3×4 matrices have no rank 4, and Γ is no orbit of GL(4): UVᵀ takes all values, and its six entries have independent
+    gradients."""
     left, right, target = MatrixSymbol("U", 2, 4), MatrixSymbol("V", 3, 4), MatrixSymbol("Y", 2, 3)
     sde = derive_limiting_sde(_family(left * right.T - target, left, right, data=(target,), samples=None))
-    assert sde.codimension.count is None and sde.codimension.expression == 6 and sde.tangent_projection is None
+    assert sde.codimension.count.group is None and sde.codimension.expression == 6 and sde.tangent_projection is None
     rng = np.random.default_rng(0)
     point = rng.standard_normal((2, 4)), rng.standard_normal((3, 4))
     assert sde.lambdify(Y=point[0] @ point[1].T).codimension(*point) == 6

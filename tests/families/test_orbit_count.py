@@ -48,6 +48,60 @@ COUNTED = {
 }
 
 
+CHAINS = {
+    "a deep linear network": (models.deep_linear_network(), ["W3", "W2", "W1", "x"]),
+    "an adapted layer": (models.low_rank_adaptation(), ["B", "A", "x"]),
+    "three layers seen whole": (
+        MatrixFamily(
+            residual=matrix("P", d1, r) * matrix("Q", r, d) * matrix("R", d, d2) - M,
+            parameters=(matrix("P", d1, r), matrix("Q", r, d), matrix("R", d, d2)),
+            data=(M,),
+            noise=LabelNoise(1),
+        ),
+        ["P", "Q", "R"],
+    ),
+    "data in the middle, and one output": (
+        MatrixFamily(
+            residual=sp.Trace(matrix("a", r, 1).T * matrix("E", r, d) * matrix("W", d, d1) * matrix("x", d1, 1))
+            - sp.Symbol("t"),
+            parameters=(matrix("a", r, 1), matrix("W", d, d1)),
+            data=(matrix("x", d1, 1), sp.Symbol("t")),
+            constants=(matrix("E", r, d),),
+            samples=n,
+            noise=LabelNoise(1),
+        ),
+        ["a", "E", "W", "x"],
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CHAINS)
+def test_a_chain_is_counted(name):
+    """At twelve sizes, wide and narrow."""
+    family, names = CHAINS[name]
+    count, rng = orbit_count(family), np.random.default_rng(3)
+    (stated,) = {" ".join(names), " ".join(reversed(names))} & {
+        count.condition.partition(" in ")[2].partition(" has")[0]
+    }
+    assert count.group is None and stated in str(count)
+    found = []
+    for _ in range(12):
+        sizes = {s: int(rng.integers(1, 5)) for s in sorted(family.sizes, key=str)}
+        found.append((_rank(family, sizes), int(count.expression.subs(sizes))))
+    assert all(measured == counted for measured, counted in found)
+    assert len({counted for _, counted in found}) > 3
+
+
+def test_a_chain_of_smaller_rank_is_another():
+    family = CHAINS["three layers seen whole"][0]
+    sizes = {d1: 3, d2: 3, r: 2, d: 2}
+    arrays = derive_limiting_sde(family).lambdify(check=False, sizes=sizes, M=np.zeros((3, 3)))
+    rng = np.random.default_rng(0)
+    left, right = rng.standard_normal((3, 2)), rng.standard_normal((2, 3))
+    assert arrays.codimension(left, np.eye(2), right) == orbit_count(family).expression.subs(sizes) == 8
+    assert arrays.codimension(left, np.ones((2, 2)), right) == 1 * (3 - 2) + 2 * (2 - 1) + 3 * 1
+
+
 def _rank(family, sizes):
     rng = np.random.default_rng(2)
     draw = lambda t: rng.standard_normal([int(s.subs(sizes)) for s in map(sp.sympify, t.shape)])  # noqa: E731
@@ -77,9 +131,8 @@ def test_what_is_not_counted():
     for family in (
         models.matrix_sensing(),
         models.two_layer_network(),
-        models.deep_linear_network(),
         models.softmax_regression(),
-        models.low_rank_adaptation(),
+        models.bilinear_attention(),
         models.circular_convolution(),
         MatrixFamily(residual=square * square - Y, parameters=(square,), data=(Y,), noise=LABELS),
         MatrixFamily(residual=square * square.T * Y - Y, parameters=(square,), data=(Y,), noise=LABELS),

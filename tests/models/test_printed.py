@@ -32,7 +32,7 @@ def test_a_trace_and_its_gradient(name):
     assert formula.in_matrices is not None
     assert read.value(formula.in_matrices, {}) == pytest.approx(float(at.arrays.value(formula.form)), rel=1e-10)
     for parameter in at.model.parameters:
-        block = MatrixFormula(at.model.total_square_gradient[parameter.name], at.model.slots(parameter))
+        block = MatrixFormula(at.model.gradient_of(at.model.total_square)[parameter.name], at.model.slots(parameter))
         right = at.arrays.value(block.form)
         if block.in_matrices is not None:
             found = np.broadcast_to(np.squeeze(read.value(block.in_matrices, {})), np.squeeze(right).shape)
