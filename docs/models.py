@@ -117,7 +117,7 @@ print(found.value(left @ right.T, A=data).n(6))   # 45.1144
 ```
 
 Other optimizers have other limits: `optimizer=` takes SGD, HeavyBall, Nesterov, LocalSGD and ColouredNoise, with weight decay, batches,
-and at a learning rate that stays where each step takes the full gradient. RMSprop and Adam are there with second moments that have
+and at a learning rate that stays (SGD also on batches, whose second moments are those of a random map). RMSprop and Adam are there with second moments that have
 settled. `simulate_family_sgd` runs SGD itself on the same arrays.
 
 ```python
@@ -129,6 +129,8 @@ print(ball.drift[U])                    # Σ_i λ_i A_i V − 1/(2 n) Σ_i A_i A
 full = MatrixFamily(residual=family.residual, parameters=(U, V), data=(A, y), samples=n, noise=LabelNoise(1, batch_size=n))
 stays = derive_limiting_sde(full, optimizer=SGD(learning_rate=sp.Rational(1, 4)))
 print(stays.where[1])                   # ζ = (1/n)K h(GK), h(μ) = 4/(8 - μ) for the eigenvalues μ > 0, K = 1/n
+draws = derive_limiting_sde(family, optimizer=SGD(learning_rate=sp.Rational(1, 4)))
+print(draws.where[1].text.partition(", ")[2].partition(", D")[0])     # KGZ + ZGK − ηK(α n D + (1 − α) GZG)K = K
 print(sde.settled_moments(RMSprop(second_moment_rate=1)).drift[U])   # Σ_i λ_i S_U ∘ A_i V − 1/(2 n) Σ_i S_U ∘ A_i (S_V ∘ A_iᵀ U)
 run = simulate_family_sgd(functions, (left, right), learning_rate=0.001, steps=200, replicas=5, rng=0)
 print(run.final[0].shape)               # (5, 3, 1)

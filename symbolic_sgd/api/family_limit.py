@@ -34,6 +34,10 @@ class FamilyLimit(ABC, Generic[AnyFamily, Terms]):
     Args:
         family: what was stated, with the optimizer's symbols among its constants.
         optimizer: whose limit it is.
+
+    >>> from symbolic_sgd import derive_limiting_sde, models
+    >>> print(derive_limiting_sde(models.difference_of_squares()).trace_hessian)
+    4/n Σ_i (‖u ∘ z_i‖² + ‖v ∘ z_i‖²)
     """
 
     family: AnyFamily

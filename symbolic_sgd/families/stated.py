@@ -30,6 +30,11 @@ class StatedFamily(ABC):
     """L = (1/n) Σ_L ℓ(f_L) with residuals f of any size.
 
     A family states `parameters`, `noise`, `loss`, `constants`, and residuals, or outputs that are compared with targets.
+
+    >>> from symbolic_sgd import models
+    >>> family = models.matrix_sensing()
+    >>> family.curvature, family.proportion, family.draws_samples
+    (1, 1, True)
     """
 
     parameters: tuple[Any, ...]
