@@ -1,4 +1,4 @@
-"""The façade: SGD on a family of matrices, at the sizes of its data."""
+"""The façade: SGD on a family, at the sizes of its data."""
 
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -18,6 +18,7 @@ from symbolic_sgd.simulate.arguments import count, entropy_of, learning_rate_of
 from symbolic_sgd.simulate.recording import Recording
 from symbolic_sgd.simulate.tensor_sgd import DrawnClasses, DrawnLosses, Labels, TensorRun, TensorSGD, run_tensor_sgd
 from symbolic_sgd.tensors.forms import Form, Tensor
+from symbolic_sgd.tensors.sparse_products import is_sparse
 
 NOT_STATED = "AnyNoise: σ is not stated, so that its law is not known; state the noise of the family"
 
@@ -69,6 +70,8 @@ def simulate_family_sgd(
             f"{arrays.optimizer.label} is not simulated on a family: derive it for SGD(), or use simulate_sgd(family.problem(…), …, "
             "optimizer=…)"
         )
+    if any(map(is_sparse, arrays.data.values())):
+        raise BadInput("a simulation takes rows of data at random: give them dense, and not as a sparse matrix")
     rate, total = learning_rate_of(learning_rate), count(steps, "steps")
     recording = Recording(replicas=replicas, rng=entropy_of(rng), records=records)
     parameters = arrays.family.model.parameters

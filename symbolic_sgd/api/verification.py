@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from symbolic_sgd.api.family_limit import FamilyLimit
 from symbolic_sgd.api.limiting_sde import LimitingSDE
-from symbolic_sgd.api.matrix_family_sde import MatrixFamilySDE
 from symbolic_sgd.checks.certificate import Certificate
 from symbolic_sgd.checks.family_road import family_certificate
 from symbolic_sgd.checks.methods import QUICK, Method
@@ -16,7 +16,7 @@ from symbolic_sgd.errors import BadInput
 
 
 def verify(
-    sde: LimitingSDE | MatrixFamilySDE,
+    sde: LimitingSDE | FamilyLimit[Any, Any],
     *,
     checks: Sequence[Method] = QUICK,
     rng: np.random.Generator | int | None = None,
@@ -51,9 +51,9 @@ def verify(
     >>> certificate.passed
     True
     """
-    if isinstance(sde, MatrixFamilySDE):
+    if isinstance(sde, FamilyLimit):
         if checks is not QUICK:
-            raise BadInput("checks: a family of matrices has one check; leave checks= out, or verify family.problem(…)")
+            raise BadInput("checks: a family has one check; leave checks= out, or verify family.problem(…)")
         (progress or (lambda _: None))("entries at small sizes")
         return family_certificate(sde.family, _seed(rng), sde.optimizer)
     if not isinstance(sde, LimitingSDE):

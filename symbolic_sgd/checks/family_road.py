@@ -1,4 +1,4 @@
-"""A family of matrices against SymPy's own entries: the residuals written out at small sizes and differentiated entry by entry, and the
+"""A family against SymPy's own entries: the residuals written out at small sizes and differentiated entry by entry, and the
 theorem with the whole Hessian and its derivative. No form of the calculus is used on this road.
 """
 
@@ -17,11 +17,12 @@ from symbolic_sgd.checks.certificate import Certificate, Check, not_run, undecid
 from symbolic_sgd.errors import SingularPoint
 from symbolic_sgd.families.arrays import FamilyArrays
 from symbolic_sgd.families.batches import batch_of
-from symbolic_sgd.families.matrix_family import MatrixFamily
 from symbolic_sgd.families.noise import RESIDUAL, AnyNoise
 from symbolic_sgd.families.slow_motion import PLAIN
+from symbolic_sgd.families.stated import StatedFamily
 from symbolic_sgd.families.tensor_point import Vector
 from symbolic_sgd.optimizers.optimizer import Optimizer
+from symbolic_sgd.tensors.forms import Tensor
 
 SIZES = ((2, 3), (2, 2), (3, 2))
 """Of samples and of everything else, at each point."""
@@ -78,7 +79,7 @@ class Entries:
         optimizer: whose limit is meant.
     """
 
-    family: MatrixFamily
+    family: StatedFamily
     sizes: dict[sp.Symbol, int]
     arrays: dict[str, np.ndarray]
     numbers: dict[sp.Symbol, float]
@@ -86,7 +87,7 @@ class Entries:
 
     @staticmethod
     def random(
-        family: MatrixFamily, sizes: tuple[int, int], rng: np.random.Generator, optimizer: Optimizer = PLAIN
+        family: StatedFamily, sizes: tuple[int, int], rng: np.random.Generator, optimizer: Optimizer = PLAIN
     ) -> "Entries":
         """At sizes for samples and for all else; of positive numbers, where the model has no values at others."""
         carried = {s for i in family.labels for s in sp.sympify(i.size).free_symbols} if family.tensors else set()
@@ -94,13 +95,15 @@ class Entries:
         tensors = [*family.tensors.values(), *family.model.parameters]
         shapes = {t.name: [int(sp.sympify(s).subs(found)) for s in t.shape] for t in tensors}
         values = {name: rng.standard_normal(shape) + 0.25 for name, shape in shapes.items()}
+        positive = [name for name in values if getattr(family.symbols[name], "is_positive", None)]
+        values |= {name: np.abs(values[name]) for name in positive}
         numbers = {
             s: SMALL * (1 + float(rng.random())) if s in optimizer.symbols else 1 + float(rng.random())
             for s in sorted(family.numbers, key=str)
         }
         member = Entries(family, found, values, numbers, optimizer)
         with np.errstate(all="ignore"):
-            defined = bool(np.isfinite(member.jacobian).all())
+            defined = bool(np.isfinite(member.jacobian).all() and (np.diag(member.curvatures[0]) > 0).all())
         return member if defined else replace(member, arrays={name: np.abs(a) for name, a in values.items()})
 
     @property
@@ -172,9 +175,9 @@ class Entries:
         second, third = np.zeros((count, count)), np.zeros((count, count, count))
         if self.family.curvature is not None:
             (r,) = self.family.loss.variables
-            slopes = [sp.diff(self.family.loss.expr, r, k).subs({RESIDUAL: 0, **self.numbers}) for k in (2, 3)]
+            slopes = [sp.diff(self.family.loss.expr, r, k).subs(RESIDUAL, 0) for k in (2, 3)]
             for k in range(count):
-                second[k, k], third[k, k, k] = map(float, slopes)
+                second[k, k], third[k, k, k] = (self.in_sample(e, k) for e in slopes)
             return second, third
         size = int(sp.sympify(self.family.model.labels[-1].size).subs(self.sizes))
         logits = np.array(sp.lambdify([self.symbols], self.residuals, "scipy")(self.values), dtype=float)
@@ -191,6 +194,12 @@ class Entries:
             )
             second[block, block], third[block, block, block] = k, cube
         return second, third
+
+    def in_sample(self, expression: Any, k: int) -> float:
+        """What loss or noise say of the sample of residual k."""
+        places = {place: float(self.arrays[str(place.base.label)][k]) for place in self.family.sample_places}
+        known: Any = {**self.numbers, **self.sizes, **places}
+        return float(sp.sympify(expression).subs(known))
 
     @cached_property
     def hessian(self) -> np.ndarray:
@@ -303,14 +312,12 @@ class Entries:
 
     def _at(self, stated: Any, place: tuple[int, ...]) -> list[Any]:
         """The residuals of one sample."""
-        letters = (*self.family.parameters, *self.family.data, *self.family.constants)
-        known = {k: v for base in letters for k, v in self._known(base, place).items()}
+        known = {k: v for base in self.family.symbols.values() for k, v in self._known(base, place).items()}
         matrices = {k: v for k, v in known.items() if not isinstance(k, sp.IndexedBase)}
         diagonals = {e: _diagonal(e.arg.xreplace(matrices)) for e in stated.atoms(DiagonalOf)}
         explicit = stated.xreplace({**matrices, **diagonals})
         if explicit.has(sp.Indexed):
-            samples: Any = self.family.samples if isinstance(self.family.samples, tuple) else ()
-            indices = {i: k + 1 for (i, _, _), k in zip(samples, place, strict=False)}
+            indices = {i: k + 1 for i, k in zip(self.family.indices, place, strict=False)}
             explicit = explicit.xreplace(indices).doit()
             explicit = explicit.replace(sp.Indexed, lambda b, *at: known[b][tuple(int(k) - 1 for k in at)])
         explicit = explicit.replace(sp.Trace, lambda m: sp.trace(_written_out(m)))
@@ -323,9 +330,7 @@ class Entries:
         if base in self.numbers:
             return {}
         whole = self._entries(base) if base in self.family.parameters else self._exact(base)
-        carried = (
-            base in self.family.data and self.family.samples is not None and not isinstance(self.family.samples, tuple)
-        )
+        carried = not self.family.indices and self.family.tensors.get(_name(base), Tensor("", ())).labels
         own = whole[place] if carried else whole
         if isinstance(base, sp.IndexedBase):
             return {base.xreplace(self._exact_sizes): own}
@@ -335,7 +340,7 @@ class Entries:
         return {base.xreplace(self._exact_sizes): sp.ImmutableMatrix(*shape, list(np.ravel(own)))}
 
     def _entries(self, base: Any) -> np.ndarray:
-        name = str(base.label) if isinstance(base, sp.IndexedBase) else base.name
+        name = _name(base)
         shape = self.arrays[name].shape
         found = np.empty(shape, dtype=object)
         for place in np.ndindex(*shape):
@@ -343,12 +348,16 @@ class Entries:
         return found
 
     def _exact(self, base: Any) -> np.ndarray:
-        name = str(base.label) if isinstance(base, sp.IndexedBase) else base.name
+        name = _name(base)
         values = self.arrays[name]
         found = np.empty(values.shape, dtype=object)
         for place in np.ndindex(*values.shape):
             found[place] = sp.Float(float(values[place]), 17)
         return found
+
+
+def _name(base: Any) -> str:
+    return str(base.label) if isinstance(base, sp.IndexedBase) else str(base.name)
 
 
 def _written_out(matrix: Any) -> Any:
@@ -362,7 +371,7 @@ def _diagonal(matrix: Any) -> Any:
     return sp.ImmutableMatrix(entries.rows, 1, [entries[k, k] for k in range(entries.rows)])
 
 
-def family_certificate(family: MatrixFamily, seed: int, optimizer: Optimizer = PLAIN) -> Certificate:
+def family_certificate(family: StatedFamily, seed: int, optimizer: Optimizer = PLAIN) -> Certificate:
     """The gradients and each term of the drift, at three random points of small sizes."""
     rng = np.random.default_rng(seed)
     done = [check for sizes in SIZES for check in _checks(Entries.random(family, sizes, rng, optimizer), rng)]
@@ -424,6 +433,9 @@ def _noise(member: Entries, sigma: np.ndarray) -> np.ndarray:
         values, axes = np.linalg.eigh(member.hessian)
         c = float(sp.sympify(family.proportion).subs({**member.numbers, **member.sizes}))
         return axes * np.sqrt(c * np.maximum(values, 0))
+    if family.variance is not None:
+        each = [member.in_sample(family.variance, k) for k in range(len(member.residuals))]
+        return member.jacobian.T * np.sqrt(np.array(each) / member.samples)
     if family.noise.isotropy is not None:
         return np.sqrt(float(sp.sympify(family.noise.isotropy).subs(member.numbers))) * np.eye(len(member.values))
     return sigma

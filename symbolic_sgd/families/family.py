@@ -171,6 +171,10 @@ class Family(StatedFamily):
         return (Index(str(self.i), self.samples),)
 
     @property
+    def indices(self) -> tuple[sp.Symbol, ...]:
+        return (self.i,)
+
+    @property
     def sizes(self) -> frozenset[sp.Symbol]:
         return frozenset(
             s for e in (self.samples, self.coordinates) for s in e.free_symbols if isinstance(s, sp.Symbol)

@@ -147,6 +147,10 @@ class MatrixFamily(StatedFamily):
         return (Index("i", self.samples),)
 
     @property
+    def indices(self) -> tuple[sp.Symbol, ...]:
+        return tuple(i for i, _, _ in self.samples) if isinstance(self.samples, tuple) else ()
+
+    @property
     def carries_samples(self) -> bool:
         return self.samples is not None and not isinstance(self.samples, tuple)
 

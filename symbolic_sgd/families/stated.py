@@ -41,6 +41,7 @@ class StatedFamily(ABC):
     noise: FamilyNoise
     loss: Any
     constants: tuple[Any, ...]
+    residual: Any
     outputs: Any = None
 
     independent: ClassVar[bool] = False
@@ -62,6 +63,11 @@ class StatedFamily(ABC):
     @abstractmethod
     def labels(self) -> tuple[Index, ...]:
         """The indices of a sample."""
+
+    @property
+    def indices(self) -> tuple[sp.Symbol, ...]:
+        """The same as symbols, where residuals are written with `Indexed` quantities; else ()."""
+        return ()
 
     @property
     @abstractmethod

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
+from scipy import sparse
 
 import symbolic_sgd
 from symbolic_sgd import (
@@ -17,6 +18,7 @@ from symbolic_sgd import (
     derive_limiting_sde,
     models,
     simulate_family_sgd,
+    verify,
 )
 from symbolic_sgd.errors import BadInput, BadPoint, BadSymbol, IsolatedMinimum, SingularPoint
 
@@ -207,3 +209,34 @@ def test_matrices_have_the_signs_that_were_declared():
         sde.lambdify(x=np.eye(2)[:1], t=[-1.0])
     with pytest.raises(BadPoint, match="c is declared positive"):
         sde.lambdify(x=np.eye(2)[:1], t=[1.0]).drift(-2.0, [1.0, 0])
+
+
+UNEVEN = sp.Lambda(r, k[i] * r**2 / 2)
+VERIFIED = {
+    "label": (_family(LabelNoise(2)), None),
+    "samples that differ": (_family(LabelNoise(2), loss=UNEVEN), None),
+    "isotropic at a rate": (_family(IsotropicNoise(2), loss=BENT), SGD(learning_rate=sp.Rational(1, 4096))),
+    "given, with a field": (_family(AnyNoise(), loss=BENT), HeavyBall(friction=2, weight_decay=3)),
+    "batches": (_family(LabelNoise(2, batch_size=2), loss=UNEVEN), SGD(learning_rate=sp.Rational(1, 4096))),
+}
+
+
+@pytest.mark.parametrize("name", VERIFIED)
+def test_sums_over_coordinates_are_verified(name):
+    family, optimizer = VERIFIED[name]
+    certificate = verify(derive_limiting_sde(family, **({} if optimizer is None else {"optimizer": optimizer})))
+    assert certificate.passed, certificate
+    assert any(check.name == "normal regularization" and check.verdict == "measured" for check in certificate.checks)
+
+
+def test_a_wrong_term_of_coordinates_is_rejected(monkeypatch):
+    slopes = Family.trace_gradient.func
+    halved = lambda self: {name: form.scaled(sp.Rational(1, 2)) for name, form in slopes(self).items()}  # noqa: E731
+    monkeypatch.setattr(Family, "trace_gradient", property(halved))
+    assert not verify(derive_limiting_sde(_family(LabelNoise(2)))).passed
+
+
+def test_a_simulation_takes_no_sparse_data():
+    functions = derive_limiting_sde(_family(LabelNoise(1))).lambdify(z=sparse.csr_array(Z), y=DATA["y"])
+    with pytest.raises(BadInput, match="dense"):
+        simulate_family_sgd(functions, (U, V), learning_rate=0.01, steps=5)
