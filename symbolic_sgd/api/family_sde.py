@@ -37,7 +37,7 @@ class FamilySDE(FamilyLimit[Family, IndexedVector]):
     >>> sde.regularizer
     Sum(x[j]**2*Sum(z[i, j]**2, (i, 1, n)), (j, 1, d))/n
     >>> print(sde.trace_hessian)
-    4/n Σ_i ‖z_i ∘ x‖²
+    4/n Σ_i ‖x ∘ z_i‖²
     """
 
     @cached_property
