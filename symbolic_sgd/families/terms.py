@@ -274,7 +274,8 @@ class FamilyTerms:
             return self.written(self.forms.regularizer, samples=(self.i,))
         s2, share = self.family.noise.isotropy, self.motion.share
         if share is None and self.motion.own is not None:
-            return SpectralRegularizer(self.motion, MatrixFormula(self.model.gram))
+            other = {i: Index(str(self._samples[0]), i.size) for i in self.model.primed().values()}
+            return SpectralRegularizer(self.motion, MatrixFormula(self.model.gram.renamed(other)))
         if s2 is None or share is None:
             return None
         return share * s2 / 4 * sp.log(sp.Determinant(sp.MatrixSymbol("G", self.family.samples, self.family.samples)))

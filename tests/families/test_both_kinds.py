@@ -125,6 +125,7 @@ def test_a_regularizer_over_the_curvatures_has_the_slope_of_the_drift(name):
         slope[place] = (functions.regularizer(*(x + e)) - functions.regularizer(*(x - e))) / (2 * step)
     descent = [-s for s in functions.tangent_projection(*x, vectors=slope)]
     assert np.allclose(functions.normal_regularization(*x), descent, rtol=1e-6, atol=1e-6)
+    assert "z_j" not in str(sde.regularizer)  # j is a coordinate
     assert "Σ_μ F(μ)" in str(sde.regularizer) and r"\sum_{\mu} F(\mu)" in sde.latex() and "F(μ)" in repr(sde)
 
 
