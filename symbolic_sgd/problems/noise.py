@@ -345,7 +345,7 @@ class LabelNoise(Noise, FamilyNoise):
 
     Args:
         amplitude: δ, an exact expression without parameters (default 1); Var(label) = δ². A sequence: δ_1 … δ_n.
-        batch_size: 1 (None, the default) … n; of a `MatrixFamily` also one of its sizes.
+        batch_size: 1 (None, the default) … n; of a family also one of its sizes.
 
     Raises:
         BadInput: (by `check`, when a problem is stated with it) the problem has no residuals; batch_size is none of 1 … n.
