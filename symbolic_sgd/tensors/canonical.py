@@ -53,8 +53,8 @@ def _numbered(factors: "Factors") -> "Factors":
 
 @lru_cache(maxsize=200_000)
 def _component(factors: "Factors") -> "Factors":
-    heads = _ranks(f.head.key for f in factors)
-    kinds = [heads[f.head.key] for f in factors]
+    heads = {head: rank for rank, head in enumerate(sorted({f.head for f in factors}, key=lambda head: head.key))}
+    kinds = [heads[f.head] for f in factors]
     indices = sorted({i for f in factors for i in f.at}, key=lambda i: i.key)
     first = _ranks((i.bound, str(i.size) if i.bound else i.name) for i in indices)
     start = {i: first[i.bound, str(i.size) if i.bound else i.name] for i in indices}

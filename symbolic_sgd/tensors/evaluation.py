@@ -94,6 +94,8 @@ class Arrays:
         if matrix is not None:
             return matrix
         inside = self.value(head.inner)
+        if head.is_sum:
+            return inside
         found = self.function(head.function)(inside)
         return found if hasattr(found, "shape") else self._ones(tuple(inside.shape)) * found
 

@@ -2,7 +2,8 @@
 
 A factor is an entry T[i, j, …] of a tensor, a Kronecker δ[i, j], or φ(E)[i, j, …] for a form E and a function φ. An index of a
 term that is not free is summed over, and it may stand in any number of factors: so products of matrices, traces, transposes,
-entrywise products, diagonals and sums over samples are all of one kind, and so are their derivatives.
+entrywise products, diagonals and sums over samples are all of one kind, and so are their derivatives. With φ(x) = x the sum E
+stays one factor, and is not multiplied out: so a form is a graph, whose nodes are such sums and functions.
 """
 
 from abc import ABC, abstractmethod
@@ -136,6 +137,11 @@ class Applied(Head):
     def symmetries(self) -> tuple[tuple[int, ...], ...] | None:
         return self.swaps if len(self.swaps) > 1 else None
 
+    @property
+    def is_sum(self) -> bool:
+        """Whether it is E itself."""
+        return self.function.expression == X and not self.function.order
+
     def __eq__(self, other: object) -> bool:
         return self is other or (isinstance(other, Applied) and self.key == other.key)
 
@@ -191,6 +197,9 @@ class Form:
     free: tuple[Index, ...]
     terms: Mapping[Factors, Any]
 
+    def __hash__(self) -> int:
+        return hash((self.free, len(self.terms)))
+
     @staticmethod
     def of(free: Iterable[Index], raw: Iterable[Raw]) -> "Form":
         """The normal form of a sum of terms."""
@@ -235,7 +244,13 @@ class Form:
         """Whether it is 0."""
         return not self.terms
 
-    @property
+    @cached_property
+    def depth(self) -> int:
+        """How many φ(E) stand in each other."""
+        inside = (head.inner.depth for factors in self.terms for head, _ in factors if isinstance(head, Applied))
+        return max((1 + k for k in inside), default=0)
+
+    @cached_property
     def tensors(self) -> frozenset[Tensor]:
         """All that it depends on."""
         found = set[Tensor]()
@@ -247,6 +262,11 @@ class Form:
                     found |= head.inner.tensors
         return frozenset(found)
 
+    @property
+    def used(self) -> frozenset[Index]:
+        """The free indices that stand in some factor."""
+        return frozenset(i for factors in self.terms for f in factors for i in f.at if not i.bound)
+
     def __add__(self, other: "Form") -> "Form":
         return added([self, other])
 
@@ -256,7 +276,7 @@ class Form:
     def __mul__(self, other: "Form") -> "Form":
         raw: list[Raw] = []
         for left, c in self.terms.items():
-            above = 1 + max((int(i.name) for f in left for i in f.at if i.bound), default=-1)
+            above = first_unused(left)
             for right, d in other.terms.items():
                 raw.append((c * d, (*left, *shifted(right, above)), ()))
         return Form.of((*self.free, *other.free), raw)
@@ -310,7 +330,7 @@ def applied(function: Entrywise, form: Form) -> Form:
 
     Of the ways to order the indices of E the least is kept, and those that leave E as it is are its symmetries.
     """
-    used = {i for factors in form.terms for f in factors for i in f.at}
+    used = form.used
     at = tuple(i for i in form.free if i in used)
     if all(not factors for factors in form.terms):
         return Form.constant(function.value.xreplace({X: sum(form.terms.values(), sp.S.Zero)}))
@@ -321,6 +341,11 @@ def applied(function: Entrywise, form: Form) -> Form:
     inner = written[orders.index(best[0])]
     swaps = tuple(tuple(best[0].index(i) for i in order) for order in best)
     return Form.of(form.free, [(sp.S.One, (Factor(Applied(function, inner, swaps), best[0]),), ())])
+
+
+def first_unused(factors: Iterable[Factor]) -> int:
+    """The first number that no index summed over has, nor any after it."""
+    return 1 + max((int(i.name) for f in factors for i in f.at if i.bound), default=-1)
 
 
 def shifted(factors: Iterable[Factor], above: int) -> list[Factor]:
@@ -361,7 +386,35 @@ def _simplified(coefficient: Any, factors: list[Factor], spare: set[Index]) -> t
     left = {i for f in kept for i in f.at}
     for i in bound - left:
         coefficient = coefficient * i.size
-    return coefficient, _absorbed(_powers_merged([f for factor in kept for f in _without_repetition(factor)]))
+    scale, kept = _opened(kept)
+    return coefficient * scale, _absorbed(_powers_merged(kept))
+
+
+def _opened(factors: list[Factor]) -> tuple[Any, list[Factor]]:
+    """With the diagonals of φ(E) as functions of fewer indices, and without brackets around a single term."""
+    scale, found, above = sp.S.One, list[Factor](), first_unused(factors)
+    for factor in factors:
+        head, at = factor
+        if not isinstance(head, Applied):
+            found.append(factor)
+            continue
+        inner, function = head.inner, head.function
+        if len(set(at)) < len(at):
+            names = dict(zip(inner.free, at, strict=True))
+            first = {i: slot for slot, i in reversed(names.items())}
+            form = applied(function, inner.renamed({slot: first[i] for slot, i in names.items()}))
+        elif head.is_sum and len(inner.terms) < 2:
+            form = inner
+        else:
+            found.append(factor)
+            continue
+        if form.is_zero:
+            return sp.S.Zero, []
+        ((inside, c),) = form.terms.items()
+        moved = _renamed(shifted(inside, above), dict(zip(inner.free, at, strict=True)))
+        scale, above = scale * c, max(above, first_unused(moved))
+        found += moved
+    return scale, found
 
 
 def _powers_merged(factors: list[Factor]) -> list[Factor]:
@@ -398,18 +451,6 @@ def _absorbed(factors: list[Factor]) -> list[Factor]:
             grown = [] if exponent == 0 else [Factor(Applied(Entrywise(X**exponent), head.inner, head.swaps), at)]
             return _absorbed(rest + grown)
     return factors
-
-
-def _without_repetition(factor: Factor) -> Factors:
-    head, at = factor
-    if not isinstance(head, Applied) or len(set(at)) == len(at):
-        return (factor,)
-    first = {i: head.inner.free[at.index(i)] for i in at}
-    names = {slot: first[i] for slot, i in zip(head.inner.free, at, strict=True)}
-    merged = applied(head.function, head.inner.renamed(names))
-    back = {slot: i for i, slot in first.items()}
-    (found,) = merged.terms
-    return tuple(_renamed(found, back))
 
 
 def _vanishes(coefficient: Any) -> bool:

@@ -25,6 +25,7 @@ from symbolic_sgd.tensors.notation import (
     entrywise,
     product,
     transposed,
+    upright,
 )
 
 
@@ -227,8 +228,8 @@ def _function(head: Applied, at: tuple[Index, ...], labels: Mapping[Index, str])
     rows = tuple(names[slot] for slot, i in zip(head.inner.free, at, strict=True) if i not in labels)
     if len(rows) > 2:
         raise NoMatrixForm
-    terms = tuple(_term(c, f, rows, fixed) for f, c in in_order(head.inner.renamed(names)))
-    return Function(head.function, Total(terms), not rows)
+    inside = Total(tuple(_term(c, f, rows, fixed) for f, c in in_order(head.inner.renamed(names))))
+    return upright(inside) if head.is_sum else Function(head.function, inside, not rows)
 
 
 def _left_over(graph: Graph, rows: tuple[Index, ...]) -> Node | None:

@@ -115,7 +115,20 @@ def transposed(node: Node) -> Node:
         return Hadamard(tuple(map(transposed, node.factors)), vectors=False)
     if (isinstance(node, Wrapped) and node.kind != "diagonal") or node == IDENTITY:
         return node
+    if isinstance(node, Total) and set(_turned(node).terms) == set(node.terms):
+        return node
     return Transposed(node)
+
+
+def upright(node: Total) -> Node:
+    """A sum of matrices as the transpose of another, where fewer factors are transposed in that."""
+    turned = _turned(node)
+    return Transposed(turned) if repr(turned).count("Transposed") < repr(node).count("Transposed") else node
+
+
+def _turned(node: Total) -> Total:
+    """The transpose of every term."""
+    return Total(tuple((c, labels, scalars, None if m is None else transposed(m)) for c, labels, scalars, m in node.terms))
 
 
 def _squared(node: Node) -> Node | None:

@@ -19,6 +19,7 @@ from sympy.matrices.expressions.special import OneMatrix, ZeroMatrix
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber, NotSmooth, UnsupportedExpression
 from symbolic_sgd.tensors.entrywise import Entrywise, X
 from symbolic_sgd.tensors.forms import Form, Index, Tensor, added, applied, delta
+from symbolic_sgd.tensors.products import product
 
 KINKED = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 """Functions with kinks."""
@@ -85,7 +86,7 @@ class Reader:
             ((sp.Number, sp.NumberSymbol), Form.constant),
             (sp.Symbol, self._symbol),
             (sp.Add, lambda e: added([self.scalar(a) for a in e.args])),
-            (sp.Mul, lambda e: _product([self.scalar(a) for a in e.args])),
+            (sp.Mul, lambda e: product([self.scalar(a) for a in e.args])),
             (sp.Pow, self._scalar_power),
             (sp.exp, lambda e: applied(Entrywise(sp.exp(X)), self.scalar(e.args[0]))),
             (sp.Trace, lambda e: self._trace(e.arg)),
@@ -118,7 +119,7 @@ class Reader:
         if exponent.atoms(sp.Float):
             raise _inexact(exponent)
         if exponent.is_Integer and 0 <= exponent <= _largest_power(base):
-            return _product([base] * int(exponent)) if exponent else Form.constant(1)
+            return product([base] * int(exponent)) if exponent else Form.constant(1)
         return applied(Entrywise(X**exponent), base)
 
     def _trace(self, matrix: Any) -> Form:
@@ -202,7 +203,7 @@ class Reader:
             ((sp.Transpose, sp.Adjoint), lambda e, a, b: self.matrix(e.arg, b, a)),
             (sp.Inverse, _refused("the inverse of a matrix; name it as data where it does not depend on parameters")),
             (sp.MatPow, self._matrix_power),
-            (HadamardProduct, lambda e, a, b: _product([self.matrix(m, a, b) for m in e.args])),
+            (HadamardProduct, lambda e, a, b: product([self.matrix(m, a, b) for m in e.args])),
             (HadamardPower, lambda e, a, b: self._power(self.matrix(e.base, a, b), e.exp)),
             (ElementwiseApplyFunction, self._entrywise),
             (sp.Identity, lambda _, a, b: Form.constant(1) if a is None or b is None else delta(a, b)),
@@ -221,9 +222,8 @@ class Reader:
         matrices = [m for m in factors if getattr(m, "is_Matrix", False)]
         joints = [self._side(m.shape[1]) for m in matrices[:-1]]
         sides = [row, *joints, column]
-        found = _product([self.scalar(f) for f in factors if not getattr(f, "is_Matrix", False)])
-        for m, before, after in zip(matrices, sides, sides[1:], strict=False):
-            found = found * self.matrix(m, before, after)
+        scalars = [self.scalar(f) for f in factors if not getattr(f, "is_Matrix", False)]
+        found = product([*scalars, *(self.matrix(m, a, b) for m, a, b in zip(matrices, sides, sides[1:], strict=False))])
         return found.summed(*(k for k in joints if k is not None))
 
     def _matrix_power(self, power: Any, row: Side, column: Side) -> Form:
@@ -250,7 +250,7 @@ class Reader:
         polynomial = sp.Poly(body, X)
         if polynomial.degree() > _largest_power(inner):
             return applied(Entrywise(body), inner)
-        return added([_broadcast(_product([inner] * k).scaled(c), inner) for (k,), c in polynomial.terms()])
+        return added([_broadcast(product([inner] * k).scaled(c), inner) for (k,), c in polynomial.terms()])
 
     def _diagonal_matrix(self, e: Any, row: Side, column: Side) -> Form:
         inner = e.args[0]
@@ -300,13 +300,6 @@ def _equal(size: Any, other: Any) -> bool:
 def _largest_power(base: Form) -> int:
     sums = any(not set(at) <= set(base.free) for factors in base.terms for _, at in factors)
     return LARGEST_POWER_OF_SUMS if sums else LARGEST_POWER
-
-
-def _product(forms: list[Form]) -> Form:
-    found = Form.constant(1)
-    for form in forms:
-        found = found * form
-    return found
 
 
 def _broadcast(form: Form, like: Form) -> Form:
