@@ -79,7 +79,7 @@ def family(name, noise):
     """Of a model; its residual less y."""
     model, size = MODELS[name]
     outputs, parameters = model(size)
-    constants = tuple(s for s in outputs.free_symbols if s.name.startswith("C") and s not in parameters)
+    constants = sorted((s for s in outputs.free_symbols if s.name.startswith("C")), key=str)
     y = sp.Symbol("y")
     scalar = outputs if outputs.is_Matrix is not True else sp.Trace(outputs)
     return MatrixFamily(

@@ -63,7 +63,7 @@ class TensorModel:
     @cached_property
     def gradient(self) -> Blocks:
         """∂f_L/∂θ."""
-        return {p.name: derivative(self.f, p, self.slots(p)) for p in self.parameters}
+        return self.gradient_of(self.f)
 
     @cached_property
     def gram(self) -> Form:
@@ -84,7 +84,7 @@ class TensorModel:
 
     def gradient_of(self, form: Form) -> Blocks:
         """The gradient of a form without free indices, or with some of its own."""
-        return {p.name: derivative(form, p, self.slots(p)) for p in self.parameters}
+        return {p.name: self._slope(form, p) for p in self.parameters}
 
     # --- operators, in arguments that are named ----------------------------------------------
 
@@ -151,7 +151,7 @@ class TensorModel:
     # --- pieces -----------------------------------------------------------------------------
 
     def _along(self, form: Form, vector: Blocks) -> Form:
-        parts = [(derivative(form, p, self.slots(p)) * v).summed(*self.slots(p)) for p, v in self._by_parameter(vector)]
+        parts = [(self._slope(form, p) * v).summed(*self.slots(p)) for p, v in self._by_parameter(vector)]
         return added(parts)
 
     def _combined(self, weights: Form, primes: int) -> Blocks:
@@ -169,6 +169,9 @@ class TensorModel:
             for q, j in self._by_parameter(self.gradient)
         ]
         return added(parts).renamed(dict(zip(apart, self.slots(p), strict=True)))
+
+    def _slope(self, form: Form, p: Tensor) -> Form:
+        return derivative(form, p, self.slots(p), (*self.labels, COLUMN))
 
     def _by_parameter(self, blocks: Blocks) -> list[tuple[Tensor, Form]]:
         return [(p, blocks[p.name]) for p in self.parameters]

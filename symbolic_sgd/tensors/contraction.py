@@ -1,5 +1,6 @@
 """Sums of products of arrays, two at a time, as products of batches of matrices, in any array module."""
 
+from collections import Counter
 from collections.abc import Sequence
 from functools import lru_cache
 from itertools import combinations
@@ -138,17 +139,29 @@ def _fewest(
 
 
 def _greedy(todo: Held, wanted: frozenset[int], size: dict[int, int]) -> tuple[tuple[int, int], ...]:
+    held, stands, costs = dict(enumerate(todo)), Counter[int](), dict[tuple[int, int], tuple[int, int]]()
     number = lambda at: prod(size[i] for i in at)  # noqa: E731
+
+    def merged(pair: tuple[int, int]) -> tuple[frozenset[int], frozenset[int]]:
+        a, b = held[pair[0]], held[pair[1]]
+        return frozenset(i for i in a | b if stands[i] > (i in a) + (i in b)), a | b
+
+    def cost(pair: tuple[int, int]) -> tuple[int, int]:
+        left, both = merged(pair)
+        return number(left) - number(held[pair[0]]) - number(held[pair[1]]), number(both)
+
     found = []
-    while len(todo) > 1:
-
-        def cost(pair: tuple[int, int], todo: Held = todo) -> tuple[int, int]:
-            held, both = _merged(todo, *pair, wanted)
-            return number(held[-1]) - number(todo[pair[0]]) - number(todo[pair[1]]), number(both)
-
-        pair = min(combinations(range(len(todo)), 2), key=cost)
-        todo, _ = _merged(todo, *pair, wanted)
-        found.append(pair)
+    changed = frozenset(size)
+    while len(held) > 1:
+        stands = Counter(i for at in (*held.values(), wanted) for i in at)
+        last = frozenset(i for i in changed if stands[i] <= 2)  # of the others no pair has all places
+        pairs = combinations(held, 2)
+        costs = {p: costs[p] if p in costs and not (held[p[0]] | held[p[1]]) & last else cost(p) for p in pairs}
+        best = min(costs, key=lambda pair: costs[pair])
+        order = list(held)
+        found.append((order.index(best[0]), order.index(best[1])))
+        left, changed = merged(best)
+        held = {k: at for k, at in held.items() if k not in best} | {max(held) + 1: left}
     return tuple(found)
 
 

@@ -35,7 +35,7 @@ class Arrays:
     numbers: Mapping[Any, Any]
     module: Any
     printer: Any = ("scipy", "numpy")
-    _applied: dict[Applied, Any] = field(default_factory=dict, compare=False, repr=False)
+    _applied: dict[Applied, tuple[list[Any], Any]] = field(default_factory=dict, compare=False, repr=False)
     _products: Products = field(default_factory=dict, compare=False, repr=False)
 
     def value(self, form: Form) -> Any:
@@ -84,9 +84,12 @@ class Arrays:
         if head is DELTA:
             return self._ones(()) * self.module.eye(int(self.number(at[0].size)), dtype=self._ones(()).dtype)
         assert isinstance(head, Applied)
-        if head not in self._applied:
-            self._applied[head] = self._of_entries(head)
-        return self._applied[head]
+        depends = [self.tensors[name] for name in head.inner.names]
+        made_of, found = self._applied.get(head, (None, None))
+        if made_of is None or any(a is not b for a, b in zip(made_of, depends, strict=True)):
+            found = self._of_entries(head)
+            self._applied[head] = depends, found
+        return found
 
     def _of_entries(self, head: Applied) -> Any:
         """φ of every entry."""

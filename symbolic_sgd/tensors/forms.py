@@ -143,10 +143,14 @@ class Applied(Head):
         return self.function.expression == X and not self.function.order
 
     def __eq__(self, other: object) -> bool:
-        return self is other or (isinstance(other, Applied) and self.key == other.key)
+        return self is other or (isinstance(other, Applied) and hash(self) == hash(other) and self.key == other.key)
 
     def __hash__(self) -> int:
-        return hash((self.function.order, len(self.inner.terms), len(self.inner.free)))
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.function, self.inner))
 
 
 class Factor(NamedTuple):
@@ -198,7 +202,11 @@ class Form:
     terms: Mapping[Factors, Any]
 
     def __hash__(self) -> int:
-        return hash((self.free, len(self.terms)))
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.free, frozenset(self.terms.items())))
 
     @staticmethod
     def of(free: Iterable[Index], raw: Iterable[Raw]) -> "Form":
@@ -261,6 +269,11 @@ class Form:
                 elif isinstance(head, Applied):
                     found |= head.inner.tensors
         return frozenset(found)
+
+    @cached_property
+    def names(self) -> tuple[str, ...]:
+        """Of all that it depends on."""
+        return tuple(sorted(tensor.name for tensor in self.tensors))
 
     @property
     def used(self) -> frozenset[Index]:

@@ -8,6 +8,7 @@ that is built by these three has a formula, and no other.
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from symbolic_sgd.tensors.forms import COLUMN, DELTA, Applied, Factor, Factors, Form, Index, Tensor
@@ -23,6 +24,7 @@ from symbolic_sgd.tensors.notation import (
     Transposed,
     Wrapped,
     entrywise,
+    flat,
     product,
     transposed,
     upright,
@@ -149,7 +151,7 @@ def total(form: Form, rows: Sequence[Index], labels: Iterable[Index]) -> Total:
         NoMatrixForm: one of its terms has none.
     """
     fixed = {i: shown_label(str(i.name)) for i in labels}
-    return Total(tuple(_term(c, factors, tuple(rows), fixed) for factors, c in in_order(form)))
+    return Total(flat(_term(c, factors, tuple(rows), fixed) for factors, c in in_order(form)))
 
 
 def in_order(form: Form) -> list[tuple[Factors, Any]]:
@@ -210,7 +212,7 @@ def _place(factor: Factor, graph: Graph, labels: Mapping[Index, str]) -> None:
         node = Name(head.name, (":", *subscripts) if behind else subscripts)
     else:
         assert isinstance(head, Applied)
-        node = _function(head, at, labels)
+        node = _function(head, tuple(labels.get(i) for i in at))
     if not rows:
         graph.scalars.append(node)
     elif len(rows) == 1:
@@ -221,15 +223,20 @@ def _place(factor: Factor, graph: Graph, labels: Mapping[Index, str]) -> None:
         raise NoMatrixForm
 
 
-def _function(head: Applied, at: tuple[Index, ...], labels: Mapping[Index, str]) -> Node:
-    """φ(E), with the indices of E by names of their own: what is summed over inside has numbers too."""
-    names = {slot: Index(f"@{i.name}", i.size) for slot, i in zip(head.inner.free, at, strict=True)}
-    fixed = {names[slot]: labels[i] for slot, i in zip(head.inner.free, at, strict=True) if i in labels}
-    rows = tuple(names[slot] for slot, i in zip(head.inner.free, at, strict=True) if i not in labels)
+@lru_cache(maxsize=4096)
+def _function(head: Applied, labels: tuple[str | None, ...]) -> Node:
+    """φ(E) with these labels at its indices, None at rows and columns."""
+    names = {
+        slot: Index(f"@{i}", slot.size) for i, slot in enumerate(head.inner.free)
+    }  # numbers are summed over inside
+    fixed = {name: label for name, label in zip(names.values(), labels, strict=True) if label is not None}
+    rows = tuple(name for name in names.values() if name not in fixed)
     if len(rows) > 2:
         raise NoMatrixForm
-    inside = Total(tuple(_term(c, f, rows, fixed) for f, c in in_order(head.inner.renamed(names))))
-    return upright(inside) if head.is_sum else Function(head.function, inside, not rows)
+    terms = flat(_term(c, f, rows, fixed) for f, c in in_order(head.inner.renamed(names)))
+    if head.is_sum:
+        return upright(Total(tuple(sorted(terms, key=lambda term: term[3] != IDENTITY))))
+    return Function(head.function, Total(terms), not rows)
 
 
 def _left_over(graph: Graph, rows: tuple[Index, ...]) -> Node | None:

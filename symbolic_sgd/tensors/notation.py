@@ -1,7 +1,9 @@
 """Formulas in matrices and vectors, as trees, and their two writings: LaTeX and plain text."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, fields
+from functools import cached_property
 from math import gcd, lcm
 from typing import Any
 
@@ -30,38 +32,51 @@ GREEK = {
 """Letters that are not those of the user, in LaTeX."""
 
 
-@dataclass(frozen=True)
-class Name:
+class Shown:
+    """What is ordered by how it is shown, which is written once."""
+
+    def __repr__(self) -> str:
+        return self._shown
+
+    @cached_property
+    def _shown(self) -> str:
+        values: Any = self
+        parts = ", ".join(f"{f.name}={getattr(self, f.name)!r}" for f in fields(values))
+        return f"{type(self).__name__}({parts})"
+
+
+@dataclass(frozen=True, repr=False)
+class Name(Shown):
     """A letter with subscripts."""
 
     name: str
     subscripts: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True)
-class Transposed:
+@dataclass(frozen=True, repr=False)
+class Transposed(Shown):
     """Mᵀ."""
 
     inner: "Node"
 
 
-@dataclass(frozen=True)
-class Product:
+@dataclass(frozen=True, repr=False)
+class Product(Shown):
     """A product of matrices, the last of which may be a vector."""
 
     factors: tuple["Node", ...]
 
 
-@dataclass(frozen=True)
-class Hadamard:
+@dataclass(frozen=True, repr=False)
+class Hadamard(Shown):
     """u ∘ v ∘ …, of vectors or of matrices."""
 
     factors: tuple["Node", ...]
     vectors: bool = True
 
 
-@dataclass(frozen=True)
-class Wrapped:
+@dataclass(frozen=True, repr=False)
+class Wrapped(Shown):
     """diag(u), diag(M), tr(M), ‖u‖² or ⟨u, v⟩.
 
     Args:
@@ -73,8 +88,8 @@ class Wrapped:
     parts: tuple["Node", ...]
 
 
-@dataclass(frozen=True)
-class Function:
+@dataclass(frozen=True, repr=False)
+class Function(Shown):
     """φ^{(k)} of every entry."""
 
     function: Entrywise
@@ -82,8 +97,8 @@ class Function:
     scalar: bool
 
 
-@dataclass(frozen=True)
-class Total:
+@dataclass(frozen=True, repr=False)
+class Total(Shown):
     """A sum of terms with coefficients, each over some labels.
 
     Args:
@@ -93,8 +108,8 @@ class Total:
     terms: tuple["Term", ...]
 
 
-@dataclass(frozen=True)
-class Written:
+@dataclass(frozen=True, repr=False)
+class Written(Shown):
     """What is written already."""
 
     text: str
@@ -120,6 +135,18 @@ def transposed(node: Node) -> Node:
     return Transposed(node)
 
 
+def flat(terms: Iterable[Term]) -> tuple[Term, ...]:
+    """A sum that is one term of a sum stands without brackets, unless it has a term that stands there already."""
+    found: list[Term] = []
+    for term in terms:
+        coefficient, labels, scalars, matrix = term
+        alone = [*scalars, *([] if matrix is None else [matrix])]
+        (only,) = alone if len(alone) == 1 else (None,)
+        inside = list(only.terms) if isinstance(only, Total) and coefficient == 1 and not labels else [term]
+        found += [term] if any(t[1:] == other[1:] for t in inside for other in found) else inside
+    return tuple(found)
+
+
 def upright(node: Total) -> Node:
     """A sum of matrices as the transpose of another, where fewer factors are transposed in that."""
     turned = _turned(node)
@@ -128,7 +155,9 @@ def upright(node: Total) -> Node:
 
 def _turned(node: Total) -> Total:
     """The transpose of every term."""
-    return Total(tuple((c, labels, scalars, None if m is None else transposed(m)) for c, labels, scalars, m in node.terms))
+    return Total(
+        tuple((c, labels, scalars, None if m is None else transposed(m)) for c, labels, scalars, m in node.terms)
+    )
 
 
 def _squared(node: Node) -> Node | None:

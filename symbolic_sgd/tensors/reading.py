@@ -19,7 +19,7 @@ from sympy.matrices.expressions.special import OneMatrix, ZeroMatrix
 from symbolic_sgd.errors import BadInput, BadShape, BadSymbol, InexactNumber, NotSmooth, UnsupportedExpression
 from symbolic_sgd.tensors.entrywise import Entrywise, X
 from symbolic_sgd.tensors.forms import Form, Index, Tensor, added, applied, delta
-from symbolic_sgd.tensors.products import product
+from symbolic_sgd.tensors.products import bracketed, product
 
 KINKED = (sp.Abs, sp.sign, sp.Max, sp.Min, sp.Heaviside, sp.Piecewise, sp.floor, sp.ceiling)
 """Functions with kinks."""
@@ -198,7 +198,7 @@ class Reader:
     def _matrices(self) -> tuple[tuple[Any, Callable[[Any, Side, Side], Form]], ...]:
         return (
             (sp.MatrixSymbol, self._matrix_symbol),
-            (sp.MatAdd, lambda e, a, b: added([self.matrix(m, a, b) for m in e.args])),
+            (sp.MatAdd, self._sum_of_matrices),
             (sp.MatMul, lambda e, a, b: self._chain(e.args, a, b)),
             ((sp.Transpose, sp.Adjoint), lambda e, a, b: self.matrix(e.arg, b, a)),
             (sp.Inverse, _refused("the inverse of a matrix; name it as data where it does not depend on parameters")),
@@ -218,12 +218,24 @@ class Reader:
             raise BadSymbol(f"the matrix {symbol} was not declared: name it in parameters= or data=")
         return self._entry(self.tensors[symbol], tuple(i for i in (row, column) if i is not None))
 
+    def _sum_of_matrices(self, e: Any, row: Side, column: Side) -> Form:
+        """What a function is applied to elsewhere in the sum stays one term, as x in x + Wφ(x), which SymPy has flattened."""
+        terms = set(e.args)
+        inner = [f.expr for f in e.atoms(ElementwiseApplyFunction) if isinstance(f.expr, sp.MatAdd)]
+        within = max((m for m in inner if set(m.args) < terms), key=lambda m: (len(m.args), str(m)), default=None)
+        if within is None:
+            return added([self.matrix(m, row, column) for m in e.args])
+        rest = [self.matrix(m, row, column) for m in e.args if m not in within.args]
+        return added([bracketed(self.matrix(within, row, column)), *rest])
+
     def _chain(self, factors: Any, row: Side, column: Side) -> Form:
         matrices = [m for m in factors if getattr(m, "is_Matrix", False)]
         joints = [self._side(m.shape[1]) for m in matrices[:-1]]
         sides = [row, *joints, column]
         scalars = [self.scalar(f) for f in factors if not getattr(f, "is_Matrix", False)]
-        found = product([*scalars, *(self.matrix(m, a, b) for m, a, b in zip(matrices, sides, sides[1:], strict=False))])
+        found = product(
+            [*scalars, *(self.matrix(m, a, b) for m, a, b in zip(matrices, sides, sides[1:], strict=False))]
+        )
         return found.summed(*(k for k in joints if k is not None))
 
     def _matrix_power(self, power: Any, row: Side, column: Side) -> Form:
