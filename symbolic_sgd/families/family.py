@@ -16,6 +16,7 @@ from symbolic_sgd.families.tensor_model import TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise
 from symbolic_sgd.problems.symbols import NAME, check_expression, check_symbols
 from symbolic_sgd.tensors.forms import Form, Index, Tensor
+from symbolic_sgd.tensors.products import multiplied_out
 from symbolic_sgd.tensors.reading import Reader
 
 ELSEWHERE = "state models that couple coordinates as a MatrixFamily, whose residuals are products of matrices or sums in any indices"
@@ -195,12 +196,15 @@ class Family(StatedFamily):
 
     def per_sample(self, expression: Any) -> Form:
         (label,) = self.labels
-        reader = Reader(self.bases, constants=frozenset(self.constants), indices={self.i: label})
-        found = reader.scalar(sp.sympify(expression))
+        found = self._reader(indices={self.i: label}).scalar(sp.sympify(expression))
         return Form.of((label,), ((c, f, ()) for f, c in found.terms.items()))
 
     def _scalar(self, expression: Any) -> Form:
-        return Reader(self.bases, constants=frozenset(self.constants)).scalar(sp.sympify(expression))
+        return self._reader().scalar(sp.sympify(expression))
+
+    def _reader(self, **indices: Any) -> Reader:
+        """All is multiplied out: sparse data stay sparse where they are a factor, not within a sum."""
+        return Reader(self.bases, constants=frozenset(self.constants), multiply=multiplied_out, **indices)
 
     @property
     def _example(self) -> str:

@@ -3,7 +3,7 @@
 SymPy's own derivatives of matrix expressions are not used: they are 0 for a sum of two traces and wrong for many others.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
 from typing import Any
@@ -43,6 +43,7 @@ class Reader:
         labels: the indices of a sample, which every tensor with labels has first where they are not written.
         constants: further symbols, and those of sizes.
         indices: {the Symbol of an index: it}, inside of sums over indexed quantities.
+        multiply: how products of sums are written.
 
     Raises:
         UnsupportedExpression: a node that the calculus does not have, by its name.
@@ -59,6 +60,7 @@ class Reader:
     labels: tuple[Index, ...] = ()
     constants: frozenset[sp.Symbol] = frozenset()
     indices: Mapping[Any, Index] = field(default_factory=dict)
+    multiply: Callable[[Sequence[Form]], Form] = product
     _counter: Any = field(default_factory=count, repr=False, compare=False)
 
     # --- scalars ----------------------------------------------------------------------------
@@ -86,7 +88,7 @@ class Reader:
             ((sp.Number, sp.NumberSymbol), Form.constant),
             (sp.Symbol, self._symbol),
             (sp.Add, lambda e: added([self.scalar(a) for a in e.args])),
-            (sp.Mul, lambda e: product([self.scalar(a) for a in e.args])),
+            (sp.Mul, lambda e: self.multiply([self.scalar(a) for a in e.args])),
             (sp.Pow, self._scalar_power),
             (sp.exp, lambda e: applied(Entrywise(sp.exp(X)), self.scalar(e.args[0]))),
             (sp.Trace, lambda e: self._trace(e.arg)),
@@ -119,7 +121,7 @@ class Reader:
         if exponent.atoms(sp.Float):
             raise _inexact(exponent)
         if exponent.is_Integer and 0 <= exponent <= _largest_power(base):
-            return product([base] * int(exponent)) if exponent else Form.constant(1)
+            return self.multiply([base] * int(exponent)) if exponent else Form.constant(1)
         return applied(Entrywise(X**exponent), base)
 
     def _trace(self, matrix: Any) -> Form:
@@ -203,7 +205,7 @@ class Reader:
             ((sp.Transpose, sp.Adjoint), lambda e, a, b: self.matrix(e.arg, b, a)),
             (sp.Inverse, _refused("the inverse of a matrix; name it as data where it does not depend on parameters")),
             (sp.MatPow, self._matrix_power),
-            (HadamardProduct, lambda e, a, b: product([self.matrix(m, a, b) for m in e.args])),
+            (HadamardProduct, lambda e, a, b: self.multiply([self.matrix(m, a, b) for m in e.args])),
             (HadamardPower, lambda e, a, b: self._power(self.matrix(e.base, a, b), e.exp)),
             (ElementwiseApplyFunction, self._entrywise),
             (sp.Identity, lambda _, a, b: Form.constant(1) if a is None or b is None else delta(a, b)),
@@ -233,7 +235,7 @@ class Reader:
         joints = [self._side(m.shape[1]) for m in matrices[:-1]]
         sides = [row, *joints, column]
         scalars = [self.scalar(f) for f in factors if not getattr(f, "is_Matrix", False)]
-        found = product(
+        found = self.multiply(
             [*scalars, *(self.matrix(m, a, b) for m, a, b in zip(matrices, sides, sides[1:], strict=False))]
         )
         return found.summed(*(k for k in joints if k is not None))
@@ -262,7 +264,7 @@ class Reader:
         polynomial = sp.Poly(body, X)
         if polynomial.degree() > _largest_power(inner):
             return applied(Entrywise(body), inner)
-        return added([_broadcast(product([inner] * k).scaled(c), inner) for (k,), c in polynomial.terms()])
+        return added([_broadcast(self.multiply([inner] * k).scaled(c), inner) for (k,), c in polynomial.terms()])
 
     def _diagonal_matrix(self, e: Any, row: Side, column: Side) -> Form:
         inner = e.args[0]
