@@ -10,7 +10,7 @@ import sympy as sp
 
 from symbolic_sgd.tensors.contraction import Products, contracted
 from symbolic_sgd.tensors.entrywise import Entrywise, X
-from symbolic_sgd.tensors.forms import DELTA, Applied, Factors, Form, Head, Index, Tensor, Weights
+from symbolic_sgd.tensors.forms import DELTA, Applied, Core, Form, Head, Index, Tensor, Weights
 from symbolic_sgd.tensors.sparse_products import is_sparse
 
 
@@ -41,33 +41,33 @@ class Arrays:
     def value(self, form: Form) -> Any:
         """An array with an axis for each free index."""
         total = None
-        for factors, weights in form.cores:
-            term = self._term(factors, weights, form.free)
+        for core in form.cores:
+            term = self._term(core)
             total = term if total is None else total + term
         return self._ones(tuple(int(self.number(i.size)) for i in form.free)) * 0 if total is None else total
 
     def number(self, expression: Any) -> float:
         """The value of a size or a coefficient."""
-        return float(expression) if expression.is_Number else float(_number(expression, tuple(self.numbers.items())))
+        return _float(expression) if expression.is_Number else float(_number(expression, tuple(self.numbers.items())))
 
     def function(self, function: Entrywise) -> Any:
         """φ^{(k)} on arrays."""
         return callable_of(function, self.printer, tuple(self.numbers.items()))
 
-    def _term(self, factors: Factors, weights: Weights, free: tuple[Index, ...]) -> Any:
+    def _term(self, core: Core) -> Any:
         """What terms have in common, times the sum of what they have on one index."""
-        on = () if weights.on is None else (weights.on,)
-        places = {i: k for k, i in enumerate(dict.fromkeys((*free, *on, *(i for f in factors for i in f.at))))}
-        operands = [(self._factor(head, at), tuple(places[i] for i in at)) for head, at in factors]
-        if on:
-            operands.append((self._weight(weights, on), tuple(places[i] for i in on)))
-        present = {i for f in factors for i in f.at} | set(on)
-        missing = [i for i in free if i not in present]
-        if missing or not operands:
-            shape = tuple(int(self.number(i.size)) for i in missing)
-            operands.append((self._ones(shape), tuple(places[i] for i in missing)))
-        found = contracted(operands, tuple(places[i] for i in free), self.module, self._products)
-        return found if on else found * self.number(weights.terms[0][1])
+        operands = [(self._factor(head, at), places) for (head, at), places in zip(core.factors, core.places, strict=False)]
+        on = core.weights.on
+        if on is not None:
+            operands.append((self._weight(core.weights, (on,)), core.places[len(core.factors)]))
+        if core.missing or not operands:
+            operands.append((self._ones(tuple(int(self.number(i.size)) for i in core.missing)), core.places[-1]))
+        found = contracted(operands, core.wanted, self.module, self._products)
+        if on is not None:
+            return found
+        coefficient = core.weights.terms[0][1]
+        formed = len(operands) > 1  # else it is an operand, which nobody may come to write into
+        return found if formed and coefficient == 1 else found * self.number(coefficient)
 
     def _weight(self, weights: Weights, on: tuple[Index, ...]) -> Any:
         total = None
@@ -140,6 +140,11 @@ def _each(function: Any, array: Any) -> np.ndarray:
     for place in np.ndindex(found.shape):
         found[place] = function(np.asarray(array, dtype=object)[place])
     return found
+
+
+@lru_cache(maxsize=4096)
+def _float(number: Any) -> float:
+    return float(number)
 
 
 @lru_cache(maxsize=4096)

@@ -183,6 +183,35 @@ class Weights(NamedTuple):
     terms: list[tuple[tuple[Head, ...], Any]]
 
 
+class Core(NamedTuple):
+    """Terms that have one core, as arrays are multiplied.
+
+    Args:
+        factors: the core.
+        weights: what the terms have beside it.
+        missing: the free indices that stand nowhere in it.
+        places: numbers for the indices of each factor, for that of the weights, and for those that are missing.
+        wanted: the numbers of the free indices.
+    """
+
+    factors: Factors
+    weights: Weights
+    missing: tuple[Index, ...]
+    places: tuple[tuple[int, ...], ...]
+    wanted: tuple[int, ...]
+
+    @staticmethod
+    def of(factors: Factors, weights: Weights, free: tuple[Index, ...]) -> "Core":
+        """With the indices numbered."""
+        on = () if weights.on is None else (weights.on,)
+        present = {*on, *(i for f in factors for i in f.at)}
+        missing = tuple(i for i in free if i not in present)
+        numbers = {i: k for k, i in enumerate(dict.fromkeys((*free, *on, *(i for f in factors for i in f.at))))}
+        stands = (*(f.at for f in factors), *([on] if on else []), missing)
+        places = tuple(tuple(numbers[i] for i in at) for at in stands)
+        return Core(factors, weights, missing, places, tuple(numbers[i] for i in free))
+
+
 @dataclass(frozen=True)
 class Form:
     """Σ c·(product of factors), in its normal form: equal forms have equal terms.
@@ -230,7 +259,7 @@ class Form:
         return tuple(i.key for i in self.free), tuple(terms)
 
     @cached_property
-    def cores(self) -> list[tuple[Factors, Weights]]:
+    def cores(self) -> list[Core]:
         """The terms, those in one that differ in the vectors on one index only: z_ij z_kj u_j² and z_ij z_kj v_j² are one product of z."""
         found: dict[tuple[Factors, Index | None], Weights] = {}
         for factors, coefficient in self.terms.items():
@@ -245,7 +274,7 @@ class Form:
             else:
                 core, on, heads = factors, None, ()
             found.setdefault((core, on), Weights(on, [])).terms.append((heads, coefficient))
-        return [(core, weights) for (core, _), weights in found.items()]
+        return [Core.of(core, weights, self.free) for (core, _), weights in found.items()]
 
     @property
     def is_zero(self) -> bool:
