@@ -279,7 +279,9 @@ def _product_of_two(
 def _pattern(at_left: Places, at_right: Places, kept: frozenset[int]) -> tuple[Pattern, Places]:
     """What a product is known by, and its indices in their order."""
     names = tuple(dict.fromkeys(at_left + at_right))
-    left, right, rest = (tuple(names.index(i) for i in at) for at in (at_left, at_right, [i for i in names if i in kept]))
+    left, right, rest = (
+        tuple(names.index(i) for i in at) for at in (at_left, at_right, [i for i in names if i in kept])
+    )
     return (left, right, rest), names
 
 

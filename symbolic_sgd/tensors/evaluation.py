@@ -56,7 +56,9 @@ class Arrays:
 
     def _term(self, core: Core) -> Any:
         """What terms have in common, times the sum of what they have on one index."""
-        operands = [(self._factor(head, at), places) for (head, at), places in zip(core.factors, core.places, strict=False)]
+        operands = [
+            (self._factor(head, at), places) for (head, at), places in zip(core.factors, core.places, strict=False)
+        ]
         on = core.weights.on
         if on is not None:
             operands.append((self._weight(core.weights, (on,)), core.places[len(core.factors)]))
