@@ -6,6 +6,7 @@ L are the labels: the index of the sample, and those of its outputs. All is made
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import product
 from typing import Any
 
 from symbolic_sgd.tensors.derivative import derivative
@@ -131,9 +132,8 @@ class TensorModel:
     def laplacian(self) -> Form:
         """tr ∇²f_L."""
         parts = []
-        for p, j in self._by_parameter(self.gradient):
-            second = derivative(j, p, self.slots(p, 1))
-            diagonal = second.renamed(dict(zip(self.slots(p, 1), self.slots(p), strict=True)))
+        for p in self.parameters:
+            diagonal = self._curvature[p.name, p.name].renamed(dict(zip(self.slots(p, 1), self.slots(p), strict=True)))
             parts.append(diagonal.summed(*self.slots(p)))
         return added(parts)
 
@@ -164,11 +164,14 @@ class TensorModel:
     def _second(self, p: Tensor, columns: Blocks) -> Form:
         """The block of p of (∇²f_L)v."""
         apart = self.slots(p, 1)
-        parts = [
-            (derivative(j, p, apart) * columns[q.name]).summed(*self.slots(q))
-            for q, j in self._by_parameter(self.gradient)
-        ]
+        parts = [(self._curvature[p.name, q.name] * columns[q.name]).summed(*self.slots(q)) for q in self.parameters]
         return added(parts).renamed(dict(zip(apart, self.slots(p), strict=True)))
+
+    @cached_property
+    def _curvature(self) -> Mapping[tuple[str, str], Form]:
+        """The blocks of ∇²f_L; the slots of the first have primes."""
+        pairs = product(self.parameters, self.parameters)
+        return {(p.name, q.name): derivative(self.gradient[q.name], p, self.slots(p, 1)) for p, q in pairs}
 
     def _slope(self, form: Form, p: Tensor) -> Form:
         return derivative(form, p, self.slots(p), (*self.labels, COLUMN))

@@ -7,7 +7,7 @@ from typing import Any
 
 from symbolic_sgd.tensors.forms import DELTA, Applied, Factors, Form, Index, Tensor
 from symbolic_sgd.tensors.layout import NoMatrixForm, in_order, shown_label, total
-from symbolic_sgd.tensors.notation import Function, Name, Total, Writer, Written
+from symbolic_sgd.tensors.notation import ATOM, Function, Name, Total, Writer, Written
 
 LETTERS = "kabcdefghmpqrstuvwxyz"
 """Of indices that are summed over."""
@@ -113,5 +113,5 @@ class Indexed:
             return self.writer.written(Name(name, tuple(names[i] for i in at)))
         assert isinstance(head, Applied)
         outside = {slot: names[i] for slot, i in zip(head.inner.free, at, strict=True)}
-        inner = head.inner
-        return self.writer.written(Function(head.function, Written(self.written(inner, (), outside)), True))
+        inside = Written(self.written(head.inner, (), outside))
+        return self.writer.written(inside if head.is_sum else Function(head.function, inside, True), ATOM)

@@ -130,6 +130,18 @@ def test_sums_that_are_factors_print_in_brackets():
     assert sde.gradient[W4].latex() == (
         r"c_{i}\,x_{i}^{\top}\,\left(I + W_{1}\right)^{\top}\,\left(I + W_{2}\right)^{\top}\,\left(I + W_{3}\right)^{\top}"
     )
+    assert sde.residual.indices() == (
+        "Σ_k,a,b,c,d c_i,k x_i,a (W1_b,a + δ_b,a) (W2_c,b + δ_c,b) (W3_d,c + δ_d,c) (W4_k,d + δ_k,d) − y_i"
+    )
+
+
+def test_hidden_states_print_without_brackets_within_sums():
+    sde = derive_limiting_sde(_family("tanh ResNet of three layers", LabelNoise(1)))
+    assert str(sde.residual) == (
+        "⟨tanh(W2 tanh(W1 tanh(x_i) + x_i) + W1 tanh(x_i) + x_i), W3ᵀ c_i⟩ + "
+        "⟨c_i, W2 tanh(W1 tanh(x_i) + x_i) + W1 tanh(x_i) + x_i⟩ − y_i"
+    )
+    assert "^1" not in sde.residual.indices()
 
 
 def test_forms_of_composed_models_stay_small():
