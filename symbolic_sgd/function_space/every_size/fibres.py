@@ -50,11 +50,11 @@ class FamilyFibres:
         return frozenset(found & set(self.parameters))
 
     def terms_of(self, counts: Mapping[Tensor, int]) -> list[tuple[Any, Factors, Factors]]:
-        """The terms of R that hold each parameter so often: (coefficient, parameters, others)."""
+        """The terms of R that hold each parameter so often, and none within others: (coefficient, parameters, others)."""
         found = []
         for factors, coefficient in self.total.terms.items():
             mine, rest = self.own(factors)
-            if Counter(f.head for f in mine) == Counter(counts):
+            if Counter(f.head for f in mine) == Counter(counts) and not self.uses(rest):
                 found.append((coefficient, mine, rest))
         return found
 
