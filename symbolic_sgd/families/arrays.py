@@ -155,7 +155,7 @@ class FamilyArrays(MemberArrays):
         """x less H†∇L: one Newton step along the normals of Γ, at a single point."""
         with np.errstate(all="ignore"):
             point = self.at(*x)
-            return tuple(point.x - self._newton_step(point))
+            return tuple(point.x - self._newton_step(point, self._residuals(point)))
 
     def condition(self, *x: Any) -> float:
         """A bound below of the ratio of the largest curvature to the smallest at a single point, times that of ℓ″(0); infinite where
@@ -211,12 +211,13 @@ class FamilyArrays(MemberArrays):
         for p, values in zip(self._parameters, point.x, strict=True):
             check_signs(p.name, self.family.symbols[p.name], np.asarray(values), BadPoint)
         tested = self.data.get(TARGETS) is not None or self.family.outputs is None
+        residuals = self._residuals(point) if tested else None
         if tested:
-            self._check_finite(point)
+            self._check_finite(point, residuals)
         self._check_rank(point)
         point.check_edge(self.optimizer.label)
         if tested:
-            away = _norm(self._newton_step(point)) / (1 + _norm(point.x))
+            away = _norm(self._newton_step(point, residuals)) / (1 + _norm(point.x))
             if not away <= ON_MANIFOLD:
                 raise OffManifold(
                     f"the point is not on Γ: the step to it is {away:.3g} of 1 + ‖x‖, and at most {ON_MANIFOLD:g} is allowed; "
@@ -224,8 +225,8 @@ class FamilyArrays(MemberArrays):
                 )
         return point
 
-    def _check_finite(self, point: TensorPoint) -> None:
-        finite = np.isfinite(np.asarray(self._residuals(point)))
+    def _check_finite(self, point: TensorPoint, residuals: Any) -> None:
+        finite = np.isfinite(np.asarray(residuals))
         if not finite.all():
             at = ", ".join(str(k + 1) for k in np.unravel_index(int(np.argmin(finite)), point.label_shape))
             raise SingularPoint(f"the residual f_{at} is not a finite real number there")
@@ -265,9 +266,8 @@ class FamilyArrays(MemberArrays):
             raise BadShape(f"{TARGETS} has the shape {np.shape(targets)}; the outputs have {tuple(found.shape)}")
         return (found - self._array(targets)).reshape(point.count)
 
-    def _newton_step(self, point: TensorPoint) -> Vector:
+    def _newton_step(self, point: TensorPoint, residuals: Any) -> Vector:
         """H†∇L = JᵀG†f, where f is R⁻¹∇ℓ for classes: (p − targets)/√p."""
-        residuals = self._residuals(point)
         if self.family.curvature is None:
             return point.back(point.solve(residuals / self._array(np.sqrt(self._probabilities(point)).ravel())))
         return point.back(point.solve(point.rooted(residuals)))
