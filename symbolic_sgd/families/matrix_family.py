@@ -15,6 +15,7 @@ from symbolic_sgd.families.tensor_model import TensorModel
 from symbolic_sgd.problems.noise import FamilyNoise, IsotropicNoise
 from symbolic_sgd.problems.symbols import NAME, check_atoms
 from symbolic_sgd.tensors.forms import Form, Index, Tensor
+from symbolic_sgd.tensors.products import vanishes
 from symbolic_sgd.tensors.reading import Reader
 
 ARRAYS = (sp.MatrixSymbol, sp.Symbol, sp.IndexedBase)
@@ -81,7 +82,7 @@ class MatrixFamily(StatedFamily):
         self._check_names()
         self._check_noise()
         independent = [
-            p.name for p, j in zip(self.model.parameters, self.model.gradient.values(), strict=True) if j.is_zero
+            p.name for p, j in zip(self.model.parameters, self.model.gradient.values(), strict=True) if vanishes(j)
         ]
         if independent:
             raise BadInput(f"the residual does not depend on the parameter {independent[0]}: leave it out")

@@ -7,6 +7,7 @@ import sympy as sp
 from literal_models import Derivatives, square_root
 
 from symbolic_sgd import AnyNoise, IsotropicNoise, LabelNoise, MatrixFamily, derive_limiting_sde
+from symbolic_sgd.errors import BadInput
 
 n, d, r = sp.symbols("n d r", integer=True, positive=True)
 SAMPLES, SIDE, RANK = 2, 3, 1
@@ -142,6 +143,12 @@ def test_hidden_states_print_without_brackets_within_sums():
         "⟨c_i, W2 tanh(W1 tanh(x_i) + x_i) + W1 tanh(x_i) + x_i⟩ − y_i"
     )
     assert "^1" not in sde.residual.indices()
+
+
+def test_a_parameter_that_cancels_is_refused():
+    whole = sp.Trace(c.T * (W1 + W2) * (P + one) * x) - sp.Trace(c.T * W1 * (P + one) * x)
+    with pytest.raises(BadInput, match="does not depend on the parameter W1"):
+        MatrixFamily(residual=whole - y, parameters=(W1, W2, P), data=(c, x, y), samples=n, noise=LabelNoise(1))
 
 
 def test_forms_of_composed_models_stay_small():

@@ -11,7 +11,7 @@ from symbolic_sgd.tensors.derivative import derivative
 from symbolic_sgd.tensors.entrywise import Entrywise, X
 from symbolic_sgd.tensors.evaluation import Arrays, ExactArrays
 from symbolic_sgd.tensors.forms import Form, Index, Tensor, added, applied, delta
-from symbolic_sgd.tensors.products import bracketed, multiplied_out, product
+from symbolic_sgd.tensors.products import bracketed, multiplied_out, product, vanishes, without_brackets
 
 n, m = sp.symbols("n m", integer=True, positive=True)
 SIZE = {n: 3, m: 2}
@@ -48,29 +48,11 @@ def _sums(rng, at, depth):
     return added(terms)
 
 
-def _opened(form):
-    """The same without a single bracket."""
-    total = Form.of(form.free, [])
-    for factors, c in form.terms.items():
-        piece = Form.constant(c)
-        names = {i: Index(f"s{i.name}", i.size) for f in factors for i in f.at if i.bound}
-        for head, at in factors:
-            at = tuple(names.get(i, i) for i in at)
-            if hasattr(head, "inner"):
-                inner = _opened(head.inner)
-                inner = inner if head.is_sum else applied(head.function, inner)
-                piece = piece * inner.renamed(dict(zip(head.inner.free, at, strict=True)))
-            else:
-                piece = piece * Form.of(at, [(sp.S.One, [(type(factors[0]))(head, at)], ())])
-        total = added([total, piece.summed(*names.values())])
-    return Form.of(form.free, ((c, f, ()) for f, c in total.terms.items()))
-
-
 @pytest.mark.parametrize("seed", range(25))
 def test_brackets_change_no_value(seed):
     rng = random.Random(seed)
     form = multiplied_out([bracketed(_sums(rng, [a, b], seed % 2)) for _ in range(2)]).summed(a)
-    opened = _opened(form)
+    opened = without_brackets(form)
     assert not any(getattr(head, "is_sum", False) for factors in opened.terms for head, _ in factors)
     arrays = Arrays(_values(seed), SIZE, np)
     for one, other in ((form, opened), *((_slope(form, t), _slope(opened, t)) for t in TENSORS.values())):
@@ -84,7 +66,7 @@ def test_second_derivatives_of_brackets(seed):
     form = multiplied_out([bracketed(_sums(rng, [a, b], 1)) for _ in range(2)]).summed(a, b)
     tensor, other = TENSORS[rng.choice("uT")], TENSORS[rng.choice("vB")]
     found = _slope(_slope(form, tensor), other, "q")
-    right = _slope(_slope(_opened(form), tensor), other, "q")
+    right = _slope(_slope(without_brackets(form), tensor), other, "q")
     one, two = (Arrays(_values(seed), SIZE, np).value(f) for f in (found, right))
     assert np.abs(one - two).max() <= 1e-10 * (1 + np.abs(two).max())
 
@@ -148,6 +130,13 @@ def test_products_are_multiplied_out_where_that_is_shorter():
     assert len(product([u + v, u + v]).terms) == 3
     assert len(product([u + v, t]).terms) == 2
     assert len(product([u + v, t + w]).terms) == 1
+
+
+def test_sums_that_cancel_are_seen_where_they_are_short():
+    u, v, w = TENSORS["u"].entry(a), TENSORS["v"].entry(a), TENSORS["T"].entry(a, b)
+    form = bracketed(u + v) * bracketed(w + delta(a, b)) - multiplied_out([u + v, w + delta(a, b)])
+    assert not form.is_zero and vanishes(form)
+    assert not vanishes(form + u)
 
 
 def test_values_follow_the_arrays():
