@@ -114,7 +114,7 @@ def find_equations(
         points: points of Γ.
         rank: M, and rows of ∇²L that are independent at the first point.
     """
-    squares = _squared_terms(problem, landscape)
+    squares = squared_terms(problem, landscape)
     if len(squares) == rank.rank and all(_vanishes(s, points) for s in squares):
         return _of_levels(squares, squares=True)
     functions = levels_of_functions(problem, landscape, points, rank.rank)
@@ -257,7 +257,7 @@ def _chosen_levels(
     return levels
 
 
-def _squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
+def squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
     """{g_i: k_i} when the loss is written as ½ Σ k_i g_i² (and a constant), whatever the k_i depend on; else {}."""
     graph = landscape.graph
     squares: dict[Node, Node] = {}

@@ -28,6 +28,7 @@ from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.rational.squares import with_complete_squares
+from symbolic_sgd.regularizer.over_residuals import trace_over_residuals
 from symbolic_sgd.theorem.canonical import written_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
@@ -101,11 +102,13 @@ class Spectrum:
         return Spectrum(derivation) if metric is None else MetricSpectrum(derivation, metric)
 
     def trace(self) -> Expression:
-        """tr ∇²L on Γ, as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less to read with or without what vanishes on Γ."""
+        """tr ∇²L on Γ, over all residuals where there are more than M, else as tr K FᵀF where ∇²L = F K Fᵀ is known, unless it is much less
+        to read with or without what vanishes on Γ."""
         space = self.derivation.normal_space
         if self.derivation.in_matrices is not None:
             return self.derivation.in_matrices.trace.expand("trace")[0, 0]
-        written = []
+        symmetric = trace_over_residuals(self.derivation)
+        written = [] if symmetric is None else [symmetric]
         if isinstance(space, ComposedFrame):
             with suppress(ExpressionTooLarge):
                 frame, curvature = space.frame.expand("frame"), space.curvature.expand("curvature")

@@ -5,6 +5,7 @@ import sympy as sp
 
 from symbolic_sgd import IsotropicNoise, LabelNoise, Problem, derive_limiting_sde
 from symbolic_sgd.algebra.as_read import ReadersText
+from symbolic_sgd.regularizer.over_residuals import trace_over_residuals
 from symbolic_sgd.regularizer.up_to_constant import up_to_constant
 
 u, v, k = sp.symbols("u v k")
@@ -132,3 +133,44 @@ def test_a_rank_one_factorisation_without_what_is_constant(target):
     for noise, regularizer in ((IsotropicNoise(1), sp.log(squares) / 4), (LabelNoise(1), sp.expand(squares / 8))):
         problem = Problem.least_squares(residuals, parameters=parameters, noise=noise)
         assert derive_limiting_sde(problem).regularizer == regularizer
+
+
+def factorisation(power, target):
+    """u_iᵖv_jᵖ = y_ij."""
+    us, vs = sp.symbols(f"u1:{len(target) + 1}"), sp.symbols(f"v1:{len(target[0]) + 1}")
+    residuals = [
+        a**power * b**power - y for a, row in zip(us, target, strict=True) for b, y in zip(vs, row, strict=True)
+    ]
+    return us, vs, Problem.least_squares(residuals, parameters=(*us, *vs), noise=LabelNoise(1))
+
+
+@pytest.mark.parametrize("target", [((1, 2), (2, 4)), ((1, 4), (9, 36)), ((1, 2, 3), (2, 4, 6))])
+def test_squared_rank_one_is_a_sum_over_all_residuals(target):
+    """‖∇f_ij‖² = 4u_i²v_j²(u_i² + v_j²) = 4y_ij(u_i² + v_j²): R = Σ y_ij (u_i² + v_j²)/N."""
+    us, vs, problem = factorisation(2, target)
+    by_hand = sum(y * (a**2 + b**2) for a, row in zip(us, target, strict=True) for b, y in zip(vs, row, strict=True))
+    assert sp.expand(derive_limiting_sde(problem).regularizer - by_hand / len(problem.residuals)) == 0
+
+
+def test_dependent_residuals_with_weights_that_vary():
+    """∇²L = Σ k_i∇g_i∇g_iᵀ holds for every k_i(x), and for residuals that are named twice, beside the Hessian itself."""
+    a, b, c, d = parameters = sp.symbols("a b c d")
+    squares = [(1 + a**2, a * c - 1), (2 + sp.exp(d), a * d - 2), (1, b * c - 3), (3, b * d - 6), (1, 6 - b * d)]
+    loss = sum(k * g**2 for k, g in squares) / 2
+    problem = Problem(loss=loss, parameters=parameters, noise=IsotropicNoise(1))
+    trace = trace_over_residuals(derive_limiting_sde(problem).derivation)
+    at = {a: sp.Rational(2, 3), b: 2, c: sp.Rational(3, 2), d: 3}
+    assert sp.simplify((sp.hessian(loss, parameters).trace() - trace).subs(at)) == 0
+
+
+@pytest.mark.parametrize(
+    ("loss", "why"),
+    [
+        ((u * v - 1) ** 2, "there are no more squares than M"),
+        ((u * v - 1) ** 2 + (u * v - 2) ** 2 + (u * v - 3) ** 2, "the residuals do not vanish"),
+        (sp.exp(u * v) - u * v, "the loss is no sum of squares"),
+    ],
+)
+def test_no_sum_over_residuals(loss, why):
+    derivation = derive_limiting_sde(Problem(loss=loss, parameters=(u, v), noise=IsotropicNoise(1))).derivation
+    assert trace_over_residuals(derivation) is None, why
