@@ -15,7 +15,17 @@ import sympy as sp
 from symbolic_sgd.algebra.arithmetic import Arithmetic, Valuation
 from symbolic_sgd.algebra.differentiate import jacobian
 from symbolic_sgd.algebra.graph import Exact, Node, reachable, replace_nodes, symbols_of
-from symbolic_sgd.algebra.identities import DRAWS, PRIME, ROOTS, Met, NoValue, Values, random_assignment, zero_at
+from symbolic_sgd.algebra.identities import (
+    DRAWS,
+    PRIME,
+    PRIMES,
+    ROOTS,
+    Met,
+    NoValue,
+    Values,
+    random_assignment,
+    zero_at,
+)
 
 MOST_CHOICES = 20
 """Choices of calls that are tried as unknowns."""
@@ -31,37 +41,33 @@ class NotPolynomial(NoValue):
     """A value is no polynomial in the unknown, or one of too large a degree."""
 
 
-def inverse(a: int) -> int:
+def inverse(a: int, p: int) -> int:
     """1/a in GF(p).
 
     Raises:
         NoValue: a = 0.
     """
-    if a % PRIME == 0:
+    if a % p == 0:
         raise NoValue("division by zero in a prime field")
-    return pow(a, -1, PRIME)
+    return pow(a, -1, p)
 
 
-def _trimmed(coefficients: Sequence[int]) -> Polynomial:
+def _trimmed(coefficients: Sequence[int], p: int) -> Polynomial:
     end = len(coefficients)
-    while end and coefficients[end - 1] % PRIME == 0:
+    while end and coefficients[end - 1] % p == 0:
         end -= 1
     if end > LARGEST_DEGREE + 1:
         raise NotPolynomial
-    return tuple(c % PRIME for c in coefficients[:end])
+    return tuple(c % p for c in coefficients[:end])
 
 
-def _plus(a: Polynomial, b: Polynomial, sign: int = 1) -> Polynomial:
+def _plus(a: Polynomial, b: Polynomial, p: int, sign: int = 1) -> Polynomial:
     n = max(len(a), len(b))
-    return _trimmed([(a[i] if i < len(a) else 0) + sign * (b[i] if i < len(b) else 0) for i in range(n)])
+    return _trimmed([(a[i] if i < len(a) else 0) + sign * (b[i] if i < len(b) else 0) for i in range(n)], p)
 
 
-def _times(a: Polynomial, b: Polynomial) -> Polynomial:
-    product = [0] * max(len(a) + len(b) - 1, 0)
-    for i, x in enumerate(a):
-        for j, y in enumerate(b):
-            product[i + j] += x * y
-    return _trimmed(product)
+def _times(a: Polynomial, b: Polynomial, p: int) -> Polynomial:
+    return _trimmed(_product(a, b, p), p)
 
 
 def _value(a: Polynomial) -> int:
@@ -72,82 +78,87 @@ def _value(a: Polynomial) -> int:
 
 def _polynomials(values: Values) -> Arithmetic:
     """Polynomials in one unknown over the field; functions and divisors must not contain it."""
-    return Arithmetic(constant=lambda value: _trimmed([values.constant(value)]), operations=_OnPolynomials(values))
+    return Arithmetic(
+        constant=lambda value: _trimmed([values.constant(value)], values.modulus), operations=_OnPolynomials(values)
+    )
 
 
 class _OnPolynomials(dict[str, Callable[..., Polynomial]]):
     """Those operations."""
 
     def __init__(self, values: Values):
+        p = values.modulus
         super().__init__(
             {
-                "add": _plus,
-                "sub": lambda a, b: _plus(a, b, -1),
-                "neg": lambda a: _trimmed([-c for c in a]),
-                "mul": _times,
-                "div": lambda a, b: _times(a, (inverse(_value(b)),)),
+                "add": lambda a, b: _plus(a, b, p),
+                "sub": lambda a, b: _plus(a, b, p, -1),
+                "neg": lambda a: _trimmed([-c for c in a], p),
+                "mul": lambda a, b: _times(a, b, p),
+                "div": lambda a, b: _times(a, (inverse(_value(b), p),), p),
             }
         )
         self._scalars = values.arithmetic.operations
+        self._prime = p
 
     def __missing__(self, name: str) -> Callable[..., Polynomial]:
         function = self._scalars[name]
-        self[name] = lambda *args: _trimmed([function(*map(_value, args))])
+        self[name] = lambda *args: _trimmed([function(*map(_value, args))], self._prime)
         return self[name]
 
 
-def _divided(a: Polynomial, b: Polynomial) -> tuple[Polynomial, Polynomial]:
+def _divided(a: Polynomial, b: Polynomial, p: int) -> tuple[Polynomial, Polynomial]:
     """Quotient and remainder."""
-    rest, top = list(a), inverse(b[-1])
+    rest, top = list(a), inverse(b[-1], p)
     quotient = [0] * max(len(a) - len(b) + 1, 0)
     for k in reversed(range(len(quotient))):
-        quotient[k] = rest[k + len(b) - 1] * top % PRIME
+        quotient[k] = rest[k + len(b) - 1] * top % p
         for j, c in enumerate(b):
-            rest[k + j] = (rest[k + j] - quotient[k] * c) % PRIME
-    return _trimmed(quotient), _trimmed(rest[: len(b) - 1])
+            rest[k + j] = (rest[k + j] - quotient[k] * c) % p
+    return _trimmed(quotient, p), _trimmed(rest[: len(b) - 1], p)
 
 
-def _gcd(a: Polynomial, b: Polynomial) -> Polynomial:
+def _gcd(a: Polynomial, b: Polynomial, p: int) -> Polynomial:
     while b:
-        a, b = b, _divided(a, b)[1]
+        a, b = b, _divided(a, b, p)[1]
     return a
 
 
-def _power(base: Polynomial, exponent: int, modulus: Polynomial) -> Polynomial:
+def _power(base: Polynomial, exponent: int, modulus: Polynomial, p: int) -> Polynomial:
     """base^exponent modulo another polynomial (of at most half the largest degree, so that squares fit)."""
     result: Polynomial = (1,)
     for bit in bin(exponent)[2:]:
-        result = _divided(_product(result, result), modulus)[1]
+        result = _divided(_product(result, result, p), modulus, p)[1]
         if bit == "1":
-            result = _divided(_product(result, base), modulus)[1]
+            result = _divided(_product(result, base, p), modulus, p)[1]
     return result
 
 
-def _product(a: Polynomial, b: Polynomial) -> Polynomial:
+def _product(a: Polynomial, b: Polynomial, p: int) -> Polynomial:
     product = [0] * max(len(a) + len(b) - 1, 0)
     for i, x in enumerate(a):
         for j, y in enumerate(b):
             product[i + j] += x * y
-    return tuple(c % PRIME for c in product)
+    return tuple(c % p for c in product)
 
 
 def roots_in_field(polynomial: Polynomial, values: Values) -> list[int]:
     """All roots, by splitting gcd(x^p − x, f) with random squares (Cantor & Zassenhaus 1981)."""
+    p = values.modulus
     if len(polynomial) < 2:
         return []
     if len(polynomial) == 2:
-        return [-polynomial[0] * inverse(polynomial[1]) % PRIME]
-    whole = _gcd(polynomial, _plus(_power((0, 1), PRIME, polynomial), (0, 1), -1))
+        return [-polynomial[0] * inverse(polynomial[1], p) % p]
+    whole = _gcd(polynomial, _plus(_power((0, 1), p, polynomial, p), (0, 1), p, -1), p)
     found, parts, draw = [], [whole], 0
     while parts:
         part = parts.pop()
         if len(part) == 2:
-            found.append(-part[0] * inverse(part[1]) % PRIME)
+            found.append(-part[0] * inverse(part[1], p) % p)
         elif len(part) > 2:
             draw += 1
             shift = (values.free("shift", draw), 1)
-            half = _gcd(part, _plus(_power(shift, (PRIME - 1) // 2, part), (1,), -1))
-            parts.extend([half, _divided(part, half)[0]] if 1 < len(half) < len(part) else [part])
+            half = _gcd(part, _plus(_power(shift, (p - 1) // 2, part, p), (1,), p, -1), p)
+            parts.extend([half, _divided(part, half, p)[0]] if 1 < len(half) < len(part) else [part])
     return sorted(found)
 
 
@@ -186,7 +197,7 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     new = _calls_as_unknowns(tuple(equations))
     if new:
         equations, nodes = replace_nodes(equations, new), replace_nodes(nodes, new)
-    points = _points_by_plans(tuple(equations), codimension)
+    points = _points_by_plans(tuple(equations), codimension, _field([*equations, *nodes]))
     if not points and all(node.op in RATIONAL for node in reachable(equations)):
         m = codimension or len(equations)
         q = residue_prime(m, nodes)
@@ -228,10 +239,16 @@ class _Points:
 
 
 @lru_cache(maxsize=8)
-def _points_by_plans(equations: tuple[Node, ...], codimension: int | None) -> list[_Points]:
-    """The points of the variety, for each way to solve the equations that meets some of its components."""
+def _points_by_plans(equations: tuple[Node, ...], codimension: int | None, prime: int) -> list[_Points]:
+    """The points of the variety over GF(p), for each way to solve the equations that meets some of its components."""
     fewer = codimension is not None and codimension < len(equations)
-    return [_Points(partial(_solutions, plan)) for plan in ([] if fewer else _plans(equations))]
+    return [_Points(partial(_solutions, plan, prime)) for plan in ([] if fewer else _plans(equations, prime))]
+
+
+def _field(nodes: Sequence[Node]) -> int:
+    """A prime p in whose field the numbers in the nodes, such as √2, have values; the first where there is none."""
+    numbers = _numbers(nodes)
+    return next((p for p in PRIMES if _have_values(numbers, Values(0, p))), PRIME)
 
 
 @lru_cache(maxsize=8)
@@ -257,9 +274,9 @@ def _calls_as_unknowns(equations: tuple[Node, ...]) -> dict[Node, Node]:
     return {}
 
 
-def _plans(equations: Sequence[Node]) -> list[Plan]:
+def _plans(equations: Sequence[Node], prime: int) -> list[Plan]:
     plan = _solving_order([(g, set(symbols_of([g]))) for g in equations])
-    if plan and all(_has_constant_coefficient(*step) for step in plan):
+    if plan and all(_has_constant_coefficient(*step, prime) for step in plan):
         return [plan]
     if len(equations) == 1:
         (equation,) = equations
@@ -269,31 +286,32 @@ def _plans(equations: Sequence[Node]) -> list[Plan]:
     return []
 
 
-def _has_constant_coefficient(equation: Node, unknown: sp.Symbol) -> bool:
+def _has_constant_coefficient(equation: Node, unknown: sp.Symbol, prime: int) -> bool:
     symbols = list(symbols_of([equation]))
     try:
         first, second = (
-            _in_unknown(equation, unknown, values, random_assignment(values, symbols)) for values in map(Values, (0, 1))
+            _in_unknown(equation, unknown, values, random_assignment(values, symbols))
+            for values in (Values(0, prime), Values(1, prime))
         )
     except ArithmeticError:
         return False
-    return any(a and a == b for a, b in zip(first, second, strict=False))
+    return any(a and (a - b) * (a + b) % prime == 0 for a, b in zip(first, second, strict=False))  # √2 has either sign
 
 
 def _in_unknown(equation: Node, unknown: sp.Symbol, values: Values, assignment: dict[sp.Symbol, int]) -> Polynomial:
-    lifted: dict[sp.Symbol, Any] = {s: _trimmed([a]) for s, a in assignment.items()}
+    lifted: dict[sp.Symbol, Any] = {s: _trimmed([a], values.modulus) for s, a in assignment.items()}
     lifted[unknown] = (0, 1)
     return Valuation(_polynomials(values), lifted)([equation])[0]
 
 
-def _solutions(plan: Plan) -> Iterator[Draw]:
+def _solutions(plan: Plan, prime: int) -> Iterator[Draw]:
     """Random points of the variety."""
     symbols = sorted({s for g, _ in plan for s in symbols_of([g])}, key=lambda s: s.name)
     met = False
     for draw in range(SAMPLES_ON_VARIETY * DRAWS):
         if draw == FRUITLESS and not met:
             return  # as for 1 + x², which has no root where p = 3 mod 4
-        values = Values(draw)
+        values = Values(draw, prime)
         try:
             assignment = _solved(plan, values, random_assignment(values, symbols))
         except ArithmeticError:
@@ -385,7 +403,7 @@ def residue_prime(codimension: int, nodes: Sequence[Node] = ()) -> int | None:
     enough = [
         q for q in sp.primerange(SMALLEST, LARGEST_RESIDUE + 1) if 2 * SAMPLES_ON_VARIETY * q**codimension <= TRIED
     ]
-    return next((q for q in reversed(enough or [SMALLEST]) if _have_values(numbers, q)), None)
+    return next((q for q in reversed(enough or [SMALLEST]) if _have_values(numbers, Values(0, _modulus(q), q))), None)
 
 
 def _modulus(q: int) -> int:
@@ -404,9 +422,9 @@ def _numbers(nodes: Sequence[Node]) -> list[Node]:
     return found
 
 
-def _have_values(numbers: Sequence[Node], q: int) -> bool:
+def _have_values(numbers: Sequence[Node], values: Values) -> bool:
     try:
-        Valuation(Values(0, _modulus(q), q).arithmetic, {})(numbers)
+        Valuation(values.arithmetic, {})(numbers)
     except NoValue:
         return False
     return True

@@ -4,9 +4,11 @@ Where all g_i vanish, ∇²L = Σ k_i ∇g_i∇g_iᵀ, whatever the k_i depend o
 not symmetric in what L is symmetric in; nor is a function that all equations of Γ have reduced. So each term is reduced by its own.
 """
 
-from collections.abc import Iterator
+from collections.abc import Sequence
+from contextlib import suppress
 
 import sympy as sp
+from sympy.polys.polyerrors import CoercionFailed
 
 from symbolic_sgd.algebra.differentiate import gradient
 from symbolic_sgd.algebra.graph import Node
@@ -24,18 +26,20 @@ MOST = 40
 """Residuals of a sum that is written out."""
 
 
-def trace_over_residuals(derivation: Derivation) -> Expression | None:
-    """tr ∇²L on Γ, each term in the form that is least to read; None where L is not seen to be such a sum, or is one of exactly M squares,
-    or where it is not proved that all g_i vanish on Γ."""
-    landscape = derivation.problem.landscape()
+def traces_over_residuals(derivation: Derivation) -> list[Expression]:
+    """tr ∇²L on Γ, each polynomial among the terms divided by its equation, and each term in the form that is least to read; nothing where
+    L is not seen to be such a sum, or is one of exactly M squares, or where it is not proved that all g_i vanish on Γ."""
+    landscape, parameters = derivation.problem.landscape(), derivation.problem.parameters
     squares = squared_terms(derivation.problem, landscape)
     if not derivation.codimension < len(squares) <= MOST or not _all_vanish(derivation, list(squares)):
-        return None
+        return []
     terms = (k * dot(slopes, slopes) for g, k in squares.items() for slopes in [gradient(g, landscape.variables)])
     try:
-        return sp.Add(*(_least(term, g) for term, g in zip(terms, squares, strict=True)))
+        forms = [_forms(term, g, parameters) for term, g in zip(terms, squares, strict=True)]
     except ExpressionTooLarge:
-        return None
+        return []
+    totals = sp.Add(*(of[-1] for of in forms)), sp.Add(*(min(of, key=reading_cost) for of in forms))
+    return [_by_monomials(total, parameters) for total in totals]
 
 
 def _all_vanish(derivation: Derivation, residuals: list[Node]) -> bool:
@@ -45,18 +49,26 @@ def _all_vanish(derivation: Derivation, residuals: list[Node]) -> bool:
     return not others or all(zero_on(derivation.equations.on(graph)["defining"].entries, others))
 
 
-def _least(function: Node, equation: Node) -> Expression:
-    """A function on {equation = 0} in the form that is least to read."""
-    return min(_forms(function, equation), key=reading_cost)
-
-
-def _forms(function: Node, equation: Node) -> Iterator[Expression]:
-    yield Program.of({"function": Matrix.column([function])}).expand("function")[0, 0]
-    try:
+def _forms(function: Node, equation: Node, parameters: Sequence[sp.Symbol]) -> list[Expression]:
+    """A function on {equation = 0}: as it is, in rational forms, and last, for polynomials, without multiples of the equation."""
+    program = Program.of({"function": Matrix.column([function]), "equation": Matrix.column([equation])})
+    as_it_is, zero = (program.expand(name).flat()[0] for name in program.names)
+    found = [as_it_is]
+    with suppress(ExpressionTooLarge, ZeroDivisionError):
         writer, (ratio,) = on_manifold([function], [equation])
-    except (ExpressionTooLarge, ZeroDivisionError):
-        return
-    yield writer.quotient(ratio)
-    yield writer.product(ratio)
-    yield writer.product(writer.by_factors(ratio))
-    yield writer.product(writer.lowered(ratio))
+        found += [writer.quotient(ratio), writer.product(ratio)]
+        found += [writer.product(form) for form in (writer.by_factors(ratio), writer.lowered(ratio))]
+    if as_it_is.is_polynomial(*parameters) and zero.is_polynomial(*parameters):
+        with suppress(sp.PolynomialError, CoercionFailed):  # constants are coefficients here
+            found.append(sp.reduced(as_it_is, [zero], *parameters, order="grevlex", field=True, extension=True)[1])
+    return found
+
+
+def _by_monomials(total: Expression, parameters: Sequence[sp.Symbol]) -> Expression:
+    """A polynomial with coefficients that are no rational numbers as a sum of monomials, each once."""
+    if not total.is_polynomial(*parameters):
+        return total
+    terms = sp.Poly(total, *parameters).terms()
+    if all(c.is_Rational for _, c in terms):
+        return total
+    return sp.Add(*(sp.factor(c) * sp.Mul(*(x**e for x, e in zip(parameters, m, strict=True))) for m, c in terms))

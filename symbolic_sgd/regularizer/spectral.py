@@ -9,7 +9,6 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from itertools import combinations
 from typing import Any, Protocol
 
 import sympy as sp
@@ -28,7 +27,7 @@ from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
 from symbolic_sgd.rational.squares import with_complete_squares
-from symbolic_sgd.regularizer.over_residuals import trace_over_residuals
+from symbolic_sgd.regularizer.over_residuals import traces_over_residuals
 from symbolic_sgd.theorem.canonical import written_on_manifold
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.normal_space import ComposedFrame, Frameless
@@ -45,9 +44,6 @@ LARGEST_FACTORED = 120
 
 LARGEST_SUM = 500
 """Terms of a sum that is multiplied out: nobody reads a larger one, and it takes seconds."""
-
-LARGEST_MINOR = 6
-"""Rows of a minor of ∇²L that is reduced on Γ."""
 
 LARGEST_DETERMINANT = 4
 """Rows of a determinant that is written out."""
@@ -107,8 +103,7 @@ class Spectrum:
         space = self.derivation.normal_space
         if self.derivation.in_matrices is not None:
             return self.derivation.in_matrices.trace.expand("trace")[0, 0]
-        symmetric = trace_over_residuals(self.derivation)
-        written = [] if symmetric is None else [symmetric]
+        written = traces_over_residuals(self.derivation)
         if isinstance(space, ComposedFrame):
             with suppress(ExpressionTooLarge):
                 frame, curvature = space.frame.expand("frame"), space.curvature.expand("curvature")
@@ -157,22 +152,14 @@ class Spectrum:
         return volume if of_orbit is None else min(volume, of_orbit, key=reading_cost)
 
     def _by_generators(self, orbit: Orbit) -> Expression | None:
-        """|∇²L|₊ = κ det TᵀT where Γ is an orbit, with det H_II = κ (det T_J)² for rows I of H and the other rows J of T, for both
-        are ranges of complementary dimension; None where κ is not seen to be a polynomial."""
-        moved = sp.Matrix.hstack(*(x * sp.Matrix(self.derivation.problem.parameters) for x in orbit.generators))
-        d = range(moved.rows)
-        rows = next(rows for rows in combinations(d, moved.cols) if _minor(moved.extract(rows, range(moved.cols))) != 0)
-        others = [i for i in d if i not in rows]
-        if len(others) > LARGEST_MINOR:
+        """|∇²L|₊ = κ det TᵀT where Γ is an orbit and κ is known."""
+        if orbit.ratio is None:
             return None
-        hessian = self.derivation.blocks.expand("hessian").extract(others, others)
-        below = _minor(moved.extract(rows, range(moved.cols)))
+        moved = sp.Matrix.hstack(*(x * sp.Matrix(self.derivation.problem.parameters) for x in orbit.generators))
         try:
-            ratio = self._reduced(_minor(hessian) / below**2)
-            gram = self._reduced(_minor(moved.T * moved))
+            return self._reduced(orbit.ratio) * self._reduced(_minor(moved.T * moved))
         except ExpressionTooLarge:
             return None
-        return ratio * gram if ratio.is_polynomial(*self.derivation.problem.parameters) else None
 
     def _by_determinants(self) -> Expression:
         space = self.derivation.normal_space

@@ -5,10 +5,16 @@ rows, up to signs, times one rational function c (Hodge and Pedoe 1947, VII.3), 
 
     det FᵀF = c² det TᵀT.
 
-Where c is a polynomial, T therefore has rank d wherever F has rank M.
+Where c is a polynomial, T therefore has rank d wherever F has rank M. On Γ, HT = 0 and H = Hᵀ, so that in the same way
+det H_II = κ (det T_J)² for M rows I and the others J, and
+
+    ‖H‖₊ = κ det TᵀT
+
+for the product ‖H‖₊ of the curvatures, with κ = c² det K for H = F K Fᵀ; where κ is a polynomial, T has rank d wherever H has rank M.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import combinations, islice
 from typing import Any
@@ -18,15 +24,19 @@ import sympy as sp
 from sympy.polys.matrices import DomainMatrix
 from sympy.polys.polyerrors import CoercionFailed
 
-from symbolic_sgd.algebra.graph import Graph
+from symbolic_sgd.algebra.graph import Graph, Node
 from symbolic_sgd.algebra.identities import zero_functions
-from symbolic_sgd.algebra.matrices import dot
+from symbolic_sgd.algebra.lyapunov import elementary_symmetric
+from symbolic_sgd.algebra.matrices import Matrix, dot
+from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy
+from symbolic_sgd.algebra.varieties import zero_on
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.rational.linear_algebra import field_of, in_order
 from symbolic_sgd.rational.linear_symmetries import symmetries_of_polynomials
 from symbolic_sgd.theorem.derivation import Derivation
-from symbolic_sgd.theorem.normal_space import Framed
+from symbolic_sgd.theorem.normal_space import ComposedFrame, Framed, Frameless
+from symbolic_sgd.theorem.rational_forms import on_manifold
 
 LARGEST_DIMENSION = 12
 """Parameters up to which generators are looked for: they have D² entries."""
@@ -46,12 +56,12 @@ class Orbit:
     """What moves along Γ.
 
     Args:
-        generators: X_1 … X_d, D×D, with ∇LᵀX_a x ≡ 0 and T = (X_1x … X_dx) of rank d wherever F = (∇f_1 … ∇f_M) has rank M.
-        ratio: c with det FᵀF = c² det TᵀT for the levels of the derivation, a polynomial.
+        generators: X_1 … X_d, D×D, with ∇LᵀX_a x ≡ 0 and T = (X_1x … X_dx) of rank d wherever the formulas of the derivation hold.
+        ratio: κ with ‖H‖₊ = κ det TᵀT on Γ, up to a factor that is constant there; None where it is not known.
     """
 
     generators: tuple[SymbolicMatrix, ...]
-    ratio: Expression
+    ratio: Expression | None
 
     def moves(self, parameters: Sequence[sp.Symbol]) -> tuple[dict[sp.Symbol, Expression], ...]:
         """X_1x … X_dx, each by the parameters."""
@@ -70,21 +80,99 @@ _ORBITS: WeakKeyDictionary[Derivation, Orbit | None] = WeakKeyDictionary()
 
 def _orbit(derivation: Derivation) -> Orbit | None:
     d, m = derivation.problem.dimension, derivation.codimension
-    if derivation.in_matrices is not None or not isinstance(derivation.normal_space, Framed):
-        return None
-    if "levels" not in derivation.equations.names or d > LARGEST_DIMENSION or not d - m < m <= LARGEST_CODIMENSION:
+    if derivation.in_matrices is not None or d > LARGEST_DIMENSION or not d - m < m <= LARGEST_CODIMENSION:
         return None
     parameters = derivation.problem.parameters
-    try:
-        levels = list(derivation.equations.expand("levels", budget=LARGEST_LEVELS).flat())
-    except ExpressionTooLarge:
-        return None
-    found = in_order(symmetries_of_polynomials(levels, parameters) or ())
-    for chosen in islice(combinations(found, d - m), MOST_CHOICES):
-        ratio = _ratio(levels, [x * sp.Matrix(parameters) for x in chosen], parameters)
-        if ratio is not None and _is_invariant(derivation, chosen):
-            return Orbit(chosen, ratio)
+    functions, spans = _functions(derivation)
+    letters = _letters(functions, parameters)
+    lettered = [f.xreplace(letters) for f in functions]
+    symmetries = symmetries_of_polynomials(lettered, parameters) if functions else None
+    meanings = {letter: number for number, letter in letters.items()}
+    for generators in islice(combinations(in_order(symmetries or ()), d - m), MOST_CHOICES):
+        chosen = tuple(x.xreplace(meanings) for x in generators)
+        if not _is_invariant(derivation, chosen):
+            continue
+        if not spans:
+            ratio = _ratio_of_hessian(derivation, chosen)
+            if ratio is not None:
+                return Orbit(chosen, ratio)
+            continue
+        ratio = _ratio(lettered, [x * sp.Matrix(parameters) for x in generators], parameters)
+        if ratio is not None and _is_finite(ratio.xreplace(meanings), parameters):
+            return Orbit(chosen, _ratio_by_levels(derivation, ratio.xreplace(meanings)))
     return None
+
+
+def _functions(derivation: Derivation) -> tuple[list[Expression], bool]:
+    """What is invariant, and whether it is f_1 … f_M with gradients that span the normal space wherever the formulas hold: else it is L, if
+    that is a polynomial."""
+    problem, space = derivation.problem, derivation.normal_space
+    if "levels" in derivation.equations.names and isinstance(space, Framed):
+        with suppress(ExpressionTooLarge):
+            return list(derivation.equations.expand("levels", budget=LARGEST_LEVELS).flat()), True
+        return [], True
+    polynomial = problem.loss.is_polynomial(*problem.parameters) and operations(problem.loss) <= LARGEST_LEVELS
+    return ([sp.expand(problem.loss)] if polynomial else []), False
+
+
+def _letters(functions: Sequence[Expression], parameters: Sequence[sp.Symbol]) -> dict[Expression, sp.Symbol]:
+    """Letters for irrational numbers and for functions of constants: what is a symmetry for all their values is one for these."""
+    found = set[Expression]().union(*(f.atoms(sp.Pow, sp.Function, sp.NumberSymbol) for f in functions))
+    fixed = [e for e in found if not e.free_symbols & set(parameters) and not e.is_rational_function(*e.free_symbols)]
+    irrational = [e for e in found if e.is_number and not e.is_Rational]
+    return {e: sp.Dummy(f"c{k}") for k, e in enumerate(sorted({*fixed, *irrational}, key=sp.default_sort_key))}
+
+
+def _is_finite(function: Expression, parameters: Sequence[sp.Symbol]) -> bool:
+    """Whether a polynomial in the parameters has coefficients whose denominators are seen not to vanish."""
+    below: Any = sp.factor(sp.denom(sp.together(function)))
+    regular = not function.has(sp.zoo, sp.nan) and all(f.is_nonzero for f in sp.Mul.make_args(below))
+    return regular and not below.free_symbols & set(parameters)
+
+
+def _ratio_by_levels(derivation: Derivation, ratio: Expression) -> Expression | None:
+    """κ = c² det K, without det K where K is constant on Γ though it is written with parameters."""
+    space = derivation.normal_space
+    if not isinstance(space, ComposedFrame):
+        return None
+    matrix = space.curvature.expand("curvature")
+    curvature: Any = sp.Mul(*matrix.diagonal()) if matrix.is_diagonal() else matrix.det(method="berkowitz")
+    constant = space.rigid and curvature.free_symbols & set(derivation.problem.parameters)
+    return ratio**2 if constant else ratio**2 * curvature
+
+
+def _ratio_of_hessian(derivation: Derivation, generators: Sequence[SymbolicMatrix]) -> Expression | None:
+    """κ as a polynomial, proved modulo the equations of Γ; else None."""
+    space, parameters = derivation.normal_space, derivation.problem.parameters
+    if not isinstance(space, Frameless):
+        return None
+    graph = Graph()
+    hessian = derivation.blocks.select("hessian").on(graph)["hessian"]
+    volume = space.symmetric.on(graph)["symmetric"].entries[-1]
+    equations = derivation.equations.on(graph)["defining"].entries
+    moved = sp.Matrix.hstack(*(x * sp.Matrix(parameters) for x in generators))
+    gram = from_sympy((moved.T * moved).det(method="berkowitz"), graph)
+    for rows in islice(combinations(range(moved.rows), moved.cols), MOST_CHOICES):
+        below = moved.extract(list(rows), list(range(moved.cols))).det(method="berkowitz")
+        if sp.expand(below) == 0:
+            continue
+        others = [i for i in range(moved.rows) if i not in rows]
+        minor = elementary_symmetric(Matrix.of([hessian[i, j] for j in others] for i in others), len(others))[-1]
+        for ratio in _reduced(minor / from_sympy(below**2, graph), equations):
+            if (
+                _is_finite(ratio, parameters)
+                and zero_on(equations, [volume - from_sympy(ratio, graph) * gram], len(others))[0]
+            ):
+                return ratio
+    return None
+
+
+def _reduced(node: Node, equations: Sequence[Node]) -> Iterator[Expression]:
+    """A function on Γ in a few rational forms."""
+    with suppress(ExpressionTooLarge, ZeroDivisionError):
+        writer, (ratio,) = on_manifold([node], equations)
+        for form in (ratio, writer.by_factors(ratio), writer.lowered(ratio)):
+            yield writer.quotient(form)
 
 
 def _ratio(

@@ -191,10 +191,10 @@ class StructuralFormulas:
         """Every name at a point of Γ, in float64: numbers and arrays.
 
         Args:
-            point: parameters and constants to numbers.
+            point: parameters and constants to numbers, √2 among them as SymPy has it.
         """
         with mp.workdps(HIGH):
-            values = self.evaluate({s: mp.mpf(a) for s, a in point.items()})
+            values = self.evaluate({s: mp.mpf(sp.sympify(a).evalf(HIGH)) for s, a in point.items()})
             return {line.name.name: _float(values[line.name.name]) for line in self.lines}
 
     def evaluate(self, point: Mapping[sp.Symbol, PreciseNumber]) -> dict[str, Any]:

@@ -180,3 +180,15 @@ def interrupted_once(broken):
             broken.pop()
             raise KeyboardInterrupt
         yield k, Values(k)
+
+
+@pytest.mark.parametrize("number", [sp.sqrt(2), sp.sqrt(3), sp.sqrt(5) + 1, sp.sqrt(14) / 3])
+def test_varieties_whose_equations_hold_roots(number):
+    """A prime is taken in whose field the number has a value; of both signs, each draw has one."""
+    a, b, c, d = sp.symbols("a b c d")
+    graph = Graph()
+    equations = [from_sympy(e, graph) for e in (a * c - 1, a * d - 2, b * c - number)]
+    follows = [b * d - 2 * number, (a**2 + b**2) * (c**2 + d**2) - sp.expand(5 * (1 + number**2))]
+    others = [b * d + 2 * number, b * d - 2, a - 1, c**2 * b - number * a]
+    assert zero_on(equations, [from_sympy(e, graph) for e in follows], 3) == [True, True]
+    assert zero_on(equations, [from_sympy(e, graph) for e in others], 3) == [False] * 4

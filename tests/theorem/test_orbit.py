@@ -89,12 +89,57 @@ def test_a_generator_that_holds_a_constant(noise):
     assert np.allclose(lines["b"].ravel(), [float(entry) for entry in literal], rtol=0, atol=1e-13)
 
 
+p, q = sp.symbols("p q", positive=True)
+TWO = (u1, u2, v1, v2)
+ROOT = sp.sqrt(2)
+TARGETS = {
+    "symbols": (((p * q, p), (q, 1)), [p, q], [p, 1, q, 1], {}),
+    "irrational": (((1, 2), (ROOT, 2 * ROOT)), [], [1, ROOT, 1, 2], {}),
+    "invariant on Γ only": (((1, 3), (2, 6)), [], [1, 2, 1, 3], {"manifold": [u1 * v1 - 1, u2 - 2 * u1, v2 - 3 * v1]}),
+}
+"""y, its constants, a point of Γ, what is stated of Γ."""
+
+
+@pytest.mark.parametrize(
+    "noise",
+    [sp.Matrix(4, 2, lambda i, j: 1 + i - 2 * j), sp.eye(4), None],
+    ids=["dense", "isotropic", "label"],
+)
+@pytest.mark.parametrize("target", TARGETS.values(), ids=TARGETS)
+def test_targets_without_a_frame_of_rational_curvature(noise, target):
+    """The symmetries are those of L itself, and ‖H‖₊ = κ det TᵀT is proved modulo the equations of Γ."""
+    numbers, constants, point, stated = target
+    residuals = [TWO[i] * TWO[2 + j] - numbers[i][j] for i in range(2) for j in range(2)]
+    columns = sp.Matrix.hstack(*(sp.Matrix([f]).jacobian(TWO).T / 2 for f in residuals))  # of label noise
+    sigma = columns if noise is None else noise
+    loss = sum(f**2 for f in residuals) / 8
+    problem = Problem(loss=loss, parameters=TWO, noise=sigma, constants=constants, **stated)
+    sde = derive_limiting_sde(problem)
+    orbit = orbit_of(sde.derivation)
+    assert orbit is not None and orbit.generators == (sp.ImmutableMatrix.diag(1, 1, -1, -1),)
+    assert agrees(sde.derivation, sde.structure)
+    at = {p: sp.Rational(3, 2), q: 5}
+    place = [
+        sp.sympify(e).subs(at) * s for e, s in zip(point, (2, 2, sp.Rational(1, 2), sp.Rational(1, 2)), strict=True)
+    ]
+    values = dict(zip(TWO, place, strict=True))
+    hessian = sp.hessian(loss.subs(at), TWO).subs(values)
+    moved = sp.Matrix([u1, u2, -v1, -v2]).subs(values)
+    volume = sum(hessian.extract(rows, rows).det() for rows in ([0, 1, 2], [0, 1, 3], [0, 2, 3], [1, 2, 3]))
+    assert sp.simplify(volume - orbit.ratio.subs(at).subs(values) * moved.dot(moved)) == 0
+    literal = literal_terms(loss.subs(at), TWO, sp.Matrix(sigma).subs(at), [sp.N(e, 60) for e in place]).drift
+    lines = sde.structure.at({**{c: at[c] for c in constants}, **values})
+    assert np.allclose(lines["b"].ravel(), [float(entry) for entry in literal], rtol=0, atol=1e-13)
+    if noise == sp.eye(4):
+        assert sde.regularizer == sp.log(u1**2 + u2**2 + v1**2 + v2**2) / 4 or stated
+
+
 def test_the_minors_of_both_frames():
     derivation = derive_limiting_sde(orthogonal(LabelNoise(1))).derivation
     orbit, parameters = orbit_of(derivation), derivation.problem.parameters
     normal = derivation.equations.expand("levels").jacobian(parameters)
     moved = orbit.generators[0] * sp.Matrix(parameters)
-    assert sp.expand((normal * normal.T).det() - orbit.ratio**2 * moved.dot(moved)) == 0
+    assert sp.expand((normal * normal.T).det() / 27 - orbit.ratio * moved.dot(moved)) == 0  # K = I/3
 
 
 def test_several_generators():
