@@ -1,6 +1,6 @@
 """The theorem as a pipeline: a problem in, its limiting SDE out, as straight-line programs."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from functools import cached_property
@@ -17,7 +17,7 @@ from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import EXPANSION_BUDGET, Program
 from symbolic_sgd.algebra.reading import reading_cost
-from symbolic_sgd.algebra.translation import Expression, from_sympy, nodes_of
+from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sympy, nodes_of
 from symbolic_sgd.effort import Progress, silent
 from symbolic_sgd.errors import BadInput, ComplexValue, ExpressionTooLarge, Unstable
 from symbolic_sgd.manifold.equations import Component
@@ -62,7 +62,10 @@ LARGE_MINOR = "a minor of ∇²L, too large to be printed, is not singular"
 LARGE_STABILITY = "the optimizer is stable, which is a condition too large to be printed"
 
 FACTORED = 200
-"""Operations of a condition of stability that is factored."""
+"""Operations of a condition that is factored."""
+
+LARGEST_WRITTEN = 4
+"""Rows of a determinant that is written out."""
 
 
 @dataclass(frozen=True)
@@ -254,9 +257,8 @@ class Derivation:
             if program is not None:
                 matrix = program.expand(name, budget=budget)
                 determinant: Any = matrix[0, 0] if matrix.shape == (1, 1) else sp.Determinant(matrix)
-                if name == "distinct":  # (λ_1 − λ_2)² = 0 says most as a sum of squares
-                    determinant = min(determinant, with_complete_squares(sp.expand(determinant)), key=reading_cost)
-                found.extend([] if determinant.is_zero is False else [sp.Ne(determinant, 0)])
+                condition = min(determinant, *_of_same_zeros(matrix, self.problem), key=reading_cost)
+                found.extend([] if condition.is_zero is False else [sp.Ne(condition, 0)])
         return tuple(found)
 
     def _stable(self, budget: int) -> tuple[sp.Basic, ...]:
@@ -568,15 +570,32 @@ def _blocks(normal: NodeGeometry, noise: NoiseOnManifold) -> dict[str, Matrix]:
     return {"noise_factor": noise.stated.factor, "hessian": hessian, **samples}
 
 
-def _independent(expressions: Sequence[Expression], problem: Problem) -> list[Expression]:
-    """Numbers that are all positive exactly where these are: without factors that are positive for all real x of the domain, or by those
-    before."""
+def _of_same_zeros(matrix: SymbolicMatrix, problem: Problem) -> Iterator[Expression]:
+    """Functions that vanish where a determinant does, for real x: with complete squares, and its distinct factors but the positive ones."""
+    if matrix.rows > LARGEST_WRITTEN or sum(map(operations, matrix)) > FACTORED:
+        return
+    determinant = sp.expand(matrix.det(method="berkowitz"))
+    yield with_complete_squares(determinant)  # (λ_1 − λ_2)² = 0 says most as a sum of squares
+    if determinant != 0 and determinant.is_polynomial(*determinant.free_symbols):
+        real = _as_real(problem)
+        factors = [factor for factor, _ in sp.factor_list(determinant)[1]]
+        yield sp.Mul(*(with_complete_squares(f) for f in factors if f.xreplace(real).is_positive is not True))
+
+
+def _as_real(problem: Problem) -> dict[Any, Any]:
+    """The parameters as real, and where the domain says so as positive."""
     positive = {c.gts for c in problem.domain if isinstance(c, sp.StrictGreaterThan | sp.StrictLessThan) and c.lts == 0}
-    real: dict[Any, Any] = {
+    return {
         s: sp.Symbol(s.name, positive=True) if s in positive else sp.Symbol(s.name, real=True)
         for s in problem.parameters
         if s.is_real is None
     }
+
+
+def _independent(expressions: Sequence[Expression], problem: Problem) -> list[Expression]:
+    """Numbers that are all positive exactly where these are: without factors that are positive for all real x of the domain, or by those
+    before."""
+    real = _as_real(problem)
     known: set[Expression] = set()
     found: list[Expression] = []
     for expression in expressions:
