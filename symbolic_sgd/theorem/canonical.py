@@ -6,9 +6,9 @@ Each is compared with the straight-line program at points of Γ to 40 digits, an
 kept. None of them has a pole that the program has not.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from weakref import WeakKeyDictionary
 
@@ -28,7 +28,8 @@ from symbolic_sgd.theorem.composed import composed_formulas, shortest_hessian
 from symbolic_sgd.theorem.derivation import Derivation
 from symbolic_sgd.theorem.matrix_stages import MatrixStages
 from symbolic_sgd.theorem.orbit_formulas import orbit_programs, vanishing
-from symbolic_sgd.theorem.rational_forms import AS_DERIVED, FORMS, on_manifold
+from symbolic_sgd.theorem.proportional import multiples_on_manifold
+from symbolic_sgd.theorem.rational_forms import AS_DERIVED, FORMS, REDUCED, on_manifold
 from symbolic_sgd.theorem.terms import CURVED, IMPOSED, THEOREM
 
 COUNTED = 20_000
@@ -239,18 +240,41 @@ def _agrees_at(point: PrecisePoint, form: Sequence[Node], reference: Sequence[No
 
 
 def _candidates(derivation: Derivation, part: Program, name: str) -> Iterator[_Form]:
-    yield from _rational_forms(derivation, part, name)
-    for _, program in orbit_programs(derivation, name):
-        yield from _rational_forms(derivation, program.select(name), name)
+    programs = [part, *(program.select(name) for _, program in orbit_programs(derivation, name))]
+    rational = [form for program in programs for form in _rational_forms(derivation, program, name)]
+    yield from rational or _with_fewer_parameters(derivation, part, name)
     for road, program in formula_programs(derivation, name):
         if program.expanded_size(name) <= LARGEST_WRITTEN:
             yield _Form(program.expand(name, budget=LARGEST_WRITTEN, operation=bracketed_operation), road)
 
 
-def _rational_forms(derivation: Derivation, part: Program, name: str) -> Iterator[_Form]:
-    """Every rational form that stays within the budget, the least rewritten first."""
+def _with_fewer_parameters(derivation: Derivation, part: Program, name: str) -> Iterator[_Form]:
+    """The rational forms once parameters that are multiples of others on Γ are written so."""
+    multiples = multiples_on_manifold(derivation)
+    if not multiples:
+        return
     graph = Graph()
-    equations = derivation.equations.on(graph)["defining"].entries
+    known = {graph.symbol(y): from_sympy(e, graph) for y, e in multiples.items()}
+    shorter = Program.of({name: part.on(graph)[name].replace(known)})
+    said = ", ".join(f"{y} = {e}" for y, e in multiples.items())
+    for form in _rational_forms(derivation, shorter, name, multiples):
+        yield replace(form, road=f"{form.road}, with {said}", weight=max(form.weight, REDUCED))
+
+
+def _rational_forms(
+    derivation: Derivation, part: Program, name: str, known: Mapping[sp.Symbol, Expression] | None = None
+) -> Iterator[_Form]:
+    """Every rational form that stays within the budget, the least rewritten first.
+
+    Args:
+        derivation: of the term.
+        part: the program of the term.
+        name: of the term.
+        known: parameters as functions of others, in the equations too.
+    """
+    graph = Graph()
+    values = {graph.symbol(y): from_sympy(e, graph) for y, e in (known or {}).items()}
+    equations = derivation.equations.on(graph)["defining"].replace(values).entries
     try:
         writer, ratios = on_manifold(part.on(graph)[name].entries, equations)
     except (ExpressionTooLarge, ZeroDivisionError):
