@@ -26,6 +26,7 @@ from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix, from_sy
 from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.optimizers.kernel import A, by_polynomials, with_positive_factors
 from symbolic_sgd.optimizers.sharpness import SharpnessDescent
+from symbolic_sgd.rational.grouping import with_common_polynomials
 from symbolic_sgd.rational.squares import with_complete_squares
 from symbolic_sgd.regularizer.over_residuals import traces_over_residuals
 from symbolic_sgd.theorem.canonical import written_on_manifold
@@ -134,22 +135,26 @@ class Spectrum:
     def _reduced(self, expression: Expression) -> Expression:
         """A function on Γ in the form that is least to read, modulo the equations of Γ."""
         column = Matrix.column([from_sympy(expression, Graph())])
-        return written_on_manifold(self.derivation, Program.of({"function": column})).matrix[0, 0]
+        return with_common_polynomials(
+            written_on_manifold(self.derivation, Program.of({"function": column})).matrix[0, 0]
+        )
 
     def volume(self) -> Expression:
         """|∇²L|₊, up to a factor that is constant on Γ: det K det FᵀF where ∇²L = F K Fᵀ is known, else det(Fᵀ∇²L F)/det FᵀF, or
         e_M without a frame."""
-        orbit, written = orbit_of(self.derivation), self._by_determinants
-        if orbit is None:
-            return written()
-        of_orbit = self._by_generators(orbit)
+        orbit = orbit_of(self.derivation)
+        of_orbit = None if orbit is None else self._by_generators(orbit)
         try:
-            volume = written()
+            volume = self._by_determinants()
         except ExpressionTooLarge:
             if of_orbit is None:
                 raise
             return of_orbit
-        return volume if of_orbit is None else min(volume, of_orbit, key=reading_cost)
+        forms = [volume] if of_orbit is None else [volume, of_orbit]
+        if min(map(reading_cost, forms)) > LONG:
+            with suppress(ExpressionTooLarge):
+                forms.append(self._reduced(volume))
+        return min(forms, key=reading_cost)
 
     def _by_generators(self, orbit: Orbit) -> Expression | None:
         """|∇²L|₊ = κ det TᵀT where Γ is an orbit and κ is known."""
@@ -268,8 +273,9 @@ class MetricSpectrum(Spectrum):
 
 
 def short(expression: Expression) -> Expression:
-    """What is shortest to read: as it is, or multiplied out and then with squares of sums, with common factors taken out, or factored."""
-    return min(_forms(expression), key=reading_cost)
+    """What is shortest to read: as it is, or multiplied out and then with squares of sums, with common factors taken out, or factored, and
+    with polynomials that its terms have in common before brackets."""
+    return with_common_polynomials(min(_forms(expression), key=reading_cost))
 
 
 def _forms(expression: Expression) -> Iterator[Expression]:

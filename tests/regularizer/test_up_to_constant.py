@@ -174,3 +174,26 @@ def test_dependent_residuals_with_weights_that_vary():
 def test_no_sum_over_residuals(loss, why):
     derivation = derive_limiting_sde(Problem(loss=loss, parameters=(u, v), noise=IsotropicNoise(1))).derivation
     assert traces_over_residuals(derivation) == [], why
+
+
+def test_attention_has_its_common_factors_before_brackets():
+    """f = (c₁E + c₂)/(E + 1) − 1 for E = e^{q₁k₁ − q₂k₂}: (E + 1)²‖∇f‖² = (c₂ − 1)²(q₁² + q₂² + k₁² + k₂²) + E² + 1 on Γ."""
+    q1, q2, k1, k2, c1, c2 = parameters = sp.symbols("q1 q2 k1 k2 c1 c2")
+    e = sp.exp(q1 * k1 - q2 * k2)
+    output = (c1 * sp.exp(q1 * k1) + c2 * sp.exp(q2 * k2)) / (sp.exp(q1 * k1) + sp.exp(q2 * k2))
+    near = {q1: 1, q2: sp.Rational(1, 2), k1: 0, k2: 0, c1: 0, c2: 2}
+    problem = Problem.least_squares([output - 1], parameters=parameters, noise=LabelNoise(1), near=near)
+    found = derive_limiting_sde(problem).regularizer
+    by_hand = ((c2 - 1) ** 2 * (q1**2 + q2**2 + k1**2 + k2**2) + e**2 + 1) / (4 * (e + 1) ** 2)
+    assert sp.count_ops(found) <= sp.count_ops(by_hand)
+    at = {q1: 1, q2: sp.Rational(1, 3), k1: 2, k2: -1, c2: 3}
+    at[c1] = 1 - 2 / e.subs(at)  # (c₁ − 1)E + c₂ − 1 = 0
+    assert abs((found - by_hand).subs(at).evalf(30)) < 1e-25
+
+
+def test_isotropic_weight_normalisation():
+    """FᵀF is eeᵀ + (g/‖v‖)²(I − eeᵀ) for e = v/‖v‖, and g is constant on Γ."""
+    g, x, y = parameters = sp.symbols("g x y")
+    residuals = [g * x / sp.sqrt(x**2 + y**2) - 3, g * y / sp.sqrt(x**2 + y**2) - 4]
+    problem = Problem.least_squares(residuals, parameters=parameters, noise=IsotropicNoise(1))
+    assert derive_limiting_sde(problem).regularizer == sp.log(g**2 / (x**2 + y**2)) / 4
