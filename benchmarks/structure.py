@@ -6,8 +6,8 @@
 
 `agreement` evaluates both at the points of each derivation at 120 digits, and prints the largest difference beside the
 largest entry of its term; the random losses are those of tests/helpers/random_losses.py, by seed. `sizes` states R as it is
-printed, beside the operations of ¼ tr ∇²L as it comes, and gives each search SECONDS. `expanded` compares the operations of every term, and R, of L as a sum of squares and
-as a sum of monomials. Each takes a few minutes.
+printed, beside the operations of ¼ tr ∇²L as it comes, and gives each search SECONDS. `expanded` compares the operations of
+every term, and R, of L as a sum of squares and as a sum of monomials. Each takes a few minutes.
 """
 
 import argparse
@@ -311,10 +311,10 @@ def sizes(only: str) -> None:
         seconds = time.process_time() - start
         d, m = sde.problem.dimension, sde.derivation.codimension
         vectors, lines = size_in_vectors(sde)
-        print(
-            f"{name:<31}{d:>3}{m:>3}{derived:>10.1f}{size_by_entries(sde):>10}{vectors:>8}{lines:>6}{seconds:>7.1f}{trace_as_it_comes(sde):>8}{count:>6}  {text}",
-            flush=True,
+        sizes_of = (
+            f"{size_by_entries(sde):>10}{vectors:>8}{lines:>6}{seconds:>7.1f}{trace_as_it_comes(sde):>8}{count:>6}"
         )
+        print(f"{name:<31}{d:>3}{m:>3}{derived:>10.1f}{sizes_of}  {text}", flush=True)
 
 
 # --- losses that are multiplied out --------------------------------------------------------------

@@ -25,7 +25,8 @@ def with_common_polynomials(expression: Expression) -> Expression:
     above, below = sp.fraction(expression)
     if not above.is_Add or not FEWEST <= len(above.args) <= MOST:
         return expression
-    functions = [f for f in above.atoms(sp.Function, sp.Pow) if not f.is_polynomial(*f.free_symbols)]
+    functions: list[Any] = list(above.atoms(sp.Function, sp.Pow))
+    functions = [f for f in functions if not f.is_polynomial(*f.free_symbols)]
     letters = {f: sp.Dummy(f.func.__name__) for f in functions}
     lettered = above.xreplace(letters)
     symbols = sorted(lettered.free_symbols, key=lambda s: s.name)
