@@ -22,7 +22,8 @@ def with_common_polynomials(expression: Expression) -> Expression:
     >>> with_common_polynomials(sp.expand((a**2 + b**2 + y**2) * (x - 1) ** 2 + y))
     y + (x - 1)**2*(a**2 + b**2 + y**2)
     """
-    above, below = sp.fraction(expression)
+    ratio: Any = sp.fraction(expression)
+    above, below = ratio
     if not above.is_Add or not FEWEST <= len(above.args) <= MOST:
         return expression
     functions: list[Any] = list(above.atoms(sp.Function, sp.Pow))
