@@ -25,6 +25,9 @@ from symbolic_sgd.theorem.rational_forms import on_manifold
 MOST = 40
 """Residuals of a sum that is written out."""
 
+ORDER = "grevlex"
+"""Of the monomials by which polynomials are divided."""
+
 
 def traces_over_residuals(derivation: Derivation) -> list[Expression]:
     """tr ∇²L on Γ, each polynomial among the terms divided by its equation, and each term in the form that is least to read; nothing where
@@ -58,9 +61,12 @@ def _forms(function: Node, equation: Node, parameters: Sequence[sp.Symbol]) -> l
         writer, (ratio,) = on_manifold([function], [equation])
         found += [writer.quotient(ratio), writer.product(ratio)]
         found += [writer.product(form) for form in (writer.by_factors(ratio), writer.lowered(ratio))]
-    if as_it_is.is_polynomial(*parameters) and zero.is_polynomial(*parameters):
-        with suppress(sp.PolynomialError, CoercionFailed):  # constants are coefficients here
-            found.append(sp.reduced(as_it_is, [zero], *parameters, order="grevlex", field=True, extension=True)[1])
+    polynomial = as_it_is.is_polynomial(*parameters) and zero.is_polynomial(*parameters)
+    if (
+        polynomial and sp.Poly(zero, *parameters).LC(ORDER).is_nonzero
+    ):  # constants are coefficients, and this one is divided by
+        with suppress(sp.PolynomialError, CoercionFailed):
+            found.append(sp.reduced(as_it_is, [zero], *parameters, order=ORDER, field=True, extension=True)[1])
     return found
 
 

@@ -176,6 +176,15 @@ def test_no_sum_over_residuals(loss, why):
     assert traces_over_residuals(derivation) == [], why
 
 
+def test_nothing_is_divided_by_a_constant_that_may_be_zero():
+    residual = k * u * v + u - 1
+    problem = Problem.least_squares([residual, 2 * residual], parameters=(u, v), noise=LabelNoise(1), constants=[k])
+    traces = traces_over_residuals(derive_limiting_sde(problem).derivation)
+    assert traces and all(sp.fraction(sp.together(e))[1].is_number for e in traces)
+    at = {k: 3, v: 2, u: sp.Rational(1, 7)}
+    assert all((e - 5 * ((k * v + 1) ** 2 + k**2 * u**2) / 2).subs(at) == 0 for e in traces)
+
+
 def test_attention_has_its_common_factors_before_brackets():
     """f = (c₁E + c₂)/(E + 1) − 1 for E = e^{q₁k₁ − q₂k₂}: (E + 1)²‖∇f‖² = (c₂ − 1)²(q₁² + q₂² + k₁² + k₂²) + E² + 1 on Γ."""
     q1, q2, k1, k2, c1, c2 = parameters = sp.symbols("q1 q2 k1 k2 c1 c2")
