@@ -26,6 +26,7 @@ from family_members import (
     y,
     z,
 )
+from in_turn import pairs_in_turn
 from literal_sums import interpreted
 from scipy import sparse
 
@@ -54,11 +55,10 @@ from symbolic_sgd.errors import (
 from symbolic_sgd.families.terms import COLUMNS
 
 TERMS = ("tangent_noise_compensation", "mixed_regularization", "normal_regularization", "drift")
-SIZES = [(1, 2), (2, 3), (2, 4), pytest.param((3, 5), marks=pytest.mark.campaign)]
+SIZES = [(1, 2), (2, 3), (2, 4), (3, 5)]
 
 
-@pytest.mark.parametrize("size", SIZES, ids=lambda s: f"{s[0]},{s[1]}")
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize(("name", "size"), pairs_in_turn(CASES, SIZES), ids=str)
 def test_array_code_and_the_explicit_engine_agree_term_by_term(name, size):
     member = Member(*CASES[name], size)
     arrays, explicit = member.arrays(), member.explicit().lambdify()

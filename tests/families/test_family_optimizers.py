@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
+from in_turn import table_in_turn
 from literal_sums import interpreted
 
 from symbolic_sgd import (
@@ -65,7 +66,9 @@ CASES = [(name, o, noise) for name, o in TENDING.items() for noise in NOISES]
 CASES += [(f"{name} at a rate", o, noise) for name, o in STAYING.items() for noise in ("isotropic", "given")]
 
 
-@pytest.mark.parametrize(("name", "optimizer", "noise"), CASES, ids=[f"{a}, {b}" for a, _, b in CASES])
+@pytest.mark.parametrize(
+    ("name", "optimizer", "noise"), table_in_turn(CASES, len(NOISES)), ids=[f"{a}, {b}" for a, _, b in CASES]
+)
 def test_the_explicit_problem(name, optimizer, noise):
     stated, loss = NOISES[noise]
     family = _family(stated, loss)

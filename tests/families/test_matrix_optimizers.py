@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import sympy as sp
+from in_turn import pairs_in_turn, table_in_turn
 from known_models import draw
 from literal_models import Derivatives
 
@@ -61,7 +62,9 @@ def _flat(blocks):
     return np.concatenate([np.ravel(b) for b in blocks])
 
 
-@pytest.mark.parametrize(("name", "optimizer", "noise"), CASES, ids=[f"{a}, {b}" for a, _, b in CASES])
+@pytest.mark.parametrize(
+    ("name", "optimizer", "noise"), table_in_turn(CASES, len(NOISES)), ids=[f"{a}, {b}" for a, _, b in CASES]
+)
 def test_the_explicit_problem(name, optimizer, noise):
     stated = NOISES[noise]
     if noise == "label" and optimizer.is_finite:
@@ -137,8 +140,10 @@ def test_regularizers_of_a_kernel_differ_as_the_explicit_ones_do(optimizer, batc
 RATE = 0.01
 
 
-@pytest.mark.parametrize("name", ["two layers", "full", "deep", "CP", "softmax attention"])
-@pytest.mark.parametrize("noise", [IsotropicNoise(1), AnyNoise()])
+@pytest.mark.parametrize(
+    ("name", "noise"),
+    pairs_in_turn(["two layers", "full", "deep", "CP", "softmax attention"], [IsotropicNoise(1), AnyNoise()]),
+)
 def test_a_rate_that_stays_is_the_kernel_in_the_eigenvectors(name, noise):
     member = draw(name, 1)
     right = Derivatives.of(member.loss, lambda x: member.values(x).ravel(), member.x)
