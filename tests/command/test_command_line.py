@@ -294,6 +294,8 @@ def test_the_named_models(capsys):
     shown = capsys.readouterr().out
     assert all(f"{name}\n  f = " in shown and meaning in shown for name, meaning in MEANINGS.items())
     assert set(MEANINGS) == set(models.__all__)
+    files = {path.stem for path in Path(models.__file__).parent.glob("*.py")} - {"__init__", "letters", "meanings"}
+    assert files == set(models.__all__), "a model is a file of its own and a line of models/__init__.py"
 
 
 @pytest.mark.parametrize(
