@@ -1,6 +1,6 @@
 """Writes docs/models.md: the named models with their residuals, R, and what it means, `python docs/models.py`.
 
-A further model is a further file of `symbolic_sgd.models`. Every formula is printed by the derived SDE.
+A further model is a further file of `symbolic_sgd.models.named`. Every formula is printed by the derived SDE.
 """
 
 from collections.abc import Callable, Iterator

@@ -3,6 +3,7 @@
 from importlib import import_module
 
 from symbolic_sgd import models
+from symbolic_sgd.models import named
 
-MEANINGS: dict[str, str] = {name: import_module(f"{models.__name__}.{name}").MEANING for name in models.__all__}
+MEANINGS: dict[str, str] = {name: import_module(f"{named.__name__}.{name}").MEANING for name in models.__all__}
 """By the name of the model: what its file says."""

@@ -1,0 +1,1 @@
+"""A named model each, with what its regularizer of label noise means."""
