@@ -13,8 +13,8 @@ from symbolic_sgd.printing.width import visible_length
 SHORT = 9
 """Characters of a part that is not worth a name."""
 
-TRIVIAL = 6
-"""Characters of a common subexpression that is not: 2w, u², 1/w."""
+TRIVIAL = 7
+"""Characters of a common subexpression that is not: 2w, u², 1/w, x₁₁x₂₁."""
 
 Write = Callable[[Any], str]
 """An expression in LaTeX."""
