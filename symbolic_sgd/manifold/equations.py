@@ -19,6 +19,7 @@ from symbolic_sgd.manifold.critical_equations import CriticalEquations, critical
 from symbolic_sgd.manifold.inner_functions import FunctionLevels, equations_by_functions, levels_of_functions
 from symbolic_sgd.manifold.level_curvature import constant_curvature, curvature_of_square
 from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
+from symbolic_sgd.manifold.squares import root_of_monomial
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.rational.recognition import rational
@@ -268,16 +269,18 @@ def squared_terms(problem: Problem, landscape: Landscape) -> dict[Node, Node]:
         return squares
     trained = set(problem.parameters)
     for term in sp.Add.make_args(problem.loss):
-        factors = sp.Mul.make_args(term)
-        square = [f for f in factors if f.is_Pow and f.args[1] == 2 and f.args[0].free_symbols & trained]
-        if not term.free_symbols & trained:
+        weight, rest = term.as_independent(*trained, as_Add=False)
+        if rest == 1:
             continue
-        if len(square) != 1:
-            return {}
-        (base, _) = square[0].as_base_exp()
+        base = root_of_monomial(rest)
+        if base is None:
+            factors = sp.Mul.make_args(rest)
+            square = [f for f in factors if f.is_Pow and f.args[1] == 2]
+            if len(square) != 1:
+                return {}
+            base, weight = square[0].as_base_exp()[0], weight * sp.Mul(*(f for f in factors if f not in square))
         node = from_sympy(base, graph)
-        weight = from_sympy(sp.Mul(*[f for f in factors if f not in square]), graph)
-        squares[node] = squares.get(node, graph.constant(0)) + 2 * weight
+        squares[node] = squares.get(node, graph.constant(0)) + 2 * from_sympy(weight, graph)
     return squares
 
 

@@ -41,7 +41,19 @@ def sum_of_squares(loss: Expression, parameters: Sequence[sp.Symbol]) -> Express
 def _is_written_so(loss: Expression, trained: set[sp.Symbol]) -> bool:
     """Whether every term with parameters is a multiple of one square."""
     rests = (term.as_independent(*trained, as_Add=False)[1] for term in sp.Add.make_args(loss))
-    return all(rest == 1 or (rest.is_Pow and rest.args[1] == 2) for rest in rests)
+    return all(rest == 1 or (rest.is_Pow and rest.args[1] == 2) or root_of_monomial(rest) is not None for rest in rests)
+
+
+def root_of_monomial(product: Expression) -> Expression | None:
+    """uw of u²w², a square that SymPy takes apart; None of what is no product of even powers of several symbols.
+
+    >>> u, w = sp.symbols("u w")
+    >>> root_of_monomial(u**2*w**4)
+    u*w**2
+    """
+    powers = [factor.as_base_exp() for factor in sp.Mul.make_args(product)]
+    even = all(base.is_Symbol and exponent.is_even and exponent.is_positive for base, exponent in powers)
+    return sp.Mul(*(base ** (exponent / 2) for base, exponent in powers)) if even and len(powers) > 1 else None
 
 
 def _roots(terms: Sequence[Exponents]) -> list[Exponents]:
