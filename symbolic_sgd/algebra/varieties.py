@@ -182,7 +182,7 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     Each equation in its turn is solved for a symbol that the others do not contain, as a polynomial in it, and all other
     symbols are random. Every component is met: a polynomial with a coefficient that is a constant other than 0 has finitely
     many roots over every point; a single equation without one is solved for each of its symbols. Where this does not work,
-    points are lifted from residues, if the equations are rational; else nothing is proved.
+    points are lifted from residues, if the equations are rational, in π or e too; else nothing is proved.
 
     >>> from symbolic_sgd.algebra.graph import Graph
     >>> from symbolic_sgd.algebra.translation import from_sympy
@@ -198,6 +198,8 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     if new:
         equations, nodes = replace_nodes(equations, new), replace_nodes(nodes, new)
     points = _points_by_plans(tuple(equations), codimension, _field([*equations, *nodes]))
+    if not points:
+        equations, nodes = _with_a_letter(equations, nodes)
     if not points and all(node.op in RATIONAL for node in reachable(equations)):
         m = codimension or len(equations)
         q = residue_prime(m, nodes)
@@ -243,6 +245,18 @@ def _points_by_plans(equations: tuple[Node, ...], codimension: int | None, prime
     """The points of the variety over GF(p), for each way to solve the equations that meets some of its components."""
     fewer = codimension is not None and codimension < len(equations)
     return [_Points(partial(_solutions, plan, prime)) for plan in ([] if fewer else _plans(equations, prime))]
+
+
+def _with_a_letter(equations: Sequence[Node], nodes: Sequence[Node]) -> tuple[Sequence[Node], Sequence[Node]]:
+    """A letter for π or for e, if only one of them stands there.
+
+    Either is transcendental: over ℚ it satisfies no equation that a letter does not. Of both together this is not known.
+    """
+    numbers = [node for node in reachable([*equations, *nodes]) if node.op in TRANSCENDENTAL]
+    if len(numbers) != 1:
+        return equations, nodes
+    letter = {numbers[0]: numbers[0].graph.symbol(sp.Dummy(numbers[0].op))}
+    return replace_nodes(equations, letter), replace_nodes(nodes, letter)
 
 
 def _field(nodes: Sequence[Node]) -> int:
@@ -395,6 +409,9 @@ def lifted_points(equations: Sequence[Node], codimension: int, q: int) -> Iterat
 
 
 RATIONAL = ("constant", "symbol", "add", "sub", "mul", "div", "neg")
+
+TRANSCENDENTAL = ("pi", "E")
+"""Numbers that are no roots of polynomials (Lindemann 1882)."""
 
 
 def residue_prime(codimension: int, nodes: Sequence[Node] = ()) -> int | None:

@@ -182,7 +182,7 @@ def interrupted_once(broken):
         yield k, Values(k)
 
 
-@pytest.mark.parametrize("number", [sp.sqrt(2), sp.sqrt(3), sp.sqrt(5) + 1, sp.sqrt(14) / 3])
+@pytest.mark.parametrize("number", [sp.sqrt(2), sp.sqrt(3), sp.sqrt(5) + 1, sp.sqrt(14) / 3, sp.pi, 1 - 3 / sp.pi])
 def test_varieties_whose_equations_hold_roots(number):
     """A prime is taken in whose field the number has a value; of both signs, each draw has one."""
     a, b, c, d = sp.symbols("a b c d")
@@ -192,3 +192,20 @@ def test_varieties_whose_equations_hold_roots(number):
     others = [b * d + 2 * number, b * d - 2, a - 1, c**2 * b - number * a]
     assert zero_on(equations, [from_sympy(e, graph) for e in follows], 3) == [True, True]
     assert zero_on(equations, [from_sympy(e, graph) for e in others], 3) == [False] * 4
+
+
+@pytest.mark.parametrize(
+    ("number", "proved"),
+    [
+        (sp.pi, True),
+        (sp.E, True),
+        (sp.pi + sp.E, False),  # which may be rational
+        (sp.log(2), False),
+        (sp.pi * sp.exp(sp.sqrt(2)), False),
+    ],
+)
+def test_a_letter_stands_for_one_transcendental_number(number, proved):
+    a, b, c, d = sp.symbols("a b c d")
+    graph = Graph()
+    equations = [from_sympy(e, graph) for e in (a * c - 1, a * d - number, b * c - 2)]
+    assert zero_on(equations, [from_sympy(b * d - 2 * number, graph)], 3) == [proved]

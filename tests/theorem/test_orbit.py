@@ -95,6 +95,7 @@ ROOT = sp.sqrt(2)
 TARGETS = {
     "symbols": (((p * q, p), (q, 1)), [p, q], [p, 1, q, 1], {}),
     "irrational": (((1, 2), (ROOT, 2 * ROOT)), [], [1, ROOT, 1, 2], {}),
+    "transcendental": (((1, 2), (sp.pi, 2 * sp.pi)), [], [1, sp.pi, 1, 2], {}),
     "invariant on Γ only": (((1, 3), (2, 6)), [], [1, 2, 1, 3], {"manifold": [u1 * v1 - 1, u2 - 2 * u1, v2 - 3 * v1]}),
 }
 """y, its constants, a point of Γ, what is stated of Γ."""
