@@ -23,10 +23,13 @@ PAIRS = 4
 
 
 def balanced(along: np.ndarray, right: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Every point's equations divided by their largest number, once columns have the same typical size."""
+    """Every point's equations divided by their largest number, once columns have the same typical size (a column that is zero at most
+    points, as on other branches of Γ, the same largest size)."""
     if not right.size:  # at no point is everything in the range of float64
         return along, right
-    columns = np.median(np.linalg.norm(along, axis=1), axis=0) + 1e-300
+    sizes = np.linalg.norm(along, axis=1)
+    typical = np.median(sizes, axis=0)
+    columns = np.where(typical > 0, typical, sizes.max(axis=0)) + 1e-300
     steepest = np.abs(along / columns).max(axis=(1, 2), initial=0)
     size = np.maximum(steepest, np.abs(right).max(axis=1) / (np.abs(right).max() + 1e-300)) + 1e-300
     return along / size[:, None, None], right / size[:, None]
