@@ -210,6 +210,22 @@ def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int |
     return proved
 
 
+def every_component_is_met(equations: Sequence[Node]) -> bool:
+    """Whether `zero_on` looks at all zeros of the equations: points that are lifted from residues are only those at which the gradients
+    are independent.
+
+    >>> from symbolic_sgd.algebra.graph import Graph
+    >>> from symbolic_sgd.algebra.translation import from_sympy
+    >>> x, y, z, graph = *sp.symbols("x y z"), Graph()
+    >>> pairs = (x*y - 1, x*z - 2), (x*y, x*z)
+    >>> [every_component_is_met([from_sympy(e, graph) for e in pair]) for pair in pairs]
+    [True, False]
+    """
+    new = _calls_as_unknowns(tuple(equations))
+    equations = replace_nodes(equations, new) if new else equations
+    return bool(_points_by_plans(tuple(equations), None, _field(equations)))
+
+
 Draw = tuple[dict[sp.Symbol, int], Values]
 """A point, and the values of functions there."""
 

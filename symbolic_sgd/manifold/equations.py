@@ -14,7 +14,8 @@ from symbolic_sgd.algebra.operations import operations
 from symbolic_sgd.algebra.precision import mp
 from symbolic_sgd.algebra.program import Program
 from symbolic_sgd.algebra.translation import Expression, from_sympy
-from symbolic_sgd.algebra.varieties import zero_on
+from symbolic_sgd.algebra.varieties import every_component_is_met, zero_on
+from symbolic_sgd.errors import ExpressionTooLarge
 from symbolic_sgd.manifold.critical_equations import CriticalEquations, critical_equations, stationary_equations
 from symbolic_sgd.manifold.inner_functions import FunctionLevels, equations_by_functions, levels_of_functions
 from symbolic_sgd.manifold.level_curvature import constant_curvature, curvature_of_square
@@ -22,6 +23,7 @@ from symbolic_sgd.manifold.precise import HIGH, HessianRank, PrecisePoint
 from symbolic_sgd.manifold.squares import root_of_monomial
 from symbolic_sgd.problems.landscape import Landscape
 from symbolic_sgd.problems.problem import Problem
+from symbolic_sgd.rational.ideals import are_in_ideal
 from symbolic_sgd.rational.recognition import rational
 
 INDEPENDENT = (0.03, 1e-4)
@@ -35,6 +37,9 @@ LARGEST_DENOMINATOR = 10**9
 
 CANDIDATES = 60
 """How many inner expressions of the loss are looked at, the smallest first."""
+
+LARGEST_SPANNED = 300
+"""Operations of residuals that are divided by M of them."""
 
 
 @dataclass(frozen=True)
@@ -187,7 +192,11 @@ def _by_stationarity(
     fixed = {level: _known_value(level, points[0], critical.defining) for level in levels if level not in known}
     by_levels = bool(levels) and set(levels) <= set(known)
     residuals = tuple(squares) if all_vanish else ()
-    are_all = by_levels and (set(levels) <= set(stated) or (bool(residuals) and all(zero_on(levels, residuals))))
+    # Beside Γ they may vanish where their gradients depend on one another: {uv = uw = 0} is an axis and a plane.
+    met = not by_levels or every_component_is_met(levels) or (bool(residuals) and _span(levels, residuals))
+    are_all = (
+        by_levels and met and (set(levels) <= set(stated) or (bool(residuals) and all(zero_on(levels, residuals))))
+    )
     shown = printed = levels if are_all else equations_by_functions(problem, landscape, points, rank.rank)
     if not printed:
         shown = levels if by_levels else critical.shown
@@ -201,8 +210,8 @@ def _by_stationarity(
         curvature=curvature,
         rigid=curvature is not None,
         squares=False,
-        independent=curvature is not None,
-        everywhere=True,
+        independent=curvature is not None and met,
+        everywhere=met,
         steady=steady,
         defining=levels if by_levels else critical.defining,
         shown=shown,
@@ -239,6 +248,16 @@ def _of_divisor(
 
 def _proved(candidates: Sequence[Node], defining: Sequence[Node]) -> list[Node]:
     return [node for node, zero in zip(candidates, zero_on(defining, candidates), strict=True) if zero]
+
+
+def _span(levels: Sequence[Node], residuals: Sequence[Node]) -> bool:
+    """Whether the residuals vanish, and their gradients are combinations of ∇g_j, wherever all levels g_j vanish."""
+    columns = {"levels": Matrix.column(levels), "residuals": Matrix.column(residuals)}
+    try:
+        given, asked = (Program.of(columns).expand(name, budget=LARGEST_SPANNED).flat() for name in columns)
+    except ExpressionTooLarge:
+        return False
+    return are_in_ideal(asked, given)
 
 
 def _known_value(level: Node, point: PrecisePoint, defining: Sequence[Node]) -> Node | None:
