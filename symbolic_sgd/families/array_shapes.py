@@ -56,8 +56,9 @@ def fitted(
 ) -> Any:
     """The same for an array, whatever its entries are."""
     wanted = len(tensor.shape) + further
-    if is_column(array, tensor) and not further:
-        array = array.reshape(tuple(array.shape)[:-1])
+    if is_column(array, tensor, further):
+        own = len(tensor.shape)
+        array = array.reshape((*tuple(array.shape)[:own], *tuple(array.shape)[own + 1 :]))
     if len(array.shape) != wanted or 0 in tuple(array.shape):
         sizes, columns = ", ".join(map(str, tensor.shape)), " and the columns" if further else ""
         raise error(
@@ -66,14 +67,10 @@ def fitted(
     return array
 
 
-def is_column(array: Any, tensor: Tensor) -> bool:
-    """Whether it is a vector (or vectors of samples) given as columns."""
-    return (
-        bool(tensor.shape)
-        and not is_sparse(array)
-        and len(np.shape(array)) == len(tensor.shape) + 1
-        and np.shape(array)[-1] == 1
-    )
+def is_column(array: Any, tensor: Tensor, further: int = 0) -> bool:
+    """Whether it is a vector (or vectors of samples) given as columns, before so many further axes."""
+    own = len(tensor.shape)
+    return own > 0 and not is_sparse(array) and len(np.shape(array)) == own + 1 + further and np.shape(array)[own] == 1
 
 
 def solved_sizes(

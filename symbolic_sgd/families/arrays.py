@@ -113,7 +113,7 @@ class FamilyArrays(MemberArrays):
     def tangent_projection(self, *x: Any, vectors: Any) -> tuple[Any, ...]:
         """∂Φ applied to vectors, an array for each parameter, with or without columns, at a single point."""
         point = self._checked(self.at(*x))
-        further = int(len(np.shape(next(iter(vectors), 0.0))) > len(point.x[0].shape))
+        further = int(all(len(np.shape(v)) > len(a.shape) for v, a in zip(vectors, point.x, strict=False)))
         columns = self._columns(vectors, "vectors", point.x, further)
         point = replace(point, sigma=columns) if further else point
         return tuple(point.projected(columns))
@@ -183,10 +183,7 @@ class FamilyArrays(MemberArrays):
         """Arrays at each point of a batch, whose leading axes they have; of these shapes where there is no point."""
         parameters = self._parameters
         if len(x) == len(parameters):
-            x = [
-                np.squeeze(a, -1) if is_column(a, p) and len(p.shape) == 1 else a
-                for a, p in zip(x, parameters, strict=True)
-            ]
+            x = self._without_columns(x)
         axes = {np.ndim(a) - len(p.shape) for a, p in zip(x, parameters, strict=False)}
         with np.errstate(all="ignore"):
             if axes == {0} or len(x) != len(parameters):
@@ -199,6 +196,20 @@ class FamilyArrays(MemberArrays):
             found = [value(*(a[k] for a in map(self._taken, x))) for k in np.ndindex(*lead)]
         stack = self.home.module.stack
         return tuple(stack(list(parts)).reshape((*lead, *parts[0].shape)) for parts in zip(*found, strict=True))
+
+    def _without_columns(self, x: Any) -> Any:
+        """Vectors that are given as columns without their last axis: a batch of vectors of one entry has that shape, too."""
+        pairs = list(zip(x, self._parameters, strict=True))
+        columns = [len(p.shape) == 1 and is_column(a, p) for a, p in pairs]
+        if len({np.ndim(a) - len(p.shape) for a, p in pairs}) == 1 and any(columns):
+            shapes = {name: tuple(a.shape) for name, a in self._data.items()}
+            sizes = solved_sizes(self.family.tensors, shapes, self.numbers, frozenset())
+            single = any(
+                sp.sympify(p.shape[0]).subs(sizes) == 1 for (_, p), of in zip(pairs, columns, strict=True) if of
+            )
+            if single or not all(columns):
+                return x
+        return [np.squeeze(a, -1) if of else a for (a, _), of in zip(pairs, columns, strict=True)]
 
     @staticmethod
     def _taken(array: Any) -> Any:

@@ -270,6 +270,41 @@ def test_columns_may_be_columns():
     assert np.array_equal(_flat(functions.drift(a[:, None], W)), _flat(functions.drift(a, W)))
 
 
+def test_columns_of_noise_and_vectors_may_be_columns():
+    W, b, x = matrix("W", d, d), vector("b", d), vector("x", d)
+    family = MatrixFamily(
+        residual=sp.Trace(x.T * W * b) - y, parameters=(b, W), data=(x, y), samples=n, noise=AnyNoise()
+    )
+    functions = derive_limiting_sde(family).lambdify(x=np.array([[1.0, 2.0]]), y=[3.0])
+    point, rng = (np.ones(2), np.eye(2)), np.random.default_rng(0)
+    sigma = rng.standard_normal((2, 3)), rng.standard_normal((2, 2, 3))
+    plain = functions.drift(*point, sigma=sigma)
+    assert np.array_equal(_flat(functions.drift(*point, sigma=(sigma[0][:, None], sigma[1]))), _flat(plain))
+    plain = functions.tangent_projection(*point, vectors=(sigma[0][:, 0], sigma[1][..., 0]))
+    columns = functions.tangent_projection(*point, vectors=(sigma[0][:, :1], sigma[1][..., 0]))
+    assert np.array_equal(_flat(columns), _flat(plain))
+    together = functions.tangent_projection(*point, vectors=sigma)
+    assert np.abs(_flat(a[..., 0] for a in together) - _flat(plain)).max() < 1e-14
+
+
+def test_a_batch_of_vectors_of_one_entry_is_no_column():
+    functions = derive_limiting_sde(models.difference_of_squares()).lambdify(z=[[2.0]], y=[3.0])
+    u = np.array([[2.0], [2.5], [1.5]])
+    v = np.sqrt(u**2 - 1.5)
+    together = functions.drift(u, v)
+    assert [a.shape for a in together] == [(3, 1), (3, 1)]
+    for k in range(3):
+        assert np.array_equal(_flat(a[k] for a in together), _flat(functions.drift(u[k], v[k])))
+
+
+def test_a_batch_of_networks_of_width_one_is_no_column():
+    functions = derive_limiting_sde(models.two_layer_network()).lambdify(x=[[1.0, 2.0]], y=[0.5], check=False)
+    a, W = np.array([[1.0], [2.0]]), np.array([[[0.3, 0.1]], [[0.2, 0.4]]])
+    together = functions.drift(a, W)
+    for k in range(2):
+        assert np.array_equal(_flat(b[k] for b in together), _flat(functions.drift(a[k], W[k])))
+
+
 def test_corrected_points_are_on_the_manifold():
     member = draw("sensing", 1)
     functions = derive_limiting_sde(models.matrix_sensing()).lambdify(**member.given)
