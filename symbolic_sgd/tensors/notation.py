@@ -340,7 +340,8 @@ class Writer:
         if isinstance(scalar, Wrapped) and scalar.kind == "norm":
             return self._norm(scalar.parts[0], sp.Integer(2 * exponent))
         if self.tex:
-            return f"{{{text}}}^{{{exponent}}}"
+            base = text if isinstance(scalar, Total) and text.startswith(r"\left(") else f"{{{text}}}"
+            return f"{base}^{{{exponent}}}"  # in braces no line is broken
         return text + ("²" if exponent == 2 else f"^{exponent}")
 
     def _over(self, labels: tuple[str, ...]) -> str:

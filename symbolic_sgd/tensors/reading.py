@@ -150,8 +150,8 @@ class Reader:
     def _index(self, index: Any) -> Index:
         if index in self.indices:
             return self.indices[index]
-        known = sorted(map(str, self.indices))
-        raise UnsupportedExpression(f"the index {index} is none of {known}: pick entries by data, such as unit vectors")
+        known = f"is none of {', '.join(sorted(map(str, self.indices)))}" if self.indices else "is not summed over"
+        raise UnsupportedExpression(f"the index {index} {known}: pick entries by data, such as unit vectors")
 
     def _sum(self, e: Any) -> Form:
         (index, first, last), *more = e.limits
@@ -203,7 +203,10 @@ class Reader:
             (sp.MatAdd, self._sum_of_matrices),
             (sp.MatMul, lambda e, a, b: self._chain(e.args, a, b)),
             ((sp.Transpose, sp.Adjoint), lambda e, a, b: self.matrix(e.arg, b, a)),
-            (sp.Inverse, _refused("the inverse of a matrix; name it as data where it does not depend on parameters")),
+            (
+                sp.Inverse,
+                _refused("the inverse of a matrix", "name it as data where it does not depend on parameters; "),
+            ),
             (sp.MatPow, self._matrix_power),
             (HadamardProduct, lambda e, a, b: self.multiply([self.matrix(m, a, b) for m in e.args])),
             (HadamardPower, lambda e, a, b: self._power(self.matrix(e.base, a, b), e.exp)),
@@ -321,16 +324,16 @@ def _broadcast(form: Form, like: Form) -> Form:
     return Form.of(like.free, ((c, f, ()) for f, c in form.terms.items()))
 
 
-def _unsupported(node: Any, words: str = "") -> UnsupportedExpression:
+def _unsupported(node: Any, words: str = "", advice: str = "") -> UnsupportedExpression:
     return UnsupportedExpression(
-        f"{words or type(node).__name__} in {node}: the calculus has products, sums, transposes, traces, integer powers, entrywise "
+        f"{words or type(node).__name__} in {node}: {advice}the calculus has products, sums, transposes, traces, integer powers, entrywise "
         "products and functions, diagonal matrices, identities and matrices of ones, and functions of scalars"
     )
 
 
-def _refused(words: str) -> Callable[[Any, Side, Side], Form]:
+def _refused(words: str, advice: str) -> Callable[[Any, Side, Side], Form]:
     def refuse(node: Any, row: Side, column: Side) -> Form:
-        raise _unsupported(node, words)
+        raise _unsupported(node, words, advice)
 
     return refuse
 

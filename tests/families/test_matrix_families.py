@@ -405,11 +405,11 @@ BLOCKS = sp.BlockMatrix([[X, X]])
 SQUARE_OF_BLOCKS = sp.Trace(BLOCKS.T * BLOCKS)
 
 REFUSED = {
-    "an inverse": (UnsupportedExpression, "inverse", {"residual": sp.Trace(X.inverse()) - y, "parameters": (X,), "data": (y,)}),
+    "an inverse": (UnsupportedExpression, r"\(-1\): name it", {"residual": sp.Trace(X.inverse()) - y, "parameters": (X,), "data": (y,)}),
     "a determinant": (UnsupportedExpression, "Determinant", {"residual": sp.Determinant(X) - y, "parameters": (X,), "data": (y,)}),
     "a kink": (NotSmooth, "slopes", {"residual": sp.Trace((U * V.T).applyfunc(lambda t: sp.Max(t, 0)).T * A) - y}),
     "a float": (InexactNumber, "0.5", {"residual": 0.5 * F - y}),
-    "an entry": (UnsupportedExpression, "unit vectors", {"residual": F - y + U[0, 0]}),
+    "an entry": (UnsupportedExpression, "0 is not summed over: pick entries by data", {"residual": F - y + U[0, 0]}),
     "a block matrix": (UnsupportedExpression, "BlockMatrix", {"residual": SQUARE_OF_BLOCKS - y, "parameters": (X,), "data": y}),
     "an undeclared symbol": (BadSymbol, "declared", {"residual": F - sp.Symbol("q")}),
     "an undeclared matrix": (BadSymbol, "declared", {"data": (y,)}),

@@ -8,6 +8,7 @@ from literal_models import Derivatives, square_root
 
 from symbolic_sgd import AnyNoise, IsotropicNoise, LabelNoise, MatrixFamily, derive_limiting_sde
 from symbolic_sgd.errors import BadInput
+from symbolic_sgd.printing.width import visible_length
 
 n, d, r = sp.symbols("n d r", integer=True, positive=True)
 SAMPLES, SIDE, RANK = 2, 3, 1
@@ -143,6 +144,22 @@ def test_hidden_states_print_without_brackets_within_sums():
         "⟨c_i, W2 tanh(W1 tanh(x_i) + x_i) + W1 tanh(x_i) + x_i⟩ − y_i"
     )
     assert "^1" not in sde.residual.indices()
+
+
+def test_lines_of_a_normalised_layer_are_broken_within_squares():
+    state = W1 * x - sp.OneMatrix(d, d) * W1 * x / d
+    scale = 1 / sp.sqrt(sp.Trace(state.T * state) / d + 1)
+    gain = sp.MatrixSymbol("g", d, 1)
+    family = MatrixFamily(
+        residual=sp.Trace(c.T * sp.HadamardProduct(gain, scale * state)) - y,
+        parameters=(W1, gain),
+        data=(c, x, y),
+        samples=n,
+        noise=LabelNoise(1),
+    )
+    lines = derive_limiting_sde(family).latex().splitlines()
+    lines = [line.replace("&", "").removesuffix(r"\\") for line in lines if line.startswith("&")]
+    assert len(lines) > 10 and max(map(visible_length, lines)) <= 75
 
 
 def test_a_parameter_that_cancels_is_refused():
