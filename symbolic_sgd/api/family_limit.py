@@ -1,27 +1,34 @@
 """The limiting SDE of a family of losses of every size, as users hold it: what families of coordinates and of matrices have in common."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import sympy as sp
 
+from symbolic_sgd import documents
 from symbolic_sgd.algebra.translation import Expression, SymbolicMatrix
-from symbolic_sgd.errors import Undecided
+from symbolic_sgd.errors import BadInput, NoCharges, Undecided
 from symbolic_sgd.families.array_modules import array_module
 from symbolic_sgd.families.arrays import NO_POTENTIAL, FamilyArrays, family_arrays
 from symbolic_sgd.families.codimension import Codimension, codimension_of
 from symbolic_sgd.families.matrix_charges import MatrixCharge, matrix_charges
+from symbolic_sgd.families.matrix_latex import displayed
 from symbolic_sgd.families.matrix_terms import MatrixTerms
 from symbolic_sgd.families.settled_moments import SettledMoments
 from symbolic_sgd.families.slow_motion import PLAIN, AnyFamily, SlowMotion
 from symbolic_sgd.optimizers.optimizer import Optimizer
-from symbolic_sgd.printing.blocks import Block, one_output, snippet
-from symbolic_sgd.printing.layout import laid_out, layout_of
+from symbolic_sgd.printing.blocks import Block, Math, one_output, snippet
+from symbolic_sgd.printing.layout import PAGE, laid_out, layout_of
 from symbolic_sgd.problems.problem import Problem
 from symbolic_sgd.tensors.formula import MatrixFormula
+
+if TYPE_CHECKING:
+    from symbolic_sgd.checks.certificate import Certificate
+    from symbolic_sgd.documents.document import Document
+    from symbolic_sgd.documents.family_document import FamilyFindings
 
 Terms = TypeVar("Terms")
 """How the terms of a drift are written."""
@@ -306,6 +313,60 @@ class FamilyLimit(ABC, Generic[AnyFamily, Terms]):
         """
         with laid_out(layout_of(None, line, ())):
             return snippet(self._blocks())
+
+    def document(
+        self,
+        writer: "Callable[[Document], str] | None" = None,
+        *,
+        title: str | None = None,
+        certificate: "Certificate | None" = None,
+        predictor: Any = None,
+        line: int | None = None,
+    ) -> str:
+        """What there is to say of the family as a document: the limit, R, Γ and its codimension, what the flow conserves.
+
+        Args:
+            writer: `latex`, `markdown` (None) or `html` of `symbolic_sgd.documents.writers`.
+            title: the heading; any text (None: the limit of the optimizer on a family of losses).
+            certificate: the outcome of `verify`, for a table of its checks.
+            predictor: a matrix that the residuals are functions of, for the regularizer in function space; None for none.
+            line: characters of a line (default 90; 45 for LaTeX in two columns).
+
+        Raises:
+            BadInput: a length out of range, or a predictor that does not determine the residuals.
+
+        >>> from symbolic_sgd import derive_limiting_sde, models
+        >>> print(derive_limiting_sde(models.full_factorization()).document().splitlines()[2])
+        # The limit of SGD on a family of losses
+        """
+        page = writer or documents.markdown.markdown
+        with laid_out(layout_of(None, line, (), default=PAGE)):
+            return page(documents.family_document.family_document(self._findings(title, certificate, predictor)))
+
+    def _findings(self, title: str | None, certificate: "Certificate | None", predictor: Any) -> "FamilyFindings":
+        known = self._potential
+        try:
+            pairs = [(("q", q.formula.latex()), (r"\text{drift}", q.drift.latex())) for q in self.charges]
+            charges, unknown = tuple(block for pair in pairs for block in displayed(pair)), ()
+        except NoCharges as error:
+            charges, unknown = (), (f"What the gradient flow conserves is not said: {error}.",)
+        return documents.family_document.FamilyFindings(
+            title=f"The limit of {self.optimizer.label} on a family of losses" if title is None else title,
+            limit=tuple(self._blocks()),
+            known=(*self.explain().splitlines(), *unknown),
+            regularizer=None if known is None else Math(self._written(known), self._shown(known)),
+            charges=charges,
+            induced=None if predictor is None else self._induced(predictor),
+            certificate=certificate,
+        )
+
+    def _induced(self, predictor: Any) -> str:
+        """LaTeX of the regularizer in function space."""
+        raise BadInput("predictor= is a matrix, for a MatrixFamily: a sum over coordinates has none")
+
+    def _written(self, potential: Any) -> str:
+        """LaTeX of R."""
+        return potential.latex()
 
     def _repr_latex_(self) -> str:
         return one_output(self._blocks())

@@ -11,7 +11,7 @@ from symbolic_sgd.algebra.as_read import ReadersText
 from symbolic_sgd.algebra.translation import SymbolicMatrix
 from symbolic_sgd.api.family_limit import FamilyLimit
 from symbolic_sgd.families.family import Family
-from symbolic_sgd.families.latex import family_blocks
+from symbolic_sgd.families.latex import family_blocks, written
 from symbolic_sgd.families.terms import Definition, FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import Block
 
@@ -78,3 +78,6 @@ class FamilySDE(FamilyLimit[Family, IndexedVector]):
 
     def _shown(self, potential: Any) -> str:
         return ReadersText().written(potential) if isinstance(potential, sp.Basic) else str(potential)
+
+    def _written(self, potential: Any) -> str:
+        return written(potential) if isinstance(potential, sp.Basic) else potential.latex()

@@ -80,6 +80,9 @@ class MatrixFamilySDE(FamilyLimit[MatrixFamily, Mapping[Any, MatrixFormula]]):
     def _potential(self) -> Any:
         return self._formulas.regularizer
 
+    def _induced(self, predictor: Any) -> str:
+        return self.induced_regularizer(predictor).latex()
+
     def _blocks(self) -> Iterator[Block]:
         return matrix_family_blocks(self._formulas)
 

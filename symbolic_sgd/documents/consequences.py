@@ -5,10 +5,7 @@ from collections.abc import Iterator
 from symbolic_sgd.charts.chart_sde import ChartSDE
 from symbolic_sgd.charts.fixed_points import FixedPoints
 from symbolic_sgd.charts.zeros_in_chart import FixedPoint
-from symbolic_sgd.checks.certificate import Certificate
-from symbolic_sgd.checks.report import checks_table
-from symbolic_sgd.citation import PAPER
-from symbolic_sgd.documents.document import Block, Items, Verbatim
+from symbolic_sgd.documents.document import Block, Items
 from symbolic_sgd.documents.findings import Findings, attempt
 from symbolic_sgd.documents.formulas import inline, listed, matrix_equation, printed
 from symbolic_sgd.errors import NoRegularizerFormula, SymbolicSGDError
@@ -133,29 +130,3 @@ def _fixed_point(point: FixedPoint) -> Paragraph:
 def pictures(findings: Findings) -> tuple[Block, ...]:
     """Those that were drawn."""
     return findings.figures
-
-
-def certificate(findings: Findings) -> tuple[Block, ...]:
-    """Every check of the certificate."""
-    return (
-        ()
-        if findings.certificate is None
-        else (_verdict(findings.certificate), checks_table(findings.certificate), *_seen(findings.certificate))
-    )
-
-
-def _seen(found: Certificate) -> Iterator[Block]:
-    """What the numbers of the table do not say, such as the digits that float64 leaves far out."""
-    for check in found.checks:
-        if check.telling and check.detail:
-            yield sentence(f"{check.name}: {check.detail}.")
-
-
-def _verdict(found: Certificate) -> Paragraph:
-    outcome = "Every check passed" if found.passed else "NOT every check passed"
-    return paragraph(f"{outcome}; each compares the formulas with a computation that shares only the loss with them.")
-
-
-def citation(findings: Findings) -> tuple[Block, ...]:
-    """The paper."""
-    return (paragraph("The theorem:"), Verbatim(PAPER))

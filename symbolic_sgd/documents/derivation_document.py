@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 
-from symbolic_sgd.documents import consequences, setting, theorem, wants
+from symbolic_sgd.documents import consequences, ending, setting, theorem, wants
 from symbolic_sgd.documents.document import Block, Document, Section
 from symbolic_sgd.documents.findings import Findings
 from symbolic_sgd.documents.formulas import in_text
@@ -26,8 +26,8 @@ SECTIONS: tuple[tuple[str, Callable[[Findings], tuple[Block, ...]]], ...] = (
     ("What the noise wants", wants.section),
     ("In coordinates of Γ", consequences.chart),
     ("Pictures", consequences.pictures),
-    ("Certificate", consequences.certificate),
-    ("Citation", consequences.citation),
+    ("Certificate", lambda findings: ending.certificate(findings.certificate)),
+    ("Citation", lambda _: ending.citation()),
 )
 """(title, what stands under it): a further section is a further row, and an empty one is left out."""
 
@@ -36,9 +36,7 @@ def derivation_document(findings: Findings) -> Document:
     """Every section that has something to say."""
     written = ((title, blocks(findings)) for title, blocks in SECTIONS)
     sections = tuple(Section(title, blocks) for title, blocks in written if blocks)
-    failed = findings.certificate is not None and not findings.certificate.passed
-    warning: list[Inline] = [" NOT every check of the certificate passed."] if failed else []
-    return Document(findings.title, Paragraph((*result(findings), *warning)), sections)
+    return Document(findings.title, Paragraph((*result(findings), *ending.warning(findings.certificate))), sections)
 
 
 def result(findings: Findings) -> list[Inline]:

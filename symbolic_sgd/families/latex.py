@@ -1,5 +1,6 @@
 """A family's limiting SDE as paragraphs and displays, with sums over samples and coordinates as a paper prints them."""
 
+import re
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
@@ -8,7 +9,8 @@ import sympy as sp
 from symbolic_sgd.algebra.as_read import ReadersLatex
 from symbolic_sgd.families.terms import Definition, FamilyTerms, IndexedVector
 from symbolic_sgd.printing.blocks import Block, aligned, display, paragraph
-from symbolic_sgd.printing.displays import broken_sum, equation_lines
+from symbolic_sgd.printing.broken import broken
+from symbolic_sgd.printing.displays import broken_sum, equation_lines, filled, room
 
 TITLES = (
     ("tangent_noise_compensation", r"b^{\parallel}"),
@@ -17,6 +19,18 @@ TITLES = (
     ("imposed_drift", r"b^{g}"),
 )
 """The terms, as `FamilyTerms.terms` names them, and their symbols."""
+
+
+PROJECTION = (
+    r"I - J^{\top} G^{-1} J,",
+    r"\qquad J = (\nabla f_1, \dots, \nabla f_n)^{\top},",
+    r"\qquad G = J J^{\top}",
+)
+"""∂Φ, and what it is made of."""
+
+
+BREAKS = re.compile(r" (?=where |and \$)")
+"""Where words that are wider than a line are broken."""
 
 
 def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
@@ -30,7 +44,7 @@ def family_blocks(terms: FamilyTerms) -> Iterator[Block]:
         rf"L &= \frac{{1}}{{{written(family.samples)}}} \sum_{{{index}=1}}^{{{written(family.samples)}}} \ell(f_{{{index}}}),"
         rf"\qquad \ell({written(r)}) = {written(family.loss.expr)}",
         *equation_lines(f"f_{{{index}}}", broken_sum(family.residual, written)),
-        r"\partial\Phi &= I - J^{\top} G^{-1} J,\qquad J = (\nabla f_1, \dots, \nabla f_n)^{\top},\qquad G = J J^{\top}",
+        *equation_lines(r"\partial\Phi", filled(PROJECTION, room(r"\partial\Phi"))),
         rf"dY &= (b^{{\parallel}} + b^{{\perp\parallel}} + b^{{\perp}}{' + b^{g}' if imposed else ''})\,dt +{noise}",
     ]
     if not terms.motion.is_plain:
@@ -65,15 +79,31 @@ def written(expression: sp.Basic) -> str:
 
 def _entries(symbol: str, vector: IndexedVector, terms: FamilyTerms) -> Iterator[str]:
     for base, component in zip(vector.bases, vector.components, strict=True):
-        yield from equation_lines(rf"{symbol}_{{{written(base[terms.j])}}}", broken_sum(component, written))
+        yield from _equation(rf"{symbol}_{{{written(base[terms.j])}}}", component)
 
 
 def _definitions(definitions: Sequence[Definition]) -> Iterator[str]:
     for words, group in groupby(definitions, key=lambda d: d.words):
         if words:
             places = r",\ ".join(written(d.place) for d in group)
-            yield rf"{places} &:\quad \text{{{words}}}"
+            first, *rest = filled([_in_math(f"{piece} ") for piece in re.split(BREAKS, words)], room(places))
+            yield rf"& {places}:\quad {first}"
+            yield from (rf"&\quad\quad {piece}" for piece in rest)
         else:
             for definition in group:
                 assert definition.value is not None
-                yield from equation_lines(written(definition.place), broken_sum(definition.value, written))
+                yield from _equation(written(definition.place), definition.value)
+
+
+def _equation(left: str, value: sp.Basic) -> list[str]:
+    """left = value, broken between terms, and those that are wider than a line before sums within them."""
+    terms = broken_sum(value, written, room(left))
+    return equation_lines(
+        left, [piece for term in terms for piece in broken(term.replace(r" \sum", r"\, \sum"), room(left))]
+    )
+
+
+def _in_math(words: str) -> str:
+    """Words with formulas between dollars, inside of a formula."""
+    parts = words.split("$")
+    return "".join(part if k % 2 else rf"\text{{{part}}}" if part.strip() else " " for k, part in enumerate(parts))

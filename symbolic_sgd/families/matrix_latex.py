@@ -9,6 +9,7 @@ from symbolic_sgd.families.matrix_terms import MatrixTerms
 from symbolic_sgd.printing.blocks import Block, Formula, aligned, paragraph
 from symbolic_sgd.printing.broken import broken
 from symbolic_sgd.printing.displays import LINES, equation_lines, filled, height, room
+from symbolic_sgd.printing.width import visible_length
 
 
 def matrix_family_blocks(terms: MatrixTerms) -> Iterator[Block]:
@@ -28,7 +29,7 @@ def matrix_family_blocks(terms: MatrixTerms) -> Iterator[Block]:
         yield from displayed([("R", terms.regularizer.latex())])
     yield from displayed((rf"b_{{{name}}}", block.latex()) for name, block in terms.drift.items())
     yield paragraph("where")
-    yield from displayed(_sides(d.latex) for d in terms.definitions)
+    yield from displayed(pair for d in terms.definitions for pair in _equations(d.latex))
 
 
 def displayed(equations: Iterable[tuple[str, str]]) -> Iterator[Formula]:
@@ -44,10 +45,13 @@ def displayed(equations: Iterable[tuple[str, str]]) -> Iterator[Formula]:
         yield aligned(lines)
 
 
-def _sides(tex: str) -> tuple[str, str]:
-    """Of an equation, or of a definition by :=."""
+def _equations(tex: str) -> list[tuple[str, str]]:
+    """Sides of an equation, or of a definition by :=; of a list of such that is wider than a line, those of each."""
     left, _, right = tex.partition(" = ")
-    return left, right
+    if visible_length(tex) <= room():
+        return [(left, right)]
+    sides = [re.split(" :?= ", part, maxsplit=1) for part in re.split(r",\\q?quad ", tex)]
+    return [(a, b) for a, b in sides] if all(len(pair) == 2 for pair in sides) else [(left, right)]
 
 
 def _step(terms: MatrixTerms) -> Iterator[Block]:

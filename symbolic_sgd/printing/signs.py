@@ -56,6 +56,7 @@ OPERATORS = {
     "vee": "∨",
     "colon": ":",
     "ldots": "…",
+    "dots": "…",
     "cdots": "⋯",
     "int": "∫",
     "oint": "∮",
@@ -66,6 +67,8 @@ OPERATORS = {
     "{": "{",
     "}": "}",
     "|": "∥",
+    "lVert": "‖",
+    "rVert": "‖",
 }
 
 _NAMES = "arccos arcsin arctan arg cos cosh cot coth csc det dim exp gcd inf ker lim ln log max min sec sin sinh sup tan tanh"
