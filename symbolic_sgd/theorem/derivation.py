@@ -257,7 +257,7 @@ class Derivation:
             if program is not None:
                 matrix = program.expand(name, budget=budget)
                 determinant: Any = matrix[0, 0] if matrix.shape == (1, 1) else sp.Determinant(matrix)
-                condition = min(determinant, *_of_same_zeros(matrix, self.problem), key=reading_cost)
+                condition = min([determinant, *_of_same_zeros(matrix, self.problem)], key=reading_cost)
                 found.extend([] if condition.is_zero is False else [sp.Ne(condition, 0)])
         return tuple(found)
 
