@@ -120,7 +120,8 @@ def _doubtful(derivation: Derivation, points: np.ndarray) -> tuple[np.ndarray, n
     doubtful = are_far_apart(here.curvature, rank, least=least_curvature(derivation))
     off = ~doubtful & ~(here.distance <= ON_MANIFOLD)
     _refuse(off, points, "|H†∇L|/(1 + |x|) there is {}, and at most 1e-6 is allowed", here.distance)
-    doubtful |= here.distance * here.curvature[:, -1] > STRAIGHT * here.curvature[:, -rank]
+    with np.errstate(invalid="ignore"):  # where there is doubt already, the distance may be infinite
+        doubtful |= here.distance * here.curvature[:, -1] > STRAIGHT * here.curvature[:, -rank]
     certain = np.flatnonzero(~doubtful)
     if len(certain):
         doubtful[certain] = ~_are_regular(derivation, here.take(certain))
