@@ -166,7 +166,7 @@ def matrix_latex(matrix: SymbolicMatrix, write: Write = expression_latex) -> str
     if matrix.shape == (1, 1):
         return write(matrix[0, 0])
     factor, matrix = over_one_denominator(matrix)
-    before = "" if factor == 1 else f"{write(factor)} "
+    before = {1: "", -1: "-"}.get(factor, f"{write(factor)} ")
     rows = [" & ".join(write(matrix[i, j]) for j in range(matrix.cols)) for i in range(matrix.rows)]
     gap = "[12pt]" if any(map(_nests, matrix.flat())) else "[6pt]" if any(map(is_high, rows)) else ""
     body = rf"\\{gap}".join(rows)

@@ -497,3 +497,10 @@ def test_wrong_usage_is_exit_code_2(arguments, capsys):
     out, err = capsys.readouterr()
     assert out == ""
     assert "usage: symbolic-sgd" in err and "Traceback" not in err
+
+
+def test_a_factor_of_minus_one_is_a_sign():
+    x = sp.symbols("x1:4")
+    sde = derive_limiting_sde(Problem(loss=(sum(a**2 for a in x) - 1) ** 2 / 8, parameters=x, noise=IsotropicNoise(1)))
+    assert sde.drift == -sp.Matrix(x)
+    assert r"= -\left[" in sde.latex() and r"-1 \left[" not in sde.latex()
