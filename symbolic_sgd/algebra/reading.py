@@ -118,16 +118,16 @@ def over_one_denominator(matrix: SymbolicMatrix) -> tuple[Expression, SymbolicMa
         return sp.S.One, matrix
     letters, sums = sp.lcm_list([r.letters for r in listed]), listed[0].sums
     shared = set.intersection(*({f for f in sp.Mul.make_args(r.above) if _stands_before(f)} for r in listed))
-    constants = sp.Mul(*sorted(shared, key=sp.default_sort_key))
+    common = sp.Mul(*sorted(shared, key=sp.default_sort_key))
     whole = [r.number.q == 1 for r in listed]
-    numeric = constants != 1 or all(r.above.is_number for r in listed)
+    numeric = common != 1 or all(r.above.is_number for r in listed)
     if letters * sums == 1 and any(whole) and not all(whole) and not numeric:
         return sp.S.One, matrix
-    common = sp.igcd(*(r.number.p for r in listed)) * (-1 if max(r.number for r in listed) < 0 else 1)
-    number = sp.Rational(common, sp.ilcm(*(r.number.q for r in listed)))
-    entries = {k: (r.number / number) * (r.above / constants) * (letters / r.letters) for k, r in ratios.items()}
+    content = sp.igcd(*(r.number.p for r in listed)) * (-1 if max(r.number for r in listed) < 0 else 1)
+    number = sp.Rational(content, sp.ilcm(*(r.number.q for r in listed)))
+    entries = {k: (r.number / number) * (r.above / common) * (letters / r.letters) for k, r in ratios.items()}
     rows = [entries.get(k, sp.S.Zero) for k in range(len(matrix))]
-    return number * constants / (letters * sums), sp.ImmutableDenseMatrix(*matrix.shape, rows)
+    return number * common / (letters * sums), sp.ImmutableDenseMatrix(*matrix.shape, rows)
 
 
 def _stands_before(factor: Any) -> bool:

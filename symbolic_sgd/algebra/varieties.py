@@ -174,7 +174,8 @@ Plan = list[tuple[Node, sp.Symbol]]
 
 
 def zero_on(equations: Sequence[Node], nodes: Sequence[Node], codimension: int | None = None) -> list[bool]:
-    """Which nodes are proved to be zero wherever all the equations are; False says nothing.
+    """Which nodes are proved to be zero wherever all the equations are, or where points have to be lifted (below) wherever, besides, the
+    gradients of the equations are independent: see `every_component_is_met`. False says nothing.
 
     With a codimension below the number of equations, the variety is that of their common zeros at which their Jacobian has
     this rank.

@@ -60,7 +60,11 @@ class Chart:
     def written(self, name: str) -> sp.ImmutableDenseMatrix:
         """An output of the program as expressions, in the sums of coordinates that ψ is written in."""
         matrix = written(self.program, name, self.points)
-        return sp.ImmutableDenseMatrix(*matrix.shape, in_sums(list(matrix.flat()), self.sums))
+        entries, graph = in_sums(list(matrix.flat()), self.sums), Graph()
+        if entries == list(matrix.flat()):
+            return matrix
+        gaps = [from_sympy(a, graph) - from_sympy(b, graph) for a, b in zip(matrix.flat(), entries, strict=True)]
+        return sp.ImmutableDenseMatrix(*matrix.shape, entries) if vanish(gaps, self.points) else matrix
 
     @property
     def sums(self) -> tuple[Expression, ...]:

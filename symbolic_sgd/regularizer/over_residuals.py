@@ -62,9 +62,8 @@ def _forms(function: Node, equation: Node, parameters: Sequence[sp.Symbol]) -> l
         found += [writer.quotient(ratio), writer.product(ratio)]
         found += [writer.product(form) for form in (writer.by_factors(ratio), writer.lowered(ratio))]
     polynomial = as_it_is.is_polynomial(*parameters) and zero.is_polynomial(*parameters)
-    if (
-        polynomial and sp.Poly(zero, *parameters).LC(ORDER).is_nonzero
-    ):  # constants are coefficients, and this one is divided by
+    # Constants are coefficients, and the leading one is divided by.
+    if polynomial and sp.Poly(zero, *parameters).LC(ORDER).is_nonzero:
         with suppress(sp.PolynomialError, CoercionFailed):
             found.append(sp.reduced(as_it_is, [zero], *parameters, order=ORDER, field=True, extension=True)[1])
     return found
